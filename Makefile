@@ -1,0 +1,42 @@
+# What developers run. Everything is installed into .venv; Python and make are all a machine needs.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test check format docs catalog clean
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $(READY)
+
+demo: $(READY)  ## the example app, with Okta's part played over real HTTP
+	$(BIN)/python examples/demo.py
+
+test: $(READY)  ## the whole suite, with branch coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+check: $(READY)  ## everything but the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/sphinx-build --quiet --fail-on-warning --fresh-env docs docs/_build/html
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(READY)
+	$(BIN)/sphinx-build --fail-on-warning docs docs/_build/html
+
+catalog: $(READY)  ## regenerate the event types: make catalog CSV=new.csv RELEASE=2026.08.1
+	$(BIN)/python scripts/update_catalog.py "$(CSV)" "$(RELEASE)"
+
+clean:
+	rm -rf .venv .nox docs/_build .coverage .coverage.* htmlcov

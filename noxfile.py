@@ -1,0 +1,33 @@
+import re
+import shutil
+import tomllib
+from pathlib import Path
+
+import nox
+
+PYPROJECT = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
+PYTHONS = [
+    version for version in ("3.11", "3.12", "3.13", "3.14") if shutil.which(f"python{version}")
+]
+
+nox.options.sessions = ["tests", "lowest"]
+
+
+def install(session: nox.Session, *constraints: str) -> None:
+    session.install("--upgrade", "pip>=25.1", silent=True)
+    session.install("--editable", ".", "--group", "test", *constraints)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the suite on every Python from 3.11 that this machine has."""
+    install(session)
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS[:1])
+def lowest(session: nox.Session) -> None:
+    """Run the suite with the lowest versions of the dependencies that are allowed."""
+    declared = PYPROJECT["project"]["dependencies"]
+    install(session, *(re.sub(r">=", "==", line) for line in declared))
+    session.run("python", "-m", "pytest", *session.posargs)

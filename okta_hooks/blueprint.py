@@ -1,0 +1,276 @@
+"""The Flask side: ``EventHook`` is a blueprint with two views. Nothing else knows status codes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from flask import Blueprint, Flask, Response, current_app, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from . import dispatch, protocol, schemas, settings, signals
+from .events import Delivery
+from .exceptions import UnreadableDelivery
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from blinker import NamedSignal
+    from flask.blueprints import BlueprintSetupState
+
+    from .catalog import EventType
+    from .events import Envelope
+
+logger = logging.getLogger(__name__)
+
+EXTENSION: Final = "okta_hooks"
+_SECONDS_BETWEEN_WARNINGS: Final = 60
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+class EventHook(Blueprint):
+    """A blueprint that receives one event hook.
+
+    :param name: The hook's name: the blueprint's, the key in a mapping of secrets, the name in the inbox.
+        It stays the same under whatever dotted name the blueprint is nested.
+    :param url_prefix: Where Okta posts to. It answers with and without a trailing slash.
+    """
+
+    def __init__(self, name: str, *, url_prefix: str = "/okta/events") -> None:
+        super().__init__(name, __name__, url_prefix=url_prefix)
+        self.receivers = signals.Receivers()
+        self.record(self._set_up)
+        # Okta follows no redirect, so neither form of the URL may answer with one.
+        self.add_url_rule("/", "verify", self._verify, methods=["GET"], strict_slashes=False)
+        self.add_url_rule("/", "receive", self._receive, methods=["POST"], strict_slashes=False)
+
+    def on(
+        self,
+        *patterns: EventType | str,
+        name: str | None = None,
+        concurrency: int = 1,
+    ) -> Callable[[F], F]:
+        """Connect the decorated receiver to event types, strongly, and return it unchanged.
+
+        It is called as ``receiver(app, event=..., delivery=..., hook=..., attempt=...)``, once per event,
+        in an application context of its own. More arguments may come: take ``**extra``.
+
+        :param patterns: Event types (``user.lifecycle.create``), prefixes of whole segments
+            (``user.lifecycle.*``), or ``*``.
+        :param name: The name by which the inbox remembers what this receiver has done;
+            by default its module and qualified name. Give one to whatever you may rename or move.
+        :param concurrency: How many events it may have in hand at once in one worker.
+        :raises TypeError: if there is no pattern, or one is no string.
+        :raises ValueError: if a pattern is malformed, ``concurrency`` below 1, or ``name`` taken.
+        :warns UnknownEventTypeWarning: if Okta is not known to deliver anything under a pattern.
+        """
+        if not patterns:
+            raise TypeError('on() takes at least one pattern: @okta.on("user.lifecycle.create")')
+        if concurrency < 1:
+            raise ValueError(f"concurrency must be at least 1, not {concurrency!r}.")
+        for pattern in patterns:
+            signals.warn_if_unknown(signals.check_pattern(pattern), stacklevel=2)
+
+        def connect(receiver: F) -> F:
+            self.receivers.connect(receiver, patterns, name=name, concurrency=concurrency)
+            return receiver
+
+        return connect
+
+    def signal(self, pattern: EventType | str) -> NamedSignal:
+        """Return the blinker signal of a pattern.
+
+        It is for ``connect``, ``connect_via``, ``connected_to`` and ``muted``.
+        Mind that its ``connect`` keeps only a weak reference to the receiver.
+
+        :param pattern: As for :meth:`on`.
+        :raises TypeError: if it is no string.
+        :raises ValueError: if it is malformed.
+        """
+        return self.receivers.signal(pattern)
+
+    def _set_up(self, setup: BlueprintSetupState) -> None:
+        app = setup.app
+        state = app.extensions.get(EXTENSION) or _AppState(settings.read(app.config))
+        if state.settings.inbox is not None:
+            raise RuntimeError(
+                "OKTA_HOOKS_INBOX must be None (in the environment: null): "
+                "this release runs receivers inside the request and stores nothing."
+            )
+        if state.hooks.get(self.name, self) is not self:
+            raise RuntimeError(
+                f"This app already has a hook named {self.name!r}. "
+                "Give one of the two another name: EventHook(name)."
+            )
+        state.secrets[self.name] = settings.secrets_of(state.settings, self.name)
+        state.hooks[self.name] = self
+        app.extensions[EXTENSION] = state
+
+    # The views return every refusal: an exception would go to the host's error handlers,
+    # which may turn it into a redirect to a login page, or into an OK.
+
+    def _verify(self) -> Response:
+        challenge = request.headers.get(protocol.CHALLENGE_HEADER, "")
+        if not 0 < len(challenge) <= protocol.LONGEST_CHALLENGE:
+            return _problem(
+                HTTPStatus.BAD_REQUEST,
+                "This is the endpoint of an Okta event hook: it answers to POST, and to a GET with "
+                f"{protocol.CHALLENGE_HEADER} of at most {protocol.LONGEST_CHALLENGE} characters.",
+            )
+        app, state = _app_and_state()
+        presented = _presented(state.settings)
+        if presented is not None and not self._is_authentic(state, presented):
+            return self._refuse_secret(state, presented)
+        logger.info("The verification of the hook %r was answered.", self.name)
+        signals.notify(signals.hook_verified, app, hook=self)
+        return Response(
+            protocol.answer_challenge(challenge),
+            mimetype="application/json",
+            headers={"Cache-Control": "no-store"},
+        )
+
+    def _receive(self) -> Response:
+        app, state = _app_and_state()
+        request.max_content_length = state.settings.max_body
+        presented = _presented(state.settings)
+        if not self._is_authentic(state, presented):
+            _drain()
+            return self._announce(app, self._refuse_secret(state, presented), "wrong secret")
+        try:
+            envelope = schemas.load_delivery(request.get_data(cache=False))
+        except UnreadableDelivery as error:
+            return self._refuse(app, HTTPStatus.BAD_REQUEST, error.reason)
+        except RequestEntityTooLarge:
+            limit = f"The body is larger than OKTA_HOOKS_MAX_BODY, {state.settings.max_body} bytes."
+            return self._refuse(app, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, limit)
+        except (HTTPException, OSError):
+            return self._refuse(app, HTTPStatus.BAD_REQUEST, "The body broke off.")
+        return self._run_in_request(app, envelope)
+
+    def _run_in_request(self, app: Flask, envelope: Envelope) -> Response:
+        delivery = Delivery(
+            event_id=envelope.event_id,
+            source=envelope.source,
+            via="hook",
+            received_at=datetime.now(UTC),
+        )
+        failures = dispatch.run_delivery(
+            app, self.receivers, hook=self, delivery=delivery, events=envelope.events
+        )
+        if not failures:
+            return Response(status=HTTPStatus.NO_CONTENT)
+        group = BaseExceptionGroup("Receivers failed", failures)
+        logger.error("Receivers failed, %d times in one delivery.", len(failures), exc_info=group)
+        if app.testing:
+            raise group
+        return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "A receiver failed: see the app's log.")
+
+    def _is_authentic(self, state: _AppState, presented: bytes | None) -> bool:
+        secrets = state.secrets[self.name]
+        if not secrets:
+            return True
+        return presented is not None and protocol.authenticate(presented, secrets) is not None
+
+    def _refuse_secret(self, state: _AppState, presented: bytes | None) -> Response:
+        count = state.refusals.add(time.monotonic())
+        if count:
+            logger.warning(
+                "%d requests to the hook %r had no right secret in %s; the last: %s.",
+                count,
+                self.name,
+                state.settings.auth_header,
+                protocol.hint(presented, state.secrets[self.name]),
+            )
+        return _problem(
+            HTTPStatus.UNAUTHORIZED,
+            f"The header {state.settings.auth_header} must hold the secret that is configured here, "
+            "and nothing else. The app's log has a hint.",
+        )
+
+    def _refuse(self, app: Flask, status: HTTPStatus, reason: str) -> Response:
+        logger.warning("A delivery to the hook %r was refused: %s", self.name, reason)
+        return self._announce(app, _problem(status, reason), reason)
+
+    def _announce(self, app: Flask, refusal: Response, reason: str) -> Response:
+        signals.notify(
+            signals.delivery_refused, app, hook=self, status=refusal.status_code, reason=reason
+        )
+        return refusal
+
+
+class _Refusals:
+    """Counts wrong secrets, so that a stranger cannot fill the log."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self._quiet_until: float | None = None
+
+    def add(self, now: float) -> int:
+        """Count one; return how many to warn of, or 0 if the last warning was within a minute."""
+        with self._lock:
+            self._count += 1
+            if self._quiet_until is not None and now < self._quiet_until:
+                return 0
+            count, self._count = self._count, 0
+            self._quiet_until = now + _SECONDS_BETWEEN_WARNINGS
+            return count
+
+
+@dataclass(slots=True)
+class _AppState:
+    """What one app has of this library, in ``app.extensions``."""
+
+    settings: settings.Settings
+    hooks: dict[str, EventHook] = field(default_factory=dict)
+    secrets: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    refusals: _Refusals = field(default_factory=_Refusals)
+
+
+def _app_and_state() -> tuple[Flask, _AppState]:
+    # The object itself: blinker tells senders apart by identity, and the proxy has one of its own.
+    app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined] # noqa: SLF001
+    return app, app.extensions[EXTENSION]
+
+
+def _presented(config: settings.Settings) -> bytes | None:
+    """Return the raw bytes of the header that holds the secret; WSGI has them as Latin-1."""
+    value = request.environ.get("HTTP_" + config.auth_header.upper().replace("-", "_"))
+    if value is None:
+        return None
+    try:
+        return cast("str", value).encode("latin-1")
+    except UnicodeEncodeError:  # from a client that calls the app without a server between
+        return cast("str", value).encode()
+
+
+def _drain() -> None:
+    """Read the body and forget it: closing on unread data resets the connection and loses the answer."""
+    try:
+        while request.stream.read(65536):
+            pass
+    except (HTTPException, OSError):
+        pass
+
+
+def _problem(status: HTTPStatus, detail: str) -> Response:
+    """Return a refusal as RFC 9457 has it."""
+    body = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+    }
+    return Response(
+        json.dumps(body),
+        status=status,
+        mimetype="application/problem+json",
+        headers={"Cache-Control": "no-store"},
+    )

@@ -1,0 +1,140 @@
+"""Running receivers: a fresh application context for each call, and no failure that reaches another."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+from . import schemas, signals
+from .exceptions import Reject, UnreadableEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterable
+
+    from flask import Flask
+
+    from .events import Delivery, LogEvent
+    from .signals import Receiver, Receivers
+
+logger = logging.getLogger(__name__)
+
+
+def run(
+    app: Flask,
+    receiver: Receiver,
+    *,
+    hook: Any,
+    event: LogEvent,
+    delivery: Delivery,
+    attempt: int,
+) -> BaseException | None:
+    """Call one receiver for one event.
+
+    :param app: The application object itself, not a proxy: receivers may be connected to it alone.
+    :param attempt: 1 for the first time.
+    :return: what the receiver raised, or None. It has been announced by ``receiver_failed``.
+    """
+    try:
+        with app.app_context():
+            result = receiver.call(app, event=event, delivery=delivery, hook=hook, attempt=attempt)
+            if inspect.isawaitable(result):
+                app.ensure_sync(_await)(result)
+    except BaseException as error:
+        # Ctrl-C and a server's order to stop reach the main thread as exceptions: they are not the receiver's.
+        if isinstance(error, KeyboardInterrupt | SystemExit) and _in_main_thread():
+            raise
+        signals.notify(
+            signals.receiver_failed,
+            app,
+            hook=hook,
+            receiver=receiver.name,
+            event=event,
+            delivery=delivery,
+            attempt=attempt,
+            error=error,
+        )
+        return error
+    return None
+
+
+def run_delivery(
+    app: Flask,
+    receivers: Receivers,
+    *,
+    hook: Any,
+    delivery: Delivery,
+    events: Iterable[object],
+) -> list[BaseException]:
+    """Run every receiver of every event of a delivery, here and now.
+
+    An event that cannot be read, or that a receiver rejects, is announced by ``event_dead``.
+
+    :param events: The elements of ``data.events``.
+    :return: what the receivers raised that another attempt may cure.
+    """
+    failures: list[BaseException] = []
+    for raw in events:
+        try:
+            event = schemas.load_event(raw)
+        except UnreadableEvent as unreadable:
+            reason = unreadable.reason
+            bury(app, hook=hook, delivery=delivery, event=None, receiver=None, reason=reason)
+            continue
+        all_done = True
+        for receiver in receivers.matching(event.event_type, app):
+            error = run(app, receiver, hook=hook, event=event, delivery=delivery, attempt=1)
+            if error is None:
+                continue
+            all_done = False
+            if isinstance(error, Reject):
+                bury(
+                    app,
+                    hook=hook,
+                    delivery=delivery,
+                    event=event,
+                    receiver=receiver.name,
+                    reason=error.reason,
+                )
+            else:
+                failures.append(error)
+        if all_done:
+            signals.notify(signals.event_done, app, hook=hook, event=event, delivery=delivery)
+    return failures
+
+
+def bury(
+    app: Flask,
+    *,
+    hook: Any,
+    delivery: Delivery,
+    event: LogEvent | None,
+    receiver: str | None,
+    reason: str,
+) -> None:
+    """Tell the log and ``event_dead`` that an event will not be tried again by itself."""
+    logger.error(
+        "Dead letter: the event %r of the delivery %r, for the receiver %s: %s",
+        event,
+        delivery.event_id,
+        receiver or "(all)",
+        reason,
+    )
+    signals.notify(
+        signals.event_dead,
+        app,
+        hook=hook,
+        delivery=delivery,
+        event=event,
+        receiver=receiver,
+        reason=reason,
+    )
+
+
+async def _await(result: Awaitable[Any]) -> Any:
+    return await result
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -1,0 +1,66 @@
+"""What can go wrong, named for what happened."""
+
+from __future__ import annotations
+
+
+class OktaHooksError(Exception):
+    """The base of every error this library raises on its own account."""
+
+
+class UnreadableDelivery(OktaHooksError):
+    """A request body that holds no events: it is refused as a whole.
+
+    :param reason: What is wrong with it, without quoting any of it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class UnreadableEvent(OktaHooksError):
+    """One element of a delivery that is no event: it becomes a dead letter.
+
+    :param reason: What is wrong with it, without quoting any of it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RetryLater(OktaHooksError):
+    """Raised by a receiver that wants the same event again, later.
+
+    It counts as an attempt.
+
+    :param seconds: How long to wait at least before the next attempt.
+    :raises ValueError: if ``seconds`` is negative or not finite.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        if not 0 <= seconds < float("inf"):
+            raise ValueError(f"RetryLater takes a number of seconds from 0, not {seconds!r}")
+        super().__init__(seconds)
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"the receiver asked for another attempt in {self.seconds:g} s"
+
+
+class Reject(OktaHooksError):
+    """Raised by a receiver that will never be able to handle this event.
+
+    No further attempt is made: for this receiver the event is a dead letter.
+
+    :param reason: Why, for the person who will read the dead letter.
+        It is stored and logged, so it must not hold anything secret.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class UnknownEventTypeWarning(UserWarning):
+    """A pattern names no event type that Okta is known to deliver to event hooks."""

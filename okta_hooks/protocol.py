@@ -1,0 +1,74 @@
+"""Okta's wire contract, without Flask.
+
+https://developer.okta.com/docs/concepts/event-hooks/
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: The header of the one GET by which Okta checks who owns the endpoint.
+CHALLENGE_HEADER: Final = "X-Okta-Verification-Challenge"
+#: Okta's own challenges are about 40 characters long.
+LONGEST_CHALLENGE: Final = 1024
+#: Where Okta puts the secret unless it is told otherwise.
+DEFAULT_AUTH_HEADER: Final = "Authorization"
+
+
+def answer_challenge(challenge: str) -> str:
+    """Return the JSON text that proves to Okta that this endpoint expects it.
+
+    :param challenge: The value of the challenge header.
+    """
+    return json.dumps({"verification": challenge})
+
+
+def encodings(secret: str) -> tuple[bytes, ...]:
+    """Return the bytes that a secret may be on the wire.
+
+    HTTP does not say how a header with other than ASCII characters is encoded:
+    UTF-8 and, where it can be, Latin-1 are both the secret.
+    """
+    utf8 = secret.encode()
+    try:
+        latin1 = secret.encode("latin-1")
+    except UnicodeEncodeError:
+        return (utf8,)
+    return (utf8,) if latin1 == utf8 else (utf8, latin1)
+
+
+def authenticate(presented: bytes, secrets: Sequence[str]) -> int | None:
+    """Return the place in the list of the secret that was presented, or None.
+
+    Every secret is compared, each in constant time: how long it takes tells nothing but lengths.
+
+    :param presented: The raw bytes of the header, with no scheme taken off:
+        ``Basic dXNlcjpwYXNz`` is a secret like any other.
+    :param secrets: The secrets that are live, during a rotation more than one.
+    """
+    matched = None
+    for place, secret in enumerate(secrets):
+        for expected in encodings(secret):
+            if hmac.compare_digest(presented, expected) and matched is None:
+                matched = place
+    return matched
+
+
+def hint(presented: bytes | None, secrets: Sequence[str]) -> str:
+    """Return what may be wrong with a header that did not match, judged by its length alone.
+
+    :param presented: The raw bytes of the header, or None if there was no such header.
+    """
+    if presented is None:
+        return "no such header: is the authentication field at Okta named as configured here?"
+    lengths = {len(expected) for secret in secrets for expected in encodings(secret)}
+    if len(presented) > max(lengths):
+        return "longer than the secret: a scheme in front of it, or the header twice?"
+    if len(presented) < min(lengths):
+        return "shorter than the secret: was it cut when it was copied?"
+    return "as long as a secret can be, but another value"

@@ -1,0 +1,190 @@
+"""Reading what Okta sends, tolerantly: bytes to an envelope, one element of it to a ``LogEvent``.
+
+The schemas are generated from the dataclasses in :mod:`okta_hooks.events`: a new field is declared there, once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
+
+from .events import ALIASES, Envelope, LogEvent
+from .exceptions import UnreadableDelivery, UnreadableEvent
+
+#: Fields that are made here, not read from a key of Okta's.
+_OURS = frozenset({"raw", "problems", "events"})
+
+
+def load_delivery(body: bytes) -> Envelope:
+    """Read the body of a delivery, without looking into its events.
+
+    :param body: The request body: JSON in UTF-8 (UTF-16 and UTF-32 are recognised too).
+    :raises UnreadableDelivery: if it is not JSON, or has no list at ``data.events``.
+    """
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        # `from None`: the decoder's error carries the whole body.
+        raise UnreadableDelivery("The body is not JSON that can be read.") from None
+    data = document.get("data") if isinstance(document, dict) else None
+    events = data.get("events") if isinstance(data, dict) else None
+    if not isinstance(events, list):
+        raise UnreadableDelivery("The body has no list at data.events.")
+    known, _ = _load(_schema(Envelope), document)
+    return Envelope(**known, events=tuple(events))
+
+
+def load_event(raw: object) -> LogEvent:
+    """Read one event.
+
+    What does not fit its field is None (an element of a list that is no object is dropped),
+    and ``problems`` of the event names it.
+
+    :param raw: An element of ``data.events``, as :func:`json.loads` made it.
+    :raises UnreadableEvent: if it is no object, or has no ``eventType`` that is text.
+    """
+    if not isinstance(raw, Mapping):
+        raise UnreadableEvent("The event is not a JSON object.")
+    known, problems = _load(_schema(LogEvent), raw)
+    if known.get("event_type") is None:
+        raise UnreadableEvent("The event has no eventType, or one that is not text.")
+    return LogEvent(**known, raw=dict(raw), problems=problems)
+
+
+class _Tolerant(Schema):
+    """The base of the generated schemas: ignores what it does not know, reads aliases."""
+
+    aliases: Mapping[str, tuple[str, ...]] = {}
+
+    class Meta:
+        """Okta adds keys without notice."""
+
+        unknown = EXCLUDE
+
+    @pre_load
+    def _read_aliases(self, data: Any, **_: Any) -> Any:
+        for key, aliases in self.aliases.items():
+            if isinstance(data, Mapping) and data.get(key) is None:
+                for alias in aliases:
+                    if alias in data:
+                        data = {**data, key: data[alias]}
+        return data
+
+
+class _Text(fields.String):
+    """A string. Okta sends ``version`` and ``postalCode`` as numbers, too."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            try:
+                value = str(value)
+            except ValueError as error:  # more digits than Python writes out
+                raise self.make_error("invalid") from error
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class _Free(fields.Dict):
+    """An object whose keys Okta does not promise. An empty string stands for none."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return None if value == "" else super()._deserialize(value, *args, **kwargs)
+
+
+class _Object(fields.Field[Any]):
+    """An object that becomes a dataclass, from whatever part of it did fit."""
+
+    def __init__(self, cls: type, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cls = cls
+        self.schema = _schema(cls)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        if value == "":
+            return None
+        if not isinstance(value, Mapping):
+            raise ValidationError("Not a valid object.")
+        known, problems = _load(self.schema, value)
+        made = self.cls(**known)
+        if problems:
+            raise ValidationError(problems, valid_data=made)
+        return made
+
+
+class _Objects(fields.List[Any]):
+    """A list of objects that becomes a tuple, empty for null, without what is no object."""
+
+    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return tuple(super().deserialize(value, *args, **kwargs) or ())
+        except ValidationError as error:
+            kept: Any = tuple(error.valid_data or ())
+            raise ValidationError(error.messages, valid_data=kept) from error
+
+
+def _load(schema: Schema, data: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what fits, and marshmallow's messages for what does not."""
+    try:
+        return schema.load(data), {}
+    except ValidationError as error:
+        known: Any = error.valid_data
+        return known, error.normalized_messages()  # type: ignore[no-untyped-call]
+
+
+@functools.cache
+def _schema(cls: type) -> Schema:
+    """Make the schema of a dataclass; once, because that is slow and an instance is thread-safe."""
+    hints = get_type_hints(cls)
+    declared = [field for field in dataclasses.fields(cls) if field.name not in _OURS]
+    members: dict[str, Any] = {
+        field.name: _field(
+            hints[field.name],
+            data_key=_camel(field.name),
+            required=field.default is dataclasses.MISSING,
+        )
+        for field in declared
+    }
+    aliases = {
+        _camel(field.name): field.metadata[ALIASES]
+        for field in declared
+        if field.metadata.get(ALIASES)
+    }
+    made: type[Schema] = type(
+        f"{cls.__name__}Schema", (_Tolerant,), {**members, "aliases": aliases}
+    )
+    return made()
+
+
+def _field(hint: Any, *, data_key: str, required: bool) -> fields.Field[Any]:
+    """Return the field that an annotation stands for."""
+    options: Any = {"data_key": data_key, "required": required, "allow_none": not required}
+    bare: Any = get_args(hint)[0] if get_origin(hint) is UnionType else hint  # `X | None`
+    if get_origin(bare) is tuple:
+        return _Objects(_Object(get_args(bare)[0]), **options)
+    if get_origin(bare) is dict:
+        return _Free(**options)
+    if dataclasses.is_dataclass(bare):
+        return _Object(bare, **options)
+    made: fields.Field[Any] = _PLAIN[bare](**options)
+    return made
+
+
+_PLAIN: dict[type, Any] = {
+    str: _Text,
+    int: functools.partial(fields.Integer, strict=True),
+    float: fields.Float,
+    bool: fields.Boolean,
+    datetime: functools.partial(fields.AwareDateTime, format="iso", default_timezone=UTC),
+}
+
+
+def _camel(name: str) -> str:
+    """Return Okta's spelling of one of our names: ``from_`` is ``from``, ``event_type`` ``eventType``."""
+    first, *rest = name.rstrip("_").split("_")
+    return first + "".join(word.capitalize() for word in rest)

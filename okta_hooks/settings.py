@@ -1,0 +1,193 @@
+"""What an app configures under ``OKTA_HOOKS_``: read once, checked, frozen.
+
+Values come as Python objects or as :meth:`flask.Config.from_prefixed_env` makes them of the environment:
+it reads each as JSON where it can, so a secret of digits arrives as a number.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any, Final, NoReturn
+
+from .protocol import DEFAULT_AUTH_HEADER
+
+logger = logging.getLogger(__name__)
+
+PREFIX: Final = "OKTA_HOOKS_"
+DEFAULT_INBOX: Final = "sqlite:///okta_hooks.sqlite3"
+
+_NOWHERE_IN_A_HEADER = re.compile(r"[\0\r\n]")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
+_SPOKEN_FOR = {"content-length", "content-type", "host", "x-okta-verification-challenge"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One app's configuration of this library. Its representation shows no secret.
+
+    ``secret`` is the configured value, not yet resolved for one hook: see :func:`secrets_of`.
+    ``retention`` is a timedelta, ``max_body`` is in bytes.
+    """
+
+    secret: Any = field(default=None, repr=False)
+    allow_unauthenticated: bool = False
+    auth_header: str = DEFAULT_AUTH_HEADER
+    inbox: str | None = field(default=DEFAULT_INBOX, repr=False)
+    worker: str = "thread"
+    max_attempts: int = 20
+    retention: timedelta = timedelta(days=30)
+    max_body: int = 10 * 1024 * 1024
+    org_url: str | None = None
+    api_token: str | None = field(default=None, repr=False)
+
+
+def read(config: Mapping[str, Any]) -> Settings:
+    """Return the settings in a Flask configuration.
+
+    :raises RuntimeError: if a value cannot be what was meant. The error names the key and the cure.
+    """
+    known = {PREFIX + item.name.upper(): item.name for item in fields(Settings)}
+    for key in config:
+        if key.startswith(PREFIX) and key not in known:
+            near = get_close_matches(key, known, 1)
+            logger.warning(
+                "Nothing reads the configuration key %s%s.",
+                key,
+                f" (is {near[0]} meant?)" if near else "",
+                extra={"okta_hooks_key": key},
+            )
+    given = {name: config[key] for key, name in known.items() if key in config}
+    return Settings(**{name: _CHECKS[name](name, value) for name, value in given.items()})
+
+
+def secrets_of(settings: Settings, hook: str) -> tuple[str, ...]:
+    """Return the live secrets of one hook; none if it may run without.
+
+    :param hook: The hook's name.
+    :raises RuntimeError: if there is none and that was not asked for, or one cannot be right.
+    """
+    configured = settings.secret
+    where = f"{PREFIX}SECRET"
+    if isinstance(configured, Mapping):
+        where = f"{where}[{hook!r}]"
+        configured = configured.get(hook)
+    if configured is None or (isinstance(configured, str | list | tuple) and not configured):
+        if settings.allow_unauthenticated:
+            return ()
+        raise RuntimeError(
+            f"{where} is not set, so anybody could post events to the hook {hook!r}. "
+            "Set it to the authentication secret that the event hook has at Okta "
+            "(from the environment: FLASK_OKTA_HOOKS_SECRET)."
+        )
+    members = configured if isinstance(configured, list | tuple) else [configured]
+    return tuple(_secret(where, member) for member in members)
+
+
+def _secret(where: str, value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise RuntimeError(
+            f"{where} holds a {type(value).__name__} where a secret should be, which is a string. "
+            "In the environment, put double quotes inside the single ones: '\"1e5\"'."
+        )
+    if not value:
+        raise RuntimeError(f"{where} holds an empty secret. Remove it, or set it.")
+    if _NOWHERE_IN_A_HEADER.search(value):
+        raise RuntimeError(
+            f"{where} holds a secret with a line break or a NUL, which no header can carry. "
+            "Was it read from a file? Strip it."
+        )
+    if any(end.isspace() or not end.isprintable() for end in (value[0], value[-1])):
+        raise RuntimeError(
+            f"{where} holds a secret that begins or ends with a blank or a control character, "
+            "which servers strip from a header. Strip it here and at Okta."
+        )
+    return value
+
+
+def _refuse(name: str, value: object, cure: str) -> NoReturn:
+    raise RuntimeError(f"{PREFIX}{name.upper()} is {value!r}: {cure}")
+
+
+def _as_is(_: str, value: Any) -> Any:
+    return value
+
+
+def _bool(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        _refuse(name, value, "it must be True or False (in the environment: true or false).")
+    return value
+
+
+def _header(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not _HEADER_NAME.fullmatch(value):
+        _refuse(
+            name,
+            value,
+            "it must be the name of a header, of letters, digits and hyphens "
+            "(servers drop headers with an underscore).",
+        )
+    if value.lower() in _SPOKEN_FOR:
+        _refuse(name, value, "that header has a meaning of its own. Choose another at Okta.")
+    return value
+
+
+def _inbox(name: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or "://" not in value:
+        raise RuntimeError(
+            f"{PREFIX}{name.upper()} must be the URL of a database, such as {DEFAULT_INBOX!r}, "
+            "or None to run receivers inside the request (in the environment: null)."
+        )
+    return value
+
+
+def _worker(name: str, value: Any) -> str:
+    if value not in ("thread", "external"):
+        _refuse(name, value, 'it must be "thread" or "external".')
+    return str(value)
+
+
+def _count(name: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        _refuse(name, value, "it must be a whole number from 1.")
+    return value
+
+
+def _days(name: str, value: Any) -> timedelta:
+    try:
+        kept = value if isinstance(value, timedelta) else timedelta(days=value)
+    except (TypeError, ValueError, OverflowError):
+        kept = timedelta(0)
+    if kept <= timedelta(0) or isinstance(value, bool):
+        _refuse(name, value, "it must be a number of days above 0, or a timedelta.")
+    return kept
+
+
+def _text(name: str, value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise RuntimeError(
+            f"{PREFIX}{name.upper()} must be a string, not a {type(value).__name__}."
+        )
+    return value
+
+
+_CHECKS: Final[Mapping[str, Any]] = {
+    "secret": _as_is,
+    "allow_unauthenticated": _bool,
+    "auth_header": _header,
+    "inbox": _inbox,
+    "worker": _worker,
+    "max_attempts": _count,
+    "retention": _days,
+    "max_body": _count,
+    "org_url": _text,
+    "api_token": _text,
+}

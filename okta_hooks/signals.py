@@ -1,0 +1,291 @@
+"""Which receivers an event has: patterns, blinker signals, identities; and the signals about the service itself.
+
+The module-level signals are sent with the Flask application as sender.
+An error in a receiver of theirs is logged and goes no further.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import warnings
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from blinker import Namespace
+
+from . import catalog
+from .exceptions import UnknownEventTypeWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from blinker import NamedSignal
+
+logger = logging.getLogger(__name__)
+
+_service = Namespace()
+
+hook_verified: Final = _service.signal(
+    "hook-verified",
+    "Okta's verification was answered. Arguments: ``hook``.",
+)
+delivery_stored: Final = _service.signal(
+    "delivery-stored",
+    "A delivery is in the inbox. Arguments: ``hook``, ``delivery``, and the counts ``new`` and ``duplicate``.",
+)
+delivery_refused: Final = _service.signal(
+    "delivery-refused",
+    "A delivery was not accepted. Arguments: ``hook``, ``status`` (the answer's), ``reason``.",
+)
+receiver_failed: Final = _service.signal(
+    "receiver-failed",
+    "An attempt failed. Arguments: ``hook``, ``receiver`` (its name), ``event``, ``delivery``, ``attempt``, ``error``.",
+)
+event_done: Final = _service.signal(
+    "event-done",
+    "Every receiver has finished an event. Arguments: ``hook``, ``event``, ``delivery``.",
+)
+event_dead: Final = _service.signal(
+    "event-dead",
+    "An event will not be tried again by itself. Arguments: ``hook``, ``delivery``, ``reason``, "
+    "``receiver`` (its name), ``event``; the last two are None if the event could not be read.",
+)
+
+
+def notify(signal: NamedSignal, sender: object, **arguments: Any) -> None:
+    """Send a signal about the service, so that no receiver of it can disturb the service."""
+    if signal.is_muted:
+        return
+    for receiver in list(signal.receivers_for(sender)):
+        try:
+            receiver(sender, **arguments)
+        except Exception:
+            logger.exception("A receiver of the signal %s failed.", signal.name)
+
+
+def check_pattern(pattern: object) -> str:
+    """Return a pattern that is an event type, a prefix ending in ``.*``, or ``*``.
+
+    :raises TypeError: if it is no string.
+    :raises ValueError: if it is anything else.
+    """
+    if not isinstance(pattern, str):
+        raise TypeError(f'A pattern is a string such as "user.lifecycle.create", not {pattern!r}.')
+    segments = pattern.removesuffix(".*").split(".") if pattern != "*" else ["any"]
+    if any(not segment or "*" in segment or segment != segment.strip() for segment in segments):
+        raise ValueError(
+            f"{pattern!r} is no pattern: write an event type, a prefix of whole segments and .*, or * alone."
+        )
+    return pattern
+
+
+def matches(pattern: str, event_type: str) -> bool:
+    """Return whether an event type falls under a pattern, by whole segments.
+
+    ``user.*`` matches everything below ``user``, at any depth; ``user.session`` matches only itself.
+    """
+    return pattern in _patterns_of(event_type)
+
+
+def _patterns_of(event_type: str) -> Iterator[str]:
+    """Yield every pattern that the event type falls under."""
+    yield event_type
+    yield "*"
+    segments = event_type.split(".")
+    for length in range(1, len(segments)):
+        yield ".".join(segments[:length]) + ".*"
+
+
+def warn_if_unknown(pattern: str, stacklevel: int) -> None:
+    """Warn about a pattern under which Okta is not known to deliver anything."""
+    known = [entry for name, entry in catalog.entries().items() if matches(pattern, name)]
+    if any(entry.event_hook_eligible for entry in known):
+        return
+    if known:
+        text = (
+            f"Okta has {pattern!r} in its System Log only: it does not deliver it to event hooks."
+        )
+    else:
+        text = f"{pattern!r} names no event type known in Okta's release {catalog.RELEASE}."
+    stem = pattern.removesuffix(".*")
+    near = catalog.suggest(stem) if stem == pattern else _suggest_prefix(stem)
+    if near not in (None, pattern):
+        text += f" Is {near!r} meant?"
+    warnings.warn(text, UnknownEventTypeWarning, stacklevel=stacklevel + 1)
+
+
+def _suggest_prefix(stem: str) -> str | None:
+    depth = stem.count(".") + 1
+    prefixes = {
+        ".".join(segments[:depth])
+        for name, entry in catalog.entries().items()
+        if entry.event_hook_eligible and len(segments := name.split(".")) > depth
+    }
+    near = catalog.suggest(stem, prefixes)
+    return f"{near}.*" if near else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """A connected callable under the name by which its receipts know it.
+
+    ``concurrency`` is how many events it may have in hand at once, in one worker.
+    ``order`` tells which was connected first.
+    """
+
+    name: str
+    call: Callable[..., Any] = field(repr=False)
+    concurrency: int
+    order: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Identity:
+    name: str
+    explicit: bool
+    concurrency: int
+    order: int
+    reference: Callable[[], Callable[..., Any] | None]
+
+
+class Receivers:
+    """The receivers of one hook: a namespace of blinker signals, and who is connected to them."""
+
+    def __init__(self) -> None:
+        self._namespace = Namespace()
+        self._identities: dict[Any, _Identity] = {}
+        self._connections = 0
+        self._lock = threading.Lock()
+
+    def signal(self, pattern: str) -> NamedSignal:
+        """Return the signal of a pattern; the same one each time.
+
+        :raises TypeError: as :func:`check_pattern`.
+        :raises ValueError: as :func:`check_pattern`.
+        """
+        check_pattern(pattern)
+        with self._lock:
+            if pattern not in self._namespace:
+                signal = self._namespace.signal(pattern)
+                # However a receiver is connected, this is where it gets its name.
+                signal.receiver_connected.connect(self._on_connected)
+            return self._namespace[pattern]
+
+    def connect(
+        self,
+        call: Callable[..., Any],
+        patterns: tuple[str, ...],
+        *,
+        name: str | None = None,
+        concurrency: int = 1,
+    ) -> None:
+        """Connect a callable, strongly, to the signal of each pattern.
+
+        :raises ValueError: if another receiver has that name, or this callable another name.
+        """
+        signals = [self.signal(pattern) for pattern in patterns]
+        with self._lock:
+            self._identify(call, name, concurrency)
+        for signal in signals:
+            signal.connect(call, weak=False)
+
+    def matching(self, event_type: str, sender: object) -> list[Receiver]:
+        """Return the receivers of an event type, each once, in the order of their connection.
+
+        A muted signal has none.
+
+        :param sender: The application: a receiver may be connected for one only.
+        """
+        return self._receivers(_patterns_of(event_type), sender)
+
+    def connected(self, sender: object) -> list[Receiver]:
+        """Return all receivers, each once, in the order of their connection."""
+        return self._receivers(list(self._namespace), sender)
+
+    def _receivers(self, patterns: Iterable[str], sender: object) -> list[Receiver]:
+        found = {}
+        for pattern in patterns:
+            signal = self._namespace.get(pattern)
+            if signal is None or signal.is_muted:
+                continue
+            for call in list(signal.receivers_for(sender)):
+                identity = self._identities[_key(call)]
+                found[identity.order] = Receiver(
+                    name=identity.name,
+                    call=call,
+                    concurrency=identity.concurrency,
+                    order=identity.order,
+                )
+        return [found[order] for order in sorted(found)]
+
+    def _on_connected(self, _: object, receiver: Callable[..., Any], **__: Any) -> None:
+        with self._lock:
+            self._identify(receiver, None, None)
+
+    def _identify(
+        self, call: Callable[..., Any], name: str | None, concurrency: int | None
+    ) -> None:
+        known = self._identities.get(_key(call))
+        if known is None or known.reference() is None:
+            known = None
+        taken = {
+            identity.name
+            for identity in self._identities.values()
+            if identity.reference() is not None
+        }
+        if name is not None:
+            if name in taken:
+                raise ValueError(f"Another receiver of this hook is already named {name!r}.")
+            if known is not None and known.explicit:
+                raise ValueError(f"This receiver is already named {known.name!r}.")
+        if known is None:
+            self._connections += 1
+            known = _Identity(
+                name=name or _first_free(_qualified_name(call), taken),
+                explicit=name is not None,
+                concurrency=concurrency or 1,
+                order=self._connections,
+                reference=_reference(call),
+            )
+        elif name is not None:
+            known = replace(known, name=name, explicit=True)
+        if concurrency is not None:
+            known = replace(known, concurrency=max(concurrency, known.concurrency))
+        self._identities[_key(call)] = known
+
+
+def _key(call: Callable[..., Any]) -> Any:
+    """Return what tells callables apart: a bound method is a new object at each access."""
+    if hasattr(call, "__func__") and hasattr(call, "__self__"):
+        return id(call.__func__), id(call.__self__)
+    return id(call)
+
+
+def _reference(call: Callable[..., Any]) -> Callable[[], Callable[..., Any] | None]:
+    """Return how to ask for a callable without keeping it alive: its id may be another's later."""
+    try:
+        if hasattr(call, "__func__") and hasattr(call, "__self__"):
+            return weakref.WeakMethod(call)
+        return weakref.ref(call)
+    except TypeError:  # some callables of C cannot be referred to weakly
+        return lambda: call
+
+
+def _qualified_name(call: Callable[..., Any]) -> str:
+    while isinstance(call, functools.partial):
+        call = call.func
+    named = call if hasattr(call, "__qualname__") else type(call)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def _first_free(name: str, taken: set[str]) -> str:
+    number = 1
+    candidate = name
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}#{number}"
+    return candidate
