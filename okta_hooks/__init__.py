@@ -1,27 +1,8 @@
 """A Flask blueprint that receives Okta event hooks."""
 
+from typing import TYPE_CHECKING, Any
+
 from .blueprint import EventHook
-from .events import (
-    Actor,
-    AuthenticationContext,
-    ChangeDetails,
-    Client,
-    DebugContext,
-    Delivery,
-    Device,
-    GeographicalContext,
-    Geolocation,
-    IpAddress,
-    Issuer,
-    LogEvent,
-    Outcome,
-    Request,
-    SecurityContext,
-    Target,
-    Transaction,
-    UserAgent,
-    UserBehavior,
-)
 from .exceptions import (
     OktaHooksError,
     Reject,
@@ -30,6 +11,29 @@ from .exceptions import (
     UnreadableDelivery,
     UnreadableEvent,
 )
+
+if TYPE_CHECKING:
+    from .events import (
+        Actor,
+        AuthenticationContext,
+        ChangeDetails,
+        Client,
+        DebugContext,
+        Delivery,
+        Device,
+        GeographicalContext,
+        Geolocation,
+        IpAddress,
+        Issuer,
+        LogEvent,
+        Outcome,
+        Request,
+        SecurityContext,
+        Target,
+        Transaction,
+        UserAgent,
+        UserBehavior,
+    )
 
 __all__ = [
     "Actor",
@@ -59,3 +63,12 @@ __all__ = [
     "UserAgent",
     "UserBehavior",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The classes of events take longer to make than all the rest, and most apps never name them.
+    if name in __all__:
+        from . import events  # noqa: PLC0415
+
+        return getattr(events, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,16 +6,13 @@ import json
 import logging
 import threading
 import time
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from flask import Blueprint, Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from . import dispatch, protocol, schemas, settings, signals
-from .events import Delivery
+from . import protocol, settings, signals
 from .exceptions import UnreadableDelivery
 
 if TYPE_CHECKING:
@@ -25,7 +22,6 @@ if TYPE_CHECKING:
     from flask.blueprints import BlueprintSetupState
 
     from .catalog import EventType
-    from .events import Envelope
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +133,9 @@ class EventHook(Blueprint):
         )
 
     def _receive(self) -> Response:
+        # Here, to keep `import okta_hooks` fast: the event classes and marshmallow take most of it.
+        from . import dispatch, schemas  # noqa: PLC0415
+
         app, state = _app_and_state()
         request.max_content_length = state.settings.max_body
         presented = _presented(state.settings)
@@ -152,18 +151,7 @@ class EventHook(Blueprint):
             return self._refuse(app, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, limit)
         except (HTTPException, OSError):
             return self._refuse(app, HTTPStatus.BAD_REQUEST, "The body broke off.")
-        return self._run_in_request(app, envelope)
-
-    def _run_in_request(self, app: Flask, envelope: Envelope) -> Response:
-        delivery = Delivery(
-            event_id=envelope.event_id,
-            source=envelope.source,
-            via="hook",
-            received_at=datetime.now(UTC),
-        )
-        failures = dispatch.run_delivery(
-            app, self.receivers, hook=self, delivery=delivery, events=envelope.events
-        )
+        failures = dispatch.run_delivery(app, self, envelope)
         if not failures:
             return Response(status=HTTPStatus.NO_CONTENT)
         group = BaseExceptionGroup("Receivers failed", failures)
@@ -224,14 +212,14 @@ class _Refusals:
             return count
 
 
-@dataclass(slots=True)
 class _AppState:
     """What one app has of this library, in ``app.extensions``."""
 
-    settings: settings.Settings
-    hooks: dict[str, EventHook] = field(default_factory=dict)
-    secrets: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    refusals: _Refusals = field(default_factory=_Refusals)
+    def __init__(self, config: settings.Settings) -> None:
+        self.settings = config
+        self.hooks: dict[str, EventHook] = {}
+        self.secrets: dict[str, tuple[str, ...]] = {}
+        self.refusals = _Refusals()
 
 
 def _app_and_state() -> tuple[Flask, _AppState]:

@@ -75,6 +75,22 @@ def suggest(event_type: str, among: Iterable[str] | None = None) -> str | None:
     return by_lower[near[0]] if near else None
 
 
+def suggest_prefix(stem: str) -> str | None:
+    """Return the pattern ``prefix.*`` nearest to a misspelt prefix, or None if none is near.
+
+    :param stem: The prefix, without ``.*``. What comes back has as many segments,
+        and has types below it that Okta delivers to event hooks.
+    """
+    depth = stem.count(".") + 1
+    prefixes = {
+        ".".join(segments[:depth])
+        for name, entry in entries().items()
+        if entry.event_hook_eligible and len(segments := name.split(".")) > depth
+    }
+    near = suggest(stem, prefixes)
+    return f"{near}.*" if near else None
+
+
 def __getattr__(name: str) -> Any:
     # The Literal of all identifiers costs more to make than the rest of the package.
     if name in ("EventType", "RELEASE"):

@@ -5,18 +5,20 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from . import schemas, signals
+from .events import Delivery
 from .exceptions import Reject, UnreadableEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable
 
     from flask import Flask
 
-    from .events import Delivery, LogEvent
-    from .signals import Receiver, Receivers
+    from .events import Envelope, LogEvent
+    from .signals import Receiver
 
 logger = logging.getLogger(__name__)
 
@@ -59,48 +61,40 @@ def run(
     return None
 
 
-def run_delivery(
-    app: Flask,
-    receivers: Receivers,
-    *,
-    hook: Any,
-    delivery: Delivery,
-    events: Iterable[object],
-) -> list[BaseException]:
+def run_delivery(app: Flask, hook: Any, envelope: Envelope) -> list[BaseException]:
     """Run every receiver of every event of a delivery, here and now.
 
     An event that cannot be read, or that a receiver rejects, is announced by ``event_dead``.
 
-    :param events: The elements of ``data.events``.
+    :param hook: The :class:`~okta_hooks.EventHook` that received it.
     :return: what the receivers raised that another attempt may cure.
     """
     failures: list[BaseException] = []
-    for raw in events:
+    delivery = Delivery(
+        event_id=envelope.event_id,
+        source=envelope.source,
+        via="hook",
+        received_at=datetime.now(UTC),
+    )
+    context = {"hook": hook, "delivery": delivery}
+    for raw in envelope.events:
         try:
             event = schemas.load_event(raw)
         except UnreadableEvent as unreadable:
-            reason = unreadable.reason
-            bury(app, hook=hook, delivery=delivery, event=None, receiver=None, reason=reason)
+            bury(app, **context, event=None, receiver=None, reason=unreadable.reason)
             continue
         all_done = True
-        for receiver in receivers.matching(event.event_type, app):
-            error = run(app, receiver, hook=hook, event=event, delivery=delivery, attempt=1)
+        for receiver in hook.receivers.matching(event.event_type, app):
+            error = run(app, receiver, **context, event=event, attempt=1)
             if error is None:
                 continue
             all_done = False
             if isinstance(error, Reject):
-                bury(
-                    app,
-                    hook=hook,
-                    delivery=delivery,
-                    event=event,
-                    receiver=receiver.name,
-                    reason=error.reason,
-                )
+                bury(app, **context, event=event, receiver=receiver.name, reason=error.reason)
             else:
                 failures.append(error)
         if all_done:
-            signals.notify(signals.event_done, app, hook=hook, event=event, delivery=delivery)
+            signals.notify(signals.event_done, app, **context, event=event)
     return failures
 
 
@@ -115,10 +109,11 @@ def bury(
 ) -> None:
     """Tell the log and ``event_dead`` that an event will not be tried again by itself."""
     logger.error(
-        "Dead letter: the event %r of the delivery %r, for the receiver %s: %s",
-        event,
+        "Dead letter of the hook %r: %r for %s, from the delivery %r: %s",
+        hook.name,
+        event or "an unreadable event",
+        receiver or "all receivers",
         delivery.event_id,
-        receiver or "(all)",
         reason,
     )
     signals.notify(

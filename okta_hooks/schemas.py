@@ -94,7 +94,9 @@ class _Free(fields.Dict):
     """An object whose keys Okta does not promise. An empty string stands for none."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        return None if value == "" else super()._deserialize(value, *args, **kwargs)
+        if value == "":
+            return None
+        return super()._deserialize(value, *args, **kwargs)  # type: ignore[no-untyped-call]
 
 
 class _Object(fields.Field[Any]):
@@ -169,7 +171,7 @@ def _field(hint: Any, *, data_key: str, required: bool) -> fields.Field[Any]:
         return _Objects(_Object(get_args(bare)[0]), **options)
     if get_origin(bare) is dict:
         return _Free(**options)
-    if dataclasses.is_dataclass(bare):
+    if isinstance(bare, type) and dataclasses.is_dataclass(bare):
         return _Object(bare, **options)
     made: fields.Field[Any] = _PLAIN[bare](**options)
     return made

@@ -11,17 +11,14 @@ import logging
 import threading
 import warnings
 import weakref
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from blinker import Namespace
 
-from . import catalog
 from .exceptions import UnknownEventTypeWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from blinker import NamedSignal
 
@@ -102,6 +99,8 @@ def _patterns_of(event_type: str) -> Iterator[str]:
 
 def warn_if_unknown(pattern: str, stacklevel: int) -> None:
     """Warn about a pattern under which Okta is not known to deliver anything."""
+    from . import catalog  # noqa: PLC0415 - keeps `import okta_hooks` fast
+
     known = [entry for name, entry in catalog.entries().items() if matches(pattern, name)]
     if any(entry.event_hook_eligible for entry in known):
         return
@@ -112,44 +111,32 @@ def warn_if_unknown(pattern: str, stacklevel: int) -> None:
     else:
         text = f"{pattern!r} names no event type known in Okta's release {catalog.RELEASE}."
     stem = pattern.removesuffix(".*")
-    near = catalog.suggest(stem) if stem == pattern else _suggest_prefix(stem)
-    if near not in (None, pattern):
+    near = catalog.suggest(stem) if stem == pattern else catalog.suggest_prefix(stem)
+    if near and near != pattern:
         text += f" Is {near!r} meant?"
     warnings.warn(text, UnknownEventTypeWarning, stacklevel=stacklevel + 1)
 
 
-def _suggest_prefix(stem: str) -> str | None:
-    depth = stem.count(".") + 1
-    prefixes = {
-        ".".join(segments[:depth])
-        for name, entry in catalog.entries().items()
-        if entry.event_hook_eligible and len(segments := name.split(".")) > depth
-    }
-    near = catalog.suggest(stem, prefixes)
-    return f"{near}.*" if near else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receiver:
+class Receiver(NamedTuple):
     """A connected callable under the name by which its receipts know it.
 
     ``concurrency`` is how many events it may have in hand at once, in one worker.
-    ``order`` tells which was connected first.
     """
 
     name: str
-    call: Callable[..., Any] = field(repr=False)
+    call: Callable[..., Any]
     concurrency: int
-    order: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Identity:
-    name: str
-    explicit: bool
-    concurrency: int
-    order: int
-    reference: Callable[[], Callable[..., Any] | None]
+    """What is remembered of a callable from its first connection on, without keeping it alive."""
+
+    def __init__(self, call: Callable[..., Any], name: str, order: int) -> None:
+        self.reference = _reference(call)
+        self.name = name
+        self.order = order
+        self.is_named = False
+        self.concurrency = 1
 
 
 class Receivers:
@@ -189,7 +176,8 @@ class Receivers:
         """
         signals = [self.signal(pattern) for pattern in patterns]
         with self._lock:
-            self._identify(call, name, concurrency)
+            known = self._identify(call, name)
+            known.concurrency = max(concurrency, known.concurrency)
         for signal in signals:
             signal.connect(call, weak=False)
 
@@ -213,49 +201,34 @@ class Receivers:
             if signal is None or signal.is_muted:
                 continue
             for call in list(signal.receivers_for(sender)):
-                identity = self._identities[_key(call)]
-                found[identity.order] = Receiver(
-                    name=identity.name,
-                    call=call,
-                    concurrency=identity.concurrency,
-                    order=identity.order,
-                )
+                known = self._identities[_key(call)]
+                found[known.order] = Receiver(known.name, call, known.concurrency)
         return [found[order] for order in sorted(found)]
 
     def _on_connected(self, _: object, receiver: Callable[..., Any], **__: Any) -> None:
         with self._lock:
-            self._identify(receiver, None, None)
+            self._identify(receiver)
 
-    def _identify(
-        self, call: Callable[..., Any], name: str | None, concurrency: int | None
-    ) -> None:
-        known = self._identities.get(_key(call))
-        if known is None or known.reference() is None:
-            known = None
-        taken = {
-            identity.name
-            for identity in self._identities.values()
+    def _identify(self, call: Callable[..., Any], name: str | None = None) -> _Identity:
+        alive = {
+            key: identity
+            for key, identity in self._identities.items()
             if identity.reference() is not None
         }
-        if name is not None:
-            if name in taken:
-                raise ValueError(f"Another receiver of this hook is already named {name!r}.")
-            if known is not None and known.explicit:
-                raise ValueError(f"This receiver is already named {known.name!r}.")
+        taken = {identity.name for identity in alive.values()}
+        known = alive.get(_key(call))
+        if name in taken:
+            raise ValueError(f"This hook has a receiver named {name!r} already.")
         if known is None:
             self._connections += 1
-            known = _Identity(
-                name=name or _first_free(_qualified_name(call), taken),
-                explicit=name is not None,
-                concurrency=concurrency or 1,
-                order=self._connections,
-                reference=_reference(call),
-            )
-        elif name is not None:
-            known = replace(known, name=name, explicit=True)
-        if concurrency is not None:
-            known = replace(known, concurrency=max(concurrency, known.concurrency))
-        self._identities[_key(call)] = known
+            known = _Identity(call, _first_free(_qualified_name(call), taken), self._connections)
+        if name is not None:
+            if known.is_named:
+                raise ValueError(f"This receiver is named {known.name!r} already.")
+            known.name = name
+            known.is_named = True
+        self._identities = {**alive, _key(call): known}
+        return known
 
 
 def _key(call: Callable[..., Any]) -> Any:
