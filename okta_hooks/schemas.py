@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import UnionType
@@ -15,11 +16,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 
-from .events import ALIASES, Envelope, LogEvent
+from .events import ALIASES, Envelope, EventKeys, LogEvent
 from .exceptions import UnreadableDelivery, UnreadableEvent
 
 #: Fields that are made here, not read from a key of Okta's.
-_OURS = frozenset({"raw", "problems", "events"})
+_OURS = frozenset({"raw", "problems", "events", "text"})
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def load_delivery(body: bytes) -> Envelope:
@@ -29,7 +31,8 @@ def load_delivery(body: bytes) -> Envelope:
     :raises UnreadableDelivery: if it is not JSON, or has no list at ``data.events``.
     """
     try:
-        document = json.loads(body)
+        text = body.decode(json.detect_encoding(body), "surrogatepass")
+        document = json.loads(text)
     except (ValueError, RecursionError):
         # `from None`: the decoder's error carries the whole body.
         raise UnreadableDelivery("The body is not JSON that can be read.") from None
@@ -38,7 +41,29 @@ def load_delivery(body: bytes) -> Envelope:
     if not isinstance(events, list):
         raise UnreadableDelivery("The body has no list at data.events.")
     known, _ = _load(_schema(Envelope), document)
-    return Envelope(**known, events=tuple(events))
+    # JSON text has other than printable characters only in strings, so an escape stands for the same.
+    text = _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return Envelope(**known, events=tuple(events), text=text)
+
+
+def event_keys(raw: object) -> EventKeys:
+    """Read of an event only what the inbox needs: quick enough to do it before the answer.
+
+    :param raw: As for :func:`load_event`.
+    :raises UnreadableEvent: as :func:`load_event`, for the same events.
+    """
+    if not isinstance(raw, Mapping):
+        raise UnreadableEvent("The event is not a JSON object.")
+    event_type = raw.get("eventType")
+    if not isinstance(event_type, str):
+        event_type = load_event(raw).event_type
+    try:
+        published = datetime.fromisoformat(raw["published"])
+        if published.tzinfo is None:
+            published = published.replace(tzinfo=UTC)
+        return EventKeys(event_type=event_type, published=published.timestamp())
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return EventKeys(event_type=event_type, published=None)
 
 
 def load_event(raw: object) -> LogEvent:
