@@ -168,6 +168,8 @@ class Worker:
                     self.stopping.wait(_STANDBY_SECONDS)
                     continue
                 self._announce(died, DIED_HERE)
+                if self._is_time("seen", _SEEN_SECONDS):
+                    self.inbox.see_lanes(list(connected))
                 handed = self._fan_out(connected)
                 worked = sum(_Lane(self, *key).work(MOST_IN_HAND) for key in connected)
                 total += worked
