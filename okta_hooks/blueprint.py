@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from blinker import NamedSignal
-    from flask.blueprints import BlueprintSetupState
+    from flask.sansio.app import App
 
     from .catalog import EventType
 
@@ -42,7 +42,6 @@ class EventHook(Blueprint):
     def __init__(self, name: str, *, url_prefix: str = "/okta/events") -> None:
         super().__init__(name, __name__, url_prefix=url_prefix)
         self.receivers = signals.Receivers()
-        self.record(self._set_up)
         # Okta follows no redirect, so neither form of the URL may answer with one.
         self.add_url_rule("/", "verify", self._verify, methods=["GET"], strict_slashes=False)
         self.add_url_rule("/", "receive", self._receive, methods=["POST"], strict_slashes=False)
@@ -92,8 +91,16 @@ class EventHook(Blueprint):
         """
         return self.receivers.signal(pattern)
 
-    def _set_up(self, setup: BlueprintSetupState) -> None:
-        app = setup.app
+    def register(self, app: App, options: dict[str, Any]) -> None:
+        """Register with an app, as :meth:`flask.Flask.register_blueprint` asks a blueprint to.
+
+        :raises RuntimeError: if the configuration cannot be right, or the app has a hook of this name.
+        """
+        # Before the blueprint's own part, which refuses an equal name in words that name no cure for hooks.
+        self._set_up(app)
+        super().register(app, options)
+
+    def _set_up(self, app: App) -> None:
         state = app.extensions.get(EXTENSION) or _AppState(settings.read(app.config))
         if state.settings.inbox is not None:
             raise RuntimeError(
@@ -137,13 +144,14 @@ class EventHook(Blueprint):
         from . import dispatch, schemas  # noqa: PLC0415
 
         app, state = _app_and_state()
-        request.max_content_length = state.settings.max_body
+        # One byte more: of a chunked body Werkzeug reads as much as it may, and does not tell of the rest.
+        request.max_content_length = state.settings.max_body + 1
         presented = _presented(state.settings)
         if not self._is_authentic(state, presented):
             _drain()
             return self._announce(app, self._refuse_secret(state, presented), "wrong secret")
         try:
-            envelope = schemas.load_delivery(request.get_data(cache=False))
+            envelope = schemas.load_delivery(_body(state.settings.max_body))
         except UnreadableDelivery as error:
             return self._refuse(app, HTTPStatus.BAD_REQUEST, error.reason)
         except RequestEntityTooLarge:
@@ -237,6 +245,13 @@ def _presented(config: settings.Settings) -> bytes | None:
         return cast("str", value).encode("latin-1")
     except UnicodeEncodeError:  # from a client that calls the app without a server between
         return cast("str", value).encode()
+
+
+def _body(longest: int) -> bytes:
+    body = request.get_data(cache=False)
+    if len(body) > longest:
+        raise RequestEntityTooLarge
+    return body
 
 
 def _drain() -> None:
