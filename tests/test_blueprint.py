@@ -86,9 +86,6 @@ def hear() -> Iterator[Callable[[NamedSignal], Heard]]:
         signal.disconnect(heard)
 
 
-# The answer table.
-
-
 def nowhere(_: Exception) -> Response:
     return redirect("/login")
 
@@ -103,7 +100,7 @@ def host(request: pytest.FixtureRequest, make_app: AppFactory) -> Flask:
         raise LookupError("no such user")
 
     app = make_app(okta, MAX_BODY=SMALL)
-    if request.param != "plain host":
+    if request.param:
         for caught in (Exception, 400, 401, 413, 500):
             app.register_error_handler(caught, nowhere)
         assert app.test_client().get("/no/such/page").status_code == 302
@@ -220,9 +217,7 @@ def test_answer_table(host: Flask, row: Row) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_answers_are_not_cached(
-    make_app: AppFactory, okta: EventHook, body: BodyFactory, method: str
-) -> None:
+def test_answers_are_not_cached(make_app: AppFactory, okta: EventHook, method: str) -> None:
     """Neither a verification nor a refusal may be answered by a cache the next time."""
     response = make_app(okta).test_client().open(URL, method=method, headers=CHALLENGE)
 
@@ -236,9 +231,6 @@ def test_a_challenge_is_echoed_as_json(make_app: AppFactory, okta: EventHook) ->
     response = verify(make_app(okta), **{"X-Okta-Verification-Challenge": challenge})
 
     assert response.json == {"verification": challenge}
-
-
-# The body.
 
 
 def test_max_body_is_ours_not_the_hosts(
@@ -313,9 +305,6 @@ def test_the_body_of_a_stranger_is_read_but_not_parsed(
     assert stream.read() == b""
     assert received.arguments == []
     assert "personal" not in caplog.text + repr(refused.arguments) + response.text
-
-
-# Registration.
 
 
 def at_default(app: Flask, okta: EventHook) -> str:
@@ -515,9 +504,6 @@ def test_csrf_protection_of_flask_wtf(
     assert "CSRF" in answers[0].text
 
 
-# Configuration.
-
-
 def test_configuration_is_read_once(
     make_app: AppFactory, okta: EventHook, body: BodyFactory
 ) -> None:
@@ -568,9 +554,6 @@ def test_secrets_from_the_environment(
     for secret in accepted:
         assert post(app, body(), secret=secret).status_code == 204
     assert post(app, body(), secret="another").status_code == 401
-
-
-# Authentication.
 
 
 def test_another_header(make_app: AppFactory, okta: EventHook, body: BodyFactory) -> None:
@@ -738,9 +721,6 @@ def test_the_hint_tells_lengths_only(
         assert presented is None or presented not in shown
 
 
-# Signals about the service.
-
-
 def test_hook_verified(
     make_app: AppFactory, okta: EventHook, hear: Callable[[NamedSignal], Heard]
 ) -> None:
@@ -905,9 +885,6 @@ def test_a_failing_listener_changes_no_answer(
 
     assert [answer.status_code for answer in answers] == [200, 204, 400]
     assert "broken listener" in caplog.text
-
-
-# Receivers inside the request.
 
 
 def test_every_event_of_a_delivery_is_dispatched(
