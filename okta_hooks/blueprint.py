@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from blinker import NamedSignal
-    from flask.blueprints import BlueprintSetupState
+    from flask.sansio.app import App
 
     from .catalog import EventType
     from .events import Delivery, Envelope
@@ -49,7 +49,6 @@ class EventHook(Blueprint):
     def __init__(self, name: str, *, url_prefix: str = "/okta/events") -> None:
         super().__init__(name, __name__, url_prefix=url_prefix)
         self.receivers = signals.Receivers()
-        self.record(self._set_up)
         # Okta follows no redirect, so neither form of the URL may answer with one.
         self.add_url_rule("/", "verify", self._verify, methods=["GET"], strict_slashes=False)
         self.add_url_rule("/", "receive", self._receive, methods=["POST"], strict_slashes=False)
@@ -99,9 +98,17 @@ class EventHook(Blueprint):
         """
         return self.receivers.signal(pattern)
 
-    def _set_up(self, setup: BlueprintSetupState) -> None:
-        app = cast("Flask", setup.app)
-        state = app.extensions.get(EXTENSION) or AppState(app)
+    def register(self, app: App, options: dict[str, Any]) -> None:
+        """Register with an app, as :meth:`flask.Flask.register_blueprint` asks a blueprint to.
+
+        :raises RuntimeError: if the configuration cannot be right, or the app has a hook of this name.
+        """
+        # Before the blueprint's own part, which refuses an equal name in words that name no cure for hooks.
+        self._set_up(app)
+        super().register(app, options)
+
+    def _set_up(self, app: App) -> None:
+        state = app.extensions.get(EXTENSION) or AppState(cast("Flask", app))
         if state.hooks.get(self.name, self) is not self:
             raise RuntimeError(
                 f"This app already has a hook named {self.name!r}. "
@@ -140,14 +147,15 @@ class EventHook(Blueprint):
         from .events import Delivery  # noqa: PLC0415
 
         app, state = _app_and_state()
-        request.max_content_length = state.settings.max_body
+        # One byte more: of a chunked body Werkzeug reads as much as it may, and does not tell of the rest.
+        request.max_content_length = state.settings.max_body + 1
         presented = _presented(state.settings)
         secret = self._matched(state, presented)
         if not self._is_authentic(state, secret):
             _drain()
             return self._announce(app, self._refuse_secret(state, presented), "wrong secret")
         try:
-            envelope = schemas.load_delivery(request.get_data(cache=False))
+            envelope = schemas.load_delivery(_body(state.settings.max_body))
         except UnreadableDelivery as error:
             return self._refuse(app, HTTPStatus.BAD_REQUEST, error.reason)
         except RequestEntityTooLarge:
@@ -321,6 +329,13 @@ def _presented(config: settings.Settings) -> bytes | None:
         return cast("str", value).encode("latin-1")
     except UnicodeEncodeError:  # from a client that calls the app without a server between
         return cast("str", value).encode()
+
+
+def _body(longest: int) -> bytes:
+    body = request.get_data(cache=False)
+    if len(body) > longest:
+        raise RequestEntityTooLarge
+    return body
 
 
 def _drain() -> None:

@@ -96,10 +96,9 @@ class _Tolerant(Schema):
     @pre_load
     def _read_aliases(self, data: Any, **_: Any) -> Any:
         for key, aliases in self.aliases.items():
-            if isinstance(data, Mapping) and data.get(key) is None:
-                for alias in aliases:
-                    if alias in data:
-                        data = {**data, key: data[alias]}
+            spelt = [alias for alias in aliases if data.get(alias) is not None]
+            if spelt and data.get(key) is None:
+                data = {**data, key: data[spelt[0]]}
         return data
 
 
@@ -133,7 +132,7 @@ class _Object(fields.Field[Any]):
         self.schema = _schema(cls)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
-        if value == "":
+        if value == "" and self.allow_none:  # in a list, neither null nor "" is an element
             return None
         if not isinstance(value, Mapping):
             raise ValidationError("Not a valid object.")

@@ -105,6 +105,14 @@ def _secret(where: str, value: object) -> str:
             f"{where} holds a secret with a line break or a NUL, which no header can carry. "
             "Was it read from a file? Strip it."
         )
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # `from None`: the encoder's error carries the secret.
+        raise RuntimeError(
+            f"{where} holds a secret with a lone surrogate, which no header can carry. "
+            "Does the environment hold it in UTF-8?"
+        ) from None
     if any(end.isspace() or not end.isprintable() for end in (value[0], value[-1])):
         raise RuntimeError(
             f"{where} holds a secret that begins or ends with a blank or a control character, "
