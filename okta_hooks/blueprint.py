@@ -294,6 +294,7 @@ class AppState:
     def runtime(self) -> Runtime:
         """Return what this process has at work; nothing is opened yet.
 
+        :raises InboxUnavailable: if the inbox's URL or its driver are not as they should be.
         :raises RuntimeError: if there is no inbox.
         """
         with self._lock:
@@ -308,7 +309,12 @@ class AppState:
     def _on_request(self, app: Flask, **_: Any) -> None:
         if self._runtime is not None and self._runtime.pid == os.getpid():
             return
-        runtime = self.runtime()
+        try:
+            runtime = self.runtime()
+        except InboxUnavailable as error:
+            # Deliveries will be told; the host's other pages have nothing to do with it.
+            logger.error("The inbox cannot be used: %s", error)  # noqa: TRY400
+            return
         runtime.writer.start()
         if self.settings.worker == "thread" and not app.testing:
             runtime.work()

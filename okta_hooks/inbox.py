@@ -1,42 +1,41 @@
-"""The inbox: stored deliveries and events on their way to receivers, in SQLite or PostgreSQL.
-
-Every table and every SQL statement of this library is here.
-Times are seconds since the epoch, bodies are text exactly as received: a `jsonb` column would refuse some.
-"""
+"""The inbox: stored deliveries and events on their way to receivers. Every statement of SQL is here."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import os
-import threading
 import time
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from . import schemas
+from .database import (
+    CLAIMED,
+    DEAD,
+    DONE,
+    PENDING,
+    Database,
+    delivery,
+    event,
+    lane,
+    metadata,
+    receipt,
+    worker,
+)
 from .events import Delivery
-from .exceptions import InboxUnavailable, UnreadableEvent
+from .exceptions import UnreadableEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from .events import Envelope
 
-logger = logging.getLogger(__name__)
+__all__ = ["Inbox", "Selection", "incoming", "metadata"]
 
-SCHEMA_VERSION: Final = 1
-PENDING: Final = "pending"
-CLAIMED: Final = "claimed"
-DONE: Final = "done"
-DEAD: Final = "dead"
 STATES: Final = (PENDING, CLAIMED, DONE, DEAD)
 
 DIED_HERE: Final = "the process died here"
@@ -47,116 +46,6 @@ DEATHS_ALLOWED: Final = 5
 _BATCH: Final = 500
 _LONGEST: Final = 200
 _LONGEST_ERROR: Final = 500
-_SQLITE_PATIENCE: Final = 5.0
-_POSTGRESQL: Final[Mapping[str, Any]] = {
-    "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
-#: Any number: who creates tables in the same database holds the lock of this one meanwhile.
-_ADVISORY_LOCK: Final = 0x0C7A_400C
-_EPHEMERAL: Final = frozenset({"tmpfs", "ramfs", "overlay"})
-
-metadata = sa.MetaData()
-_BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-
-delivery = sa.Table(
-    "okta_hooks_delivery",
-    metadata,
-    sa.Column("id", _BigId, primary_key=True),
-    sa.Column("hook", sa.Text, nullable=False),
-    sa.Column("via", sa.Text, nullable=False),
-    sa.Column("event_id", sa.Text),
-    sa.Column("source", sa.Text),
-    sa.Column("secret", sa.Integer),
-    sa.Column("body", sa.Text),
-    sa.Column("received_at", sa.Double, nullable=False),
-)
-sa.Index(
-    "okta_hooks_delivery_body",
-    delivery.c.received_at,
-    sqlite_where=delivery.c.body.is_not(None),
-    postgresql_where=delivery.c.body.is_not(None),
-)
-sa.Index("okta_hooks_delivery_received", delivery.c.received_at)
-
-event = sa.Table(
-    "okta_hooks_event",
-    metadata,
-    sa.Column("id", _BigId, primary_key=True),
-    sa.Column("delivery_id", _BigId, nullable=False, index=True),
-    sa.Column("ordinal", sa.Integer, nullable=False),
-    sa.Column("hook", sa.Text, nullable=False),
-    sa.Column("key", sa.Text, nullable=False),
-    sa.Column("type", sa.Text),
-    sa.Column("published", sa.Double),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text),
-    sa.UniqueConstraint("hook", "key", name="okta_hooks_event_key"),
-)
-for _state in (PENDING, CLAIMED, DEAD):
-    sa.Index(
-        f"okta_hooks_event_{_state}",
-        event.c.id,
-        sqlite_where=event.c.state == _state,
-        postgresql_where=event.c.state == _state,
-    )
-
-receipt = sa.Table(
-    "okta_hooks_receipt",
-    metadata,
-    sa.Column("event_id", _BigId, primary_key=True, autoincrement=False),
-    sa.Column("receiver", sa.Text, primary_key=True),
-    sa.Column("hook", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("due", sa.Double, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("claims", sa.Integer, nullable=False),
-    sa.Column("worker", sa.Text),
-    sa.Column("error", sa.Text),
-)
-sa.Index(
-    "okta_hooks_receipt_due",
-    receipt.c.hook,
-    receipt.c.receiver,
-    receipt.c.due,
-    receipt.c.event_id,
-    sqlite_where=receipt.c.state == PENDING,
-    postgresql_where=receipt.c.state == PENDING,
-)
-sa.Index(
-    "okta_hooks_receipt_worker",
-    receipt.c.worker,
-    sqlite_where=receipt.c.state == CLAIMED,
-    postgresql_where=receipt.c.state == CLAIMED,
-)
-
-worker = sa.Table(
-    "okta_hooks_worker",
-    metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("alive_until", sa.Double, nullable=False),
-)
-lane = sa.Table(
-    "okta_hooks_lane",
-    metadata,
-    sa.Column("hook", sa.Text, primary_key=True),
-    sa.Column("receiver", sa.Text, primary_key=True),
-    sa.Column("seen_at", sa.Double, nullable=False),
-)
-cursor = sa.Table(
-    "okta_hooks_cursor",
-    metadata,
-    sa.Column("org", sa.Text, primary_key=True),
-    sa.Column("next_url", sa.Text, nullable=False),
-)
-meta = sa.Table(
-    "okta_hooks_meta",
-    metadata,
-    sa.Column("schema_version", sa.Integer, primary_key=True, autoincrement=False),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,7 +158,7 @@ def _escaped(text: str, longest: int) -> str:
 
 
 class Inbox:
-    """The tables in one database, and what is done to them.
+    """What is done to the stored deliveries, events and receipts. Every SQL statement is here.
 
     An instance belongs to one process; it may be used by many threads.
     Every method raises :exc:`InboxUnavailable` if the database does not do what it is asked.
@@ -282,92 +171,21 @@ class Inbox:
     def __init__(
         self, url: str, *, folder: str = ".", clock: Callable[[], float] = time.time
     ) -> None:
-        self.url = _located(sa.make_url(url), folder)
+        self._database = Database(url, folder)
         self.clock = clock
-        self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._engine = _engine(self.url)
-        self._insert: Any = sqlite.insert if self.is_sqlite else postgresql.insert
-        # SQLite lets one writer in and makes the others sleep: within a process, queueing is quicker.
-        self._writing: Any = threading.RLock() if self.is_sqlite else nullcontext()
-        self._opening = threading.Lock()
-        self._is_open = False
 
     @property
     def path(self) -> Path | None:
         """The file, if it is SQLite."""
-        return Path(str(self.url.database)) if self.is_sqlite else None
+        return self._database.path
+
+    def open(self) -> None:
+        """Connect, and create the tables if they are not there. Any use of the inbox does this."""
+        self._database.open()
 
     def close(self) -> None:
         """Close the connections. The inbox opens again when it is used again."""
-        self._engine.dispose()
-        self._is_open = False
-
-    def _create_tables(self) -> None:
-        """Create what is missing: tables, and columns and indexes that a newer version has added."""
-        with self._engine.begin() as connection:
-            if not self.is_sqlite:
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
-            inspector = sa.inspect(connection)
-            present = set(inspector.get_table_names())
-            if meta.name in present:
-                version = connection.scalar(sa.select(sa.func.max(meta.c.schema_version)))
-                if version is not None and version >= SCHEMA_VERSION:
-                    return
-            for table in metadata.sorted_tables:
-                if table.name in present:
-                    self._add_missing(connection, inspector, table)
-            metadata.create_all(connection)
-            connection.execute(meta.delete())
-            connection.execute(meta.insert().values(schema_version=SCHEMA_VERSION))
-
-    def _add_missing(self, connection: sa.Connection, inspector: Any, table: sa.Table) -> None:
-        there = {column["name"] for column in inspector.get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in there:
-                definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
-                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
-        indexed = {index["name"] for index in inspector.get_indexes(table.name)}
-        for index in table.indexes:
-            if index.name not in indexed:
-                index.create(connection)
-
-    def open(self) -> None:
-        """Connect, and create the tables if they are not there. Any use of the inbox does this.
-
-        :raises InboxUnavailable: if the database cannot be reached or written.
-        """
-        if self._is_open:
-            return
-        with self._opening:
-            if not self._is_open:
-                self._prepare()
-            self._is_open = True
-
-    def _prepare(self) -> None:
-        with _translated():
-            if self.path is not None:
-                _create_file(self.path)
-            self._create_tables()
-        logger.info("The inbox is %s", self.url.render_as_string(hide_password=True))
-        if self.path is not None and (kind := _file_system(self.path)) in _EPHEMERAL:
-            logger.warning(
-                "The inbox %s lies on a file system (%s) that may not survive a restart: "
-                "put it on a disk or a volume, or events will be lost.",
-                self.path,
-                kind,
-            )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        self.open()
-        with _translated(), self._writing, self._engine.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        self.open()
-        with _translated(), self._engine.connect() as connection:
-            yield connection.execution_options(okta_hooks_reads=True)
+        self._database.close()
 
     # From Okta into the inbox.
 
@@ -376,7 +194,7 @@ class Inbox:
 
         When this returns, they are on the disk.
         """
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             ids = [
                 connection.execute(
                     delivery.insert()
@@ -412,7 +230,7 @@ class Inbox:
             stored: dict[int, list[str | None]] = {delivery_id: [] for delivery_id in ids}
             if rows:
                 statement = (
-                    self._insert(event)
+                    self._database.insert(event)
                     .on_conflict_do_nothing()
                     .returning(event.c.delivery_id, event.c.reason)
                 )
@@ -454,11 +272,11 @@ class Inbox:
             .order_by(event.c.id)
             .limit(limit)
         )
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             if connection.execute(query.limit(1)).first() is None:
                 return set()
         lanes = set()
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             now = self.clock()
             receipts: list[dict[str, Any]] = []
             events: dict[str, list[int]] = {CLAIMED: [], DONE: []}
@@ -484,7 +302,9 @@ class Inbox:
                         }
                     )
             if receipts:
-                connection.execute(self._insert(receipt).on_conflict_do_nothing(), receipts)
+                connection.execute(
+                    self._database.insert(receipt).on_conflict_do_nothing(), receipts
+                )
             for state, ids in events.items():
                 if ids:
                     chosen = event.update().where(event.c.id.in_(ids))
@@ -515,10 +335,10 @@ class Inbox:
             .order_by(receipt.c.due, receipt.c.event_id)
             .limit(limit)
         )
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             if connection.execute(query.limit(1)).first() is None:
                 return []
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             locking = query.with_for_update(skip_locked=True, of=receipt)
             rows = connection.execute(locking).all()
             suspects = [place for place, row in enumerate(rows) if row.claims > row.attempts]
@@ -548,7 +368,7 @@ class Inbox:
 
     def place_of(self, event_id: int) -> tuple[int, int]:
         """Return where an event is: its delivery's id, and its place in it."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(
                 sa.select(event.c.delivery_id, event.c.ordinal).where(event.c.id == event_id)
             ).one()
@@ -556,7 +376,7 @@ class Inbox:
 
     def load(self, delivery_id: int) -> tuple[Delivery, str | None]:
         """Return a delivery and its body; the body is None if retention has taken it."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(sa.select(delivery).where(delivery.c.id == delivery_id)).one()
         made = Delivery(
             event_id=row.event_id,
@@ -575,7 +395,7 @@ class Inbox:
             and the events that this closed, by id, with their state.
         """
         counted = []
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             for settlement in sorted(settlements, key=lambda item: item.claim.event_id):
                 claim = settlement.claim
                 result = connection.execute(
@@ -596,7 +416,7 @@ class Inbox:
 
     def release(self, worker_id: str, claims: Sequence[Claim]) -> None:
         """Give back receipts that were claimed and not run."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             for claim in claims:
                 connection.execute(
                     receipt.update()
@@ -609,7 +429,7 @@ class Inbox:
 
         :param keep: The ids of the events it has in hand.
         """
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(
                 receipt.update()
                 .where(
@@ -645,8 +465,10 @@ class Inbox:
 
     def keep_alive(self, worker_id: str, seconds: float) -> None:
         """Say that a worker lives, and will for so many seconds at least."""
-        statement = self._insert(worker).values(id=worker_id, alive_until=self.clock() + seconds)
-        with self._transaction() as connection:
+        statement = self._database.insert(worker).values(
+            id=worker_id, alive_until=self.clock() + seconds
+        )
+        with self._database.transaction() as connection:
             connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=[worker.c.id],
@@ -656,7 +478,7 @@ class Inbox:
 
     def leave(self, worker_id: str) -> None:
         """Say that a worker has stopped."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(worker.delete().where(worker.c.id == worker_id))
 
     def free(self, *, all_workers: bool = False) -> list[tuple[str, str, int]]:
@@ -672,14 +494,14 @@ class Inbox:
         gone = [receipt.c.state == CLAIMED]
         if not all_workers:
             gone.append(receipt.c.worker.not_in(alive))
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             if (
                 connection.execute(sa.select(receipt.c.event_id).where(*gone).limit(1)).first()
                 is None
             ):
                 return []
         killer = receipt.c.claims - receipt.c.attempts >= DEATHS_ALLOWED
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             rows = connection.execute(
                 receipt.update()
                 .where(*gone, killer)
@@ -695,10 +517,10 @@ class Inbox:
         """Say that these receivers are connected somewhere, now."""
         if not lanes:
             return
-        statement = self._insert(lane)
+        statement = self._database.insert(lane)
         now = self.clock()
         rows = [{"hook": hook, "receiver": name, "seen_at": now} for hook, name in sorted(lanes)]
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=[lane.c.hook, lane.c.receiver],
@@ -717,7 +539,7 @@ class Inbox:
             lane.c.receiver == receipt.c.receiver,
             lane.c.seen_at < self.clock() - seconds,
         )
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             rows = connection.execute(
                 receipt.update()
                 .where(receipt.c.state == PENDING, lost)
@@ -731,7 +553,7 @@ class Inbox:
 
     def counts(self) -> dict[str, Any]:
         """Return how many events are in each state, and the age in seconds of the oldest open one."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             counted = sa.select(event.c.state, sa.func.count()).group_by(event.c.state)
             found: dict[str, int] = dict(connection.execute(counted).tuples().all())
             oldest = [
@@ -761,7 +583,7 @@ class Inbox:
                 receipt.c.state == CLAIMED,
             ),
         )
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return any(connection.execute(q.limit(1)).first() is not None for q in (waiting, due))
 
     def find(self, chosen: Selection, *, limit: int = 100) -> list[dict[str, Any]]:
@@ -785,14 +607,14 @@ class Inbox:
             .order_by(event.c.id.desc())
             .limit(limit)
         )
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return [dict(row._mapping) for row in connection.execute(query)]  # noqa: SLF001
 
     def show(self, uuid: str) -> list[dict[str, Any]]:
         """Return the events of a uuid (one per hook that got it), each with its receipts and its body."""
         found = self.find(Selection(uuids=(uuid,)))
         for item in found:
-            with self._reading() as connection:
+            with self._database.reading() as connection:
                 item["receipts"] = [
                     dict(row._mapping)  # noqa: SLF001
                     for row in connection.execute(
@@ -820,7 +642,7 @@ class Inbox:
         counted = sa.select(
             receipt.c.hook, receipt.c.receiver, receipt.c.state, sa.func.count()
         ).group_by(receipt.c.hook, receipt.c.receiver, receipt.c.state)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             seen = {
                 (row.hook, row.receiver): {
                     "hook": row.hook,
@@ -869,7 +691,9 @@ class Inbox:
         total = 0
         after = 0
         while True:
-            with self._reading() if dry_run else self._transaction() as connection:
+            with (
+                self._database.reading() if dry_run else self._database.transaction() as connection
+            ):
                 page = query.where(event.c.id > after)
                 if not dry_run:
                     page = page.with_for_update(of=event)
@@ -926,7 +750,7 @@ class Inbox:
         old = sa.select(delivery.c.id).where(~unfinished).order_by(delivery.c.received_at)
         stale = old.where(delivery.c.received_at < bodies_before, delivery.c.body.is_not(None))
         ancient = old.where(delivery.c.received_at < keys_before)
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             gone = connection.scalars(ancient.limit(_BATCH)).all()
             self._delete(connection, gone)
             bare = connection.scalars(stale.limit(_BATCH)).all()
@@ -946,12 +770,12 @@ class Inbox:
             .where(event.c.state == DEAD, delivery.c.received_at < before)
         )
         if dry_run:
-            with self._reading() as connection:
+            with self._database.reading() as connection:
                 counted = sa.select(sa.func.count()).select_from(query.subquery())
                 return int(connection.scalar(counted) or 0)
         total = 0
         while True:
-            with self._transaction() as connection:
+            with self._database.transaction() as connection:
                 ids = connection.scalars(query.limit(_BATCH)).all()
                 connection.execute(receipt.delete().where(receipt.c.event_id.in_(ids)))
                 connection.execute(event.delete().where(event.c.id.in_(ids)))
@@ -1023,80 +847,3 @@ def _held(worker_id: str, claim: Claim) -> tuple[Any, ...]:
         receipt.c.worker == worker_id,
         receipt.c.claims == claim.claims,
     )
-
-
-def _located(url: sa.URL, folder: str) -> sa.URL:
-    if url.get_backend_name() == "sqlite":
-        return url.set(database=str(Path(folder, str(url.database)).absolute()))
-    # SQLAlchemy 2.0 and 2.1 mean different drivers by the bare name.
-    return url.set(drivername="postgresql+psycopg")
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except sa.exc.DBAPIError as error:
-        raise InboxUnavailable(
-            str(error.orig),
-            is_transient=isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError),
-            connection_lost=error.connection_invalidated,
-        ) from error
-    except (sa.exc.SQLAlchemyError, OSError) as error:
-        raise InboxUnavailable(str(error)) from error
-
-
-def _engine(url: sa.URL) -> sa.Engine:
-    if url.get_backend_name() != "sqlite":
-        return sa.create_engine(
-            url,
-            connect_args={name: url.query.get(name, value) for name, value in _POSTGRESQL.items()},
-            pool_pre_ping=True,
-            pool_size=20,
-            max_overflow=-1,
-            hide_parameters=True,
-        )
-    engine = sa.create_engine(
-        url,
-        connect_args={"timeout": _SQLITE_PATIENCE},
-        pool_size=20,
-        max_overflow=-1,
-        hide_parameters=True,
-    )
-    sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _: object) -> None:
-    # The driver would begin transactions by itself, and too late.
-    connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    # A transaction that reads first and writes then fails at once when another has written meanwhile.
-    reads = connection.get_execution_options().get("okta_hooks_reads")
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-
-
-def _create_file(path: Path) -> None:
-    """Create the file for its owner alone: SQLite gives its companions the same mode."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-
-
-def _file_system(path: Path) -> str | None:
-    """Return the type of the file system that a file lies on, where the system tells."""
-    try:
-        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    best: tuple[str, str | None] = ("", None)
-    for line in mounts:
-        head, _, tail = line.partition(" - ")
-        point = head.split()[4].replace("\\040", " ")
-        if path.resolve().is_relative_to(point) and len(point) >= len(best[0]):
-            best = (point, tail.split()[0])
-    return best[1]

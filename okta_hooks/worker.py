@@ -17,8 +17,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from . import dispatch, schemas, signals
+from .database import DEAD, DONE, PENDING
 from .exceptions import InboxUnavailable, Reject, RetryLater, UnreadableEvent
-from .inbox import DEAD, DIED_HERE, DONE, NOT_CONNECTED, PENDING, Settlement
+from .inbox import DIED_HERE, NOT_CONNECTED, Settlement
 from .lease import lease_for
 
 if TYPE_CHECKING:
