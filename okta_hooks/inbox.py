@@ -29,7 +29,7 @@ from .events import Delivery
 from .exceptions import UnreadableEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from .events import Envelope
@@ -394,35 +394,57 @@ class Inbox:
         :return: the settlements that counted (the others' receipts had been taken away: a lease ran out),
             and the events that this closed, by id, with their state.
         """
-        counted = []
+        by_place = {_place(settlement.claim): settlement for settlement in settlements}
         with self._database.transaction() as connection:
-            for settlement in sorted(settlements, key=lambda item: item.claim.event_id):
-                claim = settlement.claim
-                result = connection.execute(
-                    receipt.update()
-                    .where(*_held(worker_id, claim))
-                    .values(
-                        state=settlement.state,
-                        due=settlement.due,
-                        attempts=receipt.c.attempts + 1,
-                        worker=None,
-                        error=settlement.error and _escaped(settlement.error, _LONGEST_ERROR),
-                    )
+            counted = [by_place[place] for place in self._held(connection, worker_id, by_place)]
+            if counted:
+                connection.execute(
+                    _SETTLE,
+                    [
+                        {
+                            "of_event": settlement.claim.event_id,
+                            "of_receiver": settlement.claim.receiver,
+                            "state": settlement.state,
+                            "due": settlement.due,
+                            "error": settlement.error
+                            and _escaped(settlement.error, _LONGEST_ERROR),
+                        }
+                        for settlement in counted
+                    ],
                 )
-                if result.rowcount:
-                    counted.append(settlement)
             closed = self._close(connection, [item.claim.event_id for item in counted])
         return counted, closed
 
     def release(self, worker_id: str, claims: Sequence[Claim]) -> None:
         """Give back receipts that were claimed and not run."""
+        places = [_place(claim) for claim in claims]
         with self._database.transaction() as connection:
-            for claim in claims:
+            for event_id, receiver_name, _ in self._held(connection, worker_id, places):
                 connection.execute(
                     receipt.update()
-                    .where(*_held(worker_id, claim))
+                    .where(receipt.c.event_id == event_id, receipt.c.receiver == receiver_name)
                     .values(state=PENDING, worker=None, claims=receipt.c.claims - 1)
                 )
+
+    def _held(
+        self, connection: sa.Connection, worker_id: str, places: Iterable[_Place]
+    ) -> list[_Place]:
+        """Return those of the claims that are still in the hands that claimed them, in one order.
+
+        This is the fence: a receipt that was freed, and perhaps claimed again, is left alone.
+        """
+        wanted = set(places)
+        rows = connection.execute(
+            sa.select(receipt.c.event_id, receipt.c.receiver, receipt.c.claims)
+            .where(
+                receipt.c.state == CLAIMED,
+                receipt.c.worker == worker_id,
+                receipt.c.event_id.in_({event_id for event_id, _, _ in wanted}),
+            )
+            .order_by(receipt.c.event_id, receipt.c.receiver)
+            .with_for_update()
+        ).all()
+        return [place for row in rows if (place := tuple(row)) in wanted]
 
     def take_back(self, worker_id: str, hook: str, receiver_name: str, *, keep: set[int]) -> None:
         """Give back what a worker is said to have claimed in one lane, but for what it knows of.
@@ -838,12 +860,24 @@ class Selection:
         return found
 
 
-def _held(worker_id: str, claim: Claim) -> tuple[Any, ...]:
-    """Return the fence: the receipt is still in the hands that claimed it, by that very claim."""
-    return (
-        receipt.c.event_id == claim.event_id,
-        receipt.c.receiver == claim.receiver,
-        receipt.c.state == CLAIMED,
-        receipt.c.worker == worker_id,
-        receipt.c.claims == claim.claims,
+_Place = tuple[int, str, int]
+
+
+def _place(claim: Claim) -> _Place:
+    return claim.event_id, claim.receiver, claim.claims
+
+
+_SETTLE: Final = (
+    receipt.update()
+    .where(
+        receipt.c.event_id == sa.bindparam("of_event"),
+        receipt.c.receiver == sa.bindparam("of_receiver"),
     )
+    .values(
+        state=sa.bindparam("state"),
+        due=sa.bindparam("due"),
+        error=sa.bindparam("error"),
+        attempts=receipt.c.attempts + 1,
+        worker=None,
+    )
+)
