@@ -126,15 +126,11 @@ def worker(runtime: Runtime, drain: bool) -> None:  # noqa: FBT001 - click passe
         click.echo(f"The worker {at_work.id} has started.", err=True)
         at_work.run()
         return
-    open_events = _open_receipts(runtime)
-    with click.progressbar(length=open_events, label="Draining", file=sys.stderr) as bar:
+    counts = runtime.inbox.counts()
+    length = counts["pending"] + counts["claimed"]
+    with click.progressbar(length=length, label="Draining", file=sys.stderr) as bar:
         total = at_work.drain(bar.update)
     click.echo(f"{total} attempts.")
-
-
-def _open_receipts(runtime: Runtime) -> int:
-    counts = runtime.inbox.counts()
-    return int(counts["pending"] + counts["claimed"])
 
 
 @group.command("init-db")

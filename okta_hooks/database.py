@@ -166,6 +166,7 @@ class Database:
         self._writing: Any = threading.RLock() if self.is_sqlite else nullcontext()
         self._opening = threading.Lock()
         self._is_open = False
+        self._opened_inode: int | None = None
 
     @property
     def path(self) -> Path | None:
@@ -211,17 +212,28 @@ class Database:
 
         :raises InboxUnavailable: if the database cannot be reached or written.
         """
-        if self._is_open:
+        if self._is_open and not self._is_moved():
             return
         with self._opening:
+            if self._is_open and self._is_moved():
+                logger.error("The inbox %s was moved or deleted: a new one is made.", self.path)
+                self.close()
             if not self._is_open:
                 self._prepare()
             self._is_open = True
+
+    def _is_moved(self) -> bool:
+        """Return whether the file is another than the one that was opened, or none.
+
+        SQLite would go on writing to what nobody can find any more.
+        """
+        return self.path is not None and _inode(self.path) != self._opened_inode
 
     def _prepare(self) -> None:
         with _translated():
             if self.path is not None:
                 _create_file(self.path)
+                self._opened_inode = _inode(self.path)
             self._create_tables()
         logger.info("The inbox is %s.", self.url.render_as_string(hide_password=True))
         if self.path is not None and (kind := _file_system(self.path)) in _EPHEMERAL:
@@ -313,6 +325,13 @@ def _create_file(path: Path) -> None:
     """Create the file for its owner alone: SQLite gives its companions the same mode."""
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def _file_system(path: Path) -> str | None:

@@ -99,6 +99,8 @@ class Worker:
         self.lease = lease_for(inbox, self.id)
         self.deliveries = _Deliveries(inbox)
         self.stopping = threading.Event()
+        #: How many events this worker has brought to an end.
+        self.closed = 0
         self._wake = threading.Event()
         self._lanes: dict[tuple[str, str], _Lane] = {}
         self._thread: threading.Thread | None = None
@@ -151,10 +153,11 @@ class Worker:
     def drain(self, progress: Callable[[int], Any] | None = None) -> int:
         """Work in this thread until nothing is due, one receipt after another.
 
-        :param progress: Is called with the number of receipts that were dealt with since the last call.
-        :return: how many receipts were dealt with.
+        :param progress: Is called with the number of events that were finished since the last call.
+        :return: how many attempts were made.
         """
         total = 0
+        reported = self.closed
         try:
             while not self.stopping.is_set():
                 connected = self._connected()
@@ -175,7 +178,8 @@ class Worker:
                 worked = sum(_Lane(self, *key).work(MOST_IN_HAND) for key in connected)
                 total += worked
                 if progress is not None:
-                    progress(worked)
+                    progress(self.closed - reported)
+                    reported = self.closed
                 if not worked and not handed:
                     break
         finally:
@@ -452,6 +456,7 @@ class _Lane:
                 logger.error("What was done cannot be written down yet: %s", error)  # noqa: TRY400
                 if worker.stopping.wait(1.0):
                     raise
+        worker.closed += len(closed)
         self._in_hand.difference_update(item.settlement.claim.event_id for item in ran)
         if len(counted) < len(ran):
             logger.warning(
