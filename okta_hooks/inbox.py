@@ -577,7 +577,7 @@ class Inbox:
         """Return how many events are in each state, and the age in seconds of the oldest open one."""
         with self._database.reading() as connection:
             counted = sa.select(event.c.state, sa.func.count()).group_by(event.c.state)
-            found: dict[str, int] = dict(connection.execute(counted).tuples().all())
+            found: dict[str, int] = {row[0]: row[1] for row in connection.execute(counted)}
             oldest = [
                 connection.scalar(
                     sa.select(delivery.c.received_at)
