@@ -185,6 +185,22 @@ def test_a_body_that_is_said_to_be_too_large(server: Server) -> None:
     assert_problem(ask(server, said), 413)
 
 
+@only("gunicorn, 2 workers", "gunicorn, 2 workers of 2 threads")
+@pytest.mark.parametrize(
+    "begun",
+    [with_body(CREATED, RIGHT)[:-9], head("POST", RIGHT, CHUNKED) + in_chunks(CREATED)[:-9]],
+    ids=["of a length", "chunked"],
+)
+def test_a_body_that_breaks_off(server: Server, begun: bytes) -> None:
+    """Half a delivery is refused, and the worker goes on."""
+    with connect(server) as connection:
+        connection.sendall(begun)
+        connection.shutdown(socket.SHUT_WR)
+        assert_problem(answer(connection), 400)
+
+    assert ask(server, with_body(CREATED, RIGHT)).status == 204
+
+
 def test_a_chunked_body_over_the_limit(server: Server) -> None:
     """A body that does not say how long it is gets its 413 once it is too long."""
     too_large = head("POST", RIGHT, CHUNKED) + in_chunks(CREATED.ljust(MAX_BODY + 1), b"")
