@@ -234,7 +234,7 @@ class EventHook(Blueprint):
         count = state.refusals.add(time.monotonic())
         if count:
             logger.warning(
-                "%d requests to the hook %r had no right secret in %s; the last: %s.",
+                "%d requests to the hook %r had no right secret in %s; the last: %s",
                 count,
                 self.name,
                 state.settings.auth_header,
