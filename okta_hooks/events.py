@@ -303,12 +303,4 @@ class Envelope:
     event_id: str | None = _also("eventID")
     source: str | None = None
     events: tuple[Any, ...] = ()
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventKeys:
-    """What the inbox has columns for: the type, and when it happened, in seconds since the epoch."""
-
-    event_type: str
-    published: float | None
+    text: str = field(default="", compare=False)

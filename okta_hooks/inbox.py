@@ -840,8 +840,9 @@ class Selection:
             found.append(event.c.state.in_(self.states))
         if self.patterns and "*" not in self.patterns:
             exact = [event.c.type == p for p in self.patterns if not p.endswith(".*")]
+            # Not LIKE: SQLite's does not tell cases apart.
             below = [
-                event.c.type.startswith(p.removesuffix("*"), autoescape=True)
+                sa.func.substr(event.c.type, 1, len(p) - 1) == p.removesuffix("*")
                 for p in self.patterns
                 if p.endswith(".*")
             ]

@@ -12,11 +12,11 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 
-from .events import ALIASES, Envelope, EventKeys, LogEvent
+from .events import ALIASES, Envelope, LogEvent
 from .exceptions import UnreadableDelivery, UnreadableEvent
 
 #: Fields that are made here, not read from a key of Okta's.
@@ -46,6 +46,13 @@ def load_delivery(body: bytes) -> Envelope:
     return Envelope(**known, events=tuple(events), text=text)
 
 
+class EventKeys(NamedTuple):
+    """What the inbox has columns for: the type, and when it happened, in seconds since the epoch."""
+
+    event_type: str
+    published: float | None
+
+
 def event_keys(raw: object) -> EventKeys:
     """Read of an event only what the inbox needs: quick enough to do it before the answer.
 
@@ -61,9 +68,9 @@ def event_keys(raw: object) -> EventKeys:
         published = datetime.fromisoformat(raw["published"])
         if published.tzinfo is None:
             published = published.replace(tzinfo=UTC)
-        return EventKeys(event_type=event_type, published=published.timestamp())
+        return EventKeys(event_type, published.timestamp())
     except (KeyError, TypeError, ValueError, OverflowError):
-        return EventKeys(event_type=event_type, published=None)
+        return EventKeys(event_type, None)
 
 
 def load_event(raw: object) -> LogEvent:

@@ -474,15 +474,6 @@ def test_registration_without_a_secret_is_refused(make_app: AppFactory, okta: Ev
     assert post(app).status_code == 404
 
 
-def test_an_inbox_is_refused_until_there_is_one(make_app: AppFactory, okta: EventHook) -> None:
-    """Whoever asks for stored events, which is the default, is told that there are none yet."""
-    app = make_app()
-    del app.config["OKTA_HOOKS_INBOX"]
-
-    with pytest.raises(RuntimeError, match="OKTA_HOOKS_INBOX must be None"):
-        app.register_blueprint(okta)
-
-
 @pytest.mark.parametrize("mount", [at_default, nested_twice])
 def test_csrf_protection_of_flask_wtf(
     make_app: AppFactory,
