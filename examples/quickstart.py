@@ -17,7 +17,6 @@ def offboard(sender: Flask, event: LogEvent, **extra: object) -> None:
 def create_app() -> Flask:
     """Make the app: its secret comes from the environment."""
     app = Flask(__name__)
-    app.config["OKTA_HOOKS_INBOX"] = None
     app.config.from_prefixed_env()
     app.register_blueprint(okta)
     return app

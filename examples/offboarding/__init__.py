@@ -24,7 +24,6 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     :param config: What a test configures; without it, the environment does.
     """
     app = Flask(__name__)
-    app.config["OKTA_HOOKS_INBOX"] = None
     app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///offboarding.sqlite3"
     if config is None:
         logging.basicConfig(level=logging.INFO)

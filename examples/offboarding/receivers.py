@@ -1,6 +1,6 @@
 """What the help desk does when Okta tells it something.
 
-Okta may deliver an event twice, and in any order, so every receiver may run twice:
+A receiver runs at least once for each event, in any order, so every receiver may run twice:
 the second time it finds nothing left to do. Each runs in an application context of its own,
 so each has its own database session and commits, or fails, alone.
 """
