@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check format docs catalog clean
+.PHONY: demo test chaos check format docs catalog clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -20,6 +20,9 @@ test: $(READY)  ## the whole suite, with branch coverage
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+chaos: $(READY)  ## 100,000 events on each database while processes are killed: make chaos EVENTS=20000
+	$(BIN)/python -m tests.acceptance.chaos --events $(or $(EVENTS),100000)
 
 check: $(READY)  ## everything but the tests
 	$(BIN)/ruff check .

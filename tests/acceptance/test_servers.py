@@ -70,7 +70,7 @@ def test_a_server_that_stops_finishes_what_is_in_hand(
     """At the signal the receiver that is running finishes, it is written down, and the rest is left."""
     server = host.serve(*command)
     assert host.post(server, "running", "waiting", seconds=1, timeout=30).status == 204
-    host.await_begin("running", "crm")
+    host.await_run("running", "crm", "begin")
 
     server.send(number)
 
@@ -84,7 +84,7 @@ def test_a_worker_that_stops_finishes_what_is_in_hand(host: Host) -> None:
     """At SIGTERM the receiver that is running finishes, and the next worker has only the rest."""
     host.store("running", "waiting", seconds=1)
     worker = host.worker()
-    host.await_begin("running", "crm")
+    host.await_run("running", "crm", "begin")
 
     worker.send(signal.SIGTERM)
 
