@@ -264,6 +264,17 @@ def test_weak_method_whose_object_vanished(okta: EventHook) -> None:
     assert okta.receivers.connected(APP) == []
 
 
+def test_weak_method_is_remembered(okta: EventHook) -> None:
+    """A weakly connected method is one receiver under one name as long as its object lives."""
+    account = Account()
+    okta.signal("user.session.start").connect(account.method)
+    okta.on("user.session.start")(receiver)
+    okta.signal("user.*").connect(account.method)
+    gc.collect()
+
+    assert names(okta, "user.session.start") == [f"{HERE}:Account.method", f"{HERE}:receiver"]
+
+
 def test_disconnected(okta: EventHook) -> None:
     """A receiver can be disconnected by its signal, and keeps its name for the next time."""
     okta.on("user.session.start")(receiver)
