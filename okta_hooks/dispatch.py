@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import threading
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from . import schemas, signals
 from .exceptions import Reject, UnreadableEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Iterable
 
     from flask import Flask
 
@@ -38,9 +37,9 @@ def run(
     """
     try:
         with app.app_context():
-            result = receiver.call(app, event=event, delivery=delivery, hook=hook, attempt=attempt)
-            if inspect.isawaitable(result):
-                app.ensure_sync(_await)(result)
+            signals.call(
+                app, receiver.call, event=event, delivery=delivery, hook=hook, attempt=attempt
+            )
     except BaseException as error:
         # Ctrl-C and a server's order to stop reach the main thread as exceptions: they are not the receiver's.
         if isinstance(error, KeyboardInterrupt | SystemExit) and _in_main_thread():
@@ -125,10 +124,6 @@ def bury(
         receiver=receiver,
         reason=reason,
     )
-
-
-async def _await(result: Awaitable[Any]) -> Any:
-    return await result
 
 
 def _in_main_thread() -> bool:

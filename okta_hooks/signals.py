@@ -7,6 +7,7 @@ An error in a receiver of theirs is logged and goes no further.
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import threading
 import warnings
@@ -18,9 +19,10 @@ from blinker import Namespace
 from .exceptions import UnknownEventTypeWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from blinker import NamedSignal
+    from flask import Flask
 
 logger = logging.getLogger(__name__)
 
@@ -53,15 +55,26 @@ event_dead: Final = _service.signal(
 )
 
 
-def notify(signal: NamedSignal, sender: object, **arguments: Any) -> None:
+def notify(signal: NamedSignal, sender: Flask, /, **arguments: Any) -> None:
     """Send a signal about the service, so that no receiver of it can disturb the service."""
     if signal.is_muted:
         return
     for receiver in list(signal.receivers_for(sender)):
         try:
-            receiver(sender, **arguments)
+            call(sender, receiver, **arguments)
         except Exception:
             logger.exception("A receiver of the signal %s failed.", signal.name)
+
+
+def call(app: Flask, receiver: Callable[..., Any], /, **arguments: Any) -> None:
+    """Call a receiver of any kind; if it is asynchronous, wait until it has finished."""
+    result = receiver(app, **arguments)
+    if inspect.isawaitable(result):
+        app.ensure_sync(_await)(result)
+
+
+async def _await(result: Awaitable[Any]) -> Any:
+    return await result
 
 
 def check_pattern(pattern: object) -> str:
@@ -110,8 +123,13 @@ def warn_if_unknown(pattern: str, stacklevel: int) -> None:
         )
     else:
         text = f"{pattern!r} names no event type known in Okta's release {catalog.RELEASE}."
-    stem = pattern.removesuffix(".*")
-    near = catalog.suggest(stem) if stem == pattern else catalog.suggest_prefix(stem)
+    near: str | None
+    if pattern.endswith(".*"):
+        near = catalog.suggest_prefix(pattern.removesuffix(".*"))
+    elif any(matches(f"{pattern}.*", name) for name in catalog.entries()):
+        near = f"{pattern}.*"
+    else:
+        near = catalog.suggest(pattern)
     if near and near != pattern:
         text += f" Is {near!r} meant?"
     warnings.warn(text, UnknownEventTypeWarning, stacklevel=stacklevel + 1)
@@ -208,9 +226,13 @@ class Receivers:
             signal = self._namespace.get(pattern)
             if signal is None or signal.is_muted:
                 continue
-            for call in list(signal.receivers_for(sender)):
-                known = self._identities[_key(call)]
-                found[known.order] = Receiver(known.name, call, known.concurrency)
+            for receiver in list(signal.receivers_for(sender)):
+                known = self._identities.get(_key(receiver))
+                if known is None:
+                    # Another thread is just connecting it: blinker has it, and tells of it next.
+                    with self._lock:
+                        known = self._identify(receiver)
+                found[known.order] = Receiver(known.name, receiver, known.concurrency)
         return [found[order] for order in sorted(found)]
 
     def _on_connected(self, _: object, receiver: Callable[..., Any], **__: Any) -> None:

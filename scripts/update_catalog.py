@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 COLUMNS = ["event_type", "event_hook_eligible", "stage", "since_release"]
+STAGES = ("ga", "beta", "internal")
 PACKAGE = Path(__file__).parent.parent / "okta_hooks"
 
 
@@ -23,12 +24,16 @@ def main(source: Path, release: str, directory: Path = PACKAGE) -> None:
     :raises SystemExit: if a row of the source has other columns or values than it should, or stands twice.
     """
     with source.open(newline="", encoding="utf-8") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: row["event_type"])
+        reader = csv.DictReader(file)
+        if reader.fieldnames != COLUMNS:
+            raise SystemExit(f"The columns should be {COLUMNS}, and are {reader.fieldnames}.")
+        rows = sorted(reader, key=lambda row: row["event_type"])
     names = [row["event_type"] for row in rows]
     for row, name in zip(rows, names, strict=True):
         if (
-            list(row) != COLUMNS
+            None in (*row, *row.values())
             or row["event_hook_eligible"] not in ("yes", "no")
+            or row["stage"] not in STAGES
             or names.count(name) > 1
         ):
             raise SystemExit(f"This row is not as it should be: {row}")

@@ -168,10 +168,10 @@ def test_update_sorts(tmp_path: Path) -> None:
         HEADER + "a.b,,ga,1\n",
         HEADER + "a.b,yes,ga,1\na.b,no,ga,1\n",
         HEADER + "a.b,yes,ga,1,more\n",
-        "event_type,stage,event_hook_eligible,since_release\na.b,ga,yes,1\n",
-        "event_type,event_hook_eligible\na.b,yes\n",
+        HEADER + "a.b,yes,ga\n",
+        HEADER + "a.b,yes,soon,1\n",
     ],
-    ids=["value", "no value", "twice", "too many", "order", "columns"],
+    ids=["value", "no value", "twice", "too many", "too few", "stage"],
 )
 def test_update_refuses(tmp_path: Path, content: str) -> None:
     """A list that is not as it should be is refused with the row, and nothing is written."""
@@ -182,6 +182,19 @@ def test_update_refuses(tmp_path: Path, content: str) -> None:
 
     assert done.returncode == 1
     assert done.stderr.startswith("This row is not as it should be: {'event_type': 'a.b'")
+    assert [path.name for path in tmp_path.iterdir()] == ["new.csv"]
+
+
+@pytest.mark.parametrize("first", ["event_type,stage,event_hook_eligible,since_release", "a,b", ""])
+def test_update_refuses_other_columns(tmp_path: Path, first: str) -> None:
+    """A list with other columns is refused with the names of those that it should have."""
+    new = tmp_path / "new.csv"
+    new.write_text(f"{first}\na.b,ga,yes,1\n" if first else "", encoding="utf-8")
+
+    done = update(new, "1", tmp_path)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("The columns should be ['event_type', 'event_hook_eligible'")
     assert [path.name for path in tmp_path.iterdir()] == ["new.csv"]
 
 

@@ -486,7 +486,7 @@ def warning_of(connect: Callable[[], object]) -> str:
     [
         ("user.lifecyle.deactivate", "user.lifecycle.deactivate"),
         ("user.lifecyle.*", "user.lifecycle.*"),
-        ("user.lifecycle", "user.lifecycle.create"),
+        ("user.lifecycle", "user.lifecycle.*"),
         ("completely.else", None),
     ],
 )
@@ -600,3 +600,31 @@ def test_service_signals_are_documented() -> None:
     for signal, name in documented.items():
         assert signal.name == name
         assert "Arguments: ``hook``" in (signal.__doc__ or "")
+
+
+def test_async_receivers_of_service_signals() -> None:
+    """A coroutine function may listen to the service's signals, too: it is waited for."""
+    seen: list[str] = []
+
+    async def listen(sender: object, *, reason: str, **extra: Any) -> None:
+        seen.append(reason)
+
+    with signals.delivery_refused.connected_to(listen):
+        signals.notify(signals.delivery_refused, Flask("host"), hook=None, status=400, reason="a")
+
+    assert seen == ["a"]
+
+
+def test_a_receiver_that_is_just_being_connected(okta: EventHook) -> None:
+    """Blinker has a receiver before it tells of it: who dispatches in between finds it under its name."""
+    signal = okta.signal("user.session.start")
+
+    def receiver(sender: object, **extra: Any) -> None: ...
+
+    with signal.receiver_connected.muted():
+        signal.connect(receiver)
+
+    app = Flask("host")
+    (found,) = okta.receivers.matching("user.session.start", app)
+    assert found.name.endswith("receiver")
+    assert okta.receivers.connected(app) == [found]
