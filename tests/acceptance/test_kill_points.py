@@ -68,7 +68,7 @@ def test_killed_after_a_receiver_has_run(host: Host, point: str) -> None:
     assert {run.attempt for run in runs} == {1}
 
 
-@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("inbox_url", ["PostgreSQL"], indirect=True)
 def test_a_lease_that_has_not_run_out_is_respected(host: Host) -> None:
     """Another worker leaves alone what a killed one had in hand, and does the rest meanwhile."""
     host.store("held")

@@ -23,7 +23,7 @@ def _peak_of(host: Host, first: int, after: int) -> float:
     return peak
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("inbox_url", ["SQLite"], indirect=True)
 def test_a_backlog_is_handled_in_bounded_memory(host: Host) -> None:
     """A worker with 20,000 pending events needs little more memory than with 1,000."""
     few = _peak_of(host, 0, FEW)

@@ -20,7 +20,7 @@ SERVERS = {
 UUIDS = [f"uuid-{number}" for number in range(12)]
 EACH_ONCE = sorted((uuid, receiver) for uuid in UUIDS for receiver in ("audit", "crm"))
 
-on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+on_sqlite = pytest.mark.parametrize("inbox_url", ["SQLite"], indirect=True)
 
 
 @on_sqlite
@@ -37,7 +37,7 @@ def test_a_server_dispatches_in_one_of_its_processes(host: Host, command: list[s
     assert len({run.pid for run in host.runs("begin")}) == 1
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize("inbox_url", ["SQLite", "PostgreSQL"], indirect=True)
 def test_gevent_leaves_the_receivers_to_a_worker(host: Host) -> None:
     """Under gevent, with an external worker, the server stores and the worker runs the receivers."""
     command = [*GUNICORN, "--worker-class=gevent", APP]

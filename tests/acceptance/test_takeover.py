@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 BOTH = ["audit", "crm"]
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("inbox_url", ["SQLite"], indirect=True)
 def test_a_standby_takes_over(host: Host) -> None:
     """About a second after the leader was killed, another has what it had in hand, and the rest."""
     workers = [host.worker(), host.worker()]

@@ -55,10 +55,10 @@ def frozen(host: Host, server: Server) -> Iterator[None]:
 
 @pytest.mark.parametrize("is_open", [True, False], ids=["open", "not yet open"])
 @pytest.mark.parametrize(
-    ("trouble", "database"),
-    [(locked, "sqlite"), (full, "sqlite"), (frozen, "postgresql")],
+    ("trouble", "inbox_url"),
+    [(locked, "SQLite"), (full, "SQLite"), (frozen, "PostgreSQL")],
     ids=["locked", "full", "frozen"],
-    indirect=["database"],
+    indirect=["inbox_url"],
 )
 def test_a_database_in_trouble(
     host: Host,
