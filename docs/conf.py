@@ -7,11 +7,11 @@ author = "the okta_hooks authors"
 release = version_of("okta-hooks")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
-exclude_patterns = ["_build", "includes"]
+exclude_patterns = ["_build"]
 nitpicky = True
 # Names of others: a build that looked them up would need the network.
 nitpick_ignore_regex = [
-    ("py:.*", r"(collections\.abc|datetime|flask|json)\..*"),
+    ("py:.*", r"(click|collections\.abc|datetime|flask|json|sqlalchemy)\..*"),
     ("py:class", r"App|F|NamedSignal"),
 ]
 

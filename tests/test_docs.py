@@ -5,13 +5,18 @@ import tomllib
 from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 from blinker import NamedSignal
 
 import okta_hooks
 from okta_hooks import catalog, settings, signals
+from okta_hooks.cli import group
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -73,13 +78,16 @@ def test_the_release_of_the_catalogue_is_the_documented_one() -> None:
 
 def test_every_dependency_is_justified() -> None:
     """CONTRIBUTING.md has a line for each dependency, and none for what is none."""
-    groups = PROJECT["dependency-groups"].values()
+    groups = [
+        *PROJECT["dependency-groups"].values(),
+        *PROJECT["project"]["optional-dependencies"].values(),
+    ]
     lines = [
         *PROJECT["build-system"]["requires"],
         *PROJECT["project"]["dependencies"],
         *(line for group in groups for line in group if isinstance(line, str)),
     ]
-    declared = {re.split(r"[\[>=]", line)[0] for line in lines}
+    declared = {re.split(r"[\[>=]", line)[0] for line in lines} - {PROJECT["project"]["name"]}
 
     section = page("CONTRIBUTING.md").partition("## Dependencies")[2]
     assert set(re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE)) == declared
@@ -93,3 +101,43 @@ def test_the_order_of_modules_is_the_checked_one() -> None:
     section = page("CONTRIBUTING.md").partition("## Where things live")[2].partition("## Tests")[0]
     documented = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     assert documented == [name for name in reversed(layers) if name != "_event_types"]
+
+
+def commands(
+    command: click.Command, context: click.Context
+) -> Iterator[tuple[str, click.Command, click.Context]]:
+    """Yield a command and all below it: its path, itself, its context."""
+    yield context.command_path.removeprefix(GROUP).strip(), command, context
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            child = command.commands[name]
+            yield from commands(child, click.Context(child, context, info_name=name))
+
+
+GROUP = "flask okta-hooks"
+COMMANDS = {
+    path: (command, context)
+    for path, command, context in commands(group, click.Context(group, info_name=GROUP))
+}
+
+
+def sections() -> dict[str, str]:
+    """Return the sections on commands by heading; what stands before the first is the group's."""
+    before, *parts = re.split(r"^## ", page("docs/command-line.md"), flags=re.MULTILINE)
+    return {"": before} | dict(part.split("\n", 1) for part in parts)
+
+
+def test_every_command_is_documented_and_no_other() -> None:
+    """The page on the command line has a section for each command."""
+    assert list(sections()) == list(COMMANDS)
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path or "the group")
+def test_the_usage_of_a_command_is_what_help_prints(path: str) -> None:
+    """A section quotes ``--help``, with every option; line breaks and columns are click's business."""
+    command, context = COMMANDS[path]
+    wanted = command.get_help(context)
+
+    quoted = re.search(r"```text\n(.*?)```", sections()[path], re.DOTALL)
+    assert quoted
+    assert quoted[1].split() == wanted.split(), f"It should be:\n\n{wanted}"
