@@ -307,7 +307,7 @@ class AppState:
             return self._runtime
 
     def _on_request(self, app: Flask, **_: Any) -> None:
-        if self._runtime is not None and self._runtime.pid == os.getpid():
+        if app.testing or (self._runtime is not None and self._runtime.pid == os.getpid()):
             return
         try:
             runtime = self.runtime()
@@ -316,7 +316,7 @@ class AppState:
             logger.error("The inbox cannot be used: %s", error)  # noqa: TRY400
             return
         runtime.writer.start()
-        if self.settings.worker == "thread" and not app.testing:
+        if self.settings.worker == "thread":
             runtime.work()
 
 

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import logging
+import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -14,6 +15,7 @@ from okta_hooks import EventHook, Reject, blueprint, signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from blinker import NamedSignal
     from werkzeug.test import TestResponse
@@ -997,3 +999,18 @@ def test_failures_are_raised_while_testing(
 
     assert [str(error) for error in raised.value.exceptions] == ["no such user"]
     assert ran.events == ["uuid-0"]
+
+
+def test_a_request_that_stores_nothing_opens_nothing_while_testing(
+    make_app: AppFactory, okta: EventHook, tmp_path: Path
+) -> None:
+    """Under ``app.testing`` no thread opens the inbox behind the back of a test that is about to close it."""
+    file = tmp_path / "inbox.sqlite3"
+    app = make_app(okta, INBOX=f"sqlite:///{file}")
+    app.testing = True
+    before = set(threading.enumerate())
+
+    assert app.test_client().get(URL, headers=CHALLENGE).status_code == 200
+
+    assert set(threading.enumerate()) <= before
+    assert not file.exists()
