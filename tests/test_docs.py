@@ -141,3 +141,11 @@ def test_the_usage_of_a_command_is_what_help_prints(path: str) -> None:
     quoted = re.search(r"```text\n(.*?)```", sections()[path], re.DOTALL)
     assert quoted
     assert quoted[1].split() == wanted.split(), f"It should be:\n\n{wanted}"
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    """The README, which Sphinx does not build, links to files that are there."""
+    linked = re.findall(r"\]\((?!https?://)([^)#]+)", page("README.md"))
+
+    assert linked
+    assert [path for path in linked if not (ROOT / path).is_file()] == []
