@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from .blueprint import AppState
     from .runtime import Runtime
 
+    _ParamType = click.ParamType[float]
+else:
+    _ParamType = click.ParamType  # generic from click 8.4 on only, and Flask is content with 8.1
+
 F = TypeVar("F", bound="Callable[..., Any]")
 
 STATES: Final = ("pending", "claimed", "done", "dead")
@@ -32,7 +36,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 group = AppGroup("okta-hooks", help="Receive Okta event hooks: the inbox and its worker.")
 
 
-class _Moment(click.ParamType[float]):
+class _Moment(_ParamType):
     """A time: ISO 8601 (UTC if it names no zone), or an age such as 90m, 24h or 7d."""
 
     name = "time"
