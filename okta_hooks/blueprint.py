@@ -286,6 +286,7 @@ class AppState:
         self.refusals = _Refusals()
         self._app = weakref.ref(app)
         self._runtime: Runtime | None = None
+        self._pid_at_work: int | None = None
         self._lock = threading.Lock()
         if self.settings.inbox is not None:
             # Weakly, so that apps of a test suite can go. Earlier than any `before_request` of the host.
@@ -307,8 +308,9 @@ class AppState:
             return self._runtime
 
     def _on_request(self, app: Flask, **_: Any) -> None:
-        if app.testing or (self._runtime is not None and self._runtime.pid == os.getpid()):
+        if app.testing or self._pid_at_work == os.getpid():
             return
+        self._pid_at_work = os.getpid()
         try:
             runtime = self.runtime()
         except InboxUnavailable as error:

@@ -1156,3 +1156,13 @@ def test_an_error_quotes_no_values(open_inbox: OpenInbox, delivery: DeliveryFact
 
     assert "personal" not in f"{raised.value} {raised.value.__cause__}"
     assert "personal" not in repr(bad)
+
+
+def test_events_of_one_delivery_are_claimed_in_okta_s_order(
+    inbox: Inbox, delivery: DeliveryFactory
+) -> None:
+    """What came together goes to a receiver in the order in which Okta put it, whatever the uuids."""
+    inbox.store([delivery("c", "a", "d", "b")])
+    fan_out(inbox, "a")
+
+    assert [item.ordinal for item in claim(inbox)] == [0, 1, 2, 3]
