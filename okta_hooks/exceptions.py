@@ -59,7 +59,7 @@ class RetryLater(OktaHooksError):
         if not 0 <= seconds < float("inf"):
             raise ValueError(f"RetryLater takes a number of seconds from 0, not {seconds!r}")
         super().__init__(seconds)
-        self.seconds = seconds
+        self.seconds = float(seconds)
 
     def __str__(self) -> str:
         return f"the receiver asked for another attempt in {self.seconds:g} s"

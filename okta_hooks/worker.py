@@ -64,13 +64,20 @@ def judge(
     if error is None:
         return Settlement(claim=claim, state=DONE)
     attempts = claim.attempts + 1
-    text = f"{type(error).__name__}: {error}"
     if isinstance(error, Reject):
-        return Settlement(claim=claim, state=DEAD, error=error.reason)
+        return Settlement(claim=claim, state=DEAD, error=_text_of(error))
+    text = f"{type(error).__name__}: {_text_of(error)}"
     if attempts >= max_attempts:
         return Settlement(claim=claim, state=DEAD, error=f"{attempts} attempts; the last: {text}")
     wait = error.seconds if isinstance(error, RetryLater) else back_off(attempts, jitter)
     return Settlement(claim=claim, state=PENDING, due=now + wait, error=text)
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a receiver's own exception may fail at anything
+        return "(no text)"
 
 
 class Worker:
@@ -321,7 +328,7 @@ class _Lane:
 
     def warn_if_slow(self) -> None:
         for run in list(self._running.values()):
-            seconds = time.monotonic() - run.since
+            seconds = self._worker.inbox.clock() - run.since
             if seconds > _SLOW_SECONDS and not run.is_warned:
                 run.is_warned = True
                 logger.warning(
@@ -349,7 +356,7 @@ class _Lane:
                 worked = 0
             # A slow receiver takes one at a time, so that other workers can have the rest.
             quick = time.monotonic() - began < _SETTLE_SECONDS
-            size = min(size * 2, most) if quick else 1
+            size = min(size * 2, most) if worked and quick else 1
             if not worked:
                 self.wake.wait(1.0)
                 self.wake.clear()
@@ -366,14 +373,19 @@ class _Lane:
         settled_at = time.monotonic()
         try:
             while left and not worker.stopping.is_set() and worker.lease.holds():
-                waiting.append(self._attempt(receiver, left.pop()))
+                # It is given back if the attempt cannot be made: what is neither settled nor released
+                # would be in hand as long as this worker lives.
+                waiting.append(self._attempt(receiver, left[-1]))
+                left.pop()
                 if time.monotonic() - settled_at > _SETTLE_SECONDS:
                     self._settle(waiting)
                     waiting = []
                     settled_at = time.monotonic()
         finally:
-            self._settle(waiting)
-            self._release(left)
+            try:
+                self._settle(waiting)
+            finally:
+                self._release(left)
         return len(claims)
 
     def _claim(self, limit: int) -> list[Claim]:
@@ -412,7 +424,7 @@ class _Lane:
             dead = Settlement(claim=claim, state=DEAD, error=unreadable.reason)
             return _Ran(dead, delivery, None)
         me = threading.get_ident()
-        self._running[me] = _Run(event, time.monotonic())
+        self._running[me] = _Run(event, worker.inbox.clock())
         try:
             error = dispatch.run(
                 worker.app,
