@@ -189,8 +189,11 @@ class EventHook(Blueprint):
         except InboxUnavailable as error:
             # The one answer that makes Okta send the delivery again.
             logger.error("A delivery to the hook %r was not stored: %s", self.name, error)  # noqa: TRY400
-            refusal = _problem(HTTPStatus.SERVICE_UNAVAILABLE, "The inbox did not take it in time.")
-            return self._announce(app, refusal, error.reason)
+            return self._unavailable(app, error.reason)
+        except Exception as error:
+            # Not to the host's error handlers, whatever it is: one of them may answer OK.
+            logger.exception("A delivery to the hook %r was not stored.", self.name)
+            return self._unavailable(app, type(error).__name__)
         logger.info(
             "A delivery to the hook %r: %d new, %d duplicate.",
             self.name,
@@ -210,6 +213,10 @@ class EventHook(Blueprint):
             duplicate=stored.duplicate,
         )
         return Response(status=HTTPStatus.NO_CONTENT)
+
+    def _unavailable(self, app: Flask, reason: str) -> Response:
+        refusal = _problem(HTTPStatus.SERVICE_UNAVAILABLE, "The inbox did not take it in time.")
+        return self._announce(app, refusal, reason)
 
     def _run_in_request(self, app: Flask, envelope: Envelope, delivery: Delivery) -> Response:
         from . import dispatch  # noqa: PLC0415
@@ -310,16 +317,17 @@ class AppState:
     def _on_request(self, app: Flask, **_: Any) -> None:
         if app.testing or self._pid_at_work == os.getpid():
             return
-        self._pid_at_work = os.getpid()
         try:
             runtime = self.runtime()
+            runtime.writer.start()
+            if self.settings.worker == "thread":
+                runtime.work()
+            self._pid_at_work = os.getpid()
         except InboxUnavailable as error:
-            # Deliveries will be told; the host's other pages have nothing to do with it.
             logger.error("The inbox cannot be used: %s", error)  # noqa: TRY400
-            return
-        runtime.writer.start()
-        if self.settings.worker == "thread":
-            runtime.work()
+        except Exception:
+            # Whatever it is, the host's other pages have nothing to do with it; the next request tries again.
+            logger.exception("The inbox cannot be used.")
 
 
 def _app_and_state() -> tuple[Flask, AppState]:

@@ -9,6 +9,8 @@ import functools
 import json
 import signal
 import sys
+import threading
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -118,23 +120,42 @@ def worker(runtime: Runtime, drain: bool) -> None:  # noqa: FBT001 - click passe
     def on_signal(number: int, _: object) -> None:
         if at_work.stopping.is_set():
             sys.exit(128 + number)
-        click.echo("Finishing what is in hand.", err=True)
         at_work.stopping.set()
         at_work.wake()
+        click.echo("Finishing what is in hand.", err=True)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     if not at_work.has_receivers():
         click.echo("No receivers are connected in this app, so there is nothing to do.", err=True)
+        if drain:
+            return
     if not drain:
         click.echo(f"The worker {at_work.id} has started.", err=True)
-        at_work.run()
+        _in_thread(at_work.run)
         return
     counts = runtime.inbox.counts()
     length = counts["pending"] + counts["claimed"]
     with click.progressbar(length=length, label="Draining", file=sys.stderr) as bar:
-        total = at_work.drain(bar.update)
+        total = _in_thread(lambda: at_work.drain(bar.update))
     click.echo(f"{total} attempts.")
+
+
+def _in_thread(work: Callable[[], Any]) -> Any:
+    """Do the work in another thread than the main one, whose signal handlers need the worker's locks.
+
+    What a handler interrupts may hold a lock, and would never get to release it.
+    """
+    outcome: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised again in the main thread
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name="okta-hooks-worker", daemon=True).start()
+    return outcome.result()
 
 
 @group.command("init-db")
@@ -340,4 +361,7 @@ def _cell(value: object) -> str:
 def _iso(seconds: float | None) -> str | None:
     if seconds is None:
         return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):  # no calendar has it
+        return f"{seconds:g} s"

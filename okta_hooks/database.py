@@ -5,6 +5,7 @@ Times are seconds since the epoch, bodies are text exactly as received: a `jsonb
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -54,6 +55,7 @@ delivery = sa.Table(
     sa.Column("secret", sa.Integer),
     sa.Column("body", sa.Text),
     sa.Column("received_at", sa.Double, nullable=False),
+    sqlite_autoincrement=True,  # an id never comes back
 )
 sa.Index(
     "okta_hooks_delivery_body",
@@ -76,6 +78,7 @@ event = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text),
     sa.UniqueConstraint("hook", "key", name="okta_hooks_event_key"),
+    sqlite_autoincrement=True,
 )
 for _state in (PENDING, CLAIMED, DEAD):
     sa.Index(
@@ -166,6 +169,8 @@ class Database:
         self._writing: Any = threading.RLock() if self.is_sqlite else nullcontext()
         self._opening = threading.Lock()
         self._is_open = False
+        #: Changes when another file takes the place of the one that was opened: ids begin anew.
+        self.generation = 0
         self._opened_inode: int | None = None
 
     @property
@@ -218,6 +223,7 @@ class Database:
             if self._is_open and self._is_moved():
                 logger.error("The inbox %s was moved or deleted: a new one is made.", self.path)
                 self.close()
+                self.generation += 1
             if not self._is_open:
                 self._prepare()
             self._is_open = True
@@ -235,7 +241,7 @@ class Database:
                 _create_file(self.path)
                 self._opened_inode = _inode(self.path)
             self._create_tables()
-        logger.info("The inbox is %s.", self.url.render_as_string(hide_password=True))
+        logger.info("The inbox is %s.", self.url.set(query={}).render_as_string(hide_password=True))
         if self.path is not None and (kind := _file_system(self.path)) in _EPHEMERAL:
             logger.warning(
                 "The inbox %s lies on a file system (%s) that may not survive a restart: "
@@ -267,7 +273,7 @@ class Database:
 
 def _located(url: sa.URL, folder: str) -> sa.URL:
     if url.get_backend_name() == "sqlite":
-        return url.set(database=str(Path(folder, str(url.database)).absolute()))
+        return url.set(database=str(Path(folder, str(url.database)).resolve()))
     # SQLAlchemy 2.0 and 2.1 mean different drivers by the bare name.
     return url.set(drivername="postgresql+psycopg")
 
@@ -324,7 +330,10 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 def _create_file(path: Path) -> None:
     """Create the file for its owner alone: SQLite gives its companions the same mode."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    # Never open a file that is there: closing it would drop every lock that SQLite has on it in this process.
+    # https://www.sqlite.org/howtocorrupt.html, section 2.2
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _inode(path: Path) -> int | None:

@@ -177,6 +177,11 @@ class Inbox:
         self.clock = clock
 
     @property
+    def generation(self) -> int:
+        """A number that changes when the file was replaced by another: ids begin anew."""
+        return self._database.generation
+
+    @property
     def path(self) -> Path | None:
         """The file, if it is SQLite."""
         return self._database.path
@@ -383,7 +388,11 @@ class Inbox:
     def load(self, delivery_id: int) -> tuple[Delivery, str | None]:
         """Return a delivery and its body; the body is None if retention has taken it."""
         with self._database.reading() as connection:
-            row = connection.execute(sa.select(delivery).where(delivery.c.id == delivery_id)).one()
+            chosen = sa.select(delivery).where(delivery.c.id == delivery_id)
+            row = connection.execute(chosen).one_or_none()
+        if row is None:  # somebody has deleted it by hand
+            lost = Delivery(event_id=None, source=None, via="hook", received_at=datetime.now(UTC))
+            return lost, None
         made = Delivery(
             event_id=row.event_id,
             source=row.source,
@@ -494,7 +503,7 @@ class Inbox:
     def keep_alive(self, worker_id: str, seconds: float) -> None:
         """Say that a worker lives, and will for so many seconds at least."""
         statement = self._database.insert(worker).values(
-            id=worker_id, alive_until=self.clock() + seconds
+            id=worker_id, alive_until=self._lease_clock() + seconds
         )
         with self._database.transaction() as connection:
             connection.execute(
@@ -503,6 +512,12 @@ class Inbox:
                     set_={"alive_until": statement.excluded.alive_until},
                 )
             )
+
+    def _lease_clock(self) -> Any:
+        """Return the time to which leases run: the database's own, for the hosts' clocks differ."""
+        if self._database.is_sqlite or self.clock is not time.time:
+            return self.clock()
+        return sa.func.extract("epoch", sa.func.clock_timestamp()).cast(sa.Double)
 
     def leave(self, worker_id: str) -> None:
         """Say that a worker has stopped."""
@@ -517,7 +532,7 @@ class Inbox:
         :param all_workers: From every worker: whoever calls this knows that there is no other.
         :return: the receipts that are dead now: hook, receiver, event's id.
         """
-        now = self.clock()
+        now = self._lease_clock()
         alive = sa.select(worker.c.id).where(worker.c.alive_until > now)
         gone = [receipt.c.state == CLAIMED]
         if not all_workers:
@@ -560,20 +575,23 @@ class Inbox:
     def bury_orphans(self, seconds: float) -> list[tuple[str, str, int]]:
         """Give up receipts whose receiver has not been connected anywhere for so many seconds.
 
+        One small batch: call again until there are none.
+
         :return: as :meth:`free`.
         """
-        lost = sa.exists().where(
-            lane.c.hook == receipt.c.hook,
-            lane.c.receiver == receipt.c.receiver,
-            lane.c.seen_at < self.clock() - seconds,
+        lost = (
+            sa.select(receipt.c.hook, receipt.c.receiver, receipt.c.event_id)
+            .join(lane, (lane.c.hook == receipt.c.hook) & (lane.c.receiver == receipt.c.receiver))
+            .where(receipt.c.state == PENDING, lane.c.seen_at < self.clock() - seconds)
+            .limit(_BATCH)
+            .with_for_update(skip_locked=True, of=receipt)
         )
         with self._database.transaction() as connection:
-            rows = connection.execute(
-                receipt.update()
-                .where(receipt.c.state == PENDING, lost)
-                .values(state=DEAD, error=NOT_CONNECTED)
-                .returning(receipt.c.hook, receipt.c.receiver, receipt.c.event_id)
-            ).all()
+            rows = connection.execute(lost).all()
+            if rows:
+                connection.execute(
+                    _BURY, [{"of_event": r.event_id, "of_receiver": r.receiver} for r in rows]
+                )
             self._close(connection, sorted({row.event_id for row in rows}))
         return [(row.hook, row.receiver, row.event_id) for row in rows]
 
@@ -601,11 +619,15 @@ class Inbox:
             "oldest_pending_seconds": age,
         }
 
-    def has_due(self, hooks: Sequence[str]) -> bool:
-        """Return whether there is anything a worker could do now."""
+    def has_due(self, lanes: Sequence[tuple[str, str]]) -> bool:
+        """Return whether there is anything that a worker could do now.
+
+        :param lanes: The hooks and names of the receivers that it has.
+        """
+        hooks = {hook for hook, _ in lanes}
         waiting = sa.select(event.c.id).where(event.c.state == PENDING, event.c.hook.in_(hooks))
         due = sa.select(receipt.c.event_id).where(
-            receipt.c.hook.in_(hooks),
+            sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(lanes),
             sa.or_(
                 sa.and_(receipt.c.state == PENDING, receipt.c.due <= self.clock()),
                 receipt.c.state == CLAIMED,
@@ -874,6 +896,14 @@ def _place(claim: Claim) -> _Place:
     return claim.event_id, claim.receiver, claim.claims
 
 
+_BURY: Final = (
+    receipt.update()
+    .where(
+        receipt.c.event_id == sa.bindparam("of_event"),
+        receipt.c.receiver == sa.bindparam("of_receiver"),
+    )
+    .values(state=DEAD, error=NOT_CONNECTED)
+)
 _SETTLE: Final = (
     receipt.update()
     .where(

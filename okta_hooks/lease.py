@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -52,8 +53,11 @@ class RowLease:
     def __init__(self, inbox: Inbox, worker_id: str) -> None:
         self._inbox = inbox
         self._worker_id = worker_id
-        self._clock: Callable[[], float] = inbox.clock
-        self._renew_at = 0.0
+        # Of time that passes: a clock that is set must neither prolong the lease nor cut it short.
+        self._clock: Callable[[], float] = (
+            time.monotonic if inbox.clock is time.time else inbox.clock
+        )
+        self._renew_at = float("-inf")
 
     def renew(self) -> Dead | None:
         """Beat if it is time to, and take receipts back from workers whose lease ran out."""
@@ -87,27 +91,35 @@ class FileLease:
         self._inbox = inbox
         self._path = path
         self._file: int | None = None
+        self._is_clean = False
 
     def renew(self) -> Dead | None:
         """Try to get the lock; who gets it takes every receipt back, for nobody else can run one."""
-        if self._file is not None:
+        if self._is_clean:
             return []
+        if self._file is None and not self._lock():
+            return None
+        died = self._inbox.free(all_workers=True)
+        self._is_clean = True
+        return died
+
+    def _lock(self) -> bool:
         with self._guard:
             if self._path in self._held:
-                return None
+                return False
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 os.close(file)
-                return None
+                return False
             self._held.add(self._path)
             self._file = file
-        return self._inbox.free(all_workers=True)
+            return True
 
     def holds(self) -> bool:
-        """Return whether the lock was got."""
-        return self._file is not None
+        """Return whether the lock was got, and what others left has been freed."""
+        return self._is_clean
 
     def give_up(self) -> None:
         """Unlock the file."""
@@ -117,6 +129,7 @@ class FileLease:
             os.close(self._file)
             self._held.discard(self._path)
             self._file = None
+            self._is_clean = False
 
 
 # A child has none of its parent's locks.

@@ -47,6 +47,6 @@ class Runtime:
         """Start the worker in a thread of this process, once; it stops when the process exits."""
         with self._lock:
             if not self._is_working:
-                self._is_working = True
                 self.worker.start()
+                self._is_working = True
                 atexit.register(self.worker.stop, _SECONDS_TO_STOP)

@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from . import dispatch, schemas, signals
 from .database import DEAD, DONE, PENDING
-from .exceptions import InboxUnavailable, Reject, RetryLater, UnreadableEvent
+from .exceptions import (
+    InboxUnavailable,
+    Reject,
+    RetryLater,
+    UnreadableDelivery,
+    UnreadableEvent,
+)
 from .inbox import DIED_HERE, NOT_CONNECTED, Settlement
 from .lease import lease_for
 
@@ -38,12 +44,14 @@ MOST_IN_HAND: Final = 20
 _POLL_SECONDS: Final = 0.25
 _STANDBY_SECONDS: Final = 0.5
 _SETTLE_SECONDS: Final = 0.5
+_SETTLE_SECONDS_WHEN_STOPPING: Final = 5.0
 _SLOW_SECONDS: Final = 60.0
 _SEEN_SECONDS: Final = 60.0
 _PRUNE_SECONDS: Final = 600.0
 _ORPHAN_SECONDS: Final = 24 * 3600.0
 _KEYS_KEPT: Final = timedelta(days=100)
-_CACHED_CHARACTERS: Final = 16 * 1024 * 1024
+_CACHED_CHARACTERS: Final = 4 * 1024 * 1024
+_CACHED_DELIVERIES: Final = 100
 
 
 def back_off(attempts: int, jitter: float) -> float:
@@ -69,7 +77,9 @@ def judge(
     text = f"{type(error).__name__}: {_text_of(error)}"
     if attempts >= max_attempts:
         return Settlement(claim=claim, state=DEAD, error=f"{attempts} attempts; the last: {text}")
-    wait = error.seconds if isinstance(error, RetryLater) else back_off(attempts, jitter)
+    # A subclass may have forgotten its base's __init__.
+    asked = getattr(error, "seconds", None) if isinstance(error, RetryLater) else None
+    wait = asked if isinstance(asked, int | float) else back_off(attempts, jitter)
     return Settlement(claim=claim, state=PENDING, due=now + wait, error=text)
 
 
@@ -174,7 +184,7 @@ class Worker:
                 died = self.lease.renew()
                 if died is None:
                     # Another process dispatches: this one waits until all is done or it may help.
-                    if not self.inbox.has_due(list(self.hooks)):
+                    if not self.inbox.has_due(list(connected)):
                         break
                     self.stopping.wait(_STANDBY_SECONDS)
                     continue
@@ -246,10 +256,18 @@ class Worker:
 
     def _receivers_of(self, row: Any) -> Sequence[str]:
         event_type = row.type
+        hook = self.hooks[row.hook]
         if event_type is None:
-            _, raw = self.deliveries.event(row.delivery_id, row.ordinal)
-            event_type = schemas.event_keys(raw).event_type
-        receivers = self.hooks[row.hook].receivers
+            delivery, raw = self.deliveries.event(row.delivery_id, row.ordinal)
+            try:
+                event_type = schemas.event_keys(raw).event_type
+            except UnreadableEvent as error:
+                reason = error.reason
+                dispatch.bury(
+                    self.app, hook=hook, delivery=delivery, event=None, receiver=None, reason=reason
+                )
+                raise
+        receivers = hook.receivers
         return [receiver.name for receiver in receivers.matching(event_type, self.app)]
 
     def _keep_house(self) -> None:
@@ -258,6 +276,8 @@ class Worker:
         if up > _PRUNE_SECONDS and self._is_time("orphans", _PRUNE_SECONDS):
             died = self.inbox.bury_orphans(_ORPHAN_SECONDS)
             self._announce(died, NOT_CONNECTED)
+            if died:
+                self._timers["orphans"] = now  # there may be more: again in the next pass
         if self._is_time("prune", _PRUNE_SECONDS) and self.prune_batch():
             self._timers["prune"] = now  # there is more: again in the next pass
 
@@ -279,13 +299,19 @@ class Worker:
     def _announce(self, died: Sequence[tuple[str, str, int]], reason: str) -> None:
         for hook, receiver, event_id in died:
             if hook not in self.hooks:
+                # Of another app over the same inbox, whose signals are not ours to send.
+                logger.error("Dead letter of the hook %r, for %s: %s", hook, receiver, reason)
                 continue
             delivery, raw = self.deliveries.event(*self.inbox.place_of(event_id))
+            try:
+                event = schemas.load_event(raw)
+            except UnreadableEvent:
+                event = None
             dispatch.bury(
                 self.app,
                 hook=self.hooks[hook],
                 delivery=delivery,
-                event=schemas.load_event(raw),
+                event=event,
                 receiver=receiver,
                 reason=reason,
             )
@@ -459,6 +485,7 @@ class _Lane:
         if not ran:
             return
         worker = self._worker
+        give_up_at = None
         while True:
             try:
                 counted, closed = worker.inbox.settle(worker.id, [item.settlement for item in ran])
@@ -466,8 +493,12 @@ class _Lane:
             except InboxUnavailable as error:
                 # These have run. If that cannot be written down now, it must be later, or they run again.
                 logger.error("What was done cannot be written down yet: %s", error)  # noqa: TRY400
-                if worker.stopping.wait(1.0):
+                if not worker.stopping.wait(1.0):
+                    continue
+                give_up_at = give_up_at or time.monotonic() + _SETTLE_SECONDS_WHEN_STOPPING
+                if time.monotonic() > give_up_at:
                     raise
+                self.wake.wait(0.1)
         worker.closed += len(closed)
         self._in_hand.difference_update(item.settlement.claim.event_id for item in ran)
         if len(counted) < len(ran):
@@ -524,22 +555,33 @@ class _Deliveries:
         self._inbox = inbox
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, tuple[Delivery, tuple[Any, ...], int]] = OrderedDict()
+        self._generation = inbox.generation
         self._characters = 0
 
     def event(self, delivery_id: int, ordinal: int) -> tuple[Delivery, Any]:
         """Return a delivery and one of its events, as it came; None if retention has taken it."""
         with self._lock:
+            if self._generation != self._inbox.generation:
+                self._generation = self._inbox.generation
+                self._kept.clear()
+                self._characters = 0
             if delivery_id in self._kept:
                 self._kept.move_to_end(delivery_id)
                 delivery, events, _ = self._kept[delivery_id]
                 return delivery, events[ordinal] if events else None
         delivery, body = self._inbox.load(delivery_id)
-        events = schemas.load_delivery(body.encode()).events if body is not None else ()
+        try:
+            events = schemas.load_delivery(body.encode()).events if body is not None else ()
+        except UnreadableDelivery:
+            # It could be read when it was stored: by a thread with more room on its stack.
+            events = ()
         with self._lock:
             if delivery_id not in self._kept:
                 self._kept[delivery_id] = delivery, events, len(body or "")
                 self._characters += len(body or "")
-            while self._characters > _CACHED_CHARACTERS and len(self._kept) > 1:
+            while len(self._kept) > 1 and (
+                self._characters > _CACHED_CHARACTERS or len(self._kept) > _CACHED_DELIVERIES
+            ):
                 _, (_, _, characters) = self._kept.popitem(last=False)
                 self._characters -= characters
         return delivery, events[ordinal] if events else None

@@ -22,7 +22,9 @@ logger = logging.getLogger(__name__)
 
 _IDLE_SECONDS: Final = 30.0
 _MOST_WAITING: Final = 1000
+_MOST_CHARACTERS_WAITING: Final = 64 * 1024 * 1024
 _MOST_AT_ONCE: Final = 100
+_MOST_EVENTS_AT_ONCE: Final = 5000
 
 
 class Writer:
@@ -37,6 +39,7 @@ class Writer:
         self._inbox = inbox
         self._on_stored = on_stored
         self._queue: queue.Queue[tuple[NewDelivery, Future[Stored]]] = queue.Queue(_MOST_WAITING)
+        self._characters = 0
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -48,11 +51,11 @@ class Writer:
         """
         future: Future[Stored] = Future()
         with self._lock:
-            try:
-                self._queue.put_nowait((new, future))
-            except queue.Full as error:
-                raise InboxUnavailable("too many deliveries wait for the database") from error
+            if self._queue.full() or self._characters > _MOST_CHARACTERS_WAITING:
+                raise InboxUnavailable("too many deliveries wait for the database")
             self._ensure_thread()
+            self._characters += len(new.body)
+            self._queue.put_nowait((new, future))
         try:
             return future.result(timeout)
         except TimeoutError as error:
@@ -77,16 +80,28 @@ class Writer:
             logger.error("The inbox cannot be opened: %s", error)  # noqa: TRY400 - no traceback helps
         while True:
             try:
-                batch = [self._queue.get(timeout=_IDLE_SECONDS)]
+                batch = [self._take(_IDLE_SECONDS)]
             except queue.Empty:
                 with self._lock:
                     if self._queue.empty():
                         self._thread = None
                         return
                 continue
-            while len(batch) < _MOST_AT_ONCE and not self._queue.empty():
-                batch.append(self._queue.get())
+            events = len(batch[0][0].events)
+            while (
+                not self._queue.empty()
+                and len(batch) < _MOST_AT_ONCE
+                and events < _MOST_EVENTS_AT_ONCE
+            ):
+                batch.append(self._take(None))
+                events += len(batch[-1][0].events)
             self._write([item for item in batch if item[1].set_running_or_notify_cancel()])
+
+    def _take(self, timeout: float | None) -> tuple[NewDelivery, Future[Stored]]:
+        item = self._queue.get(timeout=timeout)
+        with self._lock:
+            self._characters -= len(item[0].body)
+        return item
 
     def _write(self, batch: list[tuple[NewDelivery, Future[Stored]]]) -> None:
         if not batch:
