@@ -46,7 +46,7 @@ OKTAS_PATIENCE: Final = 3.0
 SENT_TWICE: Final = 0.05
 SECONDS_BETWEEN_KILLS: Final = (0.2, 0.8)
 SERVERS_KILLED: Final = 0.85
-EVENTS_PER_KILL: Final = 150
+EVENTS_PER_KILL: Final = 100
 #: The lease of a dead worker on PostgreSQL, and then some.
 PATIENCE: Final = 60.0
 
@@ -195,19 +195,34 @@ class Site:
                 pass_fds=[self._listener.fileno()],
             )
 
+    def _is_ready(self, name: str) -> bool:
+        """Return whether a process has come so far that it works, and knows how to end."""
+        pid = self._processes[name].pid
+        if name == "gunicorn":
+            return bool(_children(pid))
+        return f":{pid}:" in self.log.read_text(encoding="utf-8")
+
     def kill_one(self, chance: random.Random) -> None:
         """Kill a process at random: one of those that serve, mostly, for they are back the soonest."""
-        parents = {process.pid: name for name, process in self._processes.items()}
         self._orphans = {pid for pid in self._orphans if _is_ours(pid)}
         children = _children(self._processes["gunicorn"].pid)
         servers = sorted({*children, *self._orphans})
-        pid = chance.choice(servers if servers and chance.random() < SERVERS_KILLED else [*parents])
-        self._kill(pid)
-        if pid in parents:
-            if parents[pid] == "gunicorn":
+        if servers and chance.random() < SERVERS_KILLED:
+            self._kill(chance.choice(servers))
+            return
+        name = chance.choice(list(self._processes))
+        if self._is_ready(name):
+            self._kill(self._processes[name].pid)
+            self._processes[name].wait()
+            if name == "gunicorn":
                 self._orphans.update(children)
-            self._processes[parents[pid]].wait()
-            self._start(parents[pid])
+            self._start(name)
+
+    def await_ready(self) -> None:
+        """Wait until the processes that were started last are ready."""
+        deadline = time.monotonic() + PATIENCE
+        while not all(map(self._is_ready, self._processes)) and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def _kill(self, pid: int) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -338,6 +353,7 @@ def run_chaos(
         while not okta.has_finished or len(site.deaths) < events / EVENTS_PER_KILL:
             pause.wait(chance.uniform(*SECONDS_BETWEEN_KILLS))
             site.kill_one(chance)
+        site.await_ready()
         if end_leases:
             _end_leases(url, set(site.deaths))
         counts = _drain(inbox)

@@ -54,7 +54,7 @@ class Process:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *command],
                 cwd=folder,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"} | environment,
+                env={"PYTHONUNBUFFERED": "1"} | environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -135,7 +135,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         # Gunicorn puts a socket of its own below one of these.
         home = tmp_path_factory.mktemp("home")
         places = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home)}
-        server = Server(command, folder, {**places, **environment}, home / "log")
+        server = Server(command, folder, os.environ | places | environment, home / "log")
         started.append(server)
         return server
 
@@ -190,6 +190,8 @@ class Host:
     def _environment(self, config: dict[str, str]) -> dict[str, str]:
         given = {"SECRET": json.dumps(SECRET), "INBOX": self._url} | config
         return {
+            # Most are killed, and leave no measurement of their coverage: it would only slow them down.
+            **{key: value for key, value in os.environ.items() if not key.startswith("COVERAGE")},
             "HOME": str(self._folder),
             "XDG_RUNTIME_DIR": str(self._folder),
             "FLASK_RUNS": str(self._runs),

@@ -11,7 +11,7 @@ def test_what_was_acknowledged_is_handled(host: Host) -> None:
 
     ``make chaos`` does it with many more.
     """
-    chaos = host.chaos("--events=1500", "--seed=1", "--end-leases")
+    chaos = host.chaos("--events=2000", "--seed=1", "--end-leases")
 
     status = chaos.await_end(300)
 
