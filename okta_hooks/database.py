@@ -8,13 +8,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sqlite3
 import threading
+import time
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite as sqlite_dialect
 
 from .exceptions import InboxUnavailable
 
@@ -164,7 +167,7 @@ class Database:
             raise InboxUnavailable("OKTA_HOOKS_INBOX is no URL of a database") from None
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         #: The dialect's INSERT, which can tell what to do on a conflict.
-        self.insert: Any = sqlite.insert if self.is_sqlite else postgresql.insert
+        self.insert: Any = sqlite_dialect.insert if self.is_sqlite else postgresql.insert
         # SQLite lets one writer in and makes the others sleep: within a process, queueing is quicker.
         self._writing: Any = threading.RLock() if self.is_sqlite else nullcontext()
         self._opening = threading.Lock()
@@ -317,7 +320,16 @@ def _engine(url: sa.URL) -> sa.Engine:
 def _prepare_sqlite(connection: Any, _: object) -> None:
     # The driver would begin transactions by itself, and too late.
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")
+    give_up_at = time.monotonic() + _SQLITE_PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError:
+            # Of two that open a new file at once, SQLite refuses one here without waiting.
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.01)
     connection.execute("PRAGMA synchronous = FULL")
 
 
