@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -312,19 +311,3 @@ def test_a_host_that_looks_at_the_runtime_early(
     assert ran.wait(30)
     assert runtime.worker.stop(30)
     runtime.inbox.close()
-
-
-def test_threads_that_open_a_new_file_at_once(tmp_path: Path) -> None:
-    """Nobody is told that a file is locked because another is just making it."""
-    for number in range(20):
-        inboxes = [Inbox(f"sqlite:///{tmp_path}/{number}.sqlite3") for _ in range(4)]
-        barrier = threading.Barrier(len(inboxes))
-
-        def open_it(inbox: Inbox, barrier: threading.Barrier = barrier) -> None:
-            barrier.wait()
-            inbox.open()
-
-        with ThreadPoolExecutor(len(inboxes)) as pool:
-            list(pool.map(open_it, inboxes))
-        for inbox in inboxes:
-            inbox.close()
