@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import itertools
 import json
 import shutil
 import tempfile
+import uuid
 import warnings
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -87,8 +87,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture(scope="session")
-def new_postgresql() -> Iterator[Callable[[], str]]:
-    """Return a function that creates an empty database in one PostgreSQL server, and returns its URL."""
+def postgresql() -> Iterator[sa.Engine]:
+    """Return a PostgreSQL server of the tests' own, connected to as its administrator."""
     with warnings.catch_warnings():
         # It looks for a folder for its lock, and says so if it has to take another.
         warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set", UserWarning)
@@ -96,24 +96,28 @@ def new_postgresql() -> Iterator[Callable[[], str]]:
     # Not pytest's folder: each run of it as root takes the server's user away the right to enter.
     folder = tempfile.mkdtemp(prefix="okta-hooks-")
     server = get_server(folder)
-    url = sa.make_url(server.get_uri())
-    engine = sa.create_engine(url.set(drivername="postgresql+psycopg"))
-    numbers = itertools.count()
-
-    def make() -> str:
-        name = f"inbox_{next(numbers)}"
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        return url.set(database=name).render_as_string(hide_password=False)
-
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    url = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
         # Nothing here survives the tests, so nothing has to reach the disk.
         connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")
         connection.exec_driver_sql("SELECT pg_reload_conf()")
-    yield make
+    yield engine
     engine.dispose()
     server.cleanup()
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgresql_url(postgresql: sa.Engine) -> Iterator[str]:
+    """Return the URL of an empty PostgreSQL database."""
+    name = f"inbox_{uuid.uuid4().hex}"
+    with postgresql.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    url = postgresql.url.set(drivername="postgresql", database=name)
+    yield url.render_as_string(hide_password=False)
+    with postgresql.connect() as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=["SQLite", "PostgreSQL"])
@@ -121,8 +125,8 @@ def inbox_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of a database of either kind that is empty."""
     if request.param == "SQLite":
         return f"sqlite:///{tmp_path / 'inbox.sqlite3'}"
-    made: str = request.getfixturevalue("new_postgresql")()
-    return made
+    url: str = request.getfixturevalue("postgresql_url")
+    return url
 
 
 @pytest.fixture

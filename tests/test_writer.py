@@ -186,16 +186,13 @@ def test_one_poisonous_delivery(counting: Counting, delivery: DeliveryFactory) -
 
 
 def test_a_lost_connection_is_tried_once_more(
-    open_inbox: Callable[..., Inbox],
-    new_postgresql: Callable[[], str],
-    delivery: DeliveryFactory,
+    postgresql_url: str, clock: Clock, delivery: DeliveryFactory
 ) -> None:
     """A server that was restarted costs no delivery: the second connection may work."""
-    url = new_postgresql()
-    inbox = open_inbox(url)
+    inbox = Inbox(postgresql_url, clock=clock)
     at_work = Writer(inbox, nothing)
     at_work.store(delivery("a"), PATIENCE)
-    engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
+    engine = sa.create_engine(sa.make_url(postgresql_url).set(drivername="postgresql+psycopg"))
     kill = sa.text(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -206,6 +203,7 @@ def test_a_lost_connection_is_tried_once_more(
 
     assert at_work.store(delivery("b"), PATIENCE) == Stored(new=1, duplicate=0)
     assert uuids(inbox) == {"a", "b"}
+    inbox.close()
 
 
 def test_one_thread_that_comes_and_goes(
