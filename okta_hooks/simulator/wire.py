@@ -131,8 +131,11 @@ class HttpSender:
             opened.append(connection.sock)
             if expired.is_set():
                 raise TimeoutError
-            return _exchange(connection, request)
-        except (OSError, http.client.HTTPException) as error:
+            answer = _exchange(connection, request)
+            # A connection that was cut may look like the end of an answer.
+            if expired.is_set():
+                raise TimeoutError
+        except (OSError, UnicodeError, http.client.HTTPException) as error:
             if expired.is_set() or isinstance(error, TimeoutError):
                 raise TimeoutError from error
             if isinstance(error, OSError):
@@ -142,6 +145,7 @@ class HttpSender:
             timer.cancel()
             timer.join()
             connection.close()
+        return answer
 
 
 def _exchange(connection: http.client.HTTPConnection, request: Request) -> Answer:
