@@ -251,6 +251,8 @@ def test_every_reason_is_told_at_once(org: Org) -> None:
     with pytest.raises(RequestRefused, match="E0000001") as refused:
         org.create_hook({"name": "x"})
     assert len(refused.value.causes) == 5
+    with pytest.raises(RequestRefused, match="E0000003"):
+        org.create_hook(["name"])
 
 
 def test_a_hook_may_do_without_headers_and_secret(org: Org, receiver: Receiver) -> None:

@@ -1,6 +1,6 @@
 """The org over HTTP: Okta's paths, and two of the simulator's own.
 
-Only this module knows Flask.
+Only this module imports Flask.
 """
 
 from __future__ import annotations
