@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 import time
+import weakref
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, Response, current_app, request, request_started
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from . import protocol, settings, signals
-from .exceptions import UnreadableDelivery
+from .exceptions import InboxUnavailable, UnreadableDelivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from blinker import NamedSignal
-    from flask.blueprints import BlueprintSetupState
+    from flask.sansio.app import App
 
     from .catalog import EventType
+    from .events import Delivery, Envelope
+    from .runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
 EXTENSION: Final = "okta_hooks"
 _SECONDS_BETWEEN_WARNINGS: Final = 60
+# Okta waits 3 s.
+_SECONDS_TO_STORE: Final = 2.0
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -42,7 +49,6 @@ class EventHook(Blueprint):
     def __init__(self, name: str, *, url_prefix: str = "/okta/events") -> None:
         super().__init__(name, __name__, url_prefix=url_prefix)
         self.receivers = signals.Receivers()
-        self.record(self._set_up)
         # Okta follows no redirect, so neither form of the URL may answer with one.
         self.add_url_rule("/", "verify", self._verify, methods=["GET"], strict_slashes=False)
         self.add_url_rule("/", "receive", self._receive, methods=["POST"], strict_slashes=False)
@@ -92,14 +98,17 @@ class EventHook(Blueprint):
         """
         return self.receivers.signal(pattern)
 
-    def _set_up(self, setup: BlueprintSetupState) -> None:
-        app = setup.app
-        state = app.extensions.get(EXTENSION) or _AppState(settings.read(app.config))
-        if state.settings.inbox is not None:
-            raise RuntimeError(
-                "OKTA_HOOKS_INBOX must be None (in the environment: null): "
-                "this release runs receivers inside the request and stores nothing."
-            )
+    def register(self, app: App, options: dict[str, Any]) -> None:
+        """Register with an app, as :meth:`flask.Flask.register_blueprint` asks a blueprint to.
+
+        :raises RuntimeError: if the configuration cannot be right, or the app has a hook of this name.
+        """
+        # Before the blueprint's own part, which refuses an equal name in words that name no cure for hooks.
+        self._set_up(app)
+        super().register(app, options)
+
+    def _set_up(self, app: App) -> None:
+        state = app.extensions.get(EXTENSION) or AppState(cast("Flask", app))
         if state.hooks.get(self.name, self) is not self:
             raise RuntimeError(
                 f"This app already has a hook named {self.name!r}. "
@@ -122,7 +131,7 @@ class EventHook(Blueprint):
             )
         app, state = _app_and_state()
         presented = _presented(state.settings)
-        if presented is not None and not self._is_authentic(state, presented):
+        if presented is not None and not self._is_authentic(state, self._matched(state, presented)):
             return self._refuse_secret(state, presented)
         logger.info("The verification of the hook %r was answered.", self.name)
         signals.notify(signals.hook_verified, app, hook=self)
@@ -134,16 +143,19 @@ class EventHook(Blueprint):
 
     def _receive(self) -> Response:
         # Here, to keep `import okta_hooks` fast: the event classes and marshmallow take most of it.
-        from . import dispatch, schemas  # noqa: PLC0415
+        from . import schemas  # noqa: PLC0415
+        from .events import Delivery  # noqa: PLC0415
 
         app, state = _app_and_state()
-        request.max_content_length = state.settings.max_body
+        # One byte more: of a chunked body Werkzeug reads as much as it may, and does not tell of the rest.
+        request.max_content_length = state.settings.max_body + 1
         presented = _presented(state.settings)
-        if not self._is_authentic(state, presented):
+        secret = self._matched(state, presented)
+        if not self._is_authentic(state, secret):
             _drain()
             return self._announce(app, self._refuse_secret(state, presented), "wrong secret")
         try:
-            envelope = schemas.load_delivery(request.get_data(cache=False))
+            envelope = schemas.load_delivery(_body(state.settings.max_body))
         except UnreadableDelivery as error:
             return self._refuse(app, HTTPStatus.BAD_REQUEST, error.reason)
         except RequestEntityTooLarge:
@@ -151,7 +163,58 @@ class EventHook(Blueprint):
             return self._refuse(app, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, limit)
         except (HTTPException, OSError):
             return self._refuse(app, HTTPStatus.BAD_REQUEST, "The body broke off.")
-        failures = dispatch.run_delivery(app, self, envelope)
+        delivery = Delivery(
+            event_id=envelope.event_id,
+            source=envelope.source,
+            via="hook",
+            received_at=datetime.now(UTC),
+        )
+        if state.settings.inbox is None:
+            return self._run_in_request(app, envelope, delivery)
+        return self._store(app, state, envelope, delivery, secret)
+
+    def _store(
+        self,
+        app: Flask,
+        state: AppState,
+        envelope: Envelope,
+        delivery: Delivery,
+        secret: int | None,
+    ) -> Response:
+        from . import dispatch, inbox  # noqa: PLC0415
+
+        new = inbox.incoming(self.name, envelope, delivery, secret=secret)
+        try:
+            stored = state.runtime().writer.store(new, _SECONDS_TO_STORE)
+        except InboxUnavailable as error:
+            # The one answer that makes Okta send the delivery again.
+            logger.error("A delivery to the hook %r was not stored: %s", self.name, error)  # noqa: TRY400
+            refusal = _problem(HTTPStatus.SERVICE_UNAVAILABLE, "The inbox did not take it in time.")
+            return self._announce(app, refusal, error.reason)
+        logger.info(
+            "A delivery to the hook %r: %d new, %d duplicate.",
+            self.name,
+            stored.new,
+            stored.duplicate,
+        )
+        for reason in stored.dead:
+            dispatch.bury(
+                app, hook=self, delivery=delivery, event=None, receiver=None, reason=reason
+            )
+        signals.notify(
+            signals.delivery_stored,
+            app,
+            hook=self,
+            delivery=delivery,
+            new=stored.new,
+            duplicate=stored.duplicate,
+        )
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+    def _run_in_request(self, app: Flask, envelope: Envelope, delivery: Delivery) -> Response:
+        from . import dispatch  # noqa: PLC0415
+
+        failures = dispatch.run_delivery(app, self, delivery, envelope.events)
         if not failures:
             return Response(status=HTTPStatus.NO_CONTENT)
         group = BaseExceptionGroup("Receivers failed", failures)
@@ -160,17 +223,18 @@ class EventHook(Blueprint):
             raise group
         return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "A receiver failed: see the app's log.")
 
-    def _is_authentic(self, state: _AppState, presented: bytes | None) -> bool:
-        secrets = state.secrets[self.name]
-        if not secrets:
-            return True
-        return presented is not None and protocol.authenticate(presented, secrets) is not None
+    def _matched(self, state: AppState, presented: bytes | None) -> int | None:
+        """Return the place of the secret that was presented, or None."""
+        return protocol.authenticate(presented or b"", state.secrets[self.name])
 
-    def _refuse_secret(self, state: _AppState, presented: bytes | None) -> Response:
+    def _is_authentic(self, state: AppState, secret: int | None) -> bool:
+        return secret is not None or not state.secrets[self.name]
+
+    def _refuse_secret(self, state: AppState, presented: bytes | None) -> Response:
         count = state.refusals.add(time.monotonic())
         if count:
             logger.warning(
-                "%d requests to the hook %r had no right secret in %s; the last: %s.",
+                "%d requests to the hook %r had no right secret in %s; the last: %s",
                 count,
                 self.name,
                 state.settings.auth_header,
@@ -212,17 +276,51 @@ class _Refusals:
             return count
 
 
-class _AppState:
-    """What one app has of this library, in ``app.extensions``."""
+class AppState:
+    """What one app has of this library, in ``app.extensions["okta_hooks"]``."""
 
-    def __init__(self, config: settings.Settings) -> None:
-        self.settings = config
+    def __init__(self, app: Flask) -> None:
+        self.settings = settings.read(app.config)
         self.hooks: dict[str, EventHook] = {}
         self.secrets: dict[str, tuple[str, ...]] = {}
         self.refusals = _Refusals()
+        self._app = weakref.ref(app)
+        self._runtime: Runtime | None = None
+        self._lock = threading.Lock()
+        if self.settings.inbox is not None:
+            # Weakly, so that apps of a test suite can go. Earlier than any `before_request` of the host.
+            request_started.connect(self._on_request, sender=app)
+
+    def runtime(self) -> Runtime:
+        """Return what this process has at work; nothing is opened yet.
+
+        :raises InboxUnavailable: if the inbox's URL or its driver are not as they should be.
+        :raises RuntimeError: if there is no inbox.
+        """
+        with self._lock:
+            if self._runtime is None or self._runtime.pid != os.getpid():
+                from .runtime import Runtime  # noqa: PLC0415 - SQLAlchemy
+
+                app = self._app()
+                assert app is not None  # noqa: S101 - it is the one that asks
+                self._runtime = Runtime(app, self.settings, self.hooks)
+            return self._runtime
+
+    def _on_request(self, app: Flask, **_: Any) -> None:
+        if self._runtime is not None and self._runtime.pid == os.getpid():
+            return
+        try:
+            runtime = self.runtime()
+        except InboxUnavailable as error:
+            # Deliveries will be told; the host's other pages have nothing to do with it.
+            logger.error("The inbox cannot be used: %s", error)  # noqa: TRY400
+            return
+        runtime.writer.start()
+        if self.settings.worker == "thread" and not app.testing:
+            runtime.work()
 
 
-def _app_and_state() -> tuple[Flask, _AppState]:
+def _app_and_state() -> tuple[Flask, AppState]:
     # The object itself: blinker tells senders apart by identity, and the proxy has one of its own.
     app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined] # noqa: SLF001
     return app, app.extensions[EXTENSION]
@@ -237,6 +335,13 @@ def _presented(config: settings.Settings) -> bytes | None:
         return cast("str", value).encode("latin-1")
     except UnicodeEncodeError:  # from a client that calls the app without a server between
         return cast("str", value).encode()
+
+
+def _body(longest: int) -> bytes:
+    body = request.get_data(cache=False)
+    if len(body) > longest:
+        raise RequestEntityTooLarge
+    return body
 
 
 def _drain() -> None:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from . import schemas, signals
-from .events import Delivery
 from .exceptions import Reject, UnreadableEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Iterable
 
     from flask import Flask
 
-    from .events import Envelope, LogEvent
+    from .events import Delivery, LogEvent
     from .signals import Receiver
 
 logger = logging.getLogger(__name__)
@@ -61,23 +59,20 @@ def run(
     return None
 
 
-def run_delivery(app: Flask, hook: Any, envelope: Envelope) -> list[BaseException]:
+def run_delivery(
+    app: Flask, hook: Any, delivery: Delivery, events: Iterable[object]
+) -> list[BaseException]:
     """Run every receiver of every event of a delivery, here and now.
 
     An event that cannot be read, or that a receiver rejects, is announced by ``event_dead``.
 
     :param hook: The :class:`~okta_hooks.EventHook` that received it.
+    :param events: The elements of ``data.events``.
     :return: what the receivers raised that another attempt may cure.
     """
     failures: list[BaseException] = []
-    delivery = Delivery(
-        event_id=envelope.event_id,
-        source=envelope.source,
-        via="hook",
-        received_at=datetime.now(UTC),
-    )
     context = {"hook": hook, "delivery": delivery}
-    for raw in envelope.events:
+    for raw in events:
         try:
             event = schemas.load_event(raw)
         except UnreadableEvent as unreadable:
@@ -106,8 +101,12 @@ def bury(
     event: LogEvent | None,
     receiver: str | None,
     reason: str,
+    error: BaseException | None = None,
 ) -> None:
-    """Tell the log and ``event_dead`` that an event will not be tried again by itself."""
+    """Tell the log and ``event_dead`` that an event will not be tried again by itself.
+
+    :param error: What the receiver raised at last, for the log.
+    """
     logger.error(
         "Dead letter of the hook %r: %r for %s, from the delivery %r: %s",
         hook.name,
@@ -115,6 +114,7 @@ def bury(
         receiver or "all receivers",
         delivery.event_id,
         reason,
+        exc_info=error if not isinstance(error, Reject) else None,
     )
     signals.notify(
         signals.event_dead,

@@ -295,8 +295,12 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Envelope:
-    """What a request body holds: Okta's word on the delivery, and the events as they came."""
+    """What a request body holds: Okta's word on the delivery, and the events as they came.
+
+    ``text`` is the body itself. Nothing in it stands in the way of UTF-8: a surrogate is escaped, as JSON may.
+    """
 
     event_id: str | None = _also("eventID")
     source: str | None = None
     events: tuple[Any, ...] = ()
+    text: str = field(default="", compare=False)

@@ -29,6 +29,23 @@ class UnreadableEvent(OktaHooksError):
         self.reason = reason
 
 
+class InboxUnavailable(OktaHooksError):
+    """The database of the inbox did not do what it was asked.
+
+    :param reason: The database's own words, without any values.
+    :param is_transient: Whether the same may work later: the database is locked, full, or away.
+    :param connection_lost: Whether a new connection may help.
+    """
+
+    def __init__(
+        self, reason: str, *, is_transient: bool = True, connection_lost: bool = False
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.is_transient = is_transient
+        self.connection_lost = connection_lost
+
+
 class RetryLater(OktaHooksError):
     """Raised by a receiver that wants the same event again, later.
 

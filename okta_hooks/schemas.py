@@ -8,10 +8,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 
@@ -19,7 +20,8 @@ from .events import ALIASES, Envelope, LogEvent
 from .exceptions import UnreadableDelivery, UnreadableEvent
 
 #: Fields that are made here, not read from a key of Okta's.
-_OURS = frozenset({"raw", "problems", "events"})
+_OURS = frozenset({"raw", "problems", "events", "text"})
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def load_delivery(body: bytes) -> Envelope:
@@ -29,7 +31,8 @@ def load_delivery(body: bytes) -> Envelope:
     :raises UnreadableDelivery: if it is not JSON, or has no list at ``data.events``.
     """
     try:
-        document = json.loads(body)
+        text = body.decode(json.detect_encoding(body), "surrogatepass")
+        document = json.loads(text)
     except (ValueError, RecursionError):
         # `from None`: the decoder's error carries the whole body.
         raise UnreadableDelivery("The body is not JSON that can be read.") from None
@@ -38,7 +41,36 @@ def load_delivery(body: bytes) -> Envelope:
     if not isinstance(events, list):
         raise UnreadableDelivery("The body has no list at data.events.")
     known, _ = _load(_schema(Envelope), document)
-    return Envelope(**known, events=tuple(events))
+    # JSON text has other than printable characters only in strings, so an escape stands for the same.
+    text = _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return Envelope(**known, events=tuple(events), text=text)
+
+
+class EventKeys(NamedTuple):
+    """What the inbox has columns for: the type, and when it happened, in seconds since the epoch."""
+
+    event_type: str
+    published: float | None
+
+
+def event_keys(raw: object) -> EventKeys:
+    """Read of an event only what the inbox needs: quick enough to do it before the answer.
+
+    :param raw: As for :func:`load_event`.
+    :raises UnreadableEvent: as :func:`load_event`, for the same events.
+    """
+    if not isinstance(raw, Mapping):
+        raise UnreadableEvent("The event is not a JSON object.")
+    event_type = raw.get("eventType")
+    if not isinstance(event_type, str):
+        event_type = load_event(raw).event_type
+    try:
+        published = datetime.fromisoformat(raw["published"])
+        if published.tzinfo is None:
+            published = published.replace(tzinfo=UTC)
+        return EventKeys(event_type, published.timestamp())
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return EventKeys(event_type, None)
 
 
 def load_event(raw: object) -> LogEvent:
@@ -71,10 +103,9 @@ class _Tolerant(Schema):
     @pre_load
     def _read_aliases(self, data: Any, **_: Any) -> Any:
         for key, aliases in self.aliases.items():
-            if isinstance(data, Mapping) and data.get(key) is None:
-                for alias in aliases:
-                    if alias in data:
-                        data = {**data, key: data[alias]}
+            spelt = [alias for alias in aliases if data.get(alias) is not None]
+            if spelt and data.get(key) is None:
+                data = {**data, key: data[spelt[0]]}
         return data
 
 
@@ -108,7 +139,7 @@ class _Object(fields.Field[Any]):
         self.schema = _schema(cls)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
-        if value == "":
+        if value == "" and self.allow_none:  # in a list, neither null nor "" is an element
             return None
         if not isinstance(value, Mapping):
             raise ValidationError("Not a valid object.")

@@ -105,6 +105,14 @@ def _secret(where: str, value: object) -> str:
             f"{where} holds a secret with a line break or a NUL, which no header can carry. "
             "Was it read from a file? Strip it."
         )
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        # `from None`: the encoder's error carries the secret.
+        raise RuntimeError(
+            f"{where} holds a secret with a lone surrogate, which no header can carry. "
+            "Does the environment hold it in UTF-8?"
+        ) from None
     if any(end.isspace() or not end.isprintable() for end in (value[0], value[-1])):
         raise RuntimeError(
             f"{where} holds a secret that begins or ends with a blank or a control character, "
@@ -143,12 +151,16 @@ def _header(name: str, value: Any) -> str:
 def _inbox(name: str, value: Any) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, str) or "://" not in value:
+    scheme, separator, rest = value.partition("://") if isinstance(value, str) else ("", "", "")
+    is_file = scheme == "sqlite" and len(rest) > 1 and not rest.startswith(("/:memory:", "/file:"))
+    if not separator or not (is_file or scheme in ("postgresql", "postgresql+psycopg")):
+        # The value is not quoted: it may hold a password.
         raise RuntimeError(
-            f"{PREFIX}{name.upper()} must be the URL of a database, such as {DEFAULT_INBOX!r}, "
-            "or None to run receivers inside the request (in the environment: null)."
+            f"{PREFIX}{name.upper()} must be the URL of an SQLite file ({DEFAULT_INBOX!r}) "
+            "or of a PostgreSQL database ('postgresql://user:password@host/name'), "
+            "or None to store nothing and run receivers inside the request (in the environment: null)."
         )
-    return value
+    return str(value)
 
 
 def _worker(name: str, value: Any) -> str:

@@ -194,6 +194,14 @@ class Receivers:
         """Return all receivers, each once, in the order of their connection."""
         return self._receivers(list(self._namespace), sender)
 
+    def patterns_of(self, receiver: Receiver, sender: object) -> list[str]:
+        """Return the patterns that a receiver is connected to."""
+        return [
+            pattern
+            for pattern, signal in self._namespace.items()
+            if any(_key(call) == _key(receiver.call) for call in signal.receivers_for(sender))
+        ]
+
     def _receivers(self, patterns: Iterable[str], sender: object) -> list[Receiver]:
         found = {}
         for pattern in patterns:

@@ -1,0 +1,24 @@
+"""Sphinx's configuration."""
+
+from importlib.metadata import version as version_of
+
+project = "okta_hooks"
+author = "the okta_hooks authors"
+release = version_of("okta-hooks")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+exclude_patterns = ["_build", "includes"]
+nitpicky = True
+# Names of others: a build that looked them up would need the network.
+nitpick_ignore_regex = [
+    ("py:.*", r"(collections\.abc|datetime|flask|json)\..*"),
+    ("py:class", r"App|F|NamedSignal"),
+]
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+
+html_theme = "furo"
+html_title = f"okta_hooks {release}"

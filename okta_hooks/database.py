@@ -1,0 +1,349 @@
+"""The database under the inbox: its tables, its transactions, and what SQLite and PostgreSQL need set.
+
+Times are seconds since the epoch, bodies are text exactly as received: a `jsonb` column would refuse some.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from .exceptions import InboxUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+logger = logging.getLogger(__name__)
+
+SCHEMA_VERSION: Final = 1
+PENDING: Final = "pending"
+CLAIMED: Final = "claimed"
+DONE: Final = "done"
+DEAD: Final = "dead"
+
+_SQLITE_PATIENCE: Final = 5.0
+_POSTGRESQL: Final[Mapping[str, Any]] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+#: Any number: who creates tables in the same database holds the lock of this one meanwhile.
+_ADVISORY_LOCK: Final = 0x0C7A_400C
+_EPHEMERAL: Final = frozenset({"tmpfs", "ramfs", "overlay"})
+
+metadata = sa.MetaData()
+_BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+delivery = sa.Table(
+    "okta_hooks_delivery",
+    metadata,
+    sa.Column("id", _BigId, primary_key=True),
+    sa.Column("hook", sa.Text, nullable=False),
+    sa.Column("via", sa.Text, nullable=False),
+    sa.Column("event_id", sa.Text),
+    sa.Column("source", sa.Text),
+    sa.Column("secret", sa.Integer),
+    sa.Column("body", sa.Text),
+    sa.Column("received_at", sa.Double, nullable=False),
+)
+sa.Index(
+    "okta_hooks_delivery_body",
+    delivery.c.received_at,
+    sqlite_where=delivery.c.body.is_not(None),
+    postgresql_where=delivery.c.body.is_not(None),
+)
+sa.Index("okta_hooks_delivery_received", delivery.c.received_at)
+
+event = sa.Table(
+    "okta_hooks_event",
+    metadata,
+    sa.Column("id", _BigId, primary_key=True),
+    sa.Column("delivery_id", _BigId, nullable=False, index=True),
+    sa.Column("ordinal", sa.Integer, nullable=False),
+    sa.Column("hook", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("type", sa.Text),
+    sa.Column("published", sa.Double),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.UniqueConstraint("hook", "key", name="okta_hooks_event_key"),
+)
+for _state in (PENDING, CLAIMED, DEAD):
+    sa.Index(
+        f"okta_hooks_event_{_state}",
+        event.c.id,
+        sqlite_where=event.c.state == _state,
+        postgresql_where=event.c.state == _state,
+    )
+
+receipt = sa.Table(
+    "okta_hooks_receipt",
+    metadata,
+    sa.Column("event_id", _BigId, primary_key=True, autoincrement=False),
+    sa.Column("receiver", sa.Text, primary_key=True),
+    sa.Column("hook", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("due", sa.Double, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("claims", sa.Integer, nullable=False),
+    sa.Column("worker", sa.Text),
+    sa.Column("error", sa.Text),
+)
+sa.Index(
+    "okta_hooks_receipt_due",
+    receipt.c.hook,
+    receipt.c.receiver,
+    receipt.c.due,
+    receipt.c.event_id,
+    sqlite_where=receipt.c.state == PENDING,
+    postgresql_where=receipt.c.state == PENDING,
+)
+sa.Index(
+    "okta_hooks_receipt_worker",
+    receipt.c.worker,
+    sqlite_where=receipt.c.state == CLAIMED,
+    postgresql_where=receipt.c.state == CLAIMED,
+)
+
+worker = sa.Table(
+    "okta_hooks_worker",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("alive_until", sa.Double, nullable=False),
+)
+lane = sa.Table(
+    "okta_hooks_lane",
+    metadata,
+    sa.Column("hook", sa.Text, primary_key=True),
+    sa.Column("receiver", sa.Text, primary_key=True),
+    sa.Column("seen_at", sa.Double, nullable=False),
+)
+cursor = sa.Table(
+    "okta_hooks_cursor",
+    metadata,
+    sa.Column("org", sa.Text, primary_key=True),
+    sa.Column("next_url", sa.Text, nullable=False),
+)
+meta = sa.Table(
+    "okta_hooks_meta",
+    metadata,
+    sa.Column("schema_version", sa.Integer, primary_key=True, autoincrement=False),
+)
+
+
+class Database:
+    """One database: opened when it is first used, safe for threads, not for forks.
+
+    :param url: An SQLAlchemy URL of SQLite (a file) or PostgreSQL (psycopg 3).
+    :param folder: Where a relative path of an SQLite file begins.
+    :raises InboxUnavailable: if the URL cannot be understood, or its driver is not installed.
+    """
+
+    def __init__(self, url: str, folder: str) -> None:
+        try:
+            self.url = _located(sa.make_url(url), folder)
+            self._engine = _engine(self.url)
+        except ImportError as error:
+            raise InboxUnavailable(
+                f"{error}: for PostgreSQL, pip install 'okta-hooks[postgresql]'"
+            ) from error
+        except (sa.exc.ArgumentError, ValueError):
+            # `from None`, and no word of it: a password may stand where a port should.
+            raise InboxUnavailable("OKTA_HOOKS_INBOX is no URL of a database") from None
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        #: The dialect's INSERT, which can tell what to do on a conflict.
+        self.insert: Any = sqlite.insert if self.is_sqlite else postgresql.insert
+        # SQLite lets one writer in and makes the others sleep: within a process, queueing is quicker.
+        self._writing: Any = threading.RLock() if self.is_sqlite else nullcontext()
+        self._opening = threading.Lock()
+        self._is_open = False
+        self._opened_inode: int | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The file, if it is SQLite."""
+        return Path(str(self.url.database)) if self.is_sqlite else None
+
+    def close(self) -> None:
+        """Close the connections. The database opens again when it is used again."""
+        self._engine.dispose()
+        self._is_open = False
+
+    def _create_tables(self) -> None:
+        """Create what is missing: tables, and columns and indexes that a newer version has added."""
+        with self._engine.begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+            inspector = sa.inspect(connection)
+            present = set(inspector.get_table_names())
+            if meta.name in present:
+                version = connection.scalar(sa.select(sa.func.max(meta.c.schema_version)))
+                if version is not None and version >= SCHEMA_VERSION:
+                    return
+            for table in metadata.sorted_tables:
+                if table.name in present:
+                    self._add_missing(connection, inspector, table)
+            metadata.create_all(connection)
+            connection.execute(meta.delete())
+            connection.execute(meta.insert().values(schema_version=SCHEMA_VERSION))
+
+    def _add_missing(self, connection: sa.Connection, inspector: Any, table: sa.Table) -> None:
+        there = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
+        indexed = {index["name"] for index in inspector.get_indexes(table.name)}
+        for index in table.indexes:
+            if index.name not in indexed:
+                index.create(connection)
+
+    def open(self) -> None:
+        """Connect, and create the tables if they are not there. Any use of the inbox does this.
+
+        :raises InboxUnavailable: if the database cannot be reached or written.
+        """
+        if self._is_open and not self._is_moved():
+            return
+        with self._opening:
+            if self._is_open and self._is_moved():
+                logger.error("The inbox %s was moved or deleted: a new one is made.", self.path)
+                self.close()
+            if not self._is_open:
+                self._prepare()
+            self._is_open = True
+
+    def _is_moved(self) -> bool:
+        """Return whether the file is another than the one that was opened, or none.
+
+        SQLite would go on writing to what nobody can find any more.
+        """
+        return self.path is not None and _inode(self.path) != self._opened_inode
+
+    def _prepare(self) -> None:
+        with _translated():
+            if self.path is not None:
+                _create_file(self.path)
+                self._opened_inode = _inode(self.path)
+            self._create_tables()
+        logger.info("The inbox is %s.", self.url.render_as_string(hide_password=True))
+        if self.path is not None and (kind := _file_system(self.path)) in _EPHEMERAL:
+            logger.warning(
+                "The inbox %s lies on a file system (%s) that may not survive a restart: "
+                "put it on a disk or a volume, or events will be lost.",
+                self.path,
+                kind,
+            )
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """Begin a transaction that writes; it is committed at the end.
+
+        :raises InboxUnavailable: if the database does not do what it is asked.
+        """
+        self.open()
+        with _translated(), self._writing, self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Begin a transaction that only reads, and waits for no writer.
+
+        :raises InboxUnavailable: if the database does not do what it is asked.
+        """
+        self.open()
+        with _translated(), self._engine.connect() as connection:
+            yield connection.execution_options(okta_hooks_reads=True)
+
+
+def _located(url: sa.URL, folder: str) -> sa.URL:
+    if url.get_backend_name() == "sqlite":
+        return url.set(database=str(Path(folder, str(url.database)).absolute()))
+    # SQLAlchemy 2.0 and 2.1 mean different drivers by the bare name.
+    return url.set(drivername="postgresql+psycopg")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        raise InboxUnavailable(
+            str(error.orig).partition("\n")[0],
+            is_transient=isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError),
+            connection_lost=error.connection_invalidated,
+        ) from error
+    except (sa.exc.SQLAlchemyError, OSError) as error:
+        raise InboxUnavailable(str(error)) from error
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(
+            url,
+            connect_args={name: url.query.get(name, value) for name, value in _POSTGRESQL.items()},
+            pool_pre_ping=True,
+            pool_size=20,
+            max_overflow=-1,
+            hide_parameters=True,
+        )
+    engine = sa.create_engine(
+        url,
+        connect_args={"timeout": _SQLITE_PATIENCE},
+        pool_size=20,
+        max_overflow=-1,
+        hide_parameters=True,
+    )
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    # The driver would begin transactions by itself, and too late.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A transaction that reads first and writes then fails at once when another has written meanwhile.
+    reads = connection.get_execution_options().get("okta_hooks_reads")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _create_file(path: Path) -> None:
+    """Create the file for its owner alone: SQLite gives its companions the same mode."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+def _file_system(path: Path) -> str | None:
+    """Return the type of the file system that a file lies on, where the system tells."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    best: tuple[str, str | None] = ("", None)
+    for line in mounts:
+        head, _, tail = line.partition(" - ")
+        point = head.split()[4].replace("\\040", " ")
+        if path.resolve().is_relative_to(point) and len(point) >= len(best[0]):
+            best = (point, tail.split()[0])
+    return best[1]

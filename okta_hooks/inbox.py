@@ -1,0 +1,884 @@
+"""The inbox: stored deliveries and events on their way to receivers. Every statement of SQL is here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from . import schemas
+from .database import (
+    CLAIMED,
+    DEAD,
+    DONE,
+    PENDING,
+    Database,
+    delivery,
+    event,
+    lane,
+    metadata,
+    receipt,
+    worker,
+)
+from .events import Delivery
+from .exceptions import UnreadableEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from .events import Envelope
+
+__all__ = ["Inbox", "Selection", "incoming", "metadata"]
+
+STATES: Final = (PENDING, CLAIMED, DONE, DEAD)
+
+DIED_HERE: Final = "the process died here"
+NOT_CONNECTED: Final = "its receiver has not been connected for a day"
+
+#: A receipt that took this many processes with it is not tried again.
+DEATHS_ALLOWED: Final = 5
+_BATCH: Final = 500
+_LONGEST: Final = 200
+_LONGEST_ERROR: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """What is stored of one event beside its delivery's body. ``reason``: why it cannot be read."""
+
+    key: str
+    type: str | None
+    published: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDelivery:
+    """A delivery that is to be stored."""
+
+    hook: str
+    delivery: Delivery
+    body: str = field(repr=False)
+    events: tuple[NewEvent, ...]
+    secret: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What became of a delivery: how many of its events are new, how many were there before.
+
+    ``dead`` holds the reasons of new events that cannot be read.
+    """
+
+    new: int
+    duplicate: int
+    dead: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A receipt in the hands of a worker. ``claims`` is the fence: it differs at each claim."""
+
+    event_id: int
+    delivery_id: int
+    ordinal: int
+    hook: str
+    receiver: str
+    attempts: int
+    claims: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What is to become of a claimed receipt: done, dead, or pending again from ``due`` on."""
+
+    claim: Claim
+    state: str
+    due: float = 0.0
+    error: str | None = None
+
+
+def incoming(
+    hook: str, envelope: Envelope, received: Delivery, *, secret: int | None = None
+) -> NewDelivery:
+    """Return what is to be stored of a delivery.
+
+    :param hook: The hook's name.
+    :param secret: The place of the secret that it was authenticated by, in the list of secrets.
+    """
+    occurrences: dict[str, int] = {}
+    events = []
+    for ordinal, raw in enumerate(envelope.events):
+        key = _key(raw, envelope.text, ordinal, occurrences)
+        try:
+            keys = schemas.event_keys(raw)
+        except UnreadableEvent as unreadable:
+            events.append(NewEvent(key=key, type=None, published=None, reason=unreadable.reason))
+            continue
+        events.append(
+            NewEvent(key=key, type=_escaped(keys.event_type, _LONGEST), published=keys.published)
+        )
+    return NewDelivery(
+        hook=hook, delivery=received, body=envelope.text, events=tuple(events), secret=secret
+    )
+
+
+def _key(raw: Any, text: str, ordinal: int, occurrences: dict[str, int]) -> str:
+    """Return what tells an event from all others of its hook: its uuid, if that can be a key."""
+    uuid = raw.get("uuid") if isinstance(raw, dict) else None
+    if isinstance(uuid, str) and _is_plain(uuid):
+        return uuid
+    try:
+        canonical = json.dumps(raw, sort_keys=True)
+    except RecursionError:
+        canonical = f"{ordinal} {json.dumps(text)}"
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    occurrences[digest] = occurrences.get(digest, 0) + 1
+    return f"sha256:{digest}:{occurrences[digest]}"
+
+
+def _is_plain(text: str) -> bool:
+    return 0 < len(text) <= _LONGEST and text.isascii() and text.isprintable()
+
+
+def _plain(text: str | None) -> str | None:
+    """Return a text that any column takes, or None: a NUL in one would cost the whole delivery."""
+    return text if text is not None and _is_plain(text) else None
+
+
+def _escaped(text: str, longest: int) -> str:
+    """Return a text of printable ASCII with everything else written as an escape."""
+    return json.dumps(text)[1:-1][:longest] if not _is_plain(text) else text
+
+
+class Inbox:
+    """What is done to the stored deliveries, events and receipts. Every SQL statement is here.
+
+    An instance belongs to one process; it may be used by many threads.
+    Every method raises :exc:`InboxUnavailable` if the database does not do what it is asked.
+
+    :param url: An SQLAlchemy URL of SQLite (a file) or PostgreSQL (psycopg 3).
+    :param folder: Where a relative path of an SQLite file begins.
+    :param clock: Returns the time, in seconds since the epoch.
+    """
+
+    def __init__(
+        self, url: str, *, folder: str = ".", clock: Callable[[], float] = time.time
+    ) -> None:
+        self._database = Database(url, folder)
+        self.clock = clock
+
+    @property
+    def path(self) -> Path | None:
+        """The file, if it is SQLite."""
+        return self._database.path
+
+    def open(self) -> None:
+        """Connect, and create the tables if they are not there. Any use of the inbox does this."""
+        self._database.open()
+
+    def close(self) -> None:
+        """Close the connections. The inbox opens again when it is used again."""
+        self._database.close()
+
+    # From Okta into the inbox.
+
+    def store(self, deliveries: Sequence[NewDelivery]) -> list[Stored]:
+        """Store deliveries, all in one transaction, and return what became of each.
+
+        When this returns, they are on the disk.
+        """
+        with self._database.transaction() as connection:
+            ids = [
+                connection.execute(
+                    delivery.insert()
+                    .values(
+                        hook=new.hook,
+                        via=new.delivery.via,
+                        event_id=_plain(new.delivery.event_id),
+                        source=_plain(new.delivery.source),
+                        secret=new.secret,
+                        body=new.body,
+                        received_at=new.delivery.received_at.timestamp(),
+                    )
+                    .returning(delivery.c.id)
+                ).scalar_one()
+                for new in deliveries
+            ]
+            rows = [
+                {
+                    "delivery_id": delivery_id,
+                    "ordinal": ordinal,
+                    "hook": new.hook,
+                    "key": item.key,
+                    "type": item.type,
+                    "published": item.published,
+                    "state": PENDING if item.reason is None else DEAD,
+                    "reason": item.reason,
+                }
+                for delivery_id, new in zip(ids, deliveries, strict=True)
+                for ordinal, item in enumerate(new.events)
+            ]
+            # In one order everywhere, or two processes that store the same keys wait for each other.
+            rows.sort(key=lambda row: (row["hook"], row["key"]))
+            stored: dict[int, list[str | None]] = {delivery_id: [] for delivery_id in ids}
+            if rows:
+                statement = (
+                    self._database.insert(event)
+                    .on_conflict_do_nothing()
+                    .returning(event.c.delivery_id, event.c.reason)
+                )
+                for delivery_id, reason in connection.execute(statement, rows):
+                    stored[delivery_id].append(reason)
+            bare = [delivery_id for delivery_id, reasons in stored.items() if not reasons]
+            if bare:
+                connection.execute(delivery.delete().where(delivery.c.id.in_(bare)))
+        return [
+            Stored(
+                new=len(stored[delivery_id]),
+                duplicate=len(new.events) - len(stored[delivery_id]),
+                dead=tuple(filter(None, stored[delivery_id])),
+            )
+            for delivery_id, new in zip(ids, deliveries, strict=True)
+        ]
+
+    # From the inbox to the receivers.
+
+    def fan_out(
+        self,
+        hooks: Sequence[str],
+        decide: Callable[[Any], Sequence[str]],
+        *,
+        limit: int = 500,
+    ) -> set[tuple[str, str]]:
+        """Give pending events a receipt for each receiver that is to have them, oldest first.
+
+        An event that no receiver is to have is done.
+
+        :param hooks: Whose events.
+        :param decide: Gets a row with ``id``, ``delivery_id``, ``ordinal``, ``hook`` and ``type``;
+            returns the receivers' names, or raises :exc:`UnreadableEvent`.
+        :return: the lanes, each a hook and a receiver, that have something to do now.
+        """
+        query = (
+            sa.select(event.c.id, event.c.delivery_id, event.c.ordinal, event.c.hook, event.c.type)
+            .where(event.c.state == PENDING, event.c.hook.in_(hooks))
+            .order_by(event.c.id)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            if connection.execute(query.limit(1)).first() is None:
+                return set()
+        lanes = set()
+        with self._database.transaction() as connection:
+            now = self.clock()
+            receipts: list[dict[str, Any]] = []
+            events: dict[str, list[int]] = {CLAIMED: [], DONE: []}
+            for row in connection.execute(query.with_for_update(skip_locked=True)).all():
+                try:
+                    receivers = decide(row)
+                except UnreadableEvent as unreadable:
+                    dead = event.update().where(event.c.id == row.id)
+                    connection.execute(dead.values(state=DEAD, reason=unreadable.reason))
+                    continue
+                events[CLAIMED if receivers else DONE].append(row.id)
+                for name in receivers:
+                    lanes.add((row.hook, name))
+                    receipts.append(
+                        {
+                            "event_id": row.id,
+                            "receiver": name,
+                            "hook": row.hook,
+                            "state": PENDING,
+                            "due": now,
+                            "attempts": 0,
+                            "claims": 0,
+                        }
+                    )
+            if receipts:
+                connection.execute(
+                    self._database.insert(receipt).on_conflict_do_nothing(), receipts
+                )
+            for state, ids in events.items():
+                if ids:
+                    chosen = event.update().where(event.c.id.in_(ids))
+                    connection.execute(chosen.values(state=state, reason=None))
+        return lanes
+
+    def claim(self, worker_id: str, hook: str, receiver: str, limit: int) -> list[Claim]:
+        """Take receipts of one lane that are due, oldest first.
+
+        A receipt that was in the hands of a process that died is taken alone:
+        if it is what kills, it kills nothing beside it.
+        """
+        query = (
+            sa.select(
+                receipt.c.event_id,
+                receipt.c.attempts,
+                receipt.c.claims,
+                event.c.delivery_id,
+                event.c.ordinal,
+            )
+            .join(event, event.c.id == receipt.c.event_id)
+            .where(
+                receipt.c.hook == hook,
+                receipt.c.receiver == receiver,
+                receipt.c.state == PENDING,
+                receipt.c.due <= self.clock(),
+            )
+            .order_by(receipt.c.due, receipt.c.event_id)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            if connection.execute(query.limit(1)).first() is None:
+                return []
+        with self._database.transaction() as connection:
+            locking = query.with_for_update(skip_locked=True, of=receipt)
+            rows = connection.execute(locking).all()
+            suspects = [place for place, row in enumerate(rows) if row.claims > row.attempts]
+            if suspects:
+                rows = rows[: suspects[0] or 1]
+            if rows:
+                connection.execute(
+                    receipt.update()
+                    .where(
+                        receipt.c.event_id.in_([row.event_id for row in rows]),
+                        receipt.c.receiver == receiver,
+                    )
+                    .values(state=CLAIMED, worker=worker_id, claims=receipt.c.claims + 1)
+                )
+        return [
+            Claim(
+                event_id=row.event_id,
+                delivery_id=row.delivery_id,
+                ordinal=row.ordinal,
+                hook=hook,
+                receiver=receiver,
+                attempts=row.attempts,
+                claims=row.claims + 1,
+            )
+            for row in rows
+        ]
+
+    def place_of(self, event_id: int) -> tuple[int, int]:
+        """Return where an event is: its delivery's id, and its place in it."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                sa.select(event.c.delivery_id, event.c.ordinal).where(event.c.id == event_id)
+            ).one()
+        return row.delivery_id, row.ordinal
+
+    def load(self, delivery_id: int) -> tuple[Delivery, str | None]:
+        """Return a delivery and its body; the body is None if retention has taken it."""
+        with self._database.reading() as connection:
+            row = connection.execute(sa.select(delivery).where(delivery.c.id == delivery_id)).one()
+        made = Delivery(
+            event_id=row.event_id,
+            source=row.source,
+            via=row.via,
+            received_at=datetime.fromtimestamp(row.received_at, UTC),
+        )
+        return made, row.body
+
+    def settle(
+        self, worker_id: str, settlements: Sequence[Settlement]
+    ) -> tuple[list[Settlement], dict[int, str]]:
+        """Write down what became of claimed receipts, and close events that have no open one left.
+
+        :return: the settlements that counted (the others' receipts had been taken away: a lease ran out),
+            and the events that this closed, by id, with their state.
+        """
+        by_place = {_place(settlement.claim): settlement for settlement in settlements}
+        with self._database.transaction() as connection:
+            counted = [by_place[place] for place in self._held(connection, worker_id, by_place)]
+            if counted:
+                connection.execute(
+                    _SETTLE,
+                    [
+                        {
+                            "of_event": settlement.claim.event_id,
+                            "of_receiver": settlement.claim.receiver,
+                            "state": settlement.state,
+                            "due": settlement.due,
+                            "error": settlement.error
+                            and _escaped(settlement.error, _LONGEST_ERROR),
+                        }
+                        for settlement in counted
+                    ],
+                )
+            closed = self._close(connection, [item.claim.event_id for item in counted])
+        return counted, closed
+
+    def release(self, worker_id: str, claims: Sequence[Claim]) -> None:
+        """Give back receipts that were claimed and not run."""
+        places = [_place(claim) for claim in claims]
+        with self._database.transaction() as connection:
+            for event_id, receiver_name, _ in self._held(connection, worker_id, places):
+                connection.execute(
+                    receipt.update()
+                    .where(receipt.c.event_id == event_id, receipt.c.receiver == receiver_name)
+                    .values(state=PENDING, worker=None, claims=receipt.c.claims - 1)
+                )
+
+    def _held(
+        self, connection: sa.Connection, worker_id: str, places: Iterable[_Place]
+    ) -> list[_Place]:
+        """Return those of the claims that are still in the hands that claimed them, in one order.
+
+        This is the fence: a receipt that was freed, and perhaps claimed again, is left alone.
+        """
+        wanted = set(places)
+        rows = connection.execute(
+            sa.select(receipt.c.event_id, receipt.c.receiver, receipt.c.claims)
+            .where(
+                receipt.c.state == CLAIMED,
+                receipt.c.worker == worker_id,
+                receipt.c.event_id.in_({event_id for event_id, _, _ in wanted}),
+            )
+            .order_by(receipt.c.event_id, receipt.c.receiver)
+            .with_for_update()
+        ).all()
+        return [place for row in rows if (place := tuple(row)) in wanted]
+
+    def take_back(self, worker_id: str, hook: str, receiver_name: str, *, keep: set[int]) -> None:
+        """Give back what a worker is said to have claimed in one lane, but for what it knows of.
+
+        :param keep: The ids of the events it has in hand.
+        """
+        with self._database.transaction() as connection:
+            connection.execute(
+                receipt.update()
+                .where(
+                    receipt.c.state == CLAIMED,
+                    receipt.c.worker == worker_id,
+                    receipt.c.hook == hook,
+                    receipt.c.receiver == receiver_name,
+                    receipt.c.event_id.not_in(keep),
+                )
+                .values(state=PENDING, worker=None, claims=receipt.c.claims - 1)
+            )
+
+    def _close(self, connection: sa.Connection, ids: Sequence[int]) -> dict[int, str]:
+        """Close those of the events that have no open receipt. Returns their states."""
+        if not ids:
+            return {}
+        # Without this lock, two workers that settle the last two receipts each see the other's open.
+        connection.execute(
+            sa.select(event.c.id).where(event.c.id.in_(ids)).order_by(event.c.id).with_for_update()
+        )
+        of_event = receipt.c.event_id == event.c.id
+        is_open = sa.exists().where(of_event, receipt.c.state.in_([PENDING, CLAIMED]))
+        has_dead = sa.exists().where(of_event, receipt.c.state == DEAD)
+        rows = connection.execute(
+            event.update()
+            .where(event.c.id.in_(ids), event.c.state == CLAIMED, ~is_open)
+            .values(state=sa.case((has_dead, DEAD), else_=DONE))
+            .returning(event.c.id, event.c.state)
+        )
+        return {row.id: row.state for row in rows}
+
+    # Leases.
+
+    def keep_alive(self, worker_id: str, seconds: float) -> None:
+        """Say that a worker lives, and will for so many seconds at least."""
+        statement = self._database.insert(worker).values(
+            id=worker_id, alive_until=self.clock() + seconds
+        )
+        with self._database.transaction() as connection:
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=[worker.c.id],
+                    set_={"alive_until": statement.excluded.alive_until},
+                )
+            )
+
+    def leave(self, worker_id: str) -> None:
+        """Say that a worker has stopped."""
+        with self._database.transaction() as connection:
+            connection.execute(worker.delete().where(worker.c.id == worker_id))
+
+    def free(self, *, all_workers: bool = False) -> list[tuple[str, str, int]]:
+        """Take receipts back from workers that are gone.
+
+        Attempts do not count by this; but a receipt that took five processes with it is dead.
+
+        :param all_workers: From every worker: whoever calls this knows that there is no other.
+        :return: the receipts that are dead now: hook, receiver, event's id.
+        """
+        now = self.clock()
+        alive = sa.select(worker.c.id).where(worker.c.alive_until > now)
+        gone = [receipt.c.state == CLAIMED]
+        if not all_workers:
+            gone.append(receipt.c.worker.not_in(alive))
+        with self._database.reading() as connection:
+            if (
+                connection.execute(sa.select(receipt.c.event_id).where(*gone).limit(1)).first()
+                is None
+            ):
+                return []
+        killer = receipt.c.claims - receipt.c.attempts >= DEATHS_ALLOWED
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                receipt.update()
+                .where(*gone, killer)
+                .values(state=DEAD, worker=None, error=DIED_HERE)
+                .returning(receipt.c.hook, receipt.c.receiver, receipt.c.event_id)
+            ).all()
+            connection.execute(receipt.update().where(*gone).values(state=PENDING, worker=None))
+            connection.execute(worker.delete().where(worker.c.alive_until <= now))
+            self._close(connection, sorted({row.event_id for row in rows}))
+        return [(row.hook, row.receiver, row.event_id) for row in rows]
+
+    def see_lanes(self, lanes: Sequence[tuple[str, str]]) -> None:
+        """Say that these receivers are connected somewhere, now."""
+        if not lanes:
+            return
+        statement = self._database.insert(lane)
+        now = self.clock()
+        rows = [{"hook": hook, "receiver": name, "seen_at": now} for hook, name in sorted(lanes)]
+        with self._database.transaction() as connection:
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=[lane.c.hook, lane.c.receiver],
+                    set_={"seen_at": statement.excluded.seen_at},
+                ),
+                rows,
+            )
+
+    def bury_orphans(self, seconds: float) -> list[tuple[str, str, int]]:
+        """Give up receipts whose receiver has not been connected anywhere for so many seconds.
+
+        :return: as :meth:`free`.
+        """
+        lost = sa.exists().where(
+            lane.c.hook == receipt.c.hook,
+            lane.c.receiver == receipt.c.receiver,
+            lane.c.seen_at < self.clock() - seconds,
+        )
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                receipt.update()
+                .where(receipt.c.state == PENDING, lost)
+                .values(state=DEAD, error=NOT_CONNECTED)
+                .returning(receipt.c.hook, receipt.c.receiver, receipt.c.event_id)
+            ).all()
+            self._close(connection, sorted({row.event_id for row in rows}))
+        return [(row.hook, row.receiver, row.event_id) for row in rows]
+
+    # For people.
+
+    def counts(self) -> dict[str, Any]:
+        """Return how many events are in each state, and the age in seconds of the oldest open one."""
+        with self._database.reading() as connection:
+            counted = sa.select(event.c.state, sa.func.count()).group_by(event.c.state)
+            found: dict[str, int] = {row[0]: row[1] for row in connection.execute(counted)}
+            oldest = [
+                connection.scalar(
+                    sa.select(delivery.c.received_at)
+                    .join(event, event.c.delivery_id == delivery.c.id)
+                    .where(event.c.state == state)
+                    .order_by(event.c.id)
+                    .limit(1)
+                )
+                for state in (PENDING, CLAIMED)
+            ]
+        received = [at for at in oldest if at is not None]
+        age = max(0.0, self.clock() - min(received)) if received else None
+        return {
+            **{state: found.get(state, 0) for state in STATES},
+            "oldest_pending_seconds": age,
+        }
+
+    def has_due(self, hooks: Sequence[str]) -> bool:
+        """Return whether there is anything a worker could do now."""
+        waiting = sa.select(event.c.id).where(event.c.state == PENDING, event.c.hook.in_(hooks))
+        due = sa.select(receipt.c.event_id).where(
+            receipt.c.hook.in_(hooks),
+            sa.or_(
+                sa.and_(receipt.c.state == PENDING, receipt.c.due <= self.clock()),
+                receipt.c.state == CLAIMED,
+            ),
+        )
+        with self._database.reading() as connection:
+            return any(connection.execute(q.limit(1)).first() is not None for q in (waiting, due))
+
+    def find(self, chosen: Selection, *, limit: int = 100) -> list[dict[str, Any]]:
+        """Return events, newest first."""
+        query = (
+            sa.select(
+                event.c.id,
+                event.c.hook,
+                event.c.key.label("uuid"),
+                event.c.type,
+                event.c.published,
+                event.c.state,
+                event.c.reason,
+                delivery.c.via,
+                delivery.c.event_id,
+                delivery.c.received_at,
+                delivery.c.body.is_not(None).label("has_body"),
+            )
+            .join(delivery, delivery.c.id == event.c.delivery_id)
+            .where(*chosen.conditions())
+            .order_by(event.c.id.desc())
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]  # noqa: SLF001
+
+    def show(self, uuid: str) -> list[dict[str, Any]]:
+        """Return the events of a uuid (one per hook that got it), each with its receipts and its body."""
+        found = self.find(Selection(uuids=(uuid,)))
+        for item in found:
+            with self._database.reading() as connection:
+                item["receipts"] = [
+                    dict(row._mapping)  # noqa: SLF001
+                    for row in connection.execute(
+                        sa.select(
+                            receipt.c.receiver,
+                            receipt.c.state,
+                            receipt.c.due,
+                            receipt.c.attempts,
+                            receipt.c.error,
+                        )
+                        .where(receipt.c.event_id == item["id"])
+                        .order_by(receipt.c.receiver)
+                    )
+                ]
+                row = connection.execute(
+                    sa.select(event.c.ordinal, delivery.c.body)
+                    .join(delivery, delivery.c.id == event.c.delivery_id)
+                    .where(event.c.id == item["id"])
+                ).one()
+            item["raw"] = row.body and schemas.load_delivery(row.body.encode()).events[row.ordinal]
+        return found
+
+    def lanes(self) -> list[dict[str, Any]]:
+        """Return for each receiver that was ever connected: when last, and its receipts by state."""
+        counted = sa.select(
+            receipt.c.hook, receipt.c.receiver, receipt.c.state, sa.func.count()
+        ).group_by(receipt.c.hook, receipt.c.receiver, receipt.c.state)
+        with self._database.reading() as connection:
+            seen = {
+                (row.hook, row.receiver): {
+                    "hook": row.hook,
+                    "receiver": row.receiver,
+                    "seen_at": row.seen_at,
+                    **dict.fromkeys(STATES, 0),
+                }
+                for row in connection.execute(
+                    sa.select(lane).order_by(lane.c.hook, lane.c.receiver)
+                )
+            }
+            for hook, name, state, number in connection.execute(counted):
+                if (hook, name) in seen:
+                    seen[hook, name][state] = number
+        return list(seen.values())
+
+    def replay(
+        self, chosen: Selection, *, receiver: str | None = None, dry_run: bool = False
+    ) -> int:
+        """Send events to their receivers again.
+
+        A dead event gets its dead receipts back; a done one forgets all its receipts and begins anew.
+
+        :param receiver: Reset this receiver's receipt, done or dead, and nothing else.
+        :param dry_run: Only count.
+        :return: how many events.
+        """
+        query = (
+            sa.select(event.c.id, event.c.state)
+            .join(delivery, delivery.c.id == event.c.delivery_id)
+            .where(
+                *chosen.conditions(),
+                event.c.state.in_([DONE, DEAD] if receiver is None else [CLAIMED, DONE, DEAD]),
+                delivery.c.body.is_not(None),
+            )
+            .order_by(event.c.id)
+            .limit(_BATCH)
+        )
+        if receiver is not None:
+            mine = sa.exists().where(
+                receipt.c.event_id == event.c.id,
+                receipt.c.receiver == receiver,
+                receipt.c.state.in_([DONE, DEAD]),
+            )
+            query = query.where(mine)
+        total = 0
+        after = 0
+        while True:
+            with (
+                self._database.reading() if dry_run else self._database.transaction() as connection
+            ):
+                page = query.where(event.c.id > after)
+                if not dry_run:
+                    page = page.with_for_update(of=event)
+                rows = connection.execute(page).all()
+                if rows and not dry_run:
+                    self._reset(connection, rows, receiver)
+            total += len(rows)
+            if len(rows) < _BATCH:
+                return total
+            after = rows[-1].id
+
+    def _reset(self, connection: sa.Connection, rows: Sequence[Any], receiver: str | None) -> None:
+        fresh = {"state": PENDING, "due": self.clock(), "attempts": 0, "claims": 0, "error": None}
+        ids = [row.id for row in rows]
+        if receiver is not None:
+            connection.execute(
+                receipt.update()
+                .where(
+                    receipt.c.event_id.in_(ids),
+                    receipt.c.receiver == receiver,
+                    receipt.c.state.in_([DONE, DEAD]),
+                )
+                .values(**fresh)
+            )
+            connection.execute(
+                event.update().where(event.c.id.in_(ids)).values(state=CLAIMED, reason=None)
+            )
+            return
+        done = [row.id for row in rows if row.state == DONE]
+        dead = [row.id for row in rows if row.state == DEAD]
+        connection.execute(receipt.delete().where(receipt.c.event_id.in_(done)))
+        connection.execute(
+            receipt.update()
+            .where(receipt.c.event_id.in_(dead), receipt.c.state == DEAD)
+            .values(**fresh)
+        )
+        handed = sa.exists().where(receipt.c.event_id == event.c.id)
+        connection.execute(
+            event.update()
+            .where(event.c.id.in_(ids))
+            .values(state=sa.case((handed, CLAIMED), else_=PENDING), reason=None)
+        )
+
+    def prune(self, *, bodies_before: float, keys_before: float) -> int:
+        """Forget what is old and done: bodies first, keys and receipts later. One small batch.
+
+        A delivery with an event that is not done keeps everything.
+
+        :param bodies_before: Deliveries received before this lose their body.
+        :param keys_before: Deliveries received before this go altogether.
+        :return: how many deliveries; call again until it is 0.
+        """
+        unfinished = sa.exists().where(event.c.delivery_id == delivery.c.id, event.c.state != DONE)
+        old = sa.select(delivery.c.id).where(~unfinished).order_by(delivery.c.received_at)
+        stale = old.where(delivery.c.received_at < bodies_before, delivery.c.body.is_not(None))
+        ancient = old.where(delivery.c.received_at < keys_before)
+        with self._database.transaction() as connection:
+            gone = connection.scalars(ancient.limit(_BATCH)).all()
+            self._delete(connection, gone)
+            bare = connection.scalars(stale.limit(_BATCH)).all()
+            connection.execute(delivery.update().where(delivery.c.id.in_(bare)).values(body=None))
+        return len(gone) + len(bare)
+
+    def prune_dead(self, *, before: float, dry_run: bool = False) -> int:
+        """Delete dead letters received before a time, with their receipts.
+
+        Their keys go too: if Okta sends one of them again, it is new.
+
+        :return: how many events.
+        """
+        query = (
+            sa.select(event.c.id)
+            .join(delivery, delivery.c.id == event.c.delivery_id)
+            .where(event.c.state == DEAD, delivery.c.received_at < before)
+        )
+        if dry_run:
+            with self._database.reading() as connection:
+                counted = sa.select(sa.func.count()).select_from(query.subquery())
+                return int(connection.scalar(counted) or 0)
+        total = 0
+        while True:
+            with self._database.transaction() as connection:
+                ids = connection.scalars(query.limit(_BATCH)).all()
+                connection.execute(receipt.delete().where(receipt.c.event_id.in_(ids)))
+                connection.execute(event.delete().where(event.c.id.in_(ids)))
+                bare = ~sa.exists().where(event.c.delivery_id == delivery.c.id)
+                old = delivery.c.received_at < before
+                connection.execute(delivery.delete().where(old, bare))
+            total += len(ids)
+            if len(ids) < _BATCH:
+                return total
+
+    def _delete(self, connection: sa.Connection, delivery_ids: Sequence[int]) -> None:
+        of_these = sa.select(event.c.id).where(event.c.delivery_id.in_(delivery_ids))
+        connection.execute(receipt.delete().where(receipt.c.event_id.in_(of_these)))
+        connection.execute(event.delete().where(event.c.delivery_id.in_(delivery_ids)))
+        connection.execute(delivery.delete().where(delivery.c.id.in_(delivery_ids)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which events: all that fit everything given.
+
+    ``patterns`` are patterns of event types; ``since`` and ``until`` bound when the event was received,
+    in seconds since the epoch; ``unreceived`` chooses done events that no receiver was connected for.
+    """
+
+    uuids: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    hook: str | None = None
+    since: float | None = None
+    until: float | None = None
+    unreceived: bool = False
+
+    def conditions(self) -> list[Any]:
+        """Return what to put into a WHERE over events and their deliveries."""
+        found: list[Any] = []
+        if self.uuids:
+            found.append(event.c.key.in_(self.uuids))
+        if self.states:
+            found.append(event.c.state.in_(self.states))
+        if self.patterns and "*" not in self.patterns:
+            exact = [event.c.type == p for p in self.patterns if not p.endswith(".*")]
+            # Not LIKE: SQLite's does not tell cases apart.
+            below = [
+                sa.func.substr(event.c.type, 1, len(p) - 1) == p.removesuffix("*")
+                for p in self.patterns
+                if p.endswith(".*")
+            ]
+            found.append(sa.or_(*exact, *below))
+        if self.hook is not None:
+            found.append(event.c.hook == self.hook)
+        if self.since is not None:
+            found.append(delivery.c.received_at >= self.since)
+        if self.until is not None:
+            found.append(delivery.c.received_at < self.until)
+        if self.unreceived:
+            found += [
+                event.c.state == DONE,
+                ~sa.exists().where(receipt.c.event_id == event.c.id),
+            ]
+        return found
+
+
+_Place = tuple[int, str, int]
+
+
+def _place(claim: Claim) -> _Place:
+    return claim.event_id, claim.receiver, claim.claims
+
+
+_SETTLE: Final = (
+    receipt.update()
+    .where(
+        receipt.c.event_id == sa.bindparam("of_event"),
+        receipt.c.receiver == sa.bindparam("of_receiver"),
+    )
+    .values(
+        state=sa.bindparam("state"),
+        due=sa.bindparam("due"),
+        error=sa.bindparam("error"),
+        attempts=receipt.c.attempts + 1,
+        worker=None,
+    )
+)

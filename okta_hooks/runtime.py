@@ -1,0 +1,52 @@
+"""What one process has of one app at work: the inbox, its writer, its worker."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from .inbox import Inbox
+from .worker import Worker
+from .writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flask import Flask
+
+    from .settings import Settings
+
+_SECONDS_TO_STOP: Final = 10.0
+
+
+class Runtime:
+    """Made at the first request in a process, and again in each process that is forked off later.
+
+    :param hooks: The app's hooks by name.
+    """
+
+    def __init__(self, app: Flask, config: Settings, hooks: Mapping[str, Any]) -> None:
+        if config.inbox is None:
+            raise RuntimeError("There is no inbox: OKTA_HOOKS_INBOX is None.")
+        self.pid = os.getpid()
+        self.inbox = Inbox(config.inbox, folder=app.instance_path)
+        self.worker = Worker(
+            app,
+            hooks,
+            self.inbox,
+            max_attempts=config.max_attempts,
+            retention=config.retention,
+        )
+        self.writer = Writer(self.inbox, self.worker.wake)
+        self._lock = threading.Lock()
+        self._is_working = False
+
+    def work(self) -> None:
+        """Start the worker in a thread of this process, once; it stops when the process exits."""
+        with self._lock:
+            if not self._is_working:
+                self._is_working = True
+                self.worker.start()
+                atexit.register(self.worker.stop, _SECONDS_TO_STOP)

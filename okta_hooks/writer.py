@@ -1,0 +1,120 @@
+"""One thread per process that writes deliveries: what is queued meanwhile becomes one transaction.
+
+A request waits for the commit, but not for ever: no time limit of a database's own is one that always holds.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Final
+
+from .exceptions import InboxUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .inbox import Inbox, NewDelivery, Stored
+
+logger = logging.getLogger(__name__)
+
+_IDLE_SECONDS: Final = 30.0
+_MOST_WAITING: Final = 1000
+_MOST_AT_ONCE: Final = 100
+
+
+class Writer:
+    """Stores deliveries in one inbox.
+
+    Its thread starts with the first delivery, and goes when there has been none for a while.
+
+    :param on_stored: Is called in that thread after a commit.
+    """
+
+    def __init__(self, inbox: Inbox, on_stored: Callable[[], None]) -> None:
+        self._inbox = inbox
+        self._on_stored = on_stored
+        self._queue: queue.Queue[tuple[NewDelivery, Future[Stored]]] = queue.Queue(_MOST_WAITING)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def store(self, new: NewDelivery, timeout: float) -> Stored:
+        """Store a delivery and return what became of it, once it is on the disk.
+
+        :param timeout: Seconds to wait for that. It may be stored all the same afterwards.
+        :raises InboxUnavailable: if it took longer, too many are waiting already, or the database refused.
+        """
+        future: Future[Stored] = Future()
+        with self._lock:
+            try:
+                self._queue.put_nowait((new, future))
+            except queue.Full as error:
+                raise InboxUnavailable("too many deliveries wait for the database") from error
+            self._ensure_thread()
+        try:
+            return future.result(timeout)
+        except TimeoutError as error:
+            # Okta will send it again: if its turn has not come yet, it need not come.
+            future.cancel()
+            raise InboxUnavailable(f"the database did not commit within {timeout:g} s") from error
+
+    def start(self) -> None:
+        """Open the inbox now, in the writer's thread, rather than with the first delivery."""
+        with self._lock:
+            self._ensure_thread()
+
+    def _ensure_thread(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="okta-hooks-writer", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._inbox.open()
+        except InboxUnavailable as error:
+            logger.error("The inbox cannot be opened: %s", error)  # noqa: TRY400 - no traceback helps
+        while True:
+            try:
+                batch = [self._queue.get(timeout=_IDLE_SECONDS)]
+            except queue.Empty:
+                with self._lock:
+                    if self._queue.empty():
+                        self._thread = None
+                        return
+                continue
+            while len(batch) < _MOST_AT_ONCE and not self._queue.empty():
+                batch.append(self._queue.get())
+            self._write([item for item in batch if item[1].set_running_or_notify_cancel()])
+
+    def _write(self, batch: list[tuple[NewDelivery, Future[Stored]]]) -> None:
+        if not batch:
+            return
+        try:
+            stored = self._store([new for new, _ in batch])
+        except InboxUnavailable as error:
+            if len(batch) > 1 and not error.is_transient:
+                # One delivery that the database refuses must not take the others with it.
+                for item in batch:
+                    self._write([item])
+                return
+            for _, future in batch:
+                future.set_exception(error)
+            return
+        except BaseException as error:
+            for _, future in batch:
+                future.set_exception(error)
+            raise
+        for (_, future), result in zip(batch, stored, strict=True):
+            future.set_result(result)
+        self._on_stored()
+
+    def _store(self, batch: list[NewDelivery]) -> list[Stored]:
+        try:
+            return self._inbox.store(batch)
+        except InboxUnavailable as error:
+            if not error.connection_lost:
+                raise
+            # It had died since it was last used: the database may be back already.
+            return self._inbox.store(batch)

@@ -1,0 +1,54 @@
+"""The app ``stored``, which kills its process at one point of its way, once.
+
+The point stands in the file that ``FLASK_KILL_AT`` names; the file goes when the point is reached.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from okta_hooks.signals import delivery_stored
+from tests.acceptance.stored import app
+
+__all__ = ["app"]
+
+_FILE = Path(app.config["KILL_AT"])
+
+
+def _reached(point: str) -> None:
+    if _FILE.exists() and _FILE.read_text(encoding="utf-8") == point:
+        _FILE.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@event.listens_for(sa.Engine, "before_cursor_execute")
+def _before(connection: sa.Connection, cursor: Any, statement: str, *_: Any) -> None:
+    if statement.startswith("UPDATE okta_hooks_receipt") and "attempts=" in statement:
+        _reached("after the receiver, before the settle")
+
+
+@event.listens_for(sa.Engine, "after_cursor_execute")
+def _after(connection: sa.Connection, cursor: Any, statement: str, *_: Any) -> None:
+    if statement.startswith("INSERT INTO okta_hooks_event"):
+        connection.info["stores"] = True
+    elif statement.startswith("INSERT INTO okta_hooks_receipt"):
+        _reached("in the fan-out")
+    elif statement.startswith("UPDATE okta_hooks_receipt"):
+        _reached("in the settle" if "attempts=" in statement else "in the claim")
+
+
+@event.listens_for(sa.Engine, "commit")
+def _commit(connection: sa.Connection) -> None:
+    if connection.info.pop("stores", False):
+        _reached("before the commit")
+
+
+@delivery_stored.connect
+def _stored(sender: object, **_: object) -> None:
+    _reached("after the commit, before the 204")

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.acceptance.conftest import Host
+
+APP = "tests.acceptance.stored:app"
+GUNICORN = ["gunicorn", "--bind=127.0.0.1:0", "--workers=2"]
+SERVERS = {
+    "gunicorn, sync": [*GUNICORN, APP],
+    "gunicorn, gthread": [*GUNICORN, "--threads=2", APP],
+    "gunicorn, preload": [*GUNICORN, "--preload", APP],
+    "waitress": ["waitress", "--listen=127.0.0.1:0", APP],
+    "flask run, reloader": ["flask", f"--app={APP}", "run", "--debug", "--port=0"],
+}
+UUIDS = [f"uuid-{number}" for number in range(12)]
+EACH_ONCE = sorted((uuid, receiver) for uuid in UUIDS for receiver in ("audit", "crm"))
+
+on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
+@on_sqlite
+@pytest.mark.parametrize("command", SERVERS.values(), ids=SERVERS)
+def test_a_server_dispatches_in_one_of_its_processes(host: Host, command: list[str]) -> None:
+    """Whatever forks, threads or reloads: a file has one process that runs receivers, each once."""
+    server = host.serve(*command)
+
+    answers = [host.post(server, uuid, timeout=30) for uuid in UUIDS]
+    host.await_state(done=len(UUIDS))
+
+    assert [answer.status for answer in answers] == [204] * len(UUIDS)
+    assert host.ran() == EACH_ONCE
+    assert len({run.pid for run in host.runs("begin")}) == 1
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+def test_gevent_leaves_the_receivers_to_a_worker(host: Host) -> None:
+    """Under gevent, with an external worker, the server stores and the worker runs the receivers."""
+    command = [*GUNICORN, "--worker-class=gevent", APP]
+    server = host.serve(*command, WORKER="external")
+
+    answers = [host.post(server, uuid, timeout=30) for uuid in UUIDS]
+    worker = host.worker()
+    host.await_state(done=len(UUIDS))
+
+    assert [answer.status for answer in answers] == [204] * len(UUIDS)
+    assert host.ran() == EACH_ONCE
+    assert {run.pid for run in host.runs("begin")} == {worker.pid}
+
+
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [
+        (SERVERS["gunicorn, sync"], signal.SIGTERM),
+        (SERVERS["gunicorn, gthread"], signal.SIGTERM),
+        (SERVERS["gunicorn, preload"], signal.SIGTERM),
+        # Waitress has no way with SIGTERM; Ctrl-C ends it in order.
+        (SERVERS["waitress"], signal.SIGINT),
+    ],
+    ids=["gunicorn, sync", "gunicorn, gthread", "gunicorn, preload", "waitress"],
+)
+@on_sqlite
+def test_a_server_that_stops_finishes_what_is_in_hand(
+    host: Host, command: list[str], number: signal.Signals
+) -> None:
+    """At the signal the receiver that is running finishes, it is written down, and the rest is left."""
+    server = host.serve(*command)
+    assert host.post(server, "running", "waiting", seconds=1, timeout=30).status == 204
+    host.await_begin("running", "crm")
+
+    server.send(number)
+
+    assert server.await_end() == 0
+    assert ("running", "crm") in host.ran()
+    assert ("waiting", "crm") not in host.ran("begin")
+    host.await_state(claimed=1, done=1)
+
+
+def test_a_worker_that_stops_finishes_what_is_in_hand(host: Host) -> None:
+    """At SIGTERM the receiver that is running finishes, and the next worker has only the rest."""
+    host.store("running", "waiting", seconds=1)
+    worker = host.worker()
+    host.await_begin("running", "crm")
+
+    worker.send(signal.SIGTERM)
+
+    assert worker.await_end() == 0
+    assert ("waiting", "crm") not in host.ran("begin")
+    drained = host.flask("okta-hooks", "worker", "--drain")
+    assert drained.await_end() == 0
+    assert host.ran("begin") == sorted(
+        (uuid, receiver) for uuid in ("running", "waiting") for receiver in ("audit", "crm")
+    )
+    assert host.inbox.counts()["done"] == 2

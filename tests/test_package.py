@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import okta_hooks
+from okta_hooks import events
+
+IMPORTED_WHEN_USED = [
+    "okta_hooks.events",
+    "okta_hooks.schemas",
+    "okta_hooks.dispatch",
+    "okta_hooks.catalog",
+    "okta_hooks._event_types",
+    "marshmallow",
+    "sqlalchemy",
+    "okta",
+    "orjson",
+]
+
+# Python audits (PEP 578) what opens a file, a connection or a process; threads it only counts.
+WATCHED = """
+import json, sys, threading
+
+import flask  # and all it imports
+
+opened = []
+
+def watch(event, arguments):
+    if event == "open":
+        opened.append(str(arguments[0]))
+    elif event.startswith(("socket.", "subprocess.", "sqlite3.", "os.fork", "os.mkdir")):
+        opened.append(event)
+
+sys.addaudithook(watch)
+import okta_hooks
+okta = okta_hooks.EventHook("okta")
+{then}
+print(json.dumps([opened, threading.active_count(), sorted(sys.modules)]))
+"""
+
+REGISTER = """
+app = flask.Flask("host")
+app.config.update(OKTA_HOOKS_SECRET="s3cret", OKTA_HOOKS_INBOX=None)
+app.register_blueprint(okta)
+"""
+
+
+def watched(then: str) -> tuple[list[str], int, list[str]]:
+    """Return what an interpreter opens while it imports the package, its threads and modules."""
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", WATCHED.format(then=then)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    opened, threads, modules = json.loads(done.stdout)
+    return opened, threads, modules
+
+
+def not_code(opened: list[str]) -> list[str]:
+    return [name for name in opened if not name.endswith((".py", ".pyc"))]
+
+
+@pytest.mark.parametrize("name", okta_hooks.__all__)
+def test_every_name_is_there(name: str) -> None:
+    """What ``__all__`` promises can be imported, and is a class of this package."""
+    value = getattr(okta_hooks, name)
+
+    assert isinstance(value, type)
+    assert value.__name__ == name
+    assert value.__module__.startswith("okta_hooks.")
+
+
+def test_import_of_everything() -> None:
+    """``from okta_hooks import *`` brings the lazy names too."""
+    namespace: dict[str, object] = {}
+    exec("from okta_hooks import *", namespace)
+
+    assert set(okta_hooks.__all__) <= set(namespace)
+    assert namespace["LogEvent"] is events.LogEvent
+
+
+def test_all_is_sorted() -> None:
+    """``__all__`` is in order and names nothing twice."""
+    assert okta_hooks.__all__ == sorted(set(okta_hooks.__all__))
+
+
+def test_unknown_attribute() -> None:
+    """What the package does not have is an AttributeError, also where the module for it has it."""
+    with pytest.raises(AttributeError, match="module 'okta_hooks' has no attribute 'ALIASES'"):
+        okta_hooks.ALIASES  # noqa: B018
+    with pytest.raises(ImportError, match="Envelope"):
+        exec("from okta_hooks import Envelope")
+
+
+def test_import_brings_only_what_it_needs() -> None:
+    """The catalogue, the schemas and everything optional are imported when they are used."""
+    _, _, modules = watched("")
+
+    assert "okta_hooks.blueprint" in modules
+    assert not set(IMPORTED_WHEN_USED) & set(modules)
+
+
+@pytest.mark.parametrize("then", ["", REGISTER], ids=["import", "register"])
+def test_import_and_registration_open_nothing(then: str) -> None:
+    """Importing and registering start no thread and open no file or connection but Python's code."""
+    opened, threads, _ = watched(then)
+
+    assert not_code(opened) == []
+    assert threads == 1
+
+
+def test_the_watch_sees() -> None:
+    """The catalogue's file is opened by the first look into it, so the tests above can fail."""
+    opened, threads, _ = watched(
+        "from okta_hooks import catalog\ncatalog.get('x')\n"
+        "stop = threading.Event()\nthreading.Thread(target=stop.wait, daemon=True).start()\n"
+        "import socket; socket.socket().close()"
+    )
+
+    assert [name.rpartition("/")[2] for name in not_code(opened)] == [
+        "event_types.csv",
+        "socket.__new__",
+    ]
+    assert threads == 2
