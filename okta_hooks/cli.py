@@ -9,7 +9,9 @@ import functools
 import json
 import signal
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -19,7 +21,7 @@ from flask.cli import AppGroup
 from .exceptions import InboxUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from .blueprint import AppState
     from .runtime import Runtime
@@ -28,6 +30,21 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 STATES: Final = ("pending", "claimed", "done", "dead")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+_MEANINGS: Final[Mapping[int, str]] = {
+    204: "accepted: what has an inbox has stored it, what has none has run its receivers.",
+    301: "a redirect, which Okta does not follow: register the URL it leads to.",
+    302: "a redirect, which Okta does not follow. A login wall?",
+    307: "a redirect, which Okta does not follow: register the URL it leads to.",
+    308: "a redirect, which Okta does not follow: register the URL it leads to.",
+    400: "refused: the body holds no events. Okta would not send it again.",
+    401: "refused: the secret is wrong. Okta would not send it again.",
+    404: "no hook at that URL.",
+    405: "something is at that URL, and it is no hook.",
+    413: "refused: the body is larger than OKTA_HOOKS_MAX_BODY. Okta would not send it again.",
+    500: "a receiver failed (without an inbox). Okta may send it once more.",
+    503: "the inbox did not take it in time. Okta may send it once more.",
+}
 
 group = AppGroup("okta-hooks", help="Receive Okta event hooks: the inbox and its worker.")
 
@@ -299,6 +316,97 @@ def receivers(as_json: bool) -> None:  # noqa: FBT001
             }
         )
     _print(rows, as_json=as_json)
+
+
+@group.command()
+@click.argument("event_type", metavar="TYPE", required=False)
+@click.option("--count", default=1, show_default=True, type=click.IntRange(1, 10_000))
+@click.option("--target", "targets", multiple=True, help="Such as user:ada@example.com.")
+@click.option(
+    "--file",
+    "file",
+    type=click.File("rb"),
+    help="Send this JSON instead (- for standard input): an event, a list of events, or a delivery.",
+)
+@click.option("--hook", help="Which hook of this app, if it has several.")
+@click.option("--url", help="Send it there over HTTP, rather than to this app without a server.")
+@_as_json
+def send(
+    event_type: str | None,
+    count: int,
+    targets: tuple[str, ...],
+    file: Any,
+    hook: str | None,
+    url: str | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Send a sample delivery, with the right secret, and tell what the answer means.
+
+    Each call makes new uuids; what a file holds is sent as it is.
+    """
+    from . import testing  # noqa: PLC0415
+    from .simulator import HttpSender, Request, app_sender  # noqa: PLC0415
+
+    if (event_type is None) == (file is None):
+        raise click.UsageError("Say a TYPE or a --file.")
+    if event_type is None:
+        delivery = _delivery_of(file)
+    else:
+        overrides = {"target": list(targets)} if targets else {}
+        try:
+            made = [testing.make_event(event_type, **overrides) for _ in range(count)]
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+        delivery = testing.make_delivery(made)
+
+    state = _state()
+    name = _one_hook(state, hook)
+    headers = {"Content-Type": "application/json"}
+    for secret in state.secrets[name][:1]:
+        headers[state.settings.auth_header] = secret
+    request = Request(
+        "POST",
+        url or f"https://localhost{state.path_of(name)}",
+        headers=headers,
+        body=json.dumps(delivery, separators=(",", ":")).encode(),
+    )
+    try:
+        if url is None:
+            # A command must not dispatch beside the app's worker.
+            state.configure(inbox=state.settings.inbox, worker="external")
+            app = current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001
+            answer = app_sender(app)(request)
+        else:
+            answer = HttpSender()(request)
+    except OSError as error:
+        raise click.ClickException(f"No answer from {url}: {error}") from error
+    meaning = _MEANINGS.get(answer.status, "not an answer of this library: what is in front of it?")
+    if as_json:
+        click.echo(json.dumps({"status": answer.status, "meaning": meaning}))
+    else:
+        click.echo(f"{answer.status}: {meaning}")
+    if answer.status != HTTPStatus.NO_CONTENT:
+        sys.exit(1)
+
+
+def _delivery_of(file: Any) -> Any:
+    from . import testing  # noqa: PLC0415
+
+    try:
+        document = json.load(file)
+    except (ValueError, RecursionError) as error:
+        raise click.ClickException(f"{file.name} is not JSON: {error}") from error
+    if isinstance(document, dict) and "data" in document:
+        return document
+    return testing.make_delivery(document if isinstance(document, list) else [document])
+
+
+def _one_hook(state: AppState, hook: str | None) -> str:
+    if hook is None and len(state.hooks) == 1:
+        return next(iter(state.hooks))
+    if hook not in state.hooks:
+        raise click.UsageError(f"Say which --hook: {', '.join(state.hooks)}.")
+    return hook
 
 
 def _select(chosen: Mapping[str, Any]) -> Any:
