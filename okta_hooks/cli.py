@@ -9,7 +9,7 @@ import functools
 import json
 import signal
 import sys
-from collections.abc import Mapping
+import warnings
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -21,7 +21,7 @@ from flask.cli import AppGroup
 from .exceptions import InboxUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .blueprint import AppState
     from .runtime import Runtime
@@ -352,12 +352,7 @@ def send(
     if event_type is None:
         delivery = _delivery_of(file)
     else:
-        overrides = {"target": list(targets)} if targets else {}
-        try:
-            made = [testing.make_event(event_type, **overrides) for _ in range(count)]
-        except ValueError as error:
-            raise click.UsageError(str(error)) from error
-        delivery = testing.make_delivery(made)
+        delivery = testing.make_delivery(_samples(event_type, count, targets))
 
     state = _state()
     name = _one_hook(state, hook)
@@ -365,8 +360,8 @@ def send(
     for secret in state.secrets[name][:1]:
         headers[state.settings.auth_header] = secret
     request = Request(
-        "POST",
-        url or f"https://localhost{state.path_of(name)}",
+        method="POST",
+        url=url or f"https://localhost{state.path_of(name)}",
         headers=headers,
         body=json.dumps(delivery, separators=(",", ":")).encode(),
     )
@@ -379,7 +374,8 @@ def send(
         else:
             answer = HttpSender()(request)
     except OSError as error:
-        raise click.ClickException(f"No answer from {url}: {error}") from error
+        reason = str(error) or "it took longer than Okta's 3 s"
+        raise click.ClickException(f"No answer from {url}: {reason}.") from error
     meaning = _MEANINGS.get(answer.status, "not an answer of this library: what is in front of it?")
     if as_json:
         click.echo(json.dumps({"status": answer.status, "meaning": meaning}))
@@ -387,6 +383,21 @@ def send(
         click.echo(f"{answer.status}: {meaning}")
     if answer.status != HTTPStatus.NO_CONTENT:
         sys.exit(1)
+
+
+def _samples(event_type: str, count: int, targets: tuple[str, ...]) -> list[dict[str, Any]]:
+    from . import testing  # noqa: PLC0415
+
+    overrides: dict[str, Any] = {"target": list(targets)} if targets else {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            made = [testing.make_event(event_type, **overrides) for _ in range(count)]
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+    for text in {str(warning.message) for warning in caught}:
+        click.echo(text, err=True)
+    return made
 
 
 def _delivery_of(file: Any) -> Any:
