@@ -349,10 +349,8 @@ def send(
 
     if (event_type is None) == (file is None):
         raise click.UsageError("Say a TYPE or a --file.")
-    if event_type is None:
-        delivery = _delivery_of(file)
-    else:
-        delivery = testing.make_delivery(_samples(event_type, count, targets))
+    events = _read_json(file) if event_type is None else _samples(event_type, count, targets)
+    delivery = events if _is_delivery(events) else testing.make_delivery(events)
 
     state = _state()
     name = _one_hook(state, hook)
@@ -400,16 +398,16 @@ def _samples(event_type: str, count: int, targets: tuple[str, ...]) -> list[dict
     return made
 
 
-def _delivery_of(file: Any) -> Any:
-    from . import testing  # noqa: PLC0415
-
+def _read_json(file: Any) -> Any:
     try:
         document = json.load(file)
     except (ValueError, RecursionError) as error:
         raise click.ClickException(f"{file.name} is not JSON: {error}") from error
-    if isinstance(document, dict) and "data" in document:
-        return document
-    return testing.make_delivery(document if isinstance(document, list) else [document])
+    return document if isinstance(document, list) or _is_delivery(document) else [document]
+
+
+def _is_delivery(document: Any) -> bool:
+    return isinstance(document, dict) and "data" in document
 
 
 def _one_hook(state: AppState, hook: str | None) -> str:
