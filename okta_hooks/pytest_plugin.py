@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import functools
 import random
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from flask import Flask
 
-from . import catalog, signals
-from .simulator import Org, app_sender
-from .testing import make_delivery, make_event
+from . import signals
+
+# Every test session on a machine imports this module, so the rest is imported when a fixture is used.
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
-    from .blueprint import AppState
     from .events import LogEvent
+    from .simulator.app_org import AppOrg
 
 
 class Run(NamedTuple):
@@ -78,47 +77,6 @@ class ReceiverRuns:
         self.dead.append(DeadLetter(receiver, event, reason))
 
 
-class AppOrg(Org):
-    """A simulated org that delivers to the app under test, in the test's own thread.
-
-    Every hook of the app is registered and verified, for every type that Okta delivers.
-    """
-
-    def __init__(self, app: Flask, inbox: str, *, seed: int) -> None:
-        super().__init__(seed=seed, send=app_sender(app))
-        self._state: AppState = app.extensions["okta_hooks"]
-        self._skipped = 0.0
-        if self._state.settings.inbox is not None:
-            # No thread of the app's works beside the test.
-            self._state.configure(inbox=inbox, worker="external", clock=self._now)
-        eligible = [name for name, entry in catalog.entries().items() if entry.event_hook_eligible]
-        for name in self._state.hooks:
-            self.register(
-                f"https://localhost{self._state.path_of(name)}",
-                eligible,
-                secret=next(iter(self._state.secrets[name]), None),
-                auth_header=self._state.settings.auth_header,
-                name=name,
-            )
-
-    def _now(self) -> float:
-        return time.time() + self._skipped
-
-    def settle(self) -> None:
-        """Deliver what is pending, and run the receivers until each has finished or given up.
-
-        Nothing is waited for: the time until the next attempt of a receiver that failed is skipped.
-        """
-        super().settle()
-        if self._state.settings.inbox is None:
-            return
-        runtime = self._state.runtime()
-        runtime.worker.drain()
-        while (due := runtime.inbox.next_due()) is not None:
-            self._skipped += max(0.0, due - self._now())
-            runtime.worker.drain()
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
     """Move the inbox of an app that a fixture has made: tests must not write where the app does."""
@@ -141,12 +99,16 @@ def okta_event(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
 
     Ids are the same in every run of the test.
     """
+    from .testing import make_event  # noqa: PLC0415
+
     return functools.partial(make_event, seed=_random_of(request))
 
 
 @pytest.fixture
 def okta_delivery(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
     """Return :func:`okta_hooks.testing.make_delivery`: what Okta posts, as a dict."""
+    from .testing import make_delivery  # noqa: PLC0415
+
     return functools.partial(make_delivery, seed=_random_of(request))
 
 
@@ -164,6 +126,7 @@ def okta_receivers() -> Iterator[ReceiverRuns]:
 
 @pytest.fixture
 def okta_org(
+    request: pytest.FixtureRequest,
     app: Flask,
     tmp_path: Path,
     okta_receivers: ReceiverRuns,  # noqa: ARG001 - so that it sees everything
@@ -172,13 +135,17 @@ def okta_org(
 
     The app's inbox is empty, and lies in ``tmp_path``.
     """
+    from .simulator.app_org import AppOrg  # noqa: PLC0415
+
     state = app.extensions.get("okta_hooks")
     if state is None:
         pytest.fail("The app has no hook: app.register_blueprint(EventHook(name)).", pytrace=False)
     before = state.settings
-    org = AppOrg(app, _inbox_in(tmp_path), seed=0)
-    yield org
-    state.configure(inbox=before.inbox, worker=before.worker)
+    try:
+        # No two tests get events of the same uuid: what a receiver keeps may outlive its test.
+        yield AppOrg(app, _inbox_in(tmp_path), seed=_random_of(request).getrandbits(32))
+    finally:
+        state.configure(inbox=before.inbox, worker=before.worker)
 
 
 def _random_of(request: pytest.FixtureRequest) -> random.Random:

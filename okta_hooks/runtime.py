@@ -60,8 +60,9 @@ class Runtime:
                 atexit.register(self.worker.stop, _SECONDS_TO_STOP)
 
     def close(self) -> None:
-        """Stop the worker, and close the inbox's connections."""
+        """Stop the worker and the writer, and close the inbox's connections."""
         if self._is_working:
             atexit.unregister(self.worker.stop)
             self.worker.stop(_SECONDS_TO_STOP)
+        self.writer.stop(_SECONDS_TO_STOP)
         self.inbox.close()

@@ -9,7 +9,7 @@ import logging
 import queue
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from .exceptions import InboxUnavailable
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .inbox import Inbox, NewDelivery, Stored
+
+    _Item: TypeAlias = tuple[NewDelivery, Future[Stored]]
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ class Writer:
     def __init__(self, inbox: Inbox, on_stored: Callable[[], None]) -> None:
         self._inbox = inbox
         self._on_stored = on_stored
-        self._queue: queue.Queue[tuple[NewDelivery, Future[Stored]]] = queue.Queue(_MOST_WAITING)
+        self._queue: queue.Queue[_Item | None] = queue.Queue(_MOST_WAITING)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -65,6 +67,17 @@ class Writer:
         with self._lock:
             self._ensure_thread()
 
+    def stop(self, timeout: float) -> None:
+        """Write what is queued, and let the thread end. It starts again with the next delivery.
+
+        :param timeout: Seconds to wait for that.
+        """
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            self._queue.put(None)
+            thread.join(timeout)
+
     def _ensure_thread(self) -> None:
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="okta-hooks-writer", daemon=True)
@@ -86,9 +99,15 @@ class Writer:
                 continue
             while len(batch) < _MOST_AT_ONCE and not self._queue.empty():
                 batch.append(self._queue.get())
-            self._write([item for item in batch if item[1].set_running_or_notify_cancel()])
+            items = [item for item in batch if item is not None]
+            self._write([item for item in items if item[1].set_running_or_notify_cancel()])
+            if len(items) < len(batch):
+                with self._lock:
+                    if self._queue.empty():
+                        self._thread = None
+                        return
 
-    def _write(self, batch: list[tuple[NewDelivery, Future[Stored]]]) -> None:
+    def _write(self, batch: list[_Item]) -> None:
         if not batch:
             return
         try:
