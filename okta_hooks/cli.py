@@ -13,6 +13,7 @@ import warnings
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import click
 from flask import current_app
@@ -67,6 +68,22 @@ class _Moment(click.ParamType[float]):
             self.fail(
                 f"{value!r} is neither a time such as 2026-11-23T10:00 nor an age such as 24h."
             )
+
+
+class _Url(click.ParamType[str]):
+    """An absolute URL that HTTP can reach."""
+
+    name = "url"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ARG002
+        try:
+            parts = urlsplit(value)
+            is_one = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:  # such as a port that is no number
+            is_one = False
+        if not is_one:
+            self.fail(f"{value!r} is no URL such as https://app.example.com/okta/events.")
+        return str(value)
 
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -319,8 +336,8 @@ def receivers(as_json: bool) -> None:  # noqa: FBT001
 
 
 @group.command()
-@click.argument("event_type", metavar="TYPE", required=False)
-@click.option("--count", default=1, show_default=True, type=click.IntRange(1, 10_000))
+@click.argument("event_type", metavar="[TYPE]", required=False)
+@click.option("--count", type=click.IntRange(1, 10_000), help="How many events; 1 by default.")
 @click.option("--target", "targets", multiple=True, help="Such as user:ada@example.com.")
 @click.option(
     "--file",
@@ -329,11 +346,15 @@ def receivers(as_json: bool) -> None:  # noqa: FBT001
     help="Send this JSON instead (- for standard input): an event, a list of events, or a delivery.",
 )
 @click.option("--hook", help="Which hook of this app, if it has several.")
-@click.option("--url", help="Send it there over HTTP, rather than to this app without a server.")
+@click.option(
+    "--url",
+    type=_Url(),
+    help="Send it there over HTTP, rather than to this app without a server.",
+)
 @_as_json
 def send(
     event_type: str | None,
-    count: int,
+    count: int | None,
     targets: tuple[str, ...],
     file: Any,
     hook: str | None,
@@ -349,7 +370,9 @@ def send(
 
     if (event_type is None) == (file is None):
         raise click.UsageError("Say a TYPE or a --file.")
-    events = _read_json(file) if event_type is None else _samples(event_type, count, targets)
+    if file is not None and (count is not None or targets):
+        raise click.UsageError("--count and --target go with a TYPE.")
+    events = _read_json(file) if event_type is None else _samples(event_type, count or 1, targets)
     delivery = events if _is_delivery(events) else testing.make_delivery(events)
 
     state = _state()
@@ -363,17 +386,20 @@ def send(
         headers=headers,
         body=json.dumps(delivery, separators=(",", ":")).encode(),
     )
+    before = state.settings
     try:
         if url is None:
             # A command must not dispatch beside the app's worker.
-            state.configure(inbox=state.settings.inbox, worker="external")
+            state.configure(inbox=before.inbox, worker="external")
             app = current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001
             answer = app_sender(app)(request)
         else:
             answer = HttpSender()(request)
     except OSError as error:
         reason = str(error) or "it took longer than Okta's 3 s"
-        raise click.ClickException(f"No answer from {url}: {reason}.") from error
+        raise click.ClickException(f"No answer from {request.url}: {reason}.") from error
+    finally:
+        state.configure(inbox=before.inbox, worker=before.worker)
     meaning = _MEANINGS.get(answer.status, "not an answer of this library: what is in front of it?")
     if as_json:
         click.echo(json.dumps({"status": answer.status, "meaning": meaning}))
@@ -402,8 +428,15 @@ def _read_json(file: Any) -> Any:
     try:
         document = json.load(file)
     except (ValueError, RecursionError) as error:
-        raise click.ClickException(f"{file.name} is not JSON: {error}") from error
-    return document if isinstance(document, list) or _is_delivery(document) else [document]
+        raise click.ClickException(f"The file is not JSON: {error}") from error
+    if _is_delivery(document):
+        return document
+    events = document if isinstance(document, list) else [document]
+    if not all(isinstance(event, dict) for event in events):
+        raise click.ClickException(
+            "The file holds neither an event, nor a list of events, nor a delivery."
+        )
+    return events
 
 
 def _is_delivery(document: Any) -> bool:
