@@ -70,20 +70,19 @@ class _Moment(click.ParamType[float]):
             )
 
 
-class _Url(click.ParamType[str]):
-    """An absolute URL that HTTP can reach."""
-
-    name = "url"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:  # noqa: ARG002
-        try:
-            parts = urlsplit(value)
-            is_one = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-        except ValueError:  # such as a port that is no number
-            is_one = False
-        if not is_one:
-            self.fail(f"{value!r} is no URL such as https://app.example.com/okta/events.")
-        return str(value)
+def _check_url(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value)
+        is_one = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # such as a port that is no number
+        is_one = False
+    if not is_one:
+        raise click.BadParameter(
+            f"{value!r} is no URL such as https://app.example.com/okta/events."
+        )
+    return value
 
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -348,7 +347,7 @@ def receivers(as_json: bool) -> None:  # noqa: FBT001
 @click.option("--hook", help="Which hook of this app, if it has several.")
 @click.option(
     "--url",
-    type=_Url(),
+    callback=_check_url,
     help="Send it there over HTTP, rather than to this app without a server.",
 )
 @_as_json
