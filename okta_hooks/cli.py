@@ -360,9 +360,9 @@ def send(
     url: str | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Send a sample delivery, with the right secret, and tell what the answer means.
+    """Send a sample delivery, and tell what the answer means.
 
-    Each call makes new uuids; what a file holds is sent as it is.
+    It has the right secret. Each call makes new uuids; what a file holds is sent as it is.
     """
     from . import testing  # noqa: PLC0415
     from .simulator import HttpSender, Request, app_sender  # noqa: PLC0415
