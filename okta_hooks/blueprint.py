@@ -35,6 +35,7 @@ EXTENSION: Final = "okta_hooks"
 _SECONDS_BETWEEN_WARNINGS: Final = 60
 # Okta waits 3 s.
 _SECONDS_TO_STORE: Final = 2.0
+_WALL_CLOCK: Final = time.time
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -286,7 +287,7 @@ class AppState:
         self.secrets: dict[str, tuple[str, ...]] = {}
         self.refusals = _Refusals()
         self._app = weakref.ref(app)
-        self._clock: Callable[[], float] = time.time
+        self._clock: Callable[[], float] = _WALL_CLOCK
         self._runtime: Runtime | None = None
         self._lock = threading.Lock()
         if self.settings.inbox is not None:
@@ -305,7 +306,7 @@ class AppState:
         return app.url_map.bind("localhost").build(endpoint)
 
     def configure(
-        self, *, inbox: str | None, worker: str, clock: Callable[[], float] = time.time
+        self, *, inbox: str | None, worker: str, clock: Callable[[], float] = _WALL_CLOCK
     ) -> None:
         """Use another inbox or worker from now on: for tests, and for commands that post to their own app.
 
