@@ -166,6 +166,11 @@ def is_acknowledged(delivery: Mapping[str, Any]) -> bool:
     return bool(attempts) and (attempts[-1]["status"] or 0) // 100 == HTTPStatus.OK // 100
 
 
+def is_under_way(deliveries: Iterable[Mapping[str, Any]]) -> bool:
+    """Return whether there is anything that Okta is still to deliver."""
+    return any(delivery["state"] in {"pending", "sending"} for delivery in deliveries)
+
+
 class Okta:
     """The org as it can be reached over HTTP: the management API, and the simulator's own paths."""
 
@@ -265,6 +270,7 @@ class App:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+            self._process = None
 
     def journal(self) -> list[str]:
         """Return what the receivers have written down."""
@@ -313,6 +319,7 @@ class Demo:
         self._okta.register(f"{self._app.url}/okta/events", {happening.type for happening in day})
         self._say("Its hook is registered and verified.")
         self._play(morning)
+        self._await_acknowledgement()
         waiting = frozenset().union(*(each.missing for each in self._look()))
         self._app.kill()
         self._say(f"12:00  kill -9. {len(waiting)} acknowledged events have receivers yet to run.")
@@ -346,9 +353,16 @@ class Demo:
         self._shown_at = time.monotonic()
         return tallies
 
+    def _await_acknowledgement(self) -> None:
+        """Wait until the app has promised something, if it ever does: a slow machine takes a while."""
+        while is_under_way(deliveries := self._okta.deliveries()):
+            if any(is_acknowledged(each) for each in deliveries):
+                return
+            time.sleep(VIEW_SECONDS)
+
     def _finish(self) -> list[Tally]:
         """Wait until Okta has nothing to deliver, and the receivers nothing to do."""
-        while any(each["state"] in {"pending", "sending"} for each in self._okta.deliveries()):
+        while is_under_way(self._okta.deliveries()):
             self._look()
             time.sleep(VIEW_SECONDS)
         seen, changed_at = 0, time.monotonic()
@@ -385,7 +399,7 @@ def judge(deliveries: Iterable[Mapping[str, Any]], tallies: Iterable[Tally]) -> 
         numbers[is_acknowledged(delivery)] += len(delivery["events"])
     said = (
         f"{numbers.total()} events happened. {numbers[True]} were acknowledged; "
-        f"{numbers[False]} were not, and are in the System Log only.\n"
+        f"{numbers[False]} were not, and Okta has them in its System Log.\n"
     )
     if not numbers[True]:
         return False, said + "Nothing was acknowledged, so nothing is shown."

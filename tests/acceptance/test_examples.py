@@ -54,7 +54,8 @@ def test_quickstart(start_server: Callable[..., Server], command: list[str]) -> 
 def run_demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, EXAMPLES / "demo.py", *arguments],
-        env=os.environ | environment,
+        # Where this is set, programs take whatever they write to for a terminal.
+        env={key: value for key, value in os.environ.items() if key != "FORCE_COLOR"} | environment,
         capture_output=True,
         text=True,
         timeout=120,
@@ -112,6 +113,14 @@ def test_demo_tells_when_the_app_does_not_start() -> None:
 
     assert demo.returncode == 1
     assert "OKTA_HOOKS_MAX_BODY is 'none at all'" in demo.stderr
+
+
+def test_demo_is_a_live_view_in_a_terminal() -> None:
+    """In a terminal there are bars, which go away at the end; the lines stay."""
+    demo = run_demo(FLASK_OKTA_HOOKS_MAX_BODY="none at all", FORCE_COLOR="1", TERM="xterm")
+
+    assert "happened" in demo.stdout
+    assert demo.stdout.rstrip().endswith("\x1b[2K")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
