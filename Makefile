@@ -12,7 +12,7 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	touch $(READY)
 
-demo: $(READY)  ## the example app, with Okta's part played over real HTTP
+demo: $(READY)  ## a day at a simulated Okta org, and an app that is killed in the middle
 	$(BIN)/python examples/demo.py
 
 test: $(READY)  ## the whole suite, with branch coverage

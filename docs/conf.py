@@ -11,8 +11,10 @@ exclude_patterns = ["_build"]
 nitpicky = True
 # Names of others: a build that looked them up would need the network.
 nitpick_ignore_regex = [
-    ("py:.*", r"(click|collections\.abc|datetime|flask|json|sqlalchemy)\..*"),
-    ("py:class", r"App|F|NamedSignal"),
+    ("py:.*", r"(click|collections\.abc|datetime|flask|json|pytest|random|sqlalchemy)\..*"),
+    ("py:class", r"App|Callable\[\[\]|F|Flask|NamedSignal|datetime"),
+    # Parts of the simulator that are not public.
+    ("py:.*", r"Page|create_app|wire\.Send"),
 ]
 
 myst_enable_extensions = ["colon_fence", "deflist"]

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import weakref
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -35,6 +36,7 @@ _SECONDS_BETWEEN_WARNINGS: Final = 60
 _BEGAN: Final = "okta_hooks.began"
 # Okta waits 3 s.
 _SECONDS_TO_STORE: Final = 2.0
+_WALL_CLOCK: Final = time.time
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -296,12 +298,48 @@ class AppState:
         self.secrets: dict[str, tuple[str, ...]] = {}
         self.refusals = _Refusals()
         self._app = weakref.ref(app)
+        self._clock: Callable[[], float] = _WALL_CLOCK
         self._runtime: Runtime | None = None
         self._pid_at_work: int | None = None
         self._lock = threading.Lock()
         if self.settings.inbox is not None:
             # Weakly, so that apps of a test suite can go. Earlier than any `before_request` of the host.
             request_started.connect(self._on_request, sender=app)
+
+    def path_of(self, hook: str) -> str:
+        """Return the path that a hook's views have in this app.
+
+        :param hook: The hook's name.
+        :raises werkzeug.routing.BuildError: if the path has a variable part without a default.
+        """
+        app = self._the_app()
+        receive = self.hooks[hook]._receive  # noqa: SLF001
+        endpoint = next(name for name, view in app.view_functions.items() if view == receive)
+        return app.url_map.bind("localhost").build(endpoint)
+
+    def configure(
+        self, *, inbox: str | None, worker: str, clock: Callable[[], float] = _WALL_CLOCK
+    ) -> None:
+        """Use another inbox or worker from now on: for tests, and for commands that post to their own app.
+
+        :param clock: The inbox's.
+        """
+        self.close()
+        self.settings = replace(self.settings, inbox=inbox, worker=worker)
+        self._clock = clock
+
+    def close(self) -> None:
+        """Stop what this process has at work. It starts again with the next request."""
+        with self._lock:
+            if self._runtime is not None and self._runtime.pid == os.getpid():
+                self._runtime.close()
+            self._runtime = None
+            self._pid_at_work = None
+
+    def _the_app(self) -> Flask:
+        app = self._app()
+        assert app is not None  # noqa: S101 - it is the one that asks
+        return app
 
     def runtime(self) -> Runtime:
         """Return what this process has at work; nothing is opened yet.
@@ -313,13 +351,13 @@ class AppState:
             if self._runtime is None or self._runtime.pid != os.getpid():
                 from .runtime import Runtime  # noqa: PLC0415 - SQLAlchemy
 
-                app = self._app()
-                assert app is not None  # noqa: S101 - it is the one that asks
-                self._runtime = Runtime(app, self.settings, self.hooks)
+                self._runtime = Runtime(
+                    self._the_app(), self.settings, self.hooks, clock=self._clock
+                )
             return self._runtime
 
     def _on_request(self, app: Flask, **_: Any) -> None:
-        if app.testing or self._pid_at_work == os.getpid():
+        if self.settings.inbox is None or app.testing or self._pid_at_work == os.getpid():
             return
         # The first request of a process imports SQLAlchemy: that counts as time that Okta has waited.
         request.environ[_BEGAN] = time.monotonic()

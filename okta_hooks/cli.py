@@ -10,9 +10,12 @@ import json
 import signal
 import sys
 import threading
+import warnings
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import click
 from flask import current_app
@@ -35,6 +38,21 @@ F = TypeVar("F", bound="Callable[..., Any]")
 STATES: Final = ("pending", "claimed", "done", "dead")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
+_MEANINGS: Final[Mapping[int, str]] = {
+    204: "accepted: what has an inbox has stored it, what has none has run its receivers.",
+    301: "a redirect, which Okta does not follow: register the URL it leads to.",
+    302: "a redirect, which Okta does not follow. A login wall?",
+    307: "a redirect, which Okta does not follow: register the URL it leads to.",
+    308: "a redirect, which Okta does not follow: register the URL it leads to.",
+    400: "refused: the body holds no events. Okta would not send it again.",
+    401: "refused: the secret is wrong. Okta would not send it again.",
+    404: "no hook at that URL.",
+    405: "something is at that URL, and it is no hook.",
+    413: "refused: the body is larger than OKTA_HOOKS_MAX_BODY. Okta would not send it again.",
+    500: "a receiver failed (without an inbox). Okta may send it once more.",
+    503: "the inbox did not take it in time. Okta may send it once more.",
+}
+
 group = AppGroup("okta-hooks", help="Receive Okta event hooks: the inbox and its worker.")
 
 
@@ -56,6 +74,21 @@ class _Moment(_ParamType):
             self.fail(
                 f"{value!r} is neither a time such as 2026-11-23T10:00 nor an age such as 24h."
             )
+
+
+def _check_url(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value)
+        is_one = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # such as a port that is no number
+        is_one = False
+    if not is_one:
+        raise click.BadParameter(
+            f"{value!r} is no URL such as https://app.example.com/okta/events."
+        )
+    return value
 
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -324,6 +357,122 @@ def receivers(as_json: bool) -> None:  # noqa: FBT001
             }
         )
     _print(rows, as_json=as_json)
+
+
+@group.command()
+@click.argument("event_type", metavar="[TYPE]", required=False)
+@click.option("--count", type=click.IntRange(1, 10_000), help="How many events; 1 by default.")
+@click.option("--target", "targets", multiple=True, help="Such as user:ada@example.com.")
+@click.option(
+    "--file",
+    "file",
+    type=click.File("rb"),
+    help="Send this JSON instead (- for standard input): an event, a list of events, or a delivery.",
+)
+@click.option("--hook", help="Which hook of this app, if it has several.")
+@click.option(
+    "--url",
+    callback=_check_url,
+    help="Send it there over HTTP, rather than to this app without a server.",
+)
+@_as_json
+def send(
+    event_type: str | None,
+    count: int | None,
+    targets: tuple[str, ...],
+    file: Any,
+    hook: str | None,
+    url: str | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Send a sample delivery, and tell what the answer means.
+
+    It has the right secret. Each call makes new uuids; what a file holds is sent as it is.
+    """
+    from . import testing  # noqa: PLC0415
+    from .simulator import HttpSender, Request, app_sender  # noqa: PLC0415
+
+    if (event_type is None) == (file is None):
+        raise click.UsageError("Say a TYPE or a --file.")
+    if file is not None and (count is not None or targets):
+        raise click.UsageError("--count and --target go with a TYPE.")
+    events = _read_json(file) if event_type is None else _samples(event_type, count or 1, targets)
+    delivery = events if _is_delivery(events) else testing.make_delivery(events)
+
+    state = _state()
+    name = _one_hook(state, hook)
+    headers = {"Content-Type": "application/json"}
+    for secret in state.secrets[name][:1]:
+        headers[state.settings.auth_header] = secret
+    request = Request(
+        method="POST",
+        url=url or f"https://localhost{state.path_of(name)}",
+        headers=headers,
+        body=json.dumps(delivery, separators=(",", ":")).encode(),
+    )
+    before = state.settings
+    try:
+        if url is None:
+            # A command must not dispatch beside the app's worker.
+            state.configure(inbox=before.inbox, worker="external")
+            app = current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001
+            answer = app_sender(app)(request)
+        else:
+            answer = HttpSender()(request)
+    except OSError as error:
+        reason = str(error) or "it took longer than Okta's 3 s"
+        raise click.ClickException(f"No answer from {request.url}: {reason}.") from error
+    finally:
+        state.configure(inbox=before.inbox, worker=before.worker)
+    meaning = _MEANINGS.get(answer.status, "not an answer of this library: what is in front of it?")
+    if as_json:
+        click.echo(json.dumps({"status": answer.status, "meaning": meaning}))
+    else:
+        click.echo(f"{answer.status}: {meaning}")
+    if answer.status != HTTPStatus.NO_CONTENT:
+        sys.exit(1)
+
+
+def _samples(event_type: str, count: int, targets: tuple[str, ...]) -> list[dict[str, Any]]:
+    from . import testing  # noqa: PLC0415
+
+    overrides: dict[str, Any] = {"target": list(targets)} if targets else {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            made = [testing.make_event(event_type, **overrides) for _ in range(count)]
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+    for text in {str(warning.message) for warning in caught}:
+        click.echo(text, err=True)
+    return made
+
+
+def _read_json(file: Any) -> Any:
+    try:
+        document = json.load(file)
+    except (ValueError, RecursionError) as error:
+        raise click.ClickException(f"The file is not JSON: {error}") from error
+    if _is_delivery(document):
+        return document
+    events = document if isinstance(document, list) else [document]
+    if not all(isinstance(event, dict) for event in events):
+        raise click.ClickException(
+            "The file holds neither an event, nor a list of events, nor a delivery."
+        )
+    return events
+
+
+def _is_delivery(document: Any) -> bool:
+    return isinstance(document, dict) and "data" in document
+
+
+def _one_hook(state: AppState, hook: str | None) -> str:
+    if hook is None and len(state.hooks) == 1:
+        return next(iter(state.hooks))
+    if hook not in state.hooks:
+        raise click.UsageError(f"Say which --hook: {', '.join(state.hooks)}.")
+    return hook
 
 
 def _select(chosen: Mapping[str, Any]) -> Any:

@@ -33,8 +33,15 @@ def run(
 
     :param app: The application object itself, not a proxy: receivers may be connected to it alone.
     :param attempt: 1 for the first time.
-    :return: what the receiver raised, or None. It has been announced by ``receiver_failed``.
+    :return: what the receiver raised, or None; ``receiver_failed`` or ``receiver_done`` has told of it.
     """
+    context = {
+        "hook": hook,
+        "receiver": receiver.name,
+        "event": event,
+        "delivery": delivery,
+        "attempt": attempt,
+    }
     try:
         with app.app_context():
             signals.call(
@@ -44,17 +51,9 @@ def run(
         # Ctrl-C and a server's order to stop reach the main thread as exceptions: they are not the receiver's.
         if isinstance(error, KeyboardInterrupt | SystemExit) and _in_main_thread():
             raise
-        signals.notify(
-            signals.receiver_failed,
-            app,
-            hook=hook,
-            receiver=receiver.name,
-            event=event,
-            delivery=delivery,
-            attempt=attempt,
-            error=error,
-        )
+        signals.notify(signals.receiver_failed, app, **context, error=error)
         return error
+    signals.notify(signals.receiver_done, app, **context)
     return None
 
 

@@ -619,6 +619,13 @@ class Inbox:
             "oldest_pending_seconds": age,
         }
 
+    def next_due(self) -> float | None:
+        """Return when the next attempt is due, in seconds since the epoch, or None if none is to come."""
+        query = sa.select(sa.func.min(receipt.c.due)).where(receipt.c.state == PENDING)
+        with self._database.reading() as connection:
+            due: float | None = connection.scalar(query)
+        return due
+
     def has_due(self, lanes: Sequence[tuple[str, str]]) -> bool:
         """Return whether there is anything that a worker could do now.
 

@@ -12,7 +12,7 @@ from .worker import Worker
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from flask import Flask
 
@@ -25,13 +25,21 @@ class Runtime:
     """Made at the first request in a process, and again in each process that is forked off later.
 
     :param hooks: The app's hooks by name.
+    :param clock: The inbox's.
     """
 
-    def __init__(self, app: Flask, config: Settings, hooks: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        app: Flask,
+        config: Settings,
+        hooks: Mapping[str, Any],
+        *,
+        clock: Callable[[], float],
+    ) -> None:
         if config.inbox is None:
             raise RuntimeError("There is no inbox: OKTA_HOOKS_INBOX is None.")
         self.pid = os.getpid()
-        self.inbox = Inbox(config.inbox, folder=app.instance_path)
+        self.inbox = Inbox(config.inbox, folder=app.instance_path, clock=clock)
         self.worker = Worker(
             app,
             hooks,
@@ -50,3 +58,11 @@ class Runtime:
                 self.worker.start()
                 self._is_working = True
                 atexit.register(self.worker.stop, _SECONDS_TO_STOP)
+
+    def close(self) -> None:
+        """Stop the worker and the writer, and close the inbox's connections."""
+        if self._is_working:
+            atexit.unregister(self.worker.stop)
+            self.worker.stop(_SECONDS_TO_STOP)
+        self.writer.stop(_SECONDS_TO_STOP)
+        self.inbox.close()

@@ -40,6 +40,11 @@ delivery_refused: Final = _service.signal(
     "delivery-refused",
     "A delivery was not accepted. Arguments: ``hook``, ``status`` (the answer's), ``reason``.",
 )
+receiver_done: Final = _service.signal(
+    "receiver-done",
+    "A receiver has handled an event. Arguments: ``hook``, ``receiver`` (its name), ``event``, "
+    "``delivery``, ``attempt``.",
+)
 receiver_failed: Final = _service.signal(
     "receiver-failed",
     "An attempt failed. Arguments: ``hook``, ``receiver`` (its name), ``event``, ``delivery``, ``attempt``, ``error``.",

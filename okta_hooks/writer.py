@@ -9,7 +9,7 @@ import logging
 import queue
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from .exceptions import InboxUnavailable
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .inbox import Inbox, NewDelivery, Stored
+
+    _Item: TypeAlias = tuple[NewDelivery, Future[Stored]]
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +40,7 @@ class Writer:
     def __init__(self, inbox: Inbox, on_stored: Callable[[], None]) -> None:
         self._inbox = inbox
         self._on_stored = on_stored
-        self._queue: queue.Queue[tuple[NewDelivery, Future[Stored]]] = queue.Queue(_MOST_WAITING)
+        self._queue: queue.Queue[_Item | None] = queue.Queue(_MOST_WAITING)
         self._characters = 0
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -68,6 +70,17 @@ class Writer:
         with self._lock:
             self._ensure_thread()
 
+    def stop(self, timeout: float) -> None:
+        """Write what is queued, and let the thread end. It starts again with the next delivery.
+
+        :param timeout: Seconds to wait for that.
+        """
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            self._queue.put(None)
+            thread.join(timeout)
+
     def _ensure_thread(self) -> None:
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="okta-hooks-writer", daemon=True)
@@ -80,30 +93,36 @@ class Writer:
             logger.error("The inbox cannot be opened: %s", error)  # noqa: TRY400 - no traceback helps
         while True:
             try:
-                batch = [self._take(_IDLE_SECONDS)]
+                batch, is_last = self._gather(self._take(_IDLE_SECONDS))
             except queue.Empty:
+                batch, is_last = [], True
+            self._write([item for item in batch if item[1].set_running_or_notify_cancel()])
+            if is_last:
                 with self._lock:
                     if self._queue.empty():
                         self._thread = None
                         return
-                continue
-            events = len(batch[0][0].events)
-            while (
-                not self._queue.empty()
-                and len(batch) < _MOST_AT_ONCE
-                and events < _MOST_EVENTS_AT_ONCE
-            ):
-                batch.append(self._take(None))
-                events += len(batch[-1][0].events)
-            self._write([item for item in batch if item[1].set_running_or_notify_cancel()])
 
-    def _take(self, timeout: float | None) -> tuple[NewDelivery, Future[Stored]]:
+    def _gather(self, item: _Item | None) -> tuple[list[_Item], bool]:
+        """Return an item and what is queued behind it, and whether the thread is to end after that."""
+        batch: list[_Item] = []
+        events = 0
+        while item is not None:
+            batch.append(item)
+            events += len(item[0].events)
+            if self._queue.empty() or len(batch) >= _MOST_AT_ONCE or events >= _MOST_EVENTS_AT_ONCE:
+                return batch, False
+            item = self._take(None)
+        return batch, True
+
+    def _take(self, timeout: float | None) -> _Item | None:
         item = self._queue.get(timeout=timeout)
-        with self._lock:
-            self._characters -= len(item[0].body)
+        if item is not None:
+            with self._lock:
+                self._characters -= len(item[0].body)
         return item
 
-    def _write(self, batch: list[tuple[NewDelivery, Future[Stored]]]) -> None:
+    def _write(self, batch: list[_Item]) -> None:
         if not batch:
             return
         try:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import os
+import re
+import runpy
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -32,15 +36,9 @@ DELIVERY = b"""{"eventId":"1","data":{"events":[
     ],
     ids=["flask run", "gunicorn", "waitress"],
 )
-def test_quickstart(
-    start_server: Callable[..., Server], command: list[str], tmp_path: Path
-) -> None:
+def test_quickstart(start_server: Callable[..., Server], command: list[str]) -> None:
     """The quickstart is served as it is, verified, and prints whom Okta has deactivated."""
-    environment = {
-        "FLASK_OKTA_HOOKS_SECRET": SECRET,
-        "FLASK_OKTA_HOOKS_INBOX": f"sqlite:///{tmp_path}/inbox.sqlite3",
-    }
-    server = start_server(command, EXAMPLES.parent, **environment)
+    server = start_server(command, EXAMPLES.parent, FLASK_OKTA_HOOKS_SECRET=SECRET)
     url = f"http://127.0.0.1:{server.port}/okta/events"
 
     with urlopen(Request(url, headers={"X-Okta-Verification-Challenge": "3f29"})) as answer:
@@ -49,41 +47,64 @@ def test_quickstart(
     with urlopen(Request(url, DELIVERY, headers)) as answer:
         assert (answer.status, answer.read()) == (204, b"")
 
-    server.await_output("eve@")
-    printed = [line for line in server.output.splitlines() if line.startswith("Revoking")]
+    printed = [line for line in server.read().splitlines() if line.startswith("Revoking")]
     assert printed == [f"Revoking the access of {who}@example.com" for who in ("ada", "bob", "eve")]
 
 
-def run_demo(**environment: str) -> subprocess.CompletedProcess[str]:
+def run_demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, EXAMPLES / "demo.py"],
-        env=os.environ | environment,
+        [sys.executable, EXAMPLES / "demo.py", *arguments],
+        # Where this is set, programs take whatever they write to for a terminal.
+        env={key: value for key, value in os.environ.items() if key != "FORCE_COLOR"} | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
 
+def rows(output: str) -> dict[str, list[int]]:
+    found = re.findall(r"^ +(\w+) +(\d+) +(\d+) +(\d+) +(\d+) *$", output, re.MULTILINE)
+    return {receiver: [int(number) for number in numbers] for receiver, *numbers in found}
+
+
 def test_demo() -> None:
-    """``make demo`` shows the verification, the deliveries and what the receivers made of them."""
-    demo = run_demo()
+    """The app is killed in the middle of the day, and its receivers see all that it acknowledged."""
+    demo = run_demo("--rate=100")
 
     assert demo.returncode == 0, demo.stdout + demo.stderr
-    assert "< 200 OK  {" in demo.stdout
-    assert "< 401 " in demo.stdout
-    assert demo.stdout.count("< 204 ") == 3
-    assert demo.stdout.count("receivers: revoked the tokens of 00u1ada: laptop, phone") == 1
-    assert "0 new, 3 duplicate" in demo.stdout
-    assert demo.stdout.endswith("All as it should be.\n")
+    assert "12:00  kill -9." in demo.stdout
+    assert "The app is started again." in demo.stdout
+    shown = rows(demo.stdout)
+    assert list(shown) == ["welcome", "directory", "watch", "offboard", "audit"]
+    assert all(
+        seen == acknowledged and missing == 0 for acknowledged, seen, _, missing in shown.values()
+    )
+    assert shown["audit"][0] > 0
+    assert f"{shown['audit'][0]} were acknowledged" in demo.stdout
+    assert demo.stdout.endswith("Every receiver saw everything that was acknowledged.\n")
+    assert "\x1b" not in demo.stdout
 
 
-def test_demo_tells_when_something_is_wrong() -> None:
-    """An app that refuses every delivery makes the demo fail, and say where."""
-    demo = run_demo(FLASK_OKTA_HOOKS_MAX_BODY="10")
+def test_demo_tells_when_receivers_see_nothing() -> None:
+    """Where no worker hands events to the receivers, the demo counts them as missing, and fails."""
+    demo = run_demo("--rate=100", "--patience=1", FLASK_OKTA_HOOKS_WORKER="external")
+
+    assert demo.returncode == 1, demo.stdout + demo.stderr
+    shown = rows(demo.stdout)
+    assert all(
+        seen == 0 and missing == acknowledged for acknowledged, seen, _, missing in shown.values()
+    )
+    assert shown["audit"][0] > 0
+    assert "Some of what was acknowledged is missing." in demo.stdout
+
+
+def test_demo_tells_when_nothing_is_acknowledged() -> None:
+    """An app that refuses every delivery has shown nothing, and the demo fails."""
+    demo = run_demo("--rate=1000", FLASK_OKTA_HOOKS_MAX_BODY="10")
 
     assert demo.returncode == 1
-    assert "! the status should be 204, and is 413" in demo.stdout
+    assert demo.stdout.endswith("Nothing was acknowledged, so nothing is shown.\n")
 
 
 def test_demo_tells_when_the_app_does_not_start() -> None:
@@ -92,3 +113,48 @@ def test_demo_tells_when_the_app_does_not_start() -> None:
 
     assert demo.returncode == 1
     assert "OKTA_HOOKS_MAX_BODY is 'none at all'" in demo.stderr
+
+
+def test_demo_is_a_live_view_in_a_terminal() -> None:
+    """In a terminal there are bars, which go away at the end; the lines stay."""
+    demo = run_demo(FLASK_OKTA_HOOKS_MAX_BODY="none at all", FORCE_COLOR="1", TERM="xterm")
+
+    assert "happened" in demo.stdout
+    assert demo.stdout.rstrip().endswith("\x1b[2K")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_demo_takes_the_app_with_it(
+    start_server: Callable[..., Server], number: signal.Signals
+) -> None:
+    """However the demo is ended, nobody listens at the app's address any more."""
+    demo = start_server(["examples.demo"], EXAMPLES.parent)
+    with socket.create_connection(("127.0.0.1", demo.port)):
+        pass
+
+    demo.send(number)
+
+    assert demo.await_end() == 128 + number
+    assert "Traceback" not in demo.read()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", demo.port))
+
+
+def test_demo_misses_one_event_of_one_receiver() -> None:
+    """What counts is each receiver's own journal: what another saw, or a second time, helps nobody."""
+    tally = runpy.run_path(str(EXAMPLES / "demo.py"))["tally"]
+    deliveries = [
+        {
+            "events": [
+                {"uuid": f"{status}-{number}", "eventType": "user.lifecycle.deactivate"}
+                for number in (1, 2)
+            ],
+            "attempts": [{"status": 503}, {"status": status}],
+        }
+        for status in (204, 500, None)
+    ]
+    journal = ["audit 204-1", "audit 204-2", "offboard 204-1", "offboard 204-1"]
+
+    missing = {each.receiver: each.missing for each in tally(deliveries, journal) if each.missing}
+
+    assert missing == {"offboard": {"204-2"}}

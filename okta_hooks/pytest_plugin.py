@@ -1,0 +1,152 @@
+"""Fixtures over a simulated Okta org, for tests of an app's receivers. pytest finds them by itself.
+
+All they need is the app under test, as a fixture named ``app``, which pytest-flask wants too.
+Whatever fixture makes an app with a hook: the app's inbox lies in a folder of pytest's, never in the instance folder.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from flask import Flask
+
+from . import signals
+
+# Every test session on a machine imports this module, so the rest is imported when a fixture is used.
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
+
+    from .events import LogEvent
+    from .simulator.app_org import AppOrg
+
+
+class Run(NamedTuple):
+    """One attempt of a receiver: ``error`` is what it raised, or None."""
+
+    receiver: str
+    event: LogEvent
+    attempt: int
+    error: BaseException | None
+
+
+class DeadLetter(NamedTuple):
+    """An event that will not be tried again. ``receiver`` and ``event`` are None if it cannot be read."""
+
+    receiver: str | None
+    event: LogEvent | None
+    reason: str
+
+
+class ReceiverRuns:
+    """What the receivers have done since the test began."""
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+        self.dead: list[DeadLetter] = []
+
+    @property
+    def done(self) -> list[Run]:
+        """The runs that ended well."""
+        return [run for run in self.runs if run.error is None]
+
+    @property
+    def failed(self) -> list[Run]:
+        """The runs that ended with an error; a later attempt may have ended well."""
+        return [run for run in self.runs if run.error is not None]
+
+    def _on_run(
+        self,
+        _: object,
+        *,
+        receiver: str,
+        event: LogEvent,
+        attempt: int,
+        error: BaseException | None = None,
+        **__: Any,
+    ) -> None:
+        self.runs.append(Run(receiver, event, attempt, error))
+
+    def _on_dead(
+        self, _: object, *, receiver: str | None, event: LogEvent | None, reason: str, **__: Any
+    ) -> None:
+        self.dead.append(DeadLetter(receiver, event, reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
+    """Move the inbox of an app that a fixture has made: tests must not write where the app does."""
+    made = yield
+    state = made.extensions.get("okta_hooks") if isinstance(made, Flask) else None
+    if state is not None and state.settings.inbox is not None:
+        folder = request.getfixturevalue("tmp_path_factory").mktemp("okta_hooks")
+        state.configure(inbox=_inbox_in(folder), worker=state.settings.worker)
+        request.addfinalizer(state.close)
+    return made
+
+
+def _inbox_in(folder: Path) -> str:
+    return f"sqlite:///{folder}/okta_hooks.sqlite3"
+
+
+@pytest.fixture
+def okta_event(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
+    """Return :func:`okta_hooks.testing.make_event`: its events happen now, and differ from each other.
+
+    Ids are the same in every run of the test.
+    """
+    from .testing import make_event  # noqa: PLC0415
+
+    return functools.partial(make_event, seed=_random_of(request))
+
+
+@pytest.fixture
+def okta_delivery(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
+    """Return :func:`okta_hooks.testing.make_delivery`: what Okta posts, as a dict."""
+    from .testing import make_delivery  # noqa: PLC0415
+
+    return functools.partial(make_delivery, seed=_random_of(request))
+
+
+@pytest.fixture
+def okta_receivers() -> Iterator[ReceiverRuns]:
+    """Return what the receivers do from now on: ``runs``, ``done``, ``failed``, ``dead``."""
+    seen = ReceiverRuns()
+    with (
+        signals.receiver_done.connected_to(seen._on_run),  # noqa: SLF001
+        signals.receiver_failed.connected_to(seen._on_run),  # noqa: SLF001
+        signals.event_dead.connected_to(seen._on_dead),  # noqa: SLF001
+    ):
+        yield seen
+
+
+@pytest.fixture
+def okta_org(
+    request: pytest.FixtureRequest,
+    app: Flask,
+    tmp_path: Path,
+    okta_receivers: ReceiverRuns,  # noqa: ARG001 - so that it sees everything
+) -> Iterator[AppOrg]:
+    """Return a simulated org that delivers to ``app``: ``emit`` makes things happen, ``settle`` brings them to an end.
+
+    The app's inbox is empty, and lies in ``tmp_path``.
+    """
+    from .simulator.app_org import AppOrg  # noqa: PLC0415
+
+    state = app.extensions.get("okta_hooks")
+    if state is None:
+        pytest.fail("The app has no hook: app.register_blueprint(EventHook(name)).", pytrace=False)
+    before = state.settings
+    try:
+        # No two tests get events of the same uuid: what a receiver keeps may outlive its test.
+        yield AppOrg(app, _inbox_in(tmp_path), seed=_random_of(request).getrandbits(32))
+    finally:
+        state.configure(inbox=before.inbox, worker=before.worker)
+
+
+def _random_of(request: pytest.FixtureRequest) -> random.Random:
+    return random.Random(request.node.nodeid)  # noqa: S311 - nothing here is a secret

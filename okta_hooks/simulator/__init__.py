@@ -1,0 +1,22 @@
+"""An Okta org on the loopback: management API, System Log, and deliveries with Okta's manners.
+
+``python -m okta_hooks.simulator`` runs one; :class:`Simulator` and :class:`Org` are for tests.
+"""
+
+from .errors import RequestRefused
+from .org import Delivery, Org
+from .server import Simulator
+from .wire import Answer, Attempt, HttpSender, Request, Send, app_sender
+
+__all__ = [
+    "Answer",
+    "Attempt",
+    "Delivery",
+    "HttpSender",
+    "Org",
+    "Request",
+    "RequestRefused",
+    "Send",
+    "Simulator",
+    "app_sender",
+]

@@ -1,0 +1,48 @@
+"""``python -m okta_hooks.simulator``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+
+from .org import Org
+from .server import Simulator
+
+PORT = 8088
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run an org until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(
+        prog="python -m okta_hooks.simulator",
+        description="An Okta org on 127.0.0.1: event hooks, System Log, and deliveries with Okta's manners.",
+    )
+    parser.add_argument("--port", type=int, default=PORT, help="0 takes any (default: %(default)s)")
+    parser.add_argument("--token", default="simulator", help="the API token (default: %(default)s)")
+    parser.add_argument("--seed", type=int, help="make the same ids and events each time")
+    parser.add_argument(
+        "--http-hooks", action="store_true", help="take http:// URLs of hooks, as Okta does not"
+    )
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    org = Org(token=given.token, seed=given.seed, http_hooks=given.http_hooks)
+    simulator = Simulator(org, port=given.port)
+    try:
+        simulator.start()
+    except OSError as error:
+        raise SystemExit(f"Port {given.port} cannot be had: {error.strerror}.") from error
+    try:
+        print(f"An Okta org at {simulator.url}, with the API token {org.token!r}.", flush=True)
+        stopping.wait()
+    finally:
+        simulator.stop()
+
+
+if __name__ == "__main__":
+    main()

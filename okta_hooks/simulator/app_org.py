@@ -1,0 +1,65 @@
+"""An org for the tests of one app: wired to it in process, and registered already."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from okta_hooks import catalog
+
+from .org import Org
+from .wire import app_sender
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from okta_hooks.blueprint import AppState
+
+
+class AppOrg(Org):
+    """A simulated org that delivers to the app under test, in the test's own thread.
+
+    Every hook of the app is registered and verified, for every type that Okta delivers.
+
+    :param inbox: The URL of an empty inbox for the app; it has none if it is configured to have none.
+    """
+
+    def __init__(self, app: Flask, inbox: str, *, seed: int) -> None:
+        super().__init__(seed=seed, send=app_sender(app))
+        self._state: AppState = app.extensions["okta_hooks"]
+        self._skipped = 0.0
+        if self._state.settings.inbox is not None:
+            # No thread of the app's works beside the test.
+            self._state.configure(inbox=inbox, worker="external", clock=self._now)
+        eligible = [name for name, entry in catalog.entries().items() if entry.event_hook_eligible]
+        for name in self._state.hooks:
+            self.register(
+                f"https://localhost{self._state.path_of(name)}",
+                eligible,
+                secret=next(iter(self._state.secrets[name]), None),
+                auth_header=self._state.settings.auth_header,
+                name=name,
+            )
+
+    def _now(self) -> float:
+        return time.time() + self._skipped
+
+    def settle(self) -> None:
+        """Deliver what is pending, and run the receivers until each has finished or given up.
+
+        Nothing is waited for: the time until the next attempt of a receiver that failed is skipped.
+        """
+        if self._state.settings.inbox is None:
+            super().settle()
+            return
+        runtime = self._state.runtime()
+        while True:
+            super().settle()
+            if runtime.worker.drain():
+                # A receiver may have let more happen.
+                continue
+            due = runtime.inbox.next_due()
+            if due is None or due <= self._now():
+                # What is due and does not run belongs to a receiver that is not connected any more.
+                return
+            self._skipped += due - self._now()

@@ -1,0 +1,92 @@
+"""Why the org refuses a request, in Okta's words.
+
+https://developer.okta.com/docs/reference/error-codes/
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from okta_hooks.exceptions import OktaHooksError
+
+
+class RequestRefused(OktaHooksError):
+    """The org does not do what it was asked for.
+
+    :param status: The status of the answer.
+    :param code: Okta's error code, such as ``E0000007``.
+    :param summary: What Okta says with that code.
+    :param causes: What is wrong in particular.
+    """
+
+    def __init__(self, status: int, code: str, summary: str, *causes: str) -> None:
+        super().__init__(": ".join([f"{code} {summary}", *causes]))
+        self.status = int(status)
+        self.code = code
+        self.summary = summary
+        self.causes = causes
+
+    def as_json(self, error_id: str) -> dict[str, object]:
+        """Return Okta's error object.
+
+        :param error_id: What Okta's support would ask for.
+        """
+        return {
+            "errorCode": self.code,
+            "errorSummary": self.summary,
+            "errorLink": self.code,
+            "errorId": error_id,
+            "errorCauses": [{"errorSummary": cause} for cause in self.causes],
+        }
+
+
+def invalid(subject: str, *causes: str) -> RequestRefused:
+    """Return the refusal of something that was read, but cannot be as it is."""
+    return RequestRefused(
+        HTTPStatus.BAD_REQUEST, "E0000001", f"Api validation failed: {subject}", *causes
+    )
+
+
+def malformed() -> RequestRefused:
+    """Return the refusal of a body that is not a JSON object."""
+    return RequestRefused(
+        HTTPStatus.BAD_REQUEST, "E0000003", "The request body was not well-formed."
+    )
+
+
+def bad_filter(cause: str) -> RequestRefused:
+    """Return the refusal of a filter expression."""
+    return RequestRefused(HTTPStatus.BAD_REQUEST, "E0000031", "Invalid search criteria.", cause)
+
+
+def no_such_hook(hook_id: str) -> RequestRefused:
+    """Return the refusal of a hook's id that the org does not know."""
+    return not_found(f"Resource not found: {hook_id} (EventHook)")
+
+
+def not_found(what: str) -> RequestRefused:
+    """Return the refusal of what is not there."""
+    return RequestRefused(HTTPStatus.NOT_FOUND, "E0000007", f"Not found: {what}")
+
+
+def wrong_token() -> RequestRefused:
+    """Return the refusal of a token that is not the org's, or absent."""
+    return RequestRefused(HTTPStatus.UNAUTHORIZED, "E0000011", "Invalid token provided")
+
+
+def wrong_method() -> RequestRefused:
+    """Return the refusal of a method that the path does not have."""
+    return RequestRefused(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "E0000022",
+        "The endpoint does not support the provided HTTP method",
+    )
+
+
+def too_many_requests() -> RequestRefused:
+    """Return the refusal of a request over the rate limit."""
+    return RequestRefused(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "E0000047",
+        "API call exceeded rate limit due to too many requests.",
+    )

@@ -1,0 +1,228 @@
+"""The hooks of an org: what the management API takes, keeps and gives back.
+
+https://developer.okta.com/docs/api/openapi/okta-management/management/tag/EventHook/
+"""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from okta_hooks import catalog
+from okta_hooks.testing import okta_time
+
+from . import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MOST_ACTIVE_HOOKS: Final = 25
+MOST_EVENT_TYPES: Final = 300
+_LONGEST_NAME: Final = 255
+#: RFC 9110's token.
+_HEADER_NAME: Final = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookSettings:
+    """What an admin says of a hook. Its representation shows no secret."""
+
+    name: str
+    description: str | None
+    event_types: tuple[str, ...]
+    event_filter: Any
+    uri: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    auth_header: str | None
+    secret: str | None = field(repr=False)
+
+
+@dataclass(slots=True, kw_only=True)
+class Hook:
+    """A registered hook."""
+
+    id: str
+    settings: HookSettings
+    created: datetime
+    last_updated: datetime
+    is_active: bool = True
+    is_verified: bool = False
+
+    @property
+    def receives(self) -> bool:
+        """Whether events are delivered to it."""
+        return self.is_active and self.is_verified
+
+    def request_headers(self) -> dict[str, str]:
+        """Return the headers that an admin has asked for."""
+        headers = dict(self.settings.headers)
+        if self.settings.auth_header is not None and self.settings.secret is not None:
+            headers[self.settings.auth_header] = self.settings.secret
+        return headers
+
+    def as_json(self, org_url: str) -> dict[str, Any]:
+        """Return the hook as the API shows it: all but the secret."""
+        settings = self.settings
+        href = f"{org_url}/api/v1/eventHooks/{self.id}"
+        change = "deactivate" if self.is_active else "activate"
+        auth_scheme = None
+        if settings.auth_header is not None:
+            auth_scheme = {"type": "HEADER", "key": settings.auth_header}
+        return {
+            "id": self.id,
+            "status": "ACTIVE" if self.is_active else "INACTIVE",
+            "verificationStatus": "VERIFIED" if self.is_verified else "UNVERIFIED",
+            "name": settings.name,
+            "description": settings.description,
+            "created": okta_time(self.created),
+            "createdBy": "00uSimulatedAdmin000",
+            "lastUpdated": okta_time(self.last_updated),
+            "events": {
+                "type": "EVENT_TYPE",
+                "items": list(settings.event_types),
+                "filter": settings.event_filter,
+            },
+            "channel": {
+                "type": "HTTP",
+                "version": "1.0.0",
+                "config": {
+                    "uri": settings.uri,
+                    "headers": [{"key": key, "value": value} for key, value in settings.headers],
+                    "method": "POST",
+                    "authScheme": auth_scheme,
+                },
+            },
+            "_links": {
+                "self": {"href": href, "hints": {"allow": ["GET", "PUT", "DELETE"]}},
+                change: {"href": f"{href}/lifecycle/{change}", "hints": {"allow": ["POST"]}},
+                "verify": {"href": f"{href}/lifecycle/verify", "hints": {"allow": ["POST"]}},
+            },
+        }
+
+
+def read_settings(body: object, *, http_hooks: bool) -> HookSettings:
+    """Read the body of a create or replace call.
+
+    :param http_hooks: Whether ``http:`` URLs are taken as well.
+    :raises RequestRefused: with every reason there is.
+    """
+    if not isinstance(body, dict):
+        raise errors.malformed()
+    reading = _Reading(body)
+    name = reading.text("name", longest=_LONGEST_NAME)
+    reading.one_of("events.type", "EVENT_TYPE")
+    event_types = _event_types(reading)
+    reading.one_of("channel.type", "HTTP")
+    reading.one_of("channel.version", "1.0.0")
+    uri = reading.text("channel.config.uri", longest=1024)
+    schemes = ("https", "http") if http_hooks else ("https",)
+    if uri and not _is_url(uri, schemes):
+        reading.causes.append(
+            f"channel.config.uri: The URL must begin with {schemes[0]}:// and have a host"
+        )
+    headers = _headers(reading)
+    auth_header, secret = _auth_scheme(reading)
+    if reading.causes:
+        raise errors.invalid("eventHook", *reading.causes)
+    return HookSettings(
+        name=name,
+        description=reading.at("description"),
+        event_types=event_types,
+        event_filter=reading.at("events.filter"),
+        uri=uri,
+        headers=headers,
+        auth_header=auth_header,
+        secret=secret,
+    )
+
+
+class _Reading:
+    """A body, and what is wrong with it."""
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        self.body = body
+        self.causes: list[str] = []
+
+    def at(self, path: str) -> Any:
+        """Return what stands at a dotted path, or None."""
+        value: Any = self.body
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    def text(self, path: str, *, longest: int) -> str:
+        value = self.at(path)
+        if not isinstance(value, str) or not value.strip():
+            self.causes.append(f"{path}: The field cannot be left blank")
+            return ""
+        if len(value) > longest:
+            self.causes.append(f"{path}: The field cannot be longer than {longest} characters")
+        return value
+
+    def one_of(self, path: str, *values: str) -> None:
+        if self.at(path) not in values:
+            self.causes.append(f"{path}: The value must be {' or '.join(values)}")
+
+
+def _event_types(reading: _Reading) -> tuple[str, ...]:
+    items = reading.at("events.items")
+    if not isinstance(items, list) or not items or not all(isinstance(item, str) for item in items):
+        reading.causes.append("events.items: At least one event type is needed")
+        return ()
+    event_types = tuple(dict.fromkeys(items))
+    if len(event_types) > MOST_EVENT_TYPES:
+        reading.causes.append(f"events.items: A hook has at most {MOST_EVENT_TYPES} event types")
+    for event_type in event_types:
+        entry = catalog.get(event_type)
+        if entry is None or not entry.event_hook_eligible:
+            reading.causes.append(f"events.items: {event_type} is not eligible for event hooks")
+    return event_types
+
+
+def _headers(reading: _Reading) -> tuple[tuple[str, str], ...]:
+    listed = reading.at("channel.config.headers") or []
+    pairs: list[tuple[Any, Any]] = [
+        (item.get("key"), item.get("value")) if isinstance(item, dict) else (None, None)
+        for item in (listed if isinstance(listed, list) else [None])
+    ]
+    if not all(_is_header(key, value) for key, value in pairs):
+        reading.causes.append("channel.config.headers: Each needs a key and a value")
+        return ()
+    return tuple(pairs)
+
+
+def _auth_scheme(reading: _Reading) -> tuple[str | None, str | None]:
+    path = "channel.config.authScheme"
+    scheme = reading.at(path)
+    if scheme is None:
+        return None, None
+    reading.one_of(f"{path}.type", "HEADER")
+    key, value = reading.at(f"{path}.key"), reading.at(f"{path}.value")
+    # The value is needed in a replacement, too: whoever read the hook before does not have it.
+    if not _is_header(key, value) or not value:
+        reading.causes.append(f"{path}: The key and the value of the header are needed")
+        return None, None
+    return key, value
+
+
+def _is_header(key: object, value: object) -> bool:
+    return (
+        isinstance(key, str)
+        and key != ""
+        and set(key) <= _HEADER_NAME
+        and isinstance(value, str)
+        and not set(value) & set("\0\r\n")
+    )
+
+
+def _is_url(uri: str, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError:
+        return False
+    is_plain = uri.isascii() and uri.isprintable() and " " not in uri
+    return is_plain and parts.scheme in schemes and bool(parts.hostname) and port != 0

@@ -1,0 +1,585 @@
+"""One org: its hooks, its System Log, and what it delivers when.
+
+It has no thread of its own. :meth:`Org.settle` delivers in the caller's thread, at once and in a fixed order;
+a :class:`~okta_hooks.simulator.Simulator` runs :meth:`Org.keep_delivering` in threads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import random
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from okta_hooks.testing import make_delivery, make_event, make_id, make_uuid, okta_time
+
+from . import errors, wire
+from .event_hooks import MOST_ACTIVE_HOOKS, MOST_EVENT_TYPES, Hook, read_settings
+from .system_log import SystemLog, read_query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from okta_hooks.catalog import EventType
+
+    from .system_log import Page
+
+logger = logging.getLogger(__name__)
+
+FAULTS: Final = ("duplicate", "reorder", "lost", "log_only")
+#: How long an event of the fault "reorder" is held back, for others to overtake it.
+_HELD_BACK: Final = timedelta(seconds=1)
+_ACCEPTED: Final = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
+
+
+@dataclass(slots=True, kw_only=True)
+class Delivery:
+    """Events on their way to one hook, and what became of them.
+
+    ``state`` is ``"pending"``, ``"sending"``, ``"delivered"``, ``"failed"``, ``"lost"`` (by the fault of that name)
+    or ``"dropped"``, if the hook was not active and verified any more.
+    """
+
+    event_id: str
+    hook_id: str
+    url: str
+    due: datetime
+    events: list[dict[str, Any]]
+    state: str = "pending"
+    takes_more: bool = False
+    attempts: list[wire.Attempt] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as ``GET /simulator/deliveries`` tells it."""
+        return {
+            "eventId": self.event_id,
+            "hookId": self.hook_id,
+            "url": self.url,
+            "state": self.state,
+            "due": okta_time(self.due),
+            "events": [
+                {"uuid": event.get("uuid"), "eventType": event.get("eventType")}
+                for event in self.events
+            ],
+            "attempts": [
+                {
+                    "at": okta_time(attempt.at),
+                    "seconds": round(attempt.seconds, 3),
+                    "status": attempt.status,
+                    "error": attempt.error,
+                }
+                for attempt in self.attempts
+            ],
+        }
+
+
+class Org:
+    """An Okta org that exists in this process only. It may be used from several threads.
+
+    :param url: What it calls itself; a :class:`~okta_hooks.simulator.Simulator` sets its own.
+    :param token: The API token.
+    :param seed: Equal seeds give equal ids and events, in equal order of calls.
+    :param http_hooks: Whether a hook's URL may be ``http:``. Okta's may not.
+    :param clock: Returns the time, an aware datetime; of it depend all times that are told, what is due,
+        the retention of the log, and the rate limit.
+    :param send: Sends requests to hooks instead of HTTP: see :func:`~okta_hooks.simulator.app_sender`.
+    :param timeout: How long a hook may take to answer over HTTP, in seconds.
+    :param batch_seconds: Events that come within so many seconds are delivered together.
+    :param batch_size: How many events are in a delivery at most. Okta documents no number.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str = "https://example.okta.com",
+        token: str = "simulator",  # noqa: S107 - for an org that holds nothing
+        seed: int | None = None,
+        http_hooks: bool = False,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        send: wire.Send | None = None,
+        timeout: float = wire.TIMEOUT,
+        batch_seconds: float = 0.5,
+        batch_size: int = 100,
+    ) -> None:
+        self.url = url
+        self.token = token
+        self.http_hooks = http_hooks
+        self.clock = clock
+        self.send = send or wire.HttpSender(timeout)
+        self.batch = timedelta(seconds=batch_seconds)
+        self.batch_size = batch_size
+        self._random = random.Random(seed)  # noqa: S311 - nothing here is a secret
+        self._hooks: dict[str, Hook] = {}
+        self._log = SystemLog()
+        self._deliveries: list[Delivery] = []
+        self._pending: list[Delivery] = []
+        self._busy: set[str] = set()
+        # Held for every change of what is above, never while a hook is called.
+        self._changed = threading.Condition(threading.RLock())
+
+    # The management API.
+
+    def hooks(self) -> list[dict[str, Any]]:
+        """Return all hooks, as the API shows them."""
+        with self._changed:
+            return [hook.as_json(self.url) for hook in self._hooks.values()]
+
+    def hook(self, hook_id: str) -> dict[str, Any]:
+        """Return one hook.
+
+        :raises RequestRefused: if there is none of that id; so do all methods that take an id.
+        """
+        with self._changed:
+            return self._hook(hook_id).as_json(self.url)
+
+    def create_hook(self, body: object) -> dict[str, Any]:
+        """Register a hook: it is active, and not verified yet.
+
+        :param body: The JSON object that Okta takes.
+        :raises RequestRefused: if something in it cannot be, or the org has enough active hooks.
+        """
+        settings = read_settings(body, http_hooks=self.http_hooks)
+        with self._changed:
+            self._check_number_of_hooks()
+            now = self.clock()
+            hook = Hook(
+                id=make_id("who", self._random), settings=settings, created=now, last_updated=now
+            )
+            self._hooks[hook.id] = hook
+            self._log_of_hook("event_hook.created", hook)
+            return hook.as_json(self.url)
+
+    def replace_hook(self, hook_id: str, body: object) -> dict[str, Any]:
+        """Replace all that an admin says of a hook. A new URL has to be verified again.
+
+        :raises RequestRefused: if something in it cannot be.
+        """
+        settings = read_settings(body, http_hooks=self.http_hooks)
+        with self._changed:
+            hook = self._hook(hook_id)
+            if settings.uri != hook.settings.uri:
+                hook.is_verified = False
+            hook.settings = settings
+            return self._updated(hook, "event_hook.updated")
+
+    def delete_hook(self, hook_id: str) -> None:
+        """Delete a hook.
+
+        :raises RequestRefused: if it is active: Okta wants it deactivated first.
+        """
+        with self._changed:
+            hook = self._hook(hook_id)
+            if hook.is_active:
+                raise errors.invalid("eventHook", "status: An active event hook cannot be deleted")
+            del self._hooks[hook_id]
+            self._log_of_hook("event_hook.deleted", hook)
+
+    def activate_hook(self, hook_id: str) -> dict[str, Any]:
+        """Make a hook active.
+
+        :raises RequestRefused: if the org has enough active hooks.
+        """
+        with self._changed:
+            hook = self._hook(hook_id)
+            if not hook.is_active:
+                self._check_number_of_hooks()
+            hook.is_active = True
+            return self._updated(hook, "event_hook.activated")
+
+    def deactivate_hook(self, hook_id: str) -> dict[str, Any]:
+        """Make a hook inactive: nothing is delivered to it any more."""
+        with self._changed:
+            hook = self._hook(hook_id)
+            hook.is_active = False
+            return self._updated(hook, "event_hook.deactivated")
+
+    def verify_hook(self, hook_id: str) -> dict[str, Any]:
+        """Ask the hook's endpoint to prove that it expects this org.
+
+        :raises RequestRefused: if it does not.
+        """
+        with self._changed:
+            hook = self._hook(hook_id)
+            settings = hook.settings
+            challenge = make_id("", self._random) + make_id("", self._random)
+            headers = {
+                "User-Agent": "Okta-Integrations",
+                "Accept": "application/json",
+                "X-Okta-Request-Id": make_id("", self._random),
+                "X-Okta-Verification-Challenge": challenge,
+                **hook.request_headers(),
+            }
+        attempts, answer = wire.attempt(
+            self.send, wire.Request(method="GET", url=settings.uri, headers=headers), self.clock
+        )
+        complaint = _complaint(attempts[-1], answer, challenge)
+        if complaint:
+            raise errors.invalid(
+                "eventHook",
+                f"Unable to verify event hook. Hook {settings.name} execution failed",
+                complaint,
+            )
+        with self._changed:
+            hook = self._hook(hook_id)
+            # It may have been moved while its old endpoint answered.
+            hook.is_verified = hook.is_verified or hook.settings.uri == settings.uri
+            return self._updated(hook, "event_hook.verified")
+
+    def register(
+        self,
+        url: str,
+        event_types: Iterable[str],
+        *,
+        secret: str | None = None,
+        auth_header: str = "Authorization",
+        headers: Mapping[str, str] | None = None,
+        name: str = "Simulated",
+    ) -> list[str]:
+        """Create hooks for one URL, verify them, and return their ids.
+
+        There are several if there are more event types than one hook may have; no two have one in common.
+
+        :param secret: What the URL expects in ``auth_header``; by default, nothing.
+        :raises RequestRefused: if one cannot be created or verified.
+        """
+        hook_ids = []
+        wanted = list(dict.fromkeys(event_types))
+        for number, start in enumerate(range(0, len(wanted), MOST_EVENT_TYPES), 1):
+            scheme = {"type": "HEADER", "key": auth_header, "value": secret}
+            listed = [{"key": key, "value": value} for key, value in (headers or {}).items()]
+            created = self.create_hook(
+                {
+                    "name": f"{name} {number}",
+                    "events": {
+                        "type": "EVENT_TYPE",
+                        "items": wanted[start : start + MOST_EVENT_TYPES],
+                    },
+                    "channel": {
+                        "type": "HTTP",
+                        "version": "1.0.0",
+                        "config": {
+                            "uri": url,
+                            "headers": listed,
+                            "authScheme": None if secret is None else scheme,
+                        },
+                    },
+                }
+            )
+            self.verify_hook(created["id"])
+            hook_ids.append(created["id"])
+        return hook_ids
+
+    # The System Log.
+
+    def log(self, **arguments: str) -> Page:
+        """Return a page of the System Log.
+
+        :param arguments: As ``GET /api/v1/logs`` has them: ``since``, ``until``, ``filter``, ``q``,
+            ``sortOrder``, ``limit``, ``after``.
+        :raises RequestRefused: if one is not as Okta takes it.
+        """
+        with self._changed:
+            now = self.clock()
+            return self._log.page(read_query(arguments, now), now)
+
+    # What happens, and its delivery.
+
+    def emit(
+        self,
+        event_type: EventType | str,
+        *,
+        count: int = 1,
+        faults: Collection[str] = (),
+        delay: float = 0,
+        **overrides: Any,
+    ) -> list[dict[str, Any]]:
+        """Let something happen: it is in the log at once, and due at the hooks that want it.
+
+        :param count: How often it happens.
+        :param faults: Any of ``"duplicate"`` (each delivery comes twice, the second time under another ``eventId``),
+            ``"reorder"`` (last first, one a delivery, and after what happens next),
+            ``"lost"`` (never sent, though the log says that it was meant to be),
+            ``"log_only"`` (in the log, and meant for no hook).
+        :param delay: How much later than usual it is sent, in seconds.
+        :param overrides: As for :func:`okta_hooks.testing.make_event`, ``nulls`` included.
+        :return: the events, as they are delivered.
+        :raises TypeError: if an override names no key of an event.
+        :raises ValueError: if a fault is none of these.
+        """
+        if unknown := set(faults) - set(FAULTS):
+            raise ValueError(
+                f"No such fault: {', '.join(sorted(unknown))}. There are: {', '.join(FAULTS)}."
+            )
+        with self._changed:
+            overrides.setdefault("published", self.clock())
+            events = [make_event(event_type, seed=self._random, **overrides) for _ in range(count)]
+            hooks = [
+                hook
+                for hook in self._hooks.values()
+                if hook.receives
+                and event_type in hook.settings.event_types
+                and "log_only" not in faults
+            ]
+            for event in events:
+                _add_debug_data(event, targetEventHookIds=",".join(hook.id for hook in hooks))
+                self._persist(event)
+            for hook in hooks:
+                self._plan(hook, events, faults, timedelta(seconds=delay))
+            self._changed.notify_all()
+            return events
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        """Return all deliveries since the start, in the order in which they were planned."""
+        with self._changed:
+            return [delivery.as_json() for delivery in self._deliveries]
+
+    def deliver_due(self) -> None:
+        """Deliver what is due by the clock, in the caller's thread."""
+        while (delivery := self._take(self.clock())) is not None:
+            self._deliver(delivery)
+
+    def settle(self) -> None:
+        """Deliver all that is pending, in the caller's thread and in order, whatever the clock says.
+
+        It comes back when nothing is pending any more and no other thread has a delivery in hand.
+        """
+        while True:
+            with self._changed:
+                delivery = self._take(None)
+                if delivery is None:
+                    if not self._busy:
+                        return
+                    self._changed.wait()
+                    continue
+            self._deliver(delivery)
+
+    def keep_delivering(self, stopping: threading.Event) -> None:
+        """Deliver what is due, as time passes, until told to stop and woken.
+
+        Several threads may do so: each hook gets one delivery after the other.
+        """
+        while True:
+            with self._changed:
+                if stopping.is_set():
+                    return
+                delivery = self._take(self.clock())
+                if delivery is None:
+                    self._changed.wait(self._seconds_to_next())
+                    continue
+            try:
+                self._deliver(delivery)
+            except Exception:
+                logger.exception("A delivery could not be made.")
+
+    def wake(self) -> None:
+        """Let the threads that deliver look at the clock."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def new_error_id(self) -> str:
+        """Return an id for an error object."""
+        with self._changed:
+            return make_id("oae", self._random)
+
+    def _hook(self, hook_id: str) -> Hook:
+        try:
+            return self._hooks[hook_id]
+        except KeyError:
+            raise errors.no_such_hook(hook_id) from None
+
+    def _check_number_of_hooks(self) -> None:
+        if sum(hook.is_active for hook in self._hooks.values()) >= MOST_ACTIVE_HOOKS:
+            raise errors.invalid(
+                "eventHook", f"An org has at most {MOST_ACTIVE_HOOKS} active event hooks"
+            )
+
+    def _updated(self, hook: Hook, event_type: str) -> dict[str, Any]:
+        hook.last_updated = self.clock()
+        self._log_of_hook(event_type, hook)
+        return hook.as_json(self.url)
+
+    def _log_of_hook(self, event_type: str, hook: Hook, **overrides: Any) -> None:
+        target = {
+            "id": hook.id,
+            "type": "EventHook",
+            "alternateId": hook.settings.name,
+            "displayName": hook.settings.name,
+            "detailEntry": None,
+            "changeDetails": None,
+        }
+        overrides = {"published": self.clock(), "target": target, **overrides}
+        self._persist(make_event(event_type, seed=self._random, **overrides))
+
+    def _persist(self, event: dict[str, Any]) -> None:
+        now = self.clock()
+        self._log.append(_as_logged(event, now), now)
+
+    def _plan(
+        self, hook: Hook, events: list[dict[str, Any]], faults: Collection[str], delay: timedelta
+    ) -> None:
+        due = self.clock() + self.batch + delay
+        if not delay and not set(faults) & {"duplicate", "reorder", "lost"}:
+            for event in events:
+                self._join(hook, event, due)
+            return
+        groups: Iterator[list[dict[str, Any]]] = _batches(events, self.batch_size)
+        if "reorder" in faults:
+            due += _HELD_BACK
+            groups = ([event] for event in reversed(events))
+        for group in groups:
+            for _ in range(2 if "duplicate" in faults else 1):
+                self._add(hook, group, due, is_lost="lost" in faults)
+
+    def _join(self, hook: Hook, event: dict[str, Any], due: datetime) -> None:
+        """Put an event into the delivery that its hook is about to get."""
+        for delivery in self._pending:
+            if (
+                delivery.hook_id == hook.id
+                and delivery.takes_more
+                and len(delivery.events) < self.batch_size
+                and self.clock() < delivery.due
+            ):
+                delivery.events.append(event)
+                return
+        self._add(hook, [event], due).takes_more = True
+
+    def _add(
+        self, hook: Hook, events: list[dict[str, Any]], due: datetime, *, is_lost: bool = False
+    ) -> Delivery:
+        delivery = Delivery(
+            event_id=make_uuid(self._random),
+            hook_id=hook.id,
+            url=hook.settings.uri,
+            due=due,
+            events=list(events),
+            state="lost" if is_lost else "pending",
+        )
+        self._deliveries.append(delivery)
+        if not is_lost:
+            self._pending.append(delivery)
+        return delivery
+
+    def _ready(self) -> list[Delivery]:
+        return [delivery for delivery in self._pending if delivery.hook_id not in self._busy]
+
+    def _take(self, now: datetime | None) -> Delivery | None:
+        """Take the delivery that is due first, and let its hook be busy until it is made."""
+        with self._changed:
+            delivery = min(self._ready(), key=lambda ready: ready.due, default=None)
+            if delivery is None or (now is not None and delivery.due > now):
+                return None
+            self._pending.remove(delivery)
+            self._busy.add(delivery.hook_id)
+            delivery.state = "sending"
+            return delivery
+
+    def _seconds_to_next(self) -> float | None:
+        due = min((delivery.due for delivery in self._ready()), default=None)
+        return None if due is None else max((due - self.clock()).total_seconds(), 0)
+
+    def _deliver(self, delivery: Delivery) -> None:
+        state = "failed"
+        try:
+            state = self._send(delivery)
+        finally:
+            with self._changed:
+                delivery.state = state
+                self._busy.discard(delivery.hook_id)
+                self._changed.notify_all()
+
+    def _send(self, delivery: Delivery) -> str:
+        """Send a delivery, and return what became of it."""
+        with self._changed:
+            hook = self._hooks.get(delivery.hook_id)
+            if hook is None or not hook.receives:
+                return "dropped"
+            delivery.url = hook.settings.uri
+            request = self._request(hook, delivery)
+        attempts, _ = wire.attempt(self.send, request, self.clock)
+        last = attempts[-1]
+        with self._changed:
+            delivery.attempts = attempts
+            if last.status in _ACCEPTED:
+                logger.info("%d events to %s: %d.", len(delivery.events), delivery.url, last.status)
+                return "delivered"
+            reason = last.error or f"The endpoint answered {last.status}"
+            logger.info("%d events to %s: %s.", len(delivery.events), delivery.url, reason)
+            self._log_failure(hook, delivery, reason)
+            return "failed"
+
+    def _request(self, hook: Hook, delivery: Delivery) -> wire.Request:
+        envelope = make_delivery(
+            delivery.events,
+            source=f"{self.url}/api/v1/eventHooks/{hook.id}",
+            event_id=delivery.event_id,
+            event_time=self.clock(),
+        )
+        headers = {
+            "User-Agent": f"Okta Hook Service v1.0.0 - {hook.id}",
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+            "X-Okta-Request-Id": make_id("", self._random),
+            **hook.request_headers(),
+        }
+        body = json.dumps(envelope, separators=(",", ":")).encode()
+        return wire.Request(method="POST", url=hook.settings.uri, headers=headers, body=body)
+
+    def _log_failure(self, hook: Hook, delivery: Delivery, reason: str) -> None:
+        status = delivery.attempts[-1].status
+        self._log_of_hook(
+            "event_hook.delivery",
+            hook,
+            actor="SystemPrincipal:system@okta.com",
+            severity="WARN",
+            outcome={"result": "FAILURE", "reason": reason[:255]},
+            debug_context={
+                "debugData": {
+                    "eventId": delivery.event_id,
+                    "attempts": str(len(delivery.attempts)),
+                    "httpStatus": None if status is None else str(status),
+                }
+            },
+        )
+
+
+def _complaint(attempt: wire.Attempt, answer: wire.Answer | None, challenge: str) -> str | None:
+    """Return what is wrong with the answer to a challenge."""
+    if answer is None:
+        return f"There was no answer: {attempt.error}"
+    if answer.status != HTTPStatus.OK:
+        return f"The endpoint answered {answer.status}, not 200"
+    try:
+        document = json.loads(answer.body)
+    except ValueError:
+        return "The answer is not JSON"
+    if not isinstance(document, dict) or document.get("verification") != challenge:
+        return "The answer does not have the challenge at verification"
+    return None
+
+
+def _as_logged(event: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Return a delivered event in the form of the System Log: the hops are the request's there."""
+    logged = {**event, "insertionTimestamp": okta_time(now)}
+    client = event.get("client")
+    if isinstance(client, dict) and "ipChain" in client:
+        logged["client"] = {key: value for key, value in client.items() if key != "ipChain"}
+        logged["request"] = {"ipChain": client["ipChain"]}
+    return logged
+
+
+def _add_debug_data(event: dict[str, Any], **data: str) -> None:
+    context = event.get("debugContext")
+    if isinstance(context, dict) and isinstance(context.get("debugData"), dict):
+        added = {key: value for key, value in data.items() if value}
+        event["debugContext"] = {**context, "debugData": {**context["debugData"], **added}}
+
+
+def _batches(events: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    rest = iter(events)
+    while batch := list(itertools.islice(rest, size)):
+        yield batch

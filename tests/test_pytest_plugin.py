@@ -1,0 +1,535 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+# What the inner sessions use is imported here, for they put `sys.modules` back when they end.
+import okta_hooks.pytest_plugin
+import okta_hooks.runtime
+import okta_hooks.simulator.app_org
+import okta_hooks.testing  # noqa: F401
+
+pytest_plugins = ["pytester"]
+
+# Importing Hypothesis takes longer than all else here.
+UNUSED = ("cacheprovider", "hypothesispytest")
+
+APP = """
+import pytest
+from flask import Flask
+from okta_hooks import EventHook
+
+okta = EventHook("okta")
+left = []
+
+@okta.on("user.lifecycle.deactivate")
+def offboard(sender, event, **extra):
+    left.extend(user.alternate_id for user in event.targets_of("User"))
+
+@pytest.fixture(autouse=True)
+def nobody_has_left():
+    left.clear()
+
+@pytest.fixture
+def app(tmp_path_factory):
+    app = Flask("host", instance_path=str(tmp_path_factory.getbasetemp() / "instance"))
+    app.config.update(TESTING=True, OKTA_HOOKS_SECRET="correct horse")
+    app.register_blueprint(okta)
+    return app
+"""
+
+FLAKY = """
+attempts = []
+
+@okta.on("user.session.start", name="flaky")
+def flaky(sender, event, attempt, **extra):
+    attempts.append(attempt)
+    if attempt < 3:
+        raise LookupError("not yet")
+
+@okta.on("user.session.end", name="broken")
+def broken(sender, event, **extra):
+    raise LookupError("never")
+"""
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester) -> Runner:
+    """Return what runs a file of tests in a session of its own, in which warnings are errors."""
+    return Runner(pytester)
+
+
+class Runner:
+    """Runs sessions inside this one."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+
+    def __call__(self, *source: str, options: tuple[str, ...] = ()) -> pytest.RunResult:
+        """Run a file of tests."""
+        self.pytester.makepyfile("\n".join(source))
+        return self.pytester.runpytest_inprocess(
+            "-Werror", "-vv", *(f"-pno:{name}" for name in UNUSED), *options
+        )
+
+
+@pytest.mark.parametrize("options", [(), ("-p", "no:flask")], ids=["pytest-flask", "without"])
+def test_a_test_of_a_receiver_is_three_lines(run: Runner, options: tuple[str, ...]) -> None:
+    """The fixtures work beside pytest-flask and without it, and the user brings no more than ``app``."""
+    result = run(
+        APP,
+        """
+def test_offboard(okta_org):
+    okta_org.emit("user.lifecycle.deactivate", target=["user:ada@example.com"])
+    okta_org.settle()
+    assert left == ["ada@example.com"]
+""",
+        options=options,
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+def test_the_org_works_in_the_thread_of_the_test(run: Runner) -> None:
+    """Receivers see what the test has in its thread, and nothing runs before or after ``settle``."""
+    result = run(
+        APP,
+        """
+import threading
+
+def test_thread(okta_org):
+    threads = []
+
+    def note(sender, **extra):
+        threads.append(threading.current_thread())
+
+    with okta.signal("user.lifecycle.create").connected_to(note):
+        okta_org.emit("user.lifecycle.create", count=3)
+        assert threads == []
+        okta_org.settle()
+    assert threads == [threading.main_thread()] * 3
+""",
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(("inbox", "times"), [("sqlite:///a.sqlite3", 1), (None, 2)])
+def test_duplicates_and_reordering_come_on_request(
+    run: Runner, inbox: str | None, times: int
+) -> None:
+    """The inbox takes duplicates out; without one, receivers see them. Reordered events come last first."""
+    result = run(
+        APP.replace("TESTING=True", f"OKTA_HOOKS_INBOX={inbox!r}"),
+        f"""
+def test_duplicate(okta_org):
+    okta_org.emit("user.lifecycle.deactivate", target="user:ada", faults=["duplicate"])
+    okta_org.settle()
+    assert [delivery["state"] for delivery in okta_org.deliveries()] == ["delivered"] * 2
+    assert left == ["ada"] * {times}
+
+def test_reordered(okta_org, okta_receivers):
+    events = okta_org.emit("user.lifecycle.deactivate", count=3, faults=["reorder"])
+    okta_org.settle()
+    uuids = [run.event.uuid for run in okta_receivers.done]
+    assert uuids == [event["uuid"] for event in reversed(events)]
+""",
+    )
+
+    result.assert_outcomes(passed=2)
+
+
+def test_retries_are_not_waited_for(run: Runner) -> None:
+    """A receiver that fails is tried again as in production, at once: minutes of back-off take no time."""
+    result = run(
+        APP,
+        FLAKY,
+        """
+import time
+
+def test_flaky(okta_org, okta_receivers):
+    started = time.monotonic()
+    okta_org.emit("user.session.start")
+    okta_org.settle()
+    assert time.monotonic() - started < 5
+    assert attempts == [1, 2, 3]
+    assert [run.attempt for run in okta_receivers.failed] == [1, 2]
+    assert [run.attempt for run in okta_receivers.done] == [3]
+    assert [run.attempt for run in okta_receivers.runs] == [1, 2, 3]
+    assert okta_receivers.dead == []
+
+def test_broken(okta_org, okta_receivers):
+    (sent,) = okta_org.emit("user.session.end")
+    okta_org.settle()
+    assert [run.attempt for run in okta_receivers.failed] == list(range(1, 21))
+    assert {str(run.error) for run in okta_receivers.runs} == {"never"}
+    (dead,) = okta_receivers.dead
+    assert (dead.receiver, dead.event.uuid) == ("broken", sent["uuid"])
+    assert "never" in dead.reason
+    assert okta_receivers.done == []
+""",
+    )
+
+    result.assert_outcomes(passed=2)
+
+
+def test_what_receivers_set_off_is_settled_too(run: Runner) -> None:
+    """A receiver may let more happen in the org: ``settle`` comes back when that is at its end as well."""
+    result = run(
+        APP,
+        """
+def test_more(okta_org):
+    def follow(sender, **extra):
+        okta_org.emit("user.lifecycle.deactivate", target="user:ada")
+
+    with okta.signal("user.lifecycle.suspend").connected_to(follow):
+        okta_org.emit("user.lifecycle.suspend")
+        okta_org.settle()
+    assert left == ["ada"]
+""",
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+def test_a_receiver_that_is_gone_is_not_waited_for(run: Runner) -> None:
+    """``settle`` comes back though an attempt is due of a receiver that is not connected any more."""
+    result = run(
+        APP,
+        """
+from okta_hooks.signals import receiver_failed
+
+def test_gone(okta_org, okta_receivers):
+    signal = okta.signal("user.lifecycle.suspend")
+
+    def fail(sender, **extra):
+        raise LookupError
+
+    def disconnect(sender, **extra):
+        signal.disconnect(fail)
+
+    signal.connect(fail)
+    with receiver_failed.connected_to(disconnect):
+        okta_org.emit("user.lifecycle.suspend")
+        okta_org.settle()
+    assert [run.attempt for run in okta_receivers.runs] == [1]
+""",
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+WRITES = """
+import os
+import pytest
+
+def files(app):
+    return sorted(os.listdir(app.instance_path)) if os.path.isdir(app.instance_path) else []
+
+def post(app, okta_delivery, okta_event, type="user.lifecycle.deactivate"):
+    answer = app.test_client().post(
+        "/okta/events",
+        json=okta_delivery([okta_event(type, target="user:ada")]),
+        headers={"Authorization": "correct horse"},
+    )
+    assert answer.status_code == 204
+    return answer
+"""
+
+
+@pytest.mark.parametrize("scope", ["function", "session"])
+@pytest.mark.parametrize("testing", [True, False], ids=["testing", "not testing"])
+def test_the_inbox_never_lies_in_the_instance_folder(
+    run: Runner, scope: str, *, testing: bool
+) -> None:
+    """It is in a folder of pytest's whether ``okta_org`` is used or not, for an app of any scope."""
+    source = APP.replace(
+        "@pytest.fixture\ndef app", f'@pytest.fixture(scope="{scope}")\ndef app'
+    ).replace("TESTING=True", f"TESTING={testing}")
+    result = run(
+        source,
+        WRITES,
+        """
+import okta_hooks.inbox
+
+def test_only_the_app(app, okta_delivery, okta_event):
+    post(app, okta_delivery, okta_event)
+    inbox = app.extensions["okta_hooks"].runtime().inbox
+    assert inbox.path.exists()
+    assert not str(inbox.path).startswith(app.instance_path)
+    assert files(app) == []
+
+def test_the_org(app, okta_org, tmp_path):
+    okta_org.emit("user.lifecycle.deactivate", target="user:bob")
+    okta_org.settle()
+    assert left == ["bob"]
+    assert app.extensions["okta_hooks"].runtime().inbox.path.parent == tmp_path
+    assert files(app) == []
+
+def test_the_app_after_the_org(app, okta_delivery, okta_event, tmp_path):
+    post(app, okta_delivery, okta_event)
+    assert app.extensions["okta_hooks"].runtime().inbox.path.parent != tmp_path
+    assert files(app) == []
+""",
+    )
+
+    result.assert_outcomes(passed=3)
+
+
+def test_the_org_of_one_test_leaves_nothing_to_the_next(run: Runner) -> None:
+    """With an app for the whole session, each test has an empty inbox, and other uuids."""
+    result = run(
+        APP.replace("@pytest.fixture\ndef app", '@pytest.fixture(scope="session")\ndef app'),
+        """
+uuids = set()
+
+@pytest.mark.parametrize("number", range(3))
+def test_empty(app, okta_org, number):
+    runtime = app.extensions["okta_hooks"].runtime()
+    runtime.inbox.open()
+    assert runtime.inbox.counts()["done"] == 0
+    uuids.update(event["uuid"] for event in okta_org.emit("user.lifecycle.deactivate"))
+    okta_org.settle()
+    assert runtime.inbox.counts()["done"] == 1
+    assert len(uuids) == number + 1
+""",
+    )
+
+    result.assert_outcomes(passed=3)
+
+
+def test_an_app_without_an_inbox_runs_receivers_in_the_request(run: Runner) -> None:
+    """``OKTA_HOOKS_INBOX = None`` stays as it is, and no file is written; what receivers raise comes out."""
+    result = run(
+        APP.replace("TESTING=True", "TESTING=True, OKTA_HOOKS_INBOX=None"),
+        FLAKY,
+        WRITES,
+        """
+def test_no_inbox(app, okta_org, tmp_path, okta_receivers):
+    okta_org.emit("user.lifecycle.deactivate", target="user:ada")
+    okta_org.settle()
+    assert left == ["ada"]
+    assert [run.attempt for run in okta_receivers.done] == [1]
+    assert files(app) == []
+    assert list(tmp_path.iterdir()) == []
+
+def test_no_inbox_and_a_failure(okta_org, okta_receivers):
+    okta_org.emit("user.session.end")
+    with pytest.raises(ExceptionGroup) as raised:
+        okta_org.settle()
+    assert raised.group_contains(LookupError, match="never")
+    assert [run.attempt for run in okta_receivers.failed] == [1]
+""",
+    )
+
+    result.assert_outcomes(passed=2)
+
+
+def test_whatever_hooks_the_app_has_are_registered(run: Runner) -> None:
+    """Several hooks, nested, each with its own secret, a rotation list, and in another header."""
+    result = run(
+        """
+import pytest
+from flask import Blueprint, Flask
+from okta_hooks import EventHook
+
+people, groups = EventHook("people"), EventHook("groups", url_prefix="/groups/")
+seen = []
+
+@people.on("*")
+@groups.on("*")
+def note(sender, hook, **extra):
+    seen.append(hook.name)
+
+@pytest.fixture
+def app():
+    api = Blueprint("api", __name__, url_prefix="/api")
+    api.register_blueprint(groups, url_prefix="/v1/groups")
+    app = Flask("host")
+    app.config.update(
+        OKTA_HOOKS_SECRET={"people": ["new", "old"], "groups": "other"},
+        OKTA_HOOKS_AUTH_HEADER="X-Okta-Secret",
+    )
+    app.register_blueprint(people, url_prefix="/people")
+    app.register_blueprint(api)
+    return app
+
+def test_hooks(okta_org):
+    urls = {hook["channel"]["config"]["uri"] for hook in okta_org.hooks()}
+    assert {url.rstrip("/") for url in urls} == {
+        "https://localhost/people", "https://localhost/api/v1/groups"
+    }
+    okta_org.emit("user.lifecycle.deactivate")
+    okta_org.settle()
+    assert sorted(seen) == ["groups", "people"]
+""",
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+def test_an_app_without_a_secret_gets_none(run: Runner) -> None:
+    """With ``OKTA_HOOKS_ALLOW_UNAUTHENTICATED`` the org is registered without a secret."""
+    result = run(
+        APP.replace('OKTA_HOOKS_SECRET="correct horse"', "OKTA_HOOKS_ALLOW_UNAUTHENTICATED=True"),
+        """
+def test_open(okta_org):
+    okta_org.emit("user.lifecycle.deactivate", target="user:ada")
+    okta_org.settle()
+    assert left == ["ada"]
+    assert okta_org.hooks()[0]["channel"]["config"]["authScheme"] is None
+""",
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+def test_an_app_without_a_hook_fails_clearly(run: Runner) -> None:
+    """The message says what is missing, and no traceback of the plugin's stands before it."""
+    result = run(
+        """
+import pytest
+from flask import Flask
+
+@pytest.fixture
+def app():
+    return Flask("host")
+
+def test_nothing(okta_org):
+    pass
+""",
+    )
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["The app has no hook: app.register_blueprint(EventHook(name))."])
+    result.stdout.no_fnmatch_line("*pytest_plugin.py*")
+
+
+def test_an_app_that_cannot_be_verified_is_left_as_it_was(run: Runner) -> None:
+    """A login wall in front of the hook is an error of the test; the next one has its own inbox again."""
+    result = run(
+        APP.replace("@pytest.fixture\ndef app", '@pytest.fixture(scope="session")\ndef app'),
+        WRITES,
+        """
+wall = True
+
+@pytest.fixture(autouse=True)
+def log_in(app):
+    if not app.before_request_funcs:
+        app.before_request(lambda: ("Who are you?", 403) if wall else None)
+
+def test_wall(okta_org):
+    raise AssertionError("unreachable")
+
+def test_no_wall(app, okta_event, okta_delivery, tmp_path_factory):
+    global wall
+    wall = False
+    post(app, okta_delivery, okta_event)
+    assert "test_wall" not in str(app.extensions["okta_hooks"].runtime().inbox.path)
+""",
+    )
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*The endpoint answered 403, not 200*"])
+
+
+def test_no_thread_is_left_behind(run: Runner) -> None:
+    """An app that is not ``testing`` has a worker thread while its test runs, and none afterwards."""
+    result = run(
+        APP.replace("TESTING=True", "TESTING=False"),
+        WRITES,
+        """
+import threading
+from okta_hooks.signals import receiver_done
+
+def names():
+    return {thread.name for thread in threading.enumerate() if "okta-hooks" in thread.name}
+
+def test_worker(app, okta_delivery, okta_event):
+    done = threading.Event()
+    with receiver_done.connected_to(lambda sender, **extra: done.set()):
+        post(app, okta_delivery, okta_event)
+        assert done.wait(30)
+    assert "okta-hooks-worker" in names()
+
+def test_none_of_before():
+    assert names() == set()
+
+def test_org(app, okta_delivery, okta_event, okta_org):
+    post(app, okta_delivery, okta_event)
+    assert "okta-hooks-worker" not in names()
+    okta_org.settle()
+    assert left == ["ada"]
+
+def test_none_of_the_org():
+    assert names() == set()
+""",
+    )
+
+    result.assert_outcomes(passed=4)
+
+
+def test_what_was_at_work_before_the_org_is_stopped(run: Runner) -> None:
+    """If another fixture has already posted to an app, its worker does not run beside the org's."""
+    result = run(
+        APP.replace("TESTING=True", "TESTING=False"),
+        WRITES,
+        """
+import threading
+
+@pytest.fixture
+def early(app):
+    app.test_client().get("/health")
+    assert any(thread.name == "okta-hooks-worker" for thread in threading.enumerate())
+
+def test_org(early, okta_org):
+    assert not any(thread.name == "okta-hooks-worker" for thread in threading.enumerate())
+    okta_org.emit("user.lifecycle.deactivate", target="user:ada")
+    okta_org.settle()
+    assert left == ["ada"]
+""",
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+def test_ids_are_the_same_in_every_run(run: Runner) -> None:
+    """Events made by any of the fixtures have the uuids they had in the last run, and no two are equal."""
+    source = """
+def test_ids(okta_event, okta_delivery, okta_org, request):
+    events = [okta_event("user.lifecycle.create") for _ in range(3)]
+    events += okta_org.emit("user.lifecycle.create", count=3)
+    uuids = [event["uuid"] for event in events] + [okta_delivery(events)["eventId"]]
+    assert len(set(uuids)) == len(uuids)
+    print("uuids:", *uuids)
+"""
+    results = [run(APP, source, options=("-s",)) for _ in range(2)]
+
+    first, second = ([line for line in result.outlines if "uuids:" in line] for result in results)
+    assert len(first) == 1
+    assert first == second
+
+
+def test_nothing_but_flask_is_imported_unless_a_fixture_is_used(pytester: pytest.Pytester) -> None:
+    """Every test session of a virtual environment loads the plugin: it must not cost them a simulator."""
+    pytester.makepyfile(
+        """
+import sys
+
+def test_modules():
+    heavy = ["okta_hooks.simulator", "okta_hooks.testing", "okta_hooks.catalog", "sqlalchemy", "marshmallow"]
+    assert "okta_hooks.pytest_plugin" in sys.modules
+    assert [name for name in heavy if name in sys.modules] == []
+"""
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q"],
+        cwd=pytester.path,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert "1 passed" in ended.stdout, ended.stdout
