@@ -229,7 +229,7 @@ class App:
         self._process: subprocess.Popen[bytes] | None = None
         self._command = [
             *(sys.executable, "-m", "gunicorn", "--chdir", str(Path(__file__).parent)),
-            *("--bind", f"127.0.0.1:{port}", "--reuse-port", "--workers=2", "--threads=4"),
+            *("--bind", f"127.0.0.1:{port}", "--reuse-port", "--threads=4"),
             "demo_app:create_app()",
         ]
         self._environment = os.environ | {
@@ -265,7 +265,7 @@ class App:
         raise Failed(f"The app did not start:\n{self._log.read_text(encoding='utf-8')}")
 
     def kill(self) -> None:
-        """Do as ``kill -9`` does, to the server and all its workers."""
+        """Do as ``kill -9`` does, to the server and all its processes."""
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
