@@ -36,9 +36,15 @@ DELIVERY = b"""{"eventId":"1","data":{"events":[
     ],
     ids=["flask run", "gunicorn", "waitress"],
 )
-def test_quickstart(start_server: Callable[..., Server], command: list[str]) -> None:
+def test_quickstart(
+    start_server: Callable[..., Server], command: list[str], tmp_path: Path
+) -> None:
     """The quickstart is served as it is, verified, and prints whom Okta has deactivated."""
-    server = start_server(command, EXAMPLES.parent, FLASK_OKTA_HOOKS_SECRET=SECRET)
+    environment = {
+        "FLASK_OKTA_HOOKS_SECRET": SECRET,
+        "FLASK_OKTA_HOOKS_INBOX": f"sqlite:///{tmp_path}/inbox.sqlite3",
+    }
+    server = start_server(command, EXAMPLES.parent, **environment)
     url = f"http://127.0.0.1:{server.port}/okta/events"
 
     with urlopen(Request(url, headers={"X-Okta-Verification-Challenge": "3f29"})) as answer:
@@ -47,7 +53,8 @@ def test_quickstart(start_server: Callable[..., Server], command: list[str]) -> 
     with urlopen(Request(url, DELIVERY, headers)) as answer:
         assert (answer.status, answer.read()) == (204, b"")
 
-    printed = [line for line in server.read().splitlines() if line.startswith("Revoking")]
+    server.await_output("eve@")
+    printed = [line for line in server.output.splitlines() if line.startswith("Revoking")]
     assert printed == [f"Revoking the access of {who}@example.com" for who in ("ada", "bob", "eve")]
 
 
