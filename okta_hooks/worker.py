@@ -6,6 +6,7 @@ so that none waits for another.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
@@ -163,8 +164,12 @@ class Worker:
             self._wake.clear()
         for lane in self._lanes.values():
             lane.wake.set()
-        for lane in self._lanes.values():
-            lane.join()
+        while any(not lane.has_ended for lane in self._lanes.values()):
+            for lane in self._lanes.values():
+                lane.join(1.0)
+            # What is in hand may take longer than a lease.
+            with contextlib.suppress(InboxUnavailable):
+                self._announce(self.lease.renew() or [], DIED_HERE)
         self._leave()
 
     def drain(self, progress: Callable[[int], Any] | None = None) -> int:
@@ -348,9 +353,9 @@ class _Lane:
         for thread in self._threads:
             thread.start()
 
-    def join(self) -> None:
+    def join(self, timeout: float) -> None:
         for thread in self._threads:
-            thread.join()
+            thread.join(timeout)
 
     def warn_if_slow(self) -> None:
         for run in list(self._running.values()):

@@ -311,3 +311,41 @@ def test_a_host_that_looks_at_the_runtime_early(
     assert ran.wait(30)
     assert runtime.worker.stop(30)
     runtime.inbox.close()
+
+
+def test_a_stopping_worker_keeps_its_lease(
+    postgresql_url: str, okta: EventHook, delivery: DeliveryFactory, clock: Clock
+) -> None:
+    """What is in hand at a stop may take longer than a lease: nobody else runs it meanwhile."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    @okta.on("*")
+    def receiver(sender: object, **extra: Any) -> None:
+        begun.set()
+        assert may_end.wait(60)
+
+    inbox = Inbox(postgresql_url, clock=clock)
+    inbox.store([delivery("a")])
+    worker = make_worker(okta, inbox)
+    worker.start()
+    assert begun.wait(60)
+    assert not worker.stop(0)
+    clock.now += 3600
+    beaten = threading.Event()
+    renew = worker.lease.renew
+
+    def renew_and_tell() -> Any:
+        died = renew()
+        beaten.set()
+        return died
+
+    worker.lease.renew = renew_and_tell  # type: ignore[method-assign]
+    assert beaten.wait(60)
+
+    assert inbox.free() == []
+    assert inbox.counts()["claimed"] == 1
+    assert inbox.claim("other", "okta", "r", 20) == []
+    may_end.set()
+    assert worker.stop(60)
+    assert inbox.counts()["done"] == 1
+    inbox.close()
