@@ -1,7 +1,8 @@
 """Fixtures over a simulated Okta org, for tests of an app's receivers. pytest finds them by itself.
 
 All they need is the app under test, as a fixture named ``app``, which pytest-flask wants too.
-Whatever fixture makes an app with a hook: the app's inbox lies in a folder of pytest's, never in the instance folder.
+An inbox that would lie in the instance folder lies in a folder of pytest's instead,
+for an app that a fixture returns, or whose client a fixture returns.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 
 from . import signals
 
@@ -79,14 +81,23 @@ class ReceiverRuns:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
-    """Move the inbox of an app that a fixture has made: tests must not write where the app does."""
+    """Move the inbox of an app that a fixture has made, if it lies in the instance folder.
+
+    An absolute path and another database are left alone: whoever names them in a test means them.
+    """
     made = yield
-    state = made.extensions.get("okta_hooks") if isinstance(made, Flask) else None
-    if state is not None and state.settings.inbox is not None:
+    app = made.application if isinstance(made, FlaskClient) else made
+    extensions = getattr(app, "extensions", None) if isinstance(app, Flask) else None
+    state = extensions.get("okta_hooks") if isinstance(extensions, dict) else None
+    if state is not None and _is_in_instance_folder(state.settings.inbox):
         folder = request.getfixturevalue("tmp_path_factory").mktemp("okta_hooks")
         state.configure(inbox=_inbox_in(folder), worker=state.settings.worker)
         request.addfinalizer(state.close)
     return made
+
+
+def _is_in_instance_folder(inbox: str | None) -> bool:
+    return inbox is not None and inbox.startswith("sqlite:///") and inbox[10:11] != "/"
 
 
 def _inbox_in(folder: Path) -> str:

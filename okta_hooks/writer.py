@@ -5,6 +5,7 @@ A request waits for the commit, but not for ever: no time limit of a database's 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -78,7 +79,8 @@ class Writer:
         with self._lock:
             thread = self._thread
         if thread is not None:
-            self._queue.put(None)
+            with contextlib.suppress(queue.Full):  # the database hangs
+                self._queue.put(None, timeout=timeout)
             thread.join(timeout)
 
     def _ensure_thread(self) -> None:

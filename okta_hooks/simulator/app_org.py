@@ -55,11 +55,12 @@ class AppOrg(Org):
         runtime = self._state.runtime()
         while True:
             super().settle()
+            now = self._now()
             if runtime.worker.drain():
                 # A receiver may have let more happen.
                 continue
             due = runtime.inbox.next_due()
-            if due is None or due <= self._now():
+            if due is None or due <= now:
                 # What is due and does not run belongs to a receiver that is not connected any more.
                 return
-            self._skipped += due - self._now()
+            self._skipped += max(0.0, due - self._now())
