@@ -20,7 +20,7 @@ from .events import ALIASES, Envelope, LogEvent
 from .exceptions import UnreadableDelivery, UnreadableEvent
 
 #: Fields that are made here, not read from a key of Okta's.
-_OURS = frozenset({"raw", "problems", "events", "text"})
+_OURS: dict[type, set[str]] = {LogEvent: {"raw", "problems"}, Envelope: {"events", "text"}}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -90,6 +90,21 @@ def load_event(raw: object) -> LogEvent:
     return LogEvent(**known, raw=dict(raw), problems=problems)
 
 
+def load_object(cls: Any, raw: object) -> tuple[Any, dict[str, Any]]:
+    """Read any object of Okta's into a dataclass, as tolerantly as an event.
+
+    :param cls: Its attributes are Okta's keys in snake case.
+    :return: the object, or None if ``raw`` is none or lacks what the class requires; and marshmallow's messages.
+    """
+    if not isinstance(raw, Mapping):
+        return None, {"_schema": ["Not a valid object."]}
+    known, problems = _load(_schema(cls), raw)
+    required = {
+        item.name for item in dataclasses.fields(cls) if item.default is dataclasses.MISSING
+    }
+    return (None if required - known.keys() else cls(**known)), problems
+
+
 class _Tolerant(Schema):
     """The base of the generated schemas: ignores what it does not know, reads aliases."""
 
@@ -150,8 +165,8 @@ class _Object(fields.Field[Any]):
         return made
 
 
-class _Objects(fields.List[Any]):
-    """A list of objects that becomes a tuple, empty for null, without what is no object."""
+class _Tuple(fields.List[Any]):
+    """A list that becomes a tuple, empty for null, without the elements that do not fit."""
 
     def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -174,7 +189,7 @@ def _load(schema: Schema, data: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 def _schema(cls: type) -> Schema:
     """Make the schema of a dataclass; once, because that is slow and an instance is thread-safe."""
     hints = get_type_hints(cls)
-    declared = [field for field in dataclasses.fields(cls) if field.name not in _OURS]
+    declared = [field for field in dataclasses.fields(cls) if field.name not in _OURS.get(cls, ())]
     members: dict[str, Any] = {
         field.name: _field(
             hints[field.name],
@@ -199,7 +214,8 @@ def _field(hint: Any, *, data_key: str, required: bool) -> fields.Field[Any]:
     options: Any = {"data_key": data_key, "required": required, "allow_none": not required}
     bare: Any = get_args(hint)[0] if get_origin(hint) is UnionType else hint  # `X | None`
     if get_origin(bare) is tuple:
-        return _Objects(_Object(get_args(bare)[0]), **options)
+        of = get_args(bare)[0]
+        return _Tuple(_Text() if of is str else _Object(of), **options)
     if get_origin(bare) is dict:
         return _Free(**options)
     if isinstance(bare, type) and dataclasses.is_dataclass(bare):
