@@ -382,22 +382,22 @@ def test_verification_is_a_get_with_challenge_secret_and_headers(
 
 
 @pytest.mark.parametrize(
-    ("answer", "asked", "cause"),
+    ("answer", "cause"),
     [
-        (Answer(status=200, body=b'{"verification": "no"}'), 1, "challenge at verification"),
-        (Answer(status=200, body=b'["verification"]'), 1, "challenge at verification"),
-        (Answer(status=200, body=b"<html>"), 1, "not JSON"),
-        (Answer(status=204), 1, "answered 204"),
-        (Answer(status=401), 1, "answered 401"),
-        (Answer(status=503), 2, "answered 503"),
-        (TimeoutError(), 2, "timed out"),
-        (ConnectionRefusedError("refused"), 1, "refused"),
+        (Answer(status=200, body=b'{"verification": "no"}'), "challenge at verification"),
+        (Answer(status=200, body=b'["verification"]'), "challenge at verification"),
+        (Answer(status=200, body=b"<html>"), "not JSON"),
+        (Answer(status=204), "answered 204"),
+        (Answer(status=401), "answered 401"),
+        (Answer(status=503), "answered 503"),
+        (TimeoutError(), "timed out"),
+        (ConnectionRefusedError("refused"), "refused"),
     ],
 )
 def test_an_endpoint_that_cannot_answer_stays_unverified(
-    answer: Answer | OSError, asked: int, cause: str
+    answer: Answer | OSError, cause: str
 ) -> None:
-    """A wrong answer is an error 400 that says what was wrong; a server error is asked once more."""
+    """A wrong answer or none is an error 400 that says what was wrong; there is one GET, whatever came of it."""
     requests = []
 
     def send(request: Request) -> Answer:
@@ -414,7 +414,7 @@ def test_an_endpoint_that_cannot_answer_stays_unverified(
     first, second = (each["errorSummary"] for each in refused.get_json()["errorCauses"])
     assert first == "Unable to verify event hook. Hook Offboarding execution failed"
     assert cause in second
-    assert len(requests) == asked
+    assert [request.method for request in requests] == ["GET"]
     assert org.hook(hook_id)["verificationStatus"] == "UNVERIFIED"
     assert "event_hook.verified" not in types_in_log(org)
 
@@ -916,9 +916,9 @@ def test_events_can_be_made_to_happen_over_http(client: FlaskClient, org: Org) -
     assert deliveries[0]["events"] == [
         {"uuid": event["uuid"], "eventType": "user.lifecycle.create"} for event in events
     ]
-    assert deliveries[0]["attempts"] == [
-        {"at": "2026-08-03T09:00:00.000Z", "seconds": 0.0, "status": 204, "error": None}
-    ]
+    (attempt,) = deliveries[0]["attempts"]
+    assert 0 <= attempt.pop("seconds") < 10
+    assert attempt == {"at": "2026-08-03T09:00:00.000Z", "status": 204, "error": None}
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ class Org:
             return self._updated(hook, "event_hook.deactivated")
 
     def verify_hook(self, hook_id: str) -> dict[str, Any]:
-        """Ask the hook's endpoint to prove that it expects this org.
+        """Ask the hook's endpoint, once, to prove that it expects this org.
 
         :raises RequestRefused: if it does not.
         """
@@ -214,10 +214,10 @@ class Org:
                 "X-Okta-Verification-Challenge": challenge,
                 **hook.request_headers(),
             }
-        attempts, answer = wire.attempt(
+        made, answer = wire.attempt(
             self.send, wire.Request(method="GET", url=settings.uri, headers=headers), self.clock
         )
-        complaint = _complaint(attempts[-1], answer, challenge)
+        complaint = _complaint(made, answer, challenge)
         if complaint:
             raise errors.invalid(
                 "eventHook",
@@ -500,7 +500,7 @@ class Org:
                 return "dropped"
             delivery.url = hook.settings.uri
             request = self._request(hook, delivery)
-        attempts, _ = wire.attempt(self.send, request, self.clock)
+        attempts = wire.deliver(self.send, request, self.clock)
         last = attempts[-1]
         with self._changed:
             delivery.attempts = attempts
