@@ -494,7 +494,7 @@ def test_a_hook_that_stops_before_the_delivery_gets_none(org: Org, receiver: Rec
 def test_events_close_in_time_come_in_one_delivery(
     org: Org, receiver: Receiver, clock: Clock
 ) -> None:
-    """Within half a second they share a delivery; it is sent when that is over, not before."""
+    """A delivery waits half a second for more, and is sent when that is over, not before."""
     org.register(URL, ["user.session.start", "user.session.end"])
     first = org.emit("user.session.start")
     clock.go_on(seconds=0.4)
@@ -502,6 +502,8 @@ def test_events_close_in_time_come_in_one_delivery(
     org.deliver_due()
     assert receiver.envelopes == []
     clock.go_on(seconds=0.1)
+    org.deliver_due()
+    assert receiver.uuids == [uuids(first + second)]
     third = org.emit("user.session.start")
     org.deliver_due()
     assert receiver.uuids == [uuids(first + second)]
@@ -594,6 +596,55 @@ def test_a_receiver_may_let_more_happen(clock: Clock) -> None:
         "user.lifecycle.create",
         "group.user_membership.add",
     ]
+
+
+class Hurried(Clock):
+    """A clock of a machine that stalls for ten seconds between any two looks at it."""
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+        self.go_on(seconds=10)
+        return self.now
+
+
+@pytest.mark.parametrize("make_clock", [Clock, Hurried])
+def test_settling_asks_no_clock(make_clock: Callable[[], Clock]) -> None:
+    """However long things take, the same events come in the same deliveries, in the same order."""
+    receiver = Receiver()
+    org = Org(seed=1, clock=make_clock(), send=receiver, batch_size=3)
+    org.register(URL, ["user.session.start"])
+
+    def emit(**how: Any) -> list[str]:
+        return uuids(org.emit("user.session.start", **how))
+
+    delayed = emit(delay=5)
+    last, first = emit(count=2, faults=["reorder"])
+    one, two = emit(), emit(count=3)
+    twice = emit(faults=["duplicate"])
+    three = emit()
+    org.settle()
+    together = [[*one, *two[:2]], [two[2], *three], twice, twice]
+    assert receiver.uuids == [*together, [first], [last], delayed]
+    org.settle()
+    assert len(receiver.uuids) == 7
+
+
+def test_what_happens_does_not_depend_on_how_it_was_delivered(clock: Clock) -> None:
+    """With a seed, events are the same whether or not others were delivered, or failed, meanwhile."""
+
+    def run(*, settle: bool) -> list[str]:
+        receiver = Receiver()
+        receiver.statuses.extend([503] * 4)
+        org = Org(seed=1, clock=clock, send=receiver)
+        org.register(URL, ["user.session.start"])
+        found = []
+        for _ in range(3):
+            found += uuids(org.emit("user.session.start"))
+            if settle:
+                org.settle()
+        return [*found, org.create_hook(body())["id"]]
+
+    assert run(settle=True) == run(settle=False)
 
 
 def test_equal_seeds_make_equal_orgs(clock: Clock) -> None:

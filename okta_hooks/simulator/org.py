@@ -1,7 +1,7 @@
 """One org: its hooks, its System Log, and what it delivers when.
 
-It has no thread of its own. :meth:`Org.settle` delivers in the caller's thread, at once and in a fixed order;
-a :class:`~okta_hooks.simulator.Simulator` runs :meth:`Org.keep_delivering` in threads.
+It has no thread of its own. :meth:`Org.settle` delivers in the caller's thread, at once, and asks no clock what is
+to come when; a :class:`~okta_hooks.simulator.Simulator` runs :meth:`Org.keep_delivering` in threads.
 """
 
 from __future__ import annotations
@@ -43,15 +43,16 @@ class Delivery:
 
     ``state`` is ``"pending"``, ``"sending"``, ``"delivered"``, ``"failed"``, ``"lost"`` (by the fault of that name)
     or ``"dropped"``, if the hook was not active and verified any more.
+    ``due`` is by the clock; ``after`` is how long after the events that is, and all that ``settle`` goes by.
     """
 
     event_id: str
     hook_id: str
     url: str
     due: datetime
+    after: timedelta
     events: list[dict[str, Any]]
     state: str = "pending"
-    takes_more: bool = False
     attempts: list[wire.Attempt] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
@@ -85,11 +86,11 @@ class Org:
     :param token: The API token.
     :param seed: Equal seeds give equal ids and events, in equal order of calls.
     :param http_hooks: Whether a hook's URL may be ``http:``. Okta's may not.
-    :param clock: Returns the time, an aware datetime; of it depend all times that are told, what is due,
-        the retention of the log, and the rate limit.
+    :param clock: Returns the time, an aware datetime; of it depend all times that are told, what is due
+        (though not for :meth:`settle`), the retention of the log, and the rate limit.
     :param send: Sends requests to hooks instead of HTTP: see :func:`~okta_hooks.simulator.app_sender`.
     :param timeout: How long a hook may take to answer over HTTP, in seconds.
-    :param batch_seconds: Events that come within so many seconds are delivered together.
+    :param batch_seconds: How long a delivery waits for more events to come with it.
     :param batch_size: How many events are in a delivery at most. Okta documents no number.
     """
 
@@ -114,10 +115,14 @@ class Org:
         self.batch = timedelta(seconds=batch_seconds)
         self.batch_size = batch_size
         self._random = random.Random(seed)  # noqa: S311 - nothing here is a secret
+        # For what depends on how deliveries go: it must not change what happens next.
+        self._traffic = random.Random(None if seed is None else f"traffic {seed}")  # noqa: S311 - nor here
         self._hooks: dict[str, Hook] = {}
         self._log = SystemLog()
         self._deliveries: list[Delivery] = []
         self._pending: list[Delivery] = []
+        # By hook, the delivery that takes what comes next.
+        self._open: dict[str, Delivery] = {}
         self._busy: set[str] = set()
         # Held for every change of what is above, never while a hook is called.
         self._changed = threading.Condition(threading.RLock())
@@ -206,11 +211,11 @@ class Org:
         with self._changed:
             hook = self._hook(hook_id)
             settings = hook.settings
-            challenge = make_id("", self._random) + make_id("", self._random)
+            challenge = make_id("", self._traffic) + make_id("", self._traffic)
             headers = {
                 "User-Agent": "Okta-Integrations",
                 "Accept": "application/json",
-                "X-Okta-Request-Id": make_id("", self._random),
+                "X-Okta-Request-Id": make_id("", self._traffic),
                 "X-Okta-Verification-Challenge": challenge,
                 **hook.request_headers(),
             }
@@ -344,8 +349,10 @@ class Org:
             self._deliver(delivery)
 
     def settle(self) -> None:
-        """Deliver all that is pending, in the caller's thread and in order, whatever the clock says.
+        """Deliver all that is pending, in the caller's thread, whatever the clock says.
 
+        What was not held back comes first, then what was, the shortest delay first; within that
+        it is the order in which things happened. How long ago they did makes no difference.
         It comes back when nothing is pending any more and no other thread has a delivery in hand.
         """
         while True:
@@ -384,7 +391,7 @@ class Org:
     def new_error_id(self) -> str:
         """Return an id for an error object."""
         with self._changed:
-            return make_id("oae", self._random)
+            return make_id("oae", self._traffic)
 
     def _hook(self, hook_id: str) -> Hook:
         try:
@@ -413,7 +420,7 @@ class Org:
             "changeDetails": None,
         }
         overrides = {"published": self.clock(), "target": target, **overrides}
-        self._persist(make_event(event_type, seed=self._random, **overrides))
+        self._persist(make_event(event_type, seed=self._traffic, **overrides))
 
     def _persist(self, event: dict[str, Any]) -> None:
         now = self.clock()
@@ -422,40 +429,38 @@ class Org:
     def _plan(
         self, hook: Hook, events: list[dict[str, Any]], faults: Collection[str], delay: timedelta
     ) -> None:
-        due = self.clock() + self.batch + delay
         if not delay and not set(faults) & {"duplicate", "reorder", "lost"}:
             for event in events:
-                self._join(hook, event, due)
+                self._join(hook, event)
             return
+        after = self.batch + delay
         groups: Iterator[list[dict[str, Any]]] = _batches(events, self.batch_size)
         if "reorder" in faults:
-            due += _HELD_BACK
+            after += _HELD_BACK
             groups = ([event] for event in reversed(events))
         for group in groups:
             for _ in range(2 if "duplicate" in faults else 1):
-                self._add(hook, group, due, is_lost="lost" in faults)
+                self._add(hook, group, after, is_lost="lost" in faults)
 
-    def _join(self, hook: Hook, event: dict[str, Any], due: datetime) -> None:
-        """Put an event into the delivery that its hook is about to get."""
-        for delivery in self._pending:
-            if (
-                delivery.hook_id == hook.id
-                and delivery.takes_more
-                and len(delivery.events) < self.batch_size
-                and self.clock() < delivery.due
-            ):
-                delivery.events.append(event)
-                return
-        self._add(hook, [event], due).takes_more = True
+    def _join(self, hook: Hook, event: dict[str, Any]) -> None:
+        """Put an event into the delivery that its hook is about to get.
+
+        Whether that is due already does not matter, so that a slow machine makes no other deliveries.
+        """
+        delivery = self._open.get(hook.id)
+        if delivery is None or len(delivery.events) >= self.batch_size:
+            delivery = self._open[hook.id] = self._add(hook, [], self.batch)
+        delivery.events.append(event)
 
     def _add(
-        self, hook: Hook, events: list[dict[str, Any]], due: datetime, *, is_lost: bool = False
+        self, hook: Hook, events: list[dict[str, Any]], after: timedelta, *, is_lost: bool = False
     ) -> Delivery:
         delivery = Delivery(
-            event_id=make_uuid(self._random),
+            event_id=make_uuid(self._traffic),
             hook_id=hook.id,
             url=hook.settings.uri,
-            due=due,
+            due=self.clock() + after,
+            after=after,
             events=list(events),
             state="lost" if is_lost else "pending",
         )
@@ -468,12 +473,20 @@ class Org:
         return [delivery for delivery in self._pending if delivery.hook_id not in self._busy]
 
     def _take(self, now: datetime | None) -> Delivery | None:
-        """Take the delivery that is due first, and let its hook be busy until it is made."""
+        """Take the next delivery, and let its hook be busy until it is made.
+
+        :param now: Only one that is due by then, and whichever is due first.
+        """
         with self._changed:
-            delivery = min(self._ready(), key=lambda ready: ready.due, default=None)
+            if now is None:
+                delivery = min(self._ready(), key=lambda ready: ready.after, default=None)
+            else:
+                delivery = min(self._ready(), key=lambda ready: ready.due, default=None)
             if delivery is None or (now is not None and delivery.due > now):
                 return None
             self._pending.remove(delivery)
+            if self._open.get(delivery.hook_id) is delivery:
+                del self._open[delivery.hook_id]
             self._busy.add(delivery.hook_id)
             delivery.state = "sending"
             return delivery
@@ -523,7 +536,7 @@ class Org:
             "User-Agent": f"Okta Hook Service v1.0.0 - {hook.id}",
             "Accept": "application/json",
             "Content-Type": "application/json",
-            "X-Okta-Request-Id": make_id("", self._random),
+            "X-Okta-Request-Id": make_id("", self._traffic),
             **hook.request_headers(),
         }
         body = json.dumps(envelope, separators=(",", ":")).encode()
