@@ -543,20 +543,16 @@ class Org:
         return wire.Request(method="POST", url=hook.settings.uri, headers=headers, body=body)
 
     def _log_failure(self, hook: Hook, delivery: Delivery, reason: str) -> None:
-        status = delivery.attempts[-1].status
+        debug_data = {"eventId": delivery.event_id, "attempts": str(len(delivery.attempts))}
+        if delivery.attempts[-1].status is not None:
+            debug_data["httpStatus"] = str(delivery.attempts[-1].status)
         self._log_of_hook(
             "event_hook.delivery",
             hook,
             actor="SystemPrincipal:system@okta.com",
             severity="WARN",
             outcome={"result": "FAILURE", "reason": reason[:255]},
-            debug_context={
-                "debugData": {
-                    "eventId": delivery.event_id,
-                    "attempts": str(len(delivery.attempts)),
-                    "httpStatus": None if status is None else str(status),
-                }
-            },
+            debug_context={"debugData": debug_data},
         )
 
 

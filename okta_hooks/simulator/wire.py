@@ -76,7 +76,7 @@ def attempt(
     made = Attempt(
         at=at,
         seconds=time.monotonic() - began,
-        status=answer and answer.status,
+        status=None if answer is None else answer.status,
         error=error,
         timed_out=timed_out,
     )
