@@ -741,13 +741,22 @@ def test_an_unknown_fault_is_an_error(org: Org) -> None:
         org.emit("user.session.start", faults=["dupe"])
 
 
-def test_no_debug_data_is_no_place_for_hook_ids(org: Org, receiver: Receiver) -> None:
-    """An event without debug data is delivered all the same."""
-    org.register(URL, ["user.session.start"])
-    org.emit("user.session.start", debug_context=None, client=None)
+@pytest.mark.parametrize("context", [None, "", {}, {"debugData": None}, {"debugData": ""}])
+def test_the_log_tells_of_every_event_for_whom_it_was(
+    org: Org, receiver: Receiver, context: object
+) -> None:
+    """Events are delivered with the debug data they have, if any; in the log all have the hooks' ids there."""
+    hook_ids = [org.register(URL, ["user.session.start"])[0] for _ in range(2)]
+    (event,) = org.emit("user.session.start", debug_context=context, client=None)
+    (lean,) = org.emit("user.session.start", debug_context=None, client=None, nulls=False)
     org.settle()
-    (envelope,) = receiver.envelopes
-    assert envelope["data"]["events"][0]["debugContext"] is None
+    told = {"debugData": {"targetEventHookIds": ",".join(hook_ids)}}
+    delivered = [envelope["data"]["events"] for envelope in receiver.envelopes]
+    assert delivered == [[event, lean], [event, lean]]
+    assert event["debugContext"] == context
+    assert "debugContext" not in lean
+    logged = org.log(filter='eventType eq "user.session.start"').events
+    assert [each["debugContext"] for each in logged] == [told, told]
 
 
 # The System Log.

@@ -330,9 +330,15 @@ class Org:
                 and event_type in hook.settings.event_types
                 and "log_only" not in faults
             ]
+            hook_ids = ",".join(hook.id for hook in hooks)
             for event in events:
-                _add_debug_data(event, targetEventHookIds=",".join(hook.id for hook in hooks))
-                self._persist(event)
+                logged = event
+                if hook_ids:
+                    logged = _with_debug_data(event, targetEventHookIds=hook_ids)
+                    # A delivery may do without debug data, as a preview does; the log always tells.
+                    if _at(event, "debugContext", "debugData") is not None:
+                        event["debugContext"] = logged["debugContext"]
+                self._persist(logged)
             for hook in hooks:
                 self._plan(hook, events, faults, timedelta(seconds=delay))
             self._changed.notify_all()
@@ -581,11 +587,18 @@ def _as_logged(event: dict[str, Any], now: datetime) -> dict[str, Any]:
     return logged
 
 
-def _add_debug_data(event: dict[str, Any], **data: str) -> None:
-    context = event.get("debugContext")
-    if isinstance(context, dict) and isinstance(context.get("debugData"), dict):
-        added = {key: value for key, value in data.items() if value}
-        event["debugContext"] = {**context, "debugData": {**context["debugData"], **added}}
+def _with_debug_data(event: dict[str, Any], **data: str) -> dict[str, Any]:
+    context = _at(event, "debugContext") or {}
+    known = _at(event, "debugContext", "debugData") or {}
+    return {**event, "debugContext": {**context, "debugData": {**known, **data}}}
+
+
+def _at(event: dict[str, Any], *keys: str) -> dict[str, Any] | None:
+    """Return the object at a path, if there is one."""
+    found: Any = event
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else None
 
 
 def _batches(events: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
