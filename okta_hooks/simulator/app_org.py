@@ -38,7 +38,7 @@ class AppOrg(Org):
         eligible = [name for name, entry in catalog.entries().items() if entry.event_hook_eligible]
         for name in self._state.hooks:
             self.register(
-                f"https://localhost{self._state.path_of(name)}",
+                self._state.url_of(name),
                 eligible,
                 secret=next(iter(self._state.secrets[name]), None),
                 auth_header=self._state.settings.auth_header,

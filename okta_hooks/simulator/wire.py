@@ -170,16 +170,19 @@ def app_sender(app: Flask) -> Send:
 
     Nothing times out here. What the app raises while it is ``testing`` comes out of the org's ``settle``.
 
-    :param app: The application that the hooks' URLs stand for, whatever their host.
+    :param app: The application that the hooks' URLs stand for. It sees the URL's host,
+        and its own ``APPLICATION_ROOT`` as what it is mounted at, whether the URL begins with that or not.
     """
     client = app.test_client(use_cookies=False)
+    root = app.config["APPLICATION_ROOT"].rstrip("/")
 
     def send(request: Request) -> Answer:
         parts = urlsplit(request.url)
+        path = parts.path.removeprefix(root) if parts.path.startswith(f"{root}/") else parts.path
         response = client.open(
-            parts.path or "/",
+            path or "/",
             method=request.method,
-            base_url=f"{parts.scheme}://{parts.netloc}",
+            base_url=f"{parts.scheme}://{parts.netloc}{root}",
             query_string=parts.query,
             headers=dict(request.headers),
             data=request.body,
