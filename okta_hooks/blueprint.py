@@ -341,17 +341,26 @@ class AppState:
 
         :param clock: The inbox's.
         """
-        self.close()
-        self.settings = replace(self.settings, inbox=inbox, worker=worker)
-        self._clock = clock
+        with self._lock:
+            runtime = self._take_runtime()
+            self.settings = replace(self.settings, inbox=inbox, worker=worker)
+            self._clock = clock
+        if runtime is not None:
+            runtime.close()
 
     def close(self) -> None:
         """Stop what this process has at work. It starts again with the next request."""
         with self._lock:
-            if self._runtime is not None and self._runtime.pid == os.getpid():
-                self._runtime.close()
-            self._runtime = None
-            self._pid_at_work = None
+            runtime = self._take_runtime()
+        # Receivers may be running: requests must not wait for them. What a request starts meanwhile
+        # gets the lease when this gives it up.
+        if runtime is not None:
+            runtime.close()
+
+    def _take_runtime(self) -> Runtime | None:
+        """Forget the runtime, and return it if it is this process's to close."""
+        runtime, self._runtime, self._pid_at_work = self._runtime, None, None
+        return runtime if runtime is not None and runtime.pid == os.getpid() else None
 
     def _the_app(self) -> Flask:
         app = self._app()
@@ -383,7 +392,10 @@ class AppState:
             runtime.writer.start()
             if self.settings.worker == "thread":
                 runtime.work()
-            self._pid_at_work = os.getpid()
+            with self._lock:
+                # It may have been closed meanwhile: then the next request has another to start.
+                if self._runtime is runtime:
+                    self._pid_at_work = os.getpid()
         except InboxUnavailable as error:
             logger.error("The inbox cannot be used: %s", error)  # noqa: TRY400
         except Exception:
