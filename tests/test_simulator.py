@@ -33,6 +33,7 @@ from okta_hooks.simulator import (
     Simulator,
     app_sender,
 )
+from okta_hooks.simulator.__main__ import main
 from okta_hooks.simulator.app_org import AppOrg
 from okta_hooks.simulator.server import create_app
 
@@ -277,7 +278,7 @@ def test_a_hook_may_do_without_headers_and_secret(org: Org, receiver: Receiver) 
 def test_http_urls_are_taken_on_request_only(org: Org, receiver: Receiver) -> None:
     """Okta takes https only; for a laptop, http can be allowed."""
     plain = body(channel__config__uri="http://127.0.0.1:5000/okta/events")
-    with pytest.raises(RequestRefused):
+    with pytest.raises(RequestRefused, match=r"begin with https://.* with --http-hooks"):
         org.create_hook(plain)
     assert Org(http_hooks=True, send=receiver).create_hook(plain)["status"] == "ACTIVE"
 
@@ -999,8 +1000,13 @@ def test_events_can_be_made_to_happen_over_http(client: FlaskClient, org: Org) -
         ({"faults": "lost"}, "faults: "),
         ({"overrides": ["x"]}, "overrides: "),
         ({"overrides": {"tagret": 1}}, "'tagret'"),
+        ({"overrides": {"count": 2}}, "overrides: An event has no key 'count'"),
+        ({"overrides": {"event_type": "x"}}, "overrides: An event has no key 'event_type'"),
+        ({"overrides": {"seed": 1}}, "overrides: An event has no key 'seed'"),
         ({"target": "ada"}, "no short form"),
-        ({"tpye": "x"}, "tpye: "),
+        ({"target": 3}, "target is 3: it may be a short form such as 'user:ada@example.com'"),
+        ({"target": ["user:ada", None]}, "or a list of these"),
+        ({"tpye": "x"}, "tpye: No such key: there are type, count, target, "),
     ],
 )
 def test_a_wrong_wish_is_refused(
@@ -1012,6 +1018,41 @@ def test_a_wrong_wish_is_refused(
     assert refused.status_code == 400
     assert cause in str(refused.get_json()["errorCauses"])
     assert org.log().events == []
+
+
+@pytest.mark.parametrize(
+    ("data", "cause"),
+    [
+        (b"", 'An object such as {"type": "user.lifecycle.create"}'),
+        (b"type=user.lifecycle.create", "An object such as"),
+        (b'["user.lifecycle.create"]', "An object such as"),
+        (b"{}", "type: The event type is needed, such as user.lifecycle.create"),
+    ],
+)
+def test_a_wish_that_is_none_is_refused(
+    client: FlaskClient, org: Org, data: bytes, cause: str
+) -> None:
+    """The answer shows what is expected."""
+    refused = client.post("/simulator/events", data=data)
+    assert refused.status_code == 400
+    assert [each["errorSummary"][: len(cause)] for each in refused.get_json()["errorCauses"]] == [
+        cause
+    ]
+    assert org.log().events == []
+
+
+def test_what_no_hook_asks_for_is_said(org: Org, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever waits for a delivery learns that there will be none, and why."""
+    caplog.set_level("INFO")
+    org.create_hook(body())
+    org.emit("user.lifecycle.deactivate", faults=["log_only"])
+    assert caplog.messages == []
+    org.emit("user.lifecycle.deactivate")
+    expected = "No hook that is active and verified asks for user.lifecycle.deactivate."
+    assert caplog.messages == [expected]
+    org.register(URL, ["user.lifecycle.deactivate"])
+    org.emit("user.lifecycle.deactivate")
+    assert caplog.messages == [expected]
 
 
 # Over HTTP.
@@ -1351,6 +1392,30 @@ def test_the_command_runs_an_org(serve: Callable[..., Endpoint], number: signal.
         process.send_signal(number)
         assert process.wait(10) == 0
         assert process.stdout.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--port", "many"], "argument --port: 'many' is no number from 0 to 65535"),
+        (["--port", "65536"], "argument --port: '65536' is no number from 0 to 65535"),
+        (["--port=-1"], "argument --port: '-1' is no number from 0 to 65535"),
+        (["--seed", "x"], "argument --seed: invalid int value: 'x'"),
+        (["--token", ""], "argument --token: '' is no token"),
+        (["--token", "a b"], "argument --token: 'a b' is no token"),
+        (["--https-hooks"], "unrecognized arguments: --https-hooks"),
+    ],
+)
+def test_the_command_says_what_is_wrong_with_its_arguments(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The usage, one line that says what is wrong, and status 2."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    usage, *_, last = capsys.readouterr().err.splitlines()
+    assert usage.startswith("usage: python -m okta_hooks.simulator")
+    assert complaint in last
 
 
 def test_the_command_says_that_its_port_is_taken() -> None:

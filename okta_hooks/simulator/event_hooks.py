@@ -120,9 +120,11 @@ def read_settings(body: object, *, http_hooks: bool) -> HookSettings:
     uri = reading.text("channel.config.uri", longest=1024)
     schemes = ("https", "http") if http_hooks else ("https",)
     if uri and not _is_url(uri, schemes):
-        reading.causes.append(
-            f"channel.config.uri: The URL must begin with {schemes[0]}:// and have a host"
-        )
+        cause = "channel.config.uri: The URL must begin with https:// and have a host"
+        if _is_url(uri, ("http",)):
+            # Not Okta's words: it knows no such option.
+            cause += "; the simulator takes http:// as well if it is started with --http-hooks"
+        reading.causes.append(cause)
     headers = _headers(reading)
     auth_header, secret = _auth_scheme(reading)
     if reading.causes:

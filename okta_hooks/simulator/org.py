@@ -339,6 +339,8 @@ class Org:
                     if _at(event, "debugContext", "debugData") is not None:
                         event["debugContext"] = logged["debugContext"]
                 self._persist(logged)
+            if not hooks and "log_only" not in faults:
+                logger.info("No hook that is active and verified asks for %s.", event_type)
             for hook in hooks:
                 self._plan(hook, events, faults, timedelta(seconds=delay))
             self._changed.notify_all()
