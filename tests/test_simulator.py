@@ -219,7 +219,11 @@ def test_a_replaced_hook_keeps_its_verification_unless_it_moves(org: Org, clock:
         ({"events": None}, "events.type: "),
         ({"events__items": []}, "events.items: "),
         ({"events__items": ["user.lifecycle.create", 1]}, "events.items: "),
-        ({"events__items": ["user.lifecyle.create"]}, "user.lifecyle.create is not eligible"),
+        (
+            {"events__items": ["user.lifecyle.create"]},
+            "user.lifecyle.create is not eligible for event hooks; is user.lifecycle.create meant?",
+        ),
+        ({"events__items": ["no.such.thing"]}, "no.such.thing is not eligible for event hooks"),
         ({"events__items": ["event_hook.delivery"]}, "event_hook.delivery is not eligible"),
         ({"events__items": ELIGIBLE[:301]}, "at most 300"),
         ({"channel__type": "MAIL"}, "channel.type: "),
@@ -611,6 +615,23 @@ class Hurried(Clock):
         """Return the time."""
         self.go_on(seconds=10)
         return self.now
+
+
+def test_settling_from_within_is_an_error() -> None:
+    """A receiver that settles the org it is called by would wait for ever."""
+    org: Org
+    receiver = Receiver()
+
+    def send(request: Request) -> Answer:
+        if request.method == "POST":
+            org.settle()
+        return receiver(request)
+
+    org = Org(send=send)
+    org.register(URL, ["user.session.start"])
+    org.emit("user.session.start")
+    with pytest.raises(RuntimeError, match="cannot settle the org"):
+        org.settle()
 
 
 @pytest.mark.parametrize("make_clock", [Clock, Hurried])

@@ -180,7 +180,11 @@ def _event_types(reading: _Reading) -> tuple[str, ...]:
     for event_type in event_types:
         entry = catalog.get(event_type)
         if entry is None or not entry.event_hook_eligible:
-            reading.causes.append(f"events.items: {event_type} is not eligible for event hooks")
+            near = catalog.suggest(event_type) if entry is None else None
+            reading.causes.append(
+                f"events.items: {event_type} is not eligible for event hooks"
+                + (f"; is {near} meant?" if near else "")
+            )
     return event_types
 
 

@@ -123,7 +123,8 @@ class Org:
         self._pending: list[Delivery] = []
         # By hook, the delivery that takes what comes next.
         self._open: dict[str, Delivery] = {}
-        self._busy: set[str] = set()
+        # By hook, the thread that delivers to it.
+        self._busy: dict[str, int] = {}
         # Held for every change of what is above, never while a hook is called.
         self._changed = threading.Condition(threading.RLock())
 
@@ -362,9 +363,13 @@ class Org:
         What was not held back comes first, then what was, the shortest delay first; within that
         it is the order in which things happened. How long ago they did makes no difference.
         It comes back when nothing is pending any more and no other thread has a delivery in hand.
+
+        :raises RuntimeError: if it is called by what it delivers to, and so would wait for itself.
         """
         while True:
             with self._changed:
+                if threading.get_ident() in self._busy.values():
+                    raise RuntimeError("A receiver cannot settle the org that is delivering to it.")
                 delivery = self._take(None)
                 if delivery is None:
                     if not self._busy:
@@ -495,7 +500,7 @@ class Org:
             self._pending.remove(delivery)
             if self._open.get(delivery.hook_id) is delivery:
                 del self._open[delivery.hook_id]
-            self._busy.add(delivery.hook_id)
+            self._busy[delivery.hook_id] = threading.get_ident()
             delivery.state = "sending"
             return delivery
 
@@ -510,7 +515,7 @@ class Org:
         finally:
             with self._changed:
                 delivery.state = state
-                self._busy.discard(delivery.hook_id)
+                del self._busy[delivery.hook_id]
                 self._changed.notify_all()
 
     def _send(self, delivery: Delivery) -> str:
