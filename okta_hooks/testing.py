@@ -261,6 +261,14 @@ def _sample(
         given = said["target"]
         if isinstance(given, str | Mapping):
             given = [given]
+        if given is not None and not (
+            isinstance(given, list | tuple)
+            and all(isinstance(each, str | Mapping) for each in given)
+        ):
+            raise TypeError(
+                f"target is {given!r}: it may be a short form such as 'user:ada@example.com', an object, "
+                "or a list of these."
+            )
     # What the caller has spelt out stays as it is; what is made here may be filled in.
     targets = given and [_target(entity) for entity in given]
     made = [

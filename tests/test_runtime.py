@@ -68,7 +68,7 @@ def make(inbox_url: str, make_app: AppFactory, okta: EventHook) -> Iterator[AppF
         state = state_of(app)
         if state._runtime is not None:  # noqa: SLF001 - asking for it would make it
             assert state.runtime().worker.stop(PATIENCE)
-            state.runtime().inbox.close()
+            state.close()
 
 
 def test_a_delivery_reaches_its_receivers(
@@ -194,6 +194,78 @@ def test_a_relative_file_lies_in_the_instance_folder(
 
     assert (tmp_path / "instance" / "okta_hooks.sqlite3").exists()
     state_of(app).runtime().inbox.close()
+
+
+def test_no_request_waits_while_a_worker_is_stopped(
+    make: AppFactory, okta: EventHook, body: BodyFactory
+) -> None:
+    """A receiver that takes its time holds up who closes the app, and no delivery; a new worker takes over then."""
+    has_begun, may_end, has_ended = threading.Event(), threading.Event(), threading.Semaphore(0)
+
+    @okta.on("*")
+    def receiver(sender: Flask, **extra: Any) -> None:
+        has_begun.set()
+        assert may_end.wait(PATIENCE)
+        has_ended.release()
+
+    app = make()
+    client = app.test_client()
+    assert client.post(URL, data=body({"uuid": "1", "eventType": "a.b"}), headers=SECRET)
+    assert has_begun.wait(PATIENCE)
+    old = state_of(app).runtime()
+    closing = threading.Thread(target=state_of(app).close)
+    closing.start()
+    try:
+        assert old.worker.stopping.wait(PATIENCE)
+
+        answer = client.post(URL, data=body({"uuid": "2", "eventType": "a.b"}), headers=SECRET)
+
+        assert answer.status_code == 204
+        assert closing.is_alive()
+        assert state_of(app).runtime() is not old
+    finally:
+        may_end.set()
+        closing.join()
+    assert has_ended.acquire(timeout=PATIENCE)
+    assert has_ended.acquire(timeout=PATIENCE)
+
+
+def test_what_is_closed_starts_nothing(make: AppFactory, heard: threading.Semaphore) -> None:
+    """A request that has got hold of a runtime just before it was closed leaves no worker behind."""
+    runtime = state_of(make()).runtime()
+    runtime.close()
+    before = set(threading.enumerate())
+
+    runtime.work()
+
+    assert threads_since(before) == set()
+
+
+def test_an_app_that_is_closed_during_its_first_request_starts_again(
+    make: AppFactory,
+    heard: threading.Semaphore,
+    body: BodyFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is closed as soon as it has begun does not count as being at work."""
+    app = make()
+    closing = threading.Thread(target=state_of(app).close)
+
+    def close(*_: Any) -> None:
+        closing.start()
+        deadline = time.monotonic() + PATIENCE
+        while state_of(app)._runtime is not None and time.monotonic() < deadline:  # noqa: SLF001
+            time.sleep(0.001)
+
+    # It is called when the worker has just started.
+    monkeypatch.setattr("atexit.register", close)
+    app.test_client().get("/")
+    monkeypatch.undo()
+    closing.join()
+
+    assert app.test_client().post(URL, data=body("a.b"), headers=SECRET).status_code == 204
+
+    assert heard.acquire(timeout=PATIENCE)
 
 
 FORKS = """

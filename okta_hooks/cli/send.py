@@ -16,6 +16,8 @@ from .options import as_json_option, check_url, group, one_hook, state_of_app
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from okta_hooks.blueprint import AppState
+
 _MEANINGS: Final[Mapping[int, str]] = {
     204: "accepted: what has an inbox has stored it, what has none has run its receivers.",
     301: "a redirect, which Okta does not follow: register the URL it leads to.",
@@ -79,7 +81,7 @@ def send(
         headers[state.settings.auth_header] = secret
     request = Request(
         method="POST",
-        url=url or f"https://localhost{state.path_of(name)}",
+        url=url or _url_of(state, name),
         headers=headers,
         body=json.dumps(delivery, separators=(",", ":")).encode(),
     )
@@ -104,6 +106,13 @@ def send(
         click.echo(f"{answer.status}: {meaning}")
     if answer.status != HTTPStatus.NO_CONTENT:
         sys.exit(1)
+
+
+def _url_of(state: AppState, hook: str) -> str:
+    try:
+        return state.url_of(hook)
+    except RuntimeError as error:
+        raise click.ClickException(f"{error} To send to a server, say --url.") from error
 
 
 def _samples(event_type: str, count: int, targets: tuple[str, ...]) -> list[dict[str, Any]]:
