@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import copy
 import dataclasses
@@ -9,7 +10,7 @@ import functools
 import json
 import math
 import operator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 import okta_hooks.events
 from okta_hooks import EventHook, LogEvent, UnreadableDelivery, UnreadableEvent, schemas
 from okta_hooks.events import ALIASES
+from okta_hooks.testing import make_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -143,6 +145,17 @@ def places(value: Any) -> Iterator[Place]:
 
 FULL = full(LogEvent)
 PLACES = list(places(FULL))
+REAL = [
+    *(raw for body in SAMPLES for raw in json.loads(body)["data"]["events"]),
+    *(
+        json.loads(json.dumps(make_event(event_type, seed=1)))
+        for event_type in (
+            "user.session.start",
+            "group.user_membership.add",
+            "device.lifecycle.delete",
+        )
+    ),
+]
 
 
 def only(place: Place, value: Any) -> Any:
@@ -154,9 +167,9 @@ def only(place: Place, value: Any) -> Any:
 
 @st.composite
 def events(draw: st.DrawFn) -> Any:
-    """Make an event that has everything, but for a few places that hold something else, or null."""
-    event = copy.deepcopy(FULL)
-    for *way, last in draw(st.lists(st.sampled_from(PLACES), max_size=6)):
+    """Make an event, a full one or a real one, but for a few places that hold something else, or null."""
+    event = copy.deepcopy(draw(st.just(FULL) | st.sampled_from(REAL)))
+    for *way, last in draw(st.lists(st.sampled_from(list(places(event))), max_size=6)):
         # The way is barred where something else has been put before.
         with contextlib.suppress(LookupError, TypeError):
             functools.reduce(operator.getitem, way, event)[last] = draw(st.none() | trees)
@@ -333,6 +346,78 @@ def test_every_byte_of_a_delivery() -> None:
 
     assert len(counts) > 10_000
     assert set(counts) == {None, 0, 1, 2}
+
+
+# Two ways to read an event
+
+
+class Word(str):
+    """Text that is not quite a ``str``."""
+
+    __slots__ = ()
+
+
+#: What may stand anywhere: near misses of every type, and what only looks like one.
+NEAR_MISSES: list[Any] = [
+    *(None, "", True, False, 0, 1, 2, -1, 10**40, 10**400),
+    *(0.0, -0.0, 1.0, 0.5, 1e400, -1e400, math.nan),
+    *(
+        "1",
+        "0.5",
+        "true",
+        "off",
+        "null",
+        "NaN",
+        "é",
+        "\0",
+        "\ud800",
+        b"bytes",
+        b"\xff",
+        Word("word"),
+    ),
+    *("2023-03-26T21:05:32.159Z", "2023-03-26T21:05:32.159123999Z", "2023-03-26 21:05:32"),
+    *("2023-03-26T23:05:32+02:00", "2023-03-26T21:05:32z", "20230326T210532Z", "2023-W12-7T21:05Z"),
+    *("2023-03-26Z", "2023-09-31T00:00:00Z", "9999-12-31T24:00:00Z", "yesterdayZ", "Z"),
+    *(datetime(2023, 3, 26, tzinfo=UTC), datetime(2023, 3, 26)),  # noqa: DTZ001 - it is none
+    *([], {}, [None], [{}], [[]], ["", {}], ({},), {"id": "a"}, {"id": 1}, {"id": []}, {1: 2}),
+    *(collections.OrderedDict(id="a"), collections.UserDict(id="a"), collections.UserList()),
+]
+
+
+def anatomy(value: Any) -> Any:
+    """Return what tells a value from all others, also from its equals of another type."""
+    if dataclasses.is_dataclass(value):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return type(value), [(key, anatomy(inner)) for key, inner in value.items()]
+    if isinstance(value, tuple | list):
+        return type(value), [anatomy(inner) for inner in value]
+    return type(value), repr(value)
+
+
+def check_against_marshmallow(raw: Any) -> None:
+    """Check that an event is read as its schema reads it: values, their types, and problems."""
+    known, problems = schemas._load(schemas._schema(LogEvent), raw)  # noqa: SLF001
+    try:
+        event = schemas.load_event(raw)
+    except UnreadableEvent:
+        assert known.get("event_type") is None
+        return
+    assert anatomy(event) == anatomy(LogEvent(**known, raw=dict(raw), problems=problems))
+
+
+def test_near_misses_are_read_as_marshmallow_does() -> None:
+    """Whatever stands at one place of an event, it is read as marshmallow alone would read it."""
+    for place in PLACES:
+        for value in NEAR_MISSES:
+            check_against_marshmallow({"eventType": "user.session.start"} | only(place, value))
+
+
+@tried(1000)
+@given(events())
+def test_events_are_read_as_marshmallow_does(event: Any) -> None:
+    """Whatever stands at several places of an event, it is read as marshmallow alone would read it."""
+    check_against_marshmallow(event)
 
 
 # Through the whole stack

@@ -10,7 +10,16 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
-from okta_hooks import Actor, LogEvent, UnreadableDelivery, UnreadableEvent, events, schemas
+from okta_hooks import (
+    Actor,
+    LogEvent,
+    UnreadableDelivery,
+    UnreadableEvent,
+    catalog,
+    events,
+    schemas,
+)
+from okta_hooks.testing import make_event
 
 SAMPLES = Path(__file__).parent / "samples"
 OURS = {"raw", "problems"}  # made here, not read from a key
@@ -295,6 +304,34 @@ def test_samples_fit(name: str) -> None:
 
     assert [event.problems for event in loaded] == [{} for _ in sent]
     assert [event.raw for event in loaded] == sent
+
+
+def test_usual_events_need_no_marshmallow() -> None:
+    """The sample of every type is read in a straight line, and comes to what marshmallow makes of it."""
+    load_straight = schemas._loader(LogEvent)  # noqa: SLF001
+    for event_type in catalog.entries():
+        raw = json.loads(json.dumps(make_event(event_type, seed=1)))
+        known, problems = schemas._load(schemas._schema(LogEvent), raw)  # noqa: SLF001
+
+        event = load_straight(raw, raw=raw, problems={})
+
+        assert (event, problems) == (LogEvent(**known, raw=raw), {})
+        assert type(event) is LogEvent
+
+
+def test_an_event_that_was_read_is_frozen() -> None:
+    """What comes out of the parser cannot be changed, at any depth, nor does a change of it reach ``raw``."""
+    event = load(actor={"id": "a"}, debugContext={"debugData": {"a": "b"}})
+
+    assert event.actor is not None
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        event.uuid = "x"  # type: ignore[misc]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        event.actor.id = "x"  # type: ignore[misc]
+    assert event.debug_context is not None
+    assert event.debug_context.debug_data is not None
+    event.debug_context.debug_data.clear()
+    assert event.raw["debugContext"] == {"debugData": {"a": "b"}}
 
 
 def test_full_event() -> None:
