@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from types import UnionType
+from types import ModuleType, UnionType
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
@@ -21,31 +21,92 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 from .events import ALIASES, Envelope, LogEvent
 from .exceptions import UnreadableDelivery, UnreadableEvent
 
+try:
+    import orjson
+
+    _orjson: ModuleType | None = orjson
+except ImportError:  # it comes with the extra `fast`
+    _orjson = None
+
 #: Fields that are made here, not read from a key of Okta's.
 _OURS = frozenset({"raw", "problems", "events", "text"})
 _SURROGATE = re.compile("[\ud800-\udfff]")
+#: The longest text, in characters, that is kept in a column of its own.
+_LONGEST = 200
 
 
-def load_delivery(body: bytes) -> Envelope:
+def load_delivery(body: bytes, *, keys_only: bool = False) -> Envelope:
     """Read the body of a delivery, without looking into its events.
 
     :param body: The request body: JSON in UTF-8 (UTF-16 and UTF-32 are recognised too).
+    :param keys_only: Whether of the events nothing matters but what identifies them, and :func:`event_keys`.
+        Then orjson reads them if it is installed: numbers in them may be rounded.
     :raises UnreadableDelivery: if it is not JSON, or has no list at ``data.events``.
     """
+    document, text = (_read_keys(body) if keys_only else None) or _read(body)
+    events = _events(document)
+    if events is None:
+        raise UnreadableDelivery("The body has no list at data.events.")
+    try:
+        envelope: Envelope = _loader(Envelope)(document, events=tuple(events), text=text)
+    except (ValidationError, ValueError):
+        known, _ = _load(_schema(Envelope), document)
+        envelope = Envelope(**known, events=tuple(events), text=text)
+    return envelope
+
+
+def _read(body: bytes) -> tuple[Any, str]:
+    """Return what a body says, and the body as text that can be written in UTF-8."""
     try:
         text = body.decode(json.detect_encoding(body), "surrogatepass")
         document = json.loads(text)
     except (ValueError, RecursionError):
         # `from None`: the decoder's error carries the whole body.
         raise UnreadableDelivery("The body is not JSON that can be read.") from None
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # JSON text has other than printable characters only in strings, so an escape stands for the same.
+        text = _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return document, text
+
+
+def _read_keys(body: bytes) -> tuple[Any, str] | None:
+    """Return what :func:`_read` does, by orjson; None where its keys might differ, or it is not installed."""
+    if _orjson is None:
+        return None
+    try:
+        document = _orjson.loads(body)
+        # This refuses what is nested deeper than 254: the standard library decides how deep is too deep.
+        _orjson.dumps(document)
+    except (ValueError, TypeError):
+        return None
+    events = _events(document)
+    # Of large numbers orjson makes floats. They count where a number stands for text,
+    # and where the whole event is its key.
+    is_same = (
+        events is not None
+        and all(isinstance(value, str | None) for key, value in document.items() if key != "data")
+        and all(
+            type(raw) is dict
+            and type(raw.get("eventType")) is str
+            and type(uuid := raw.get("uuid")) is str
+            and is_plain(uuid)
+            for raw in events
+        )
+    )
+    return (document, body.decode()) if is_same else None
+
+
+def _events(document: Any) -> list[Any] | None:
     data = document.get("data") if isinstance(document, dict) else None
     events = data.get("events") if isinstance(data, dict) else None
-    if not isinstance(events, list):
-        raise UnreadableDelivery("The body has no list at data.events.")
-    known, _ = _load(_schema(Envelope), document)
-    # JSON text has other than printable characters only in strings, so an escape stands for the same.
-    text = _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
-    return Envelope(**known, events=tuple(events), text=text)
+    return events if isinstance(events, list) else None
+
+
+def is_plain(text: str) -> bool:
+    """Return whether a text can be in a column of its own, and tell an event from others."""
+    return 0 < len(text) <= _LONGEST and text.isascii() and text.isprintable()
 
 
 class EventKeys(NamedTuple):

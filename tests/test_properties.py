@@ -7,6 +7,7 @@ import contextlib
 import copy
 import dataclasses
 import functools
+import importlib.util
 import json
 import math
 import operator
@@ -22,11 +23,12 @@ from hypothesis import strategies as st
 
 import okta_hooks.events
 from okta_hooks import EventHook, LogEvent, UnreadableDelivery, UnreadableEvent, schemas
-from okta_hooks.events import ALIASES
+from okta_hooks.events import ALIASES, Delivery
+from okta_hooks.inbox import NewDelivery, incoming
 from okta_hooks.testing import make_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 Place = tuple[str | int, ...]
 
@@ -418,6 +420,107 @@ def test_near_misses_are_read_as_marshmallow_does() -> None:
 def test_events_are_read_as_marshmallow_does(event: Any) -> None:
     """Whatever stands at several places of an event, it is read as marshmallow alone would read it."""
     check_against_marshmallow(event)
+
+
+# Two ways to read a body
+
+LITERALS = [
+    *(
+        "null",
+        "true",
+        "0",
+        "-0",
+        "1.0",
+        "1e5",
+        "1" + "0" * 40,
+        str(2**64),
+        str(-(2**63) - 1),
+        "9" * 309,
+        "9" * 5000,
+        "1e400",
+    ),
+    *("NaN", "-Infinity", "01", "1.", ".5", '"', "'a'", "[]", "{}", '{"a":1,"a":2}', '{"a":1,}'),
+    *('""', '"u-1"', '"U-1 "', '"é"', '"\\u00e9"', '"\\u0000"', '"\0"', '"\x7f"', '"\t"', '"\\x"'),
+    *('"\\ud800"', '"\\ud83e\\udd84"', '"\\udd84\\ud83e"', '"\ud800"', '"🦄"', f'"{"x" * 201}"'),
+    *('"2023-03-26T21:05:32.159Z"', '"9999-12-31T23:59:59-23:00"', '"user.session.start"'),
+    *("[" * depth + "]" * depth for depth in (200, 251, 252, 253, 700, 1020, 1100)),
+    *('{"a":' * depth + "1" + "}" * depth for depth in (251, 252, 253, 1020, 1100)),
+]
+literals = st.sampled_from(LITERALS)
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"]
+
+
+def members(*keys: str) -> st.SearchStrategy[list[tuple[str, str]]]:
+    return st.lists(st.tuples(st.sampled_from(keys), literals), max_size=1)
+
+
+def object_of(members: Iterable[tuple[str, str]]) -> str:
+    return "{" + ",".join(f'"{key}":{literal}' for key, literal in members) + "}"
+
+
+@st.composite
+def texts_of_json(draw: st.DrawFn) -> bytes:
+    """Make a delivery of good members and odd ones, where keys may stand twice."""
+    good = [("uuid", '"u-1"'), ("eventType", '"user.session.start"'), ("extra", "1" + "0" * 40)]
+    elements = [
+        object_of([*good, *more])
+        for more in draw(st.lists(members("uuid", "eventType", "published")))
+    ]
+    odd = draw(members("eventId", "eventID", "source"))
+    events = f'{{"events":[{",".join([*elements, *draw(st.lists(literals, max_size=1))])}]}}'
+    text = object_of([*odd, ("data", events)])
+    return text.encode(draw(st.sampled_from([*ENCODINGS[:1] * 4, *ENCODINGS])), "surrogatepass")
+
+
+def stored(body: bytes, *, keys_only: bool) -> NewDelivery | str:
+    """Return what would be stored of a body, or why it is refused."""
+    try:
+        envelope = schemas.load_delivery(body, keys_only=keys_only)
+    except UnreadableDelivery as unreadable:
+        return unreadable.reason
+    received = Delivery(
+        event_id=envelope.event_id,
+        source=envelope.source,
+        via="hook",
+        received_at=datetime(2023, 3, 26, tzinfo=UTC),
+    )
+    return incoming("okta", envelope, received)
+
+
+needs_orjson = pytest.mark.skipif(
+    importlib.util.find_spec("orjson") is None, reason="the other way is orjson's"
+)
+
+
+@needs_orjson
+@tried(2000)
+@given(texts_of_json())
+def test_both_readers_store_the_same(body: bytes) -> None:
+    """Whether orjson is installed changes nothing in what is refused, and nothing in what is stored."""
+    assert stored(body, keys_only=True) == stored(body, keys_only=False)
+
+
+@needs_orjson
+@tried(1000)
+@given(
+    st.lists(events() | trees, max_size=3).map(lambda made: delivery(*made))
+    | mutations()
+    | st.binary()
+)
+@example(b"[]")
+def test_both_readers_store_the_same_of_anything(body: bytes) -> None:
+    """The same holds for real events that were changed, for damaged deliveries, and for any bytes."""
+    assert stored(body, keys_only=True) == stored(body, keys_only=False)
+
+
+@needs_orjson
+@pytest.mark.parametrize("depth", [200, 250, 251, 252, 500, 900, 1000, 1010, 1020, 1021, 5000])
+def test_both_readers_refuse_the_same_depth(depth: int) -> None:
+    """How deep a body may be nested does not depend on orjson either."""
+    body = delivery({"uuid": "u-1", "eventType": "user.session.start", "extra": "deep"})
+    body = body.replace(b'"deep"', b"[" * depth + b"]" * depth)
+
+    assert stored(body, keys_only=True) == stored(body, keys_only=False)
 
 
 # Through the whole stack

@@ -3,6 +3,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import UnionType
@@ -257,6 +259,54 @@ def test_ten_thousand_events() -> None:
     envelope = schemas.load_delivery(body)
 
     assert [raw["uuid"] for raw in envelope.events] == [str(n) for n in range(10_000)]
+
+
+def test_keys_are_read_by_orjson() -> None:
+    """Where keys are enough orjson reads, and it rounds numbers; elsewhere all is as Okta sent it."""
+    pytest.importorskip("orjson")
+    body = b'{"data":{"events":[{"uuid":"u-1","eventType":"a","extra":1%s}]}}' % (b"0" * 40)
+
+    (quick,) = schemas.load_delivery(body, keys_only=True).events
+    (whole,) = schemas.load_delivery(body).events
+
+    assert isinstance(quick["extra"], float)
+    assert whole["extra"] == 10**40
+    assert isinstance(whole["extra"], int)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'{"eventType":"a","extra":1%s}',
+        b'{"uuid":"","eventType":"a","extra":1%s}',
+        b'{"uuid":"\xc3\xa9","eventType":"a","extra":1%s}',
+        b'{"uuid":1,"eventType":"a","extra":1%s}',
+        b'{"uuid":"u-1","eventType":1%s}',
+        b'{"uuid":"u-1","eventType":"a","extra":[NaN,1%s]}',
+        b'{"uuid":"u-1","eventType":"a","extra":["\\ud800",1%s]}',
+        b"[1%s]",
+    ],
+)
+def test_more_than_keys_is_read_by_the_standard_library(event: bytes) -> None:
+    """An event that is known by all that it says is read exactly, though keys were asked for."""
+    body = b'{"data":{"events":[%s]}}' % (event % (b"0" * 40))
+
+    assert "1" + "0" * 40 in repr(schemas.load_delivery(body, keys_only=True).events)
+
+
+def test_orjson_is_optional() -> None:
+    """Without it the standard library reads everything."""
+    program = """
+import sys
+sys.modules["orjson"] = None
+from okta_hooks import schemas
+print(schemas.load_delivery(b'{"data":{"events":[{"uuid":"u-1","eventType":"a"}]}}', keys_only=True).events)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "({'uuid': 'u-1', 'eventType': 'a'},)\n"
 
 
 def test_unreadable_events_do_not_spoil_a_delivery() -> None:
