@@ -160,7 +160,9 @@ class EventHook(Blueprint):
             _drain()
             return self._announce(app, self._refuse_secret(state, presented), "wrong secret")
         try:
-            envelope = schemas.load_delivery(_body(state.settings.max_body))
+            envelope = schemas.load_delivery(
+                _body(state.settings.max_body), keys_only=state.settings.inbox is not None
+            )
         except UnreadableDelivery as error:
             return self._refuse(app, HTTPStatus.BAD_REQUEST, error.reason)
         except RequestEntityTooLarge:

@@ -46,7 +46,6 @@ DEATHS_ALLOWED: Final = 5
 _BATCH: Final = 500
 #: The least that tells two times of today apart, in seconds.
 _TICK: Final = 1e-6
-_LONGEST: Final = 200
 _LONGEST_ERROR: Final = 500
 
 
@@ -112,6 +111,7 @@ def incoming(
     """Return what is to be stored of a delivery.
 
     :param hook: The hook's name.
+    :param envelope: The delivery, of which the keys suffice.
     :param secret: The place of the secret that it was authenticated by, in the list of secrets.
     """
     occurrences: dict[str, int] = {}
@@ -134,7 +134,7 @@ def incoming(
 def _key(raw: Any, text: str, ordinal: int, occurrences: dict[str, int]) -> str:
     """Return what tells an event from all others of its hook: its uuid, if that can be a key."""
     uuid = raw.get("uuid") if isinstance(raw, dict) else None
-    if isinstance(uuid, str) and _is_plain(uuid):
+    if isinstance(uuid, str) and schemas.is_plain(uuid):
         return uuid
     try:
         canonical = json.dumps(raw, sort_keys=True)
@@ -145,18 +145,14 @@ def _key(raw: Any, text: str, ordinal: int, occurrences: dict[str, int]) -> str:
     return f"sha256:{digest}:{occurrences[digest]}"
 
 
-def _is_plain(text: str) -> bool:
-    return 0 < len(text) <= _LONGEST and text.isascii() and text.isprintable()
-
-
 def _plain(text: str | None) -> str | None:
     """Return a text that any column takes, or None: a NUL in one would cost the whole delivery."""
-    return text if text is not None and _is_plain(text) else None
+    return text if text is not None and schemas.is_plain(text) else None
 
 
 def _escaped(text: str, longest: int) -> str:
     """Return a text of printable ASCII with everything else written as an escape."""
-    return json.dumps(text)[1:-1][:longest] if not _is_plain(text) else text
+    return json.dumps(text)[1:-1][:longest] if not schemas.is_plain(text) else text
 
 
 class Inbox:

@@ -901,7 +901,8 @@ def test_what_a_receiver_gets(make_app: AppFactory, okta: EventHook, body: BodyF
     """A receiver gets the app itself, the event, its delivery, the hook and the attempt."""
     received = okta.on(DEACTIVATED)(Heard())
     app = make_app(okta)
-    event = {"eventType": DEACTIVATED, "uuid": "u1", "target": [{"type": "User", "id": "00u1"}]}
+    targets = [{"type": "User", "id": "00u1"}]
+    event = {"eventType": DEACTIVATED, "uuid": "u1", "target": targets, "moon": 10**40}
     post(app, body(event))
 
     (arguments,) = received.arguments
