@@ -76,9 +76,9 @@ def which(command: F) -> F:
 @which
 @as_json_option
 def plan(url: str | None, name: str | None, hook: str | None, as_json: bool) -> None:  # noqa: FBT001
-    """Show what of the hook at Okta is out of step with the receivers.
+    """Show where the hook at Okta is out of step.
 
-    Exits with 0 if nothing is, and with 2 if something is.
+    It is held against the connected receivers. Exits with 0 if it is in step, and with 2 if it is not.
     """
     state = state_of_app()
     ours = one_hook(state, hook)
@@ -94,8 +94,8 @@ def plan(url: str | None, name: str | None, hook: str | None, as_json: bool) -> 
 
 @group.command()
 @which
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--no-verify", is_flag=True, help="Leave it to verify.")
+@click.option("--yes", is_flag=True, help="Do not ask: for scripts.")
+@click.option("--no-verify", is_flag=True, help="Do not let Okta verify it yet.")
 @click.option("--rotate", is_flag=True, help="Give Okta the first secret, whatever else changes.")
 @as_json_option
 def apply(
@@ -107,7 +107,10 @@ def apply(
     rotate: bool,  # noqa: FBT001
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Create or change the hook at Okta as plan shows, activate it, and let Okta verify it."""
+    """Bring the hook at Okta in step, after asking.
+
+    It is created or changed as plan shows, activated, and verified by Okta.
+    """
     from okta_hooks import subscription  # noqa: PLC0415 - marshmallow
 
     state = state_of_app()
@@ -150,7 +153,10 @@ def apply(
 @group.command()
 @which
 def verify(url: str | None, name: str | None, hook: str | None) -> None:
-    """Let Okta ask the hook's URL to prove that it expects events."""
+    """Let Okta verify the URL of the hook.
+
+    Only an active and verified hook gets events.
+    """
     from okta_hooks import subscription  # noqa: PLC0415 - marshmallow
 
     state = state_of_app()
