@@ -460,7 +460,7 @@ def test_the_secret_is_rotated(world: World, okta: EventHook) -> None:
     assert "the newest" not in result.output
 
 
-def test_a_listed_hook_is_created_only_once_more_than_allowed(world: World) -> None:
+def test_too_many_hooks(world: World) -> None:
     """An org that has its 25 active hooks says so."""
     for number in range(25):
         world.create(CREATE, name=f"Hook {number}")

@@ -30,7 +30,7 @@ MANAGE: Final = "okta.eventHooks.manage"
 OUT_OF_STEP: Final = 2
 
 _VERIFY_CURES: Final = (
-    "the app: is it up, with this hook and this URL?",
+    "the app: is it up, with this hook at this URL? apply, with --name and --url, moves the hook.",
     "the way: can the URL be reached from the internet, with a valid certificate?",
     "redirects and login walls: Okta follows neither.",
     "the secret: the app's log says when it was wrong. Okta has the first one of where apply was run.",
