@@ -287,6 +287,11 @@ class Org:
             # Whatever it is: the SDK's traceback helps nobody here, and its text may quote headers.
             raise OktaUnavailable(f"{self.url} cannot be asked: {type(failure).__name__}") from None
         if response is None or text is None:
+            if isinstance(
+                getattr(error, "status", None), int
+            ):  # of the endpoint for OAuth 2.0 tokens
+                code = getattr(error, "error_code", None)
+                raise OktaRefused(error.status, code, getattr(error, "error_summary", None))
             raise OktaUnavailable(_said(self.url, error))
         following = response.links.get("next", {}).get("url")
         return response.status, response.headers, following and str(following), text
@@ -306,6 +311,7 @@ def _executor(settings: Settings) -> tuple[Any, str]:
         from okta.cache.no_op_cache import NoOpCache  # noqa: PLC0415 - an extra, and slow to import
         from okta.config.config_setter import ConfigSetter  # noqa: PLC0415
         from okta.config.config_validator import ConfigValidator  # noqa: PLC0415
+        from okta.jwt import JWT  # noqa: PLC0415
         from okta.request_executor import RequestExecutor  # noqa: PLC0415
     except ImportError as error:
         raise RuntimeError(
@@ -328,10 +334,18 @@ def _executor(settings: Settings) -> tuple[Any, str]:
     try:
         ConfigValidator(config)
         executor = RequestExecutor(config, NoOpCache())
-    except Exception as error:  # noqa: BLE001 - its own checks, in its own words; a key that cannot be read
+    except Exception as error:  # noqa: BLE001 - its own checks, in its own words
         raise RuntimeError(
             f"Okta's SDK cannot be configured like that: {_one_line(error)}"
         ) from None
+    if client["authorizationMode"] == "PrivateKey":
+        try:
+            JWT.get_PEM_JWK(client["privateKey"])
+        except Exception:  # noqa: BLE001 - whatever it is, its text may quote the key
+            raise RuntimeError(
+                "OKTA_CLIENT_PRIVATEKEY cannot be read: it must be an RSA private key, as PEM with its line breaks, "
+                "as a JWK, or as the path of a PEM file."
+            ) from None
     return executor, url
 
 

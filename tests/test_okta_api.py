@@ -11,16 +11,21 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+import jwt
 import pytest
+from Cryptodome.PublicKey import RSA
+from flask import request
 
 from okta_hooks import settings
 from okta_hooks.exceptions import OktaRefused, OktaUnavailable
 from okta_hooks.okta_api import Org
-from okta_hooks.simulator import Answer, Request, Simulator
+from okta_hooks.simulator import Answer, Simulator
 from okta_hooks.simulator import Org as SimulatedOrg
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from okta_hooks.simulator import Request
 
 TOKEN = "00a-token-nobody-may-see"
 BODY: dict[str, Any] = {
@@ -313,18 +318,120 @@ def test_the_sdk_configures_what_the_app_does_not(
         org.hooks()
 
 
-def test_a_private_key_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK's words on a service app come out, in one line and without the key."""
+@pytest.mark.parametrize(
+    "key",
+    [
+        "-----BEGIN nonsense",
+        "/no/such/nonsense.pem",
+        '{"kty": "nonsense"}',
+        "{nonsense",
+        "nonsensé",
+    ],
+)
+def test_a_private_key_that_is_none(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong with a service app is said in one line and without the key."""
     monkeypatch.setenv("OKTA_CLIENT_AUTHORIZATIONMODE", "PrivateKey")
     with pytest.raises(RuntimeError, match="client ID is missing"):
         connect("https://acme.okta.com", None)
 
     monkeypatch.setenv("OKTA_CLIENT_CLIENTID", "0oa1")
     monkeypatch.setenv("OKTA_CLIENT_SCOPES", "okta.logs.read")
-    monkeypatch.setenv("OKTA_CLIENT_PRIVATEKEY", "-----BEGIN nonsense")
-    with connect("http://127.0.0.1:9", None) as org, pytest.raises(OktaUnavailable) as caught:
+    monkeypatch.setenv("OKTA_CLIENT_PRIVATEKEY", key)
+    with pytest.raises(RuntimeError, match="OKTA_CLIENT_PRIVATEKEY cannot be read") as caught:
+        connect("https://acme.okta.com", None)
+    assert "nonsens" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+class TokenEndpoint:
+    """Hands out the simulated org's token for an assertion that is signed with the right key.
+
+    https://developer.okta.com/docs/guides/implement-oauth-for-okta-serviceapp/main/
+    """
+
+    def __init__(self, simulator: Simulator, public_key: str) -> None:
+        self.url = f"{simulator.url}/oauth2/v1/token"
+        self.public_key = public_key
+        self.granted: list[str] = []
+        simulator.app.add_url_rule("/oauth2/v1/token", "token", self.answer, methods=["POST"])
+
+    def answer(self) -> tuple[dict[str, Any], int]:
+        """Grant a token, or say why not."""
+        asked = request.form.to_dict()
+        assert asked["grant_type"] == "client_credentials"
+        assert asked["client_assertion_type"].endswith(":client-assertion-type:jwt-bearer")
+        if "okta.users.manage" in asked["scope"].split():
+            return {"error": "invalid_scope", "error_description": "It is not granted."}, 400
+        try:
+            claims = jwt.decode(
+                asked["client_assertion"],
+                self.public_key,
+                algorithms=["RS256"],
+                audience=self.url,
+                options={"require": ["exp", "sub", "jti"]},
+            )
+        except jwt.InvalidTokenError:
+            return {"error": "invalid_client", "error_description": "The signature is wrong."}, 401
+        self.granted.append(f"{claims['iss']} {asked['scope']}")
+        return {"token_type": "Bearer", "expires_in": 3600, "access_token": TOKEN}, 200
+
+
+@pytest.fixture
+def service_app(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> TokenEndpoint:
+    """Configure a service app, and return the endpoint that knows its public key."""
+    key = RSA.generate(2048)
+    monkeypatch.setenv("OKTA_CLIENT_AUTHORIZATIONMODE", "PrivateKey")
+    monkeypatch.setenv("OKTA_CLIENT_CLIENTID", "0oa1")
+    monkeypatch.setenv("OKTA_CLIENT_SCOPES", "okta.eventHooks.manage,okta.logs.read")
+    monkeypatch.setenv("OKTA_CLIENT_PRIVATEKEY", key.export_key().decode())
+    return TokenEndpoint(simulator, key.public_key().export_key().decode())
+
+
+def test_a_service_app_with_a_private_key(
+    simulator: Simulator, service_app: TokenEndpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It gets one bearer token for a signed assertion, and works with that."""
+    caplog.set_level(logging.DEBUG)
+    with connect(simulator.url, None) as org:
+        made = org.create_hook(BODY)
+        assert org.verify_hook(made.id).is_verified
+        assert org.log_page(org.log_url(since=datetime(2026, 1, 1, tzinfo=UTC))).events
+
+    assert service_app.granted == ["0oa1 okta.eventHooks.manage okta.logs.read"]
+    assert "PRIVATE KEY" not in caplog.text
+    assert TOKEN not in caplog.text
+
+
+def test_a_service_app_with_another_key(
+    simulator: Simulator, service_app: TokenEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the token endpoint says is a refusal as any other."""
+    monkeypatch.setenv("OKTA_CLIENT_PRIVATEKEY", RSA.generate(2048).export_key().decode())
+
+    with connect(simulator.url, None) as org, pytest.raises(OktaRefused) as caught:
         org.hooks()
-    assert "nonsense" not in str(caught.value)
+    assert str(caught.value) == "Okta answered 401: invalid_client: The signature is wrong."
+
+
+def test_a_service_app_without_the_scope(
+    simulator: Simulator, service_app: TokenEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scope that was not granted is a refusal, too."""
+    monkeypatch.setenv("OKTA_CLIENT_SCOPES", "okta.users.manage")
+
+    with connect(simulator.url, None) as org, pytest.raises(OktaRefused, match="invalid_scope"):
+        org.hooks()
+
+
+def test_an_org_without_oauth(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no tokens are given out, the answer is passed on."""
+    monkeypatch.setenv("OKTA_CLIENT_AUTHORIZATIONMODE", "PrivateKey")
+    monkeypatch.setenv("OKTA_CLIENT_CLIENTID", "0oa1")
+    monkeypatch.setenv("OKTA_CLIENT_SCOPES", "okta.logs.read")
+    monkeypatch.setenv("OKTA_CLIENT_PRIVATEKEY", RSA.generate(2048).export_key().decode())
+
+    with connect(simulator.url, None) as org, pytest.raises(OktaRefused, match="answered 404"):
+        org.hooks()
 
 
 def test_the_token_is_never_logged(

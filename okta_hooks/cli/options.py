@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -11,12 +13,13 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.exceptions import InboxUnavailable, OktaRefused, OktaUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from okta_hooks.blueprint import AppState
+    from okta_hooks.okta_api import Org
 
     _ParamType = click.ParamType[float]
 else:
@@ -26,6 +29,9 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 STATES: Final = ("pending", "claimed", "done", "dead")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+#: What the token endpoint says of a service app that may not have a scope.
+_NOT_GRANTED: Final = ("access_denied", "consent_required", "invalid_scope")
 
 group = AppGroup("okta-hooks", help="Receive Okta event hooks: the inbox and its worker.")
 
@@ -115,6 +121,45 @@ def state_of_app() -> AppState:
             "No hook is registered in this app: app.register_blueprint(EventHook(name))."
         )
     return state
+
+
+@contextmanager
+def open_org(state: AppState, *permissions: str) -> Iterator[Org]:
+    """Open the org that an app's settings name; what Okta or the way to it refuses ends the command in one line.
+
+    :param permissions: What the command needs, such as ``okta.logs.read``: Okta does not say it when it refuses.
+    """
+    from okta_hooks.okta_api import Org  # noqa: PLC0415 - marshmallow
+
+    try:
+        org = Org(state.settings, tell=functools.partial(click.echo, err=True))
+    except RuntimeError as error:
+        raise click.ClickException(str(error)) from error
+    with org:
+        try:
+            yield org
+        except OktaRefused as error:
+            raise click.ClickException(_sentence(error) + _cure(error, permissions)) from error
+        except OktaUnavailable as error:
+            raise click.ClickException(_sentence(error)) from error
+
+
+def _sentence(error: Exception) -> str:
+    return f"{str(error).rstrip('.')}."
+
+
+def _cure(error: OktaRefused, permissions: tuple[str, ...]) -> str:
+    if error.status == HTTPStatus.FORBIDDEN or error.code in _NOT_GRANTED:
+        return f" This command needs {' and '.join(permissions)}."
+    if error.code == "invalid_client":
+        return " The client id or the private key is not that of a service app of this org."
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        return (
+            " The token is wrong, expired or revoked, or another org's: see OKTA_HOOKS_API_TOKEN."
+        )
+    if error.status == HTTPStatus.NOT_FOUND and error.code is None:
+        return " Is OKTA_HOOKS_ORG_URL the URL of an Okta org?"
+    return ""
 
 
 def one_hook(state: AppState, hook: str | None) -> str:
