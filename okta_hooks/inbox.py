@@ -752,7 +752,7 @@ class Inbox:
         with self._database.reading() as connection:
             since = connection.scalar(other_list) or 0.0
             rows = connection.execute(
-                sa.select(delivery.c.secret, sa.func.max(delivery.c.received_at))
+                sa.select(delivery.c.secret, sa.func.max(delivery.c.received_at).label("last"))
                 .where(
                     *by_okta,
                     delivery.c.secret.is_not(None),
@@ -760,7 +760,7 @@ class Inbox:
                 )
                 .group_by(delivery.c.secret)
             )
-            return {place: received_at for place, received_at in rows}
+            return {row.secret: row.last for row in rows}
 
     def try_writing(self) -> None:
         """Write a delivery and take it back: nothing of it is left, and nobody else sees it."""
