@@ -732,8 +732,10 @@ class Inbox:
                     seen[hook, name][state] = number
         return list(seen.values())
 
-    def secret_use(self, hook: str, live: int, *, ignoring: str | None = None) -> dict[int, float]:
-        """Return when each of a hook's secrets last authenticated a delivery, by its place in the list.
+    def secret_use(
+        self, hook: str, live: int, *, ignoring: str | None = None
+    ) -> dict[int, tuple[float, float]]:
+        """Return when each of a hook's secrets first and last authenticated a delivery, by its place.
 
         A place means something in one list only, so what counts is what was received
         since the last delivery that knew another number of secrets.
@@ -752,7 +754,11 @@ class Inbox:
         with self._database.reading() as connection:
             since = connection.scalar(other_list) or 0.0
             rows = connection.execute(
-                sa.select(delivery.c.secret, sa.func.max(delivery.c.received_at).label("last"))
+                sa.select(
+                    delivery.c.secret,
+                    sa.func.min(delivery.c.received_at).label("first"),
+                    sa.func.max(delivery.c.received_at).label("last"),
+                )
                 .where(
                     *by_okta,
                     delivery.c.secret.is_not(None),
@@ -760,7 +766,7 @@ class Inbox:
                 )
                 .group_by(delivery.c.secret)
             )
-            return {row.secret: row.last for row in rows}
+            return {row.secret: (row.first, row.last) for row in rows}
 
     def try_writing(self) -> None:
         """Write a delivery and take it back: nothing of it is left, and nobody else sees it."""

@@ -452,7 +452,7 @@ def test_an_older_schema_is_brought_up_to_date(
 def test_when_each_secret_was_last_used(
     inbox: Inbox, delivery: DeliveryFactory, clock: Clock
 ) -> None:
-    """The places of one list are told, by the last delivery of each; of other lists and hooks nothing is."""
+    """The places of one list are told, by the first and last delivery of each; of other lists and hooks nothing is."""
 
     def store(uuid: str, secret: int | None, of: int | None, **values: Any) -> float:
         clock.now += HOUR
@@ -463,13 +463,12 @@ def test_when_each_secret_was_last_used(
     store("a", 1, 2)
     store("b", 0, 1)
     assert inbox.secret_use("okta", 2) == {}
-    store("c", 1, 2)
-    old = store("d", 1, 2)
+    old = store("c", 1, 2), store("d", 1, 2)
     assert inbox.secret_use("okta", 2) == {1: old}
     store("e", 0, 2, source="of a sample")
     new = store("f", 0, 2, source=None)
     store("g", 0, 1, hook="other")
-    assert inbox.secret_use("okta", 2, ignoring="of a sample") == {0: new, 1: old}
+    assert inbox.secret_use("okta", 2, ignoring="of a sample") == {0: (new, new), 1: old}
     store("h", None, None)
     assert inbox.secret_use("okta", 2) == {}
 
