@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from okta_hooks.doctor import Check
 
 _COLOURS: Final[Mapping[str, str]] = {"ok": "green", "warning": "yellow", "failure": "red"}
+_PLURALS: Final[Mapping[str, str]] = {"warning": "warnings", "failure": "failures"}
 _MARGIN: Final = 24
 
 
@@ -36,7 +37,7 @@ def doctor(url: str | None, hook: str | None, offline: bool, as_json: bool) -> N
 
     Exits with 1 if anything is a failure.
     """
-    from okta_hooks.doctor import examine  # noqa: PLC0415 - SQLAlchemy
+    from okta_hooks.doctor import LEVELS, examine  # noqa: PLC0415 - SQLAlchemy
 
     if url is not None and offline:
         raise click.UsageError("--url is asked over the network: leave --offline away.")
@@ -51,7 +52,8 @@ def doctor(url: str | None, hook: str | None, offline: bool, as_json: bool) -> N
         click.echo(json.dumps([asdict(check) for check in found]))
     else:
         counts = Counter(check.level for check in found)
-        click.echo(", ".join(f"{counts[level]} {level}" for level in counts))
+        parts = [f"{counts[level]} {_PLURALS.get(level, level)}" for level in LEVELS]
+        click.echo(", ".join(parts))
     if any(check.level == "failure" for check in found):
         sys.exit(1)
 
@@ -60,4 +62,4 @@ def _print(check: Check) -> None:
     level = click.style(check.level.ljust(8), fg=_COLOURS.get(check.level))
     click.echo(f"{level} {check.name.ljust(_MARGIN - 10)} {check.text}")
     if check.cure is not None:
-        click.echo(f"{' ' * _MARGIN}{check.cure}")
+        click.echo(f"{' ' * _MARGIN}-> {check.cure}")

@@ -4,7 +4,7 @@ The checks are functions over plain values; only ``examination`` knows the app, 
 Nothing they say holds a secret, a token, a header's value or anything of a payload.
 """
 
-from .check import Check
+from .check import LEVELS, Check
 from .examination import examine
 
-__all__ = ["Check", "examine"]
+__all__ = ["LEVELS", "Check", "examine"]

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from .check import failure, ok, place, shown, skipped, warning
 from .refusals import (
+    ANOTHER_SECRET,
     CACHE,
     HEADER_CURE,
     LIMIT,
@@ -109,6 +110,9 @@ def challenge(answers: Answers, expected: Expected) -> Iterator[Check]:
         return
     if first.status != HTTPStatus.OK:
         text, cure = unwanted(first, expected)
+        if first.is_ours and first.status == HTTPStatus.UNAUTHORIZED:
+            # Without the header it would be 200.
+            text, cure = ANOTHER_SECRET
         yield failure(name, f"The verification is answered with {first.status}: {text}", cure)
         return
     if again is not None and again.status == HTTPStatus.OK and first.body == again.body:
@@ -146,9 +150,10 @@ def header(answers: Answers, expected: Expected) -> Iterator[Check]:
         also = " from deliveries, too: each gets 401" if right and right.status == 401 else ""  # noqa: PLR2004
         yield failure(
             name,
-            f"Something in front takes the header {expected.header} away{also}. "
-            "A wrong secret was not noticed, as if there were none.",
-            HEADER_CURE,
+            f"The header {expected.header} does not arrive: a verification with a wrong secret is answered "
+            f"as if there were none. Something in front takes it away{also}, "
+            "or the served app expects another header.",
+            f"{HEADER_CURE} The same setting must be in force where the app is served.",
         )
     elif wrong.status == HTTPStatus.UNAUTHORIZED:
         yield ok(name, f"{expected.header} arrives: a verification with a wrong secret gets 401.")
@@ -170,8 +175,10 @@ def delivery(answers: Answers, expected: Expected) -> Iterator[Check]:
         return
     text, cure = unwanted(outcome, expected)
     wrong = answers.verified_wrongly
-    if outcome.status == HTTPStatus.UNAUTHORIZED and wrong and wrong.status == HTTPStatus.OK:
-        text, cure = "the secret does not arrive.", "See auth-header."
+    if outcome.status == answers.verified.status != HTTPStatus.OK:
+        cure = "As for challenge."
+    elif outcome.status == HTTPStatus.UNAUTHORIZED and wrong and wrong.status == HTTPStatus.OK:
+        text, cure = "the secret does not arrive.", "As for auth-header."
     yield failure(name, f"One without events is answered with {outcome.status}: {text}", cure)
 
 

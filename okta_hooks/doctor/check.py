@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 Level: TypeAlias = Literal["ok", "warning", "failure", "skipped"]
 
-LEVELS: Final[tuple[Level, ...]] = ("ok", "warning", "failure", "skipped")
+LEVELS: Final[tuple[Level, ...]] = ("failure", "warning", "ok", "skipped")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

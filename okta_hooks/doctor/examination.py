@@ -172,7 +172,8 @@ class _Examination:
         """Return the path of the hook in the app, or None if a part of it is a variable."""
         if self._path is None:
             try:
-                self._path = urlsplit(self._state.path_of(self._hook)).path
+                path = urlsplit(self._state.path_of(self._hook)).path
+                self._path = path.rstrip("/") or "/"
             except Exception:  # noqa: BLE001 - werkzeug's BuildError, or a converter's own
                 return None
         return self._path

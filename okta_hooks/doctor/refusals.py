@@ -20,6 +20,13 @@ HEADER_CURE: Final = (
     "on this path, and no line that sets or clears the header. "
     "Or give Okta another header: OKTA_HOOKS_AUTH_HEADER, such as X-Okta-Secret."
 )
+ANOTHER_SECRET: Final = (
+    "the header arrives, and does not hold the secret of the served app.",
+    (
+        "Give the app that is served the OKTA_HOOKS_SECRET that is in force here, and restart it. "
+        "If it has that: something in front puts a value of its own into the header. The app's log has a hint."
+    ),
+)
 CACHE: Final = (
     "Exclude the path from the cache of the proxy or CDN: it ignores `Cache-Control: no-store`."
 )
@@ -33,13 +40,7 @@ LOOK_IN_FRONT: Final = (
 )
 
 _OF_THIS_LIBRARY: Final[Mapping[int, tuple[str, str]]] = {
-    401: (
-        "the served app has another secret, or the header does not arrive.",
-        (
-            "Compare its OKTA_HOOKS_SECRET and OKTA_HOOKS_AUTH_HEADER with those here, and restart it. "
-            f"Its log has a hint. {HEADER_CURE}"
-        ),
-    ),
+    401: ("the secret does not arrive as it was sent.", HEADER_CURE),
     503: ("the inbox does not take it.", "Ask on the machine that serves: see inbox."),
 }
 _REFUSED: Final = (

@@ -111,8 +111,8 @@ def database(inbox: Inbox) -> Iterator[Check]:
             "Bring the database back, or correct OKTA_HOOKS_INBOX or what its user may do.",
         )
         return
-    kind = "the SQLite file" if inbox.path is not None else "PostgreSQL"
-    yield ok(name, f"{kind} can be opened and written.".capitalize())
+    kind = "The SQLite file" if inbox.path is not None else "PostgreSQL"
+    yield ok(name, f"{kind} can be opened and written.")
 
 
 def is_usable(checks: Sequence[Check]) -> bool:
@@ -224,11 +224,11 @@ def rotation(used: Mapping[int, tuple[float, float]], live: int, now: float) -> 
         yield skipped(name, f"No delivery has come yet since {live} secrets are live: keep them.")
         return
     said = ", ".join(
-        f"{place(number)} place: "
+        f"the {place(number)} was "
         + (f"last used {age(now - used[number][1])} ago" if number in used else "not used")
         for number in range(live)
     )
-    said = f"The secret in {said}."
+    said = f"Of {live} secrets, {said}."
     first, last = used.get(0, (now, 0.0))
     last_of_old = max((used[number][1] for number in used if number), default=0.0)
     is_settled = now - max(last_of_old, first) >= _SECONDS_UNDER_WAY
