@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _REMOTE: Final = frozenset(
     {"9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "nfs", "nfs4", "smb3", "smbfs"}
 )
+_FILE: Final = "inbox-file"
 _LITTLE_SPACE: Final = 1024**3
 _NO_SPACE: Final = 100 * 1024**2
 #: A worker writes down every minute which receivers it has.
@@ -35,67 +36,78 @@ _SECONDS_UNDER_WAY: Final = 3600.0
 
 def location(path: Path) -> Iterator[Check]:
     """Look at the file of an SQLite inbox, without making one."""
-    name = "inbox-file"
-    kind = file_system(path)
+    yield from lasting(path, file_system(path))
+    folder = next(parent for parent in path.parents if parent.exists())
+    yield from space(path, shutil.disk_usage(folder).free)
+    if path.exists():
+        yield from access(path, path.stat(), os.geteuid())
+    else:
+        yield _not_there(path, folder)
+
+
+def lasting(path: Path, kind: str | None) -> Iterator[Check]:
+    """Look at the kind of file system."""
     if kind in EPHEMERAL:
         yield warning(
-            name,
+            _FILE,
             f"{path} lies on a file system ({kind}) that may not survive a restart.",
             "Put it on a disk or a volume, and say so with an absolute path in OKTA_HOOKS_INBOX.",
         )
     elif kind in _REMOTE:
         yield failure(
-            name,
+            _FILE,
             f"{path} lies on a file system of another machine ({kind}): SQLite's locks do not work there.",
             "Put it on a disk of this machine, or use PostgreSQL.",
         )
-    folder = next(parent for parent in path.parents if parent.is_dir())
-    free = shutil.disk_usage(folder).free
+
+
+def space(path: Path, free: int) -> Iterator[Check]:
+    """Look at how many bytes are free."""
     if free < _LITTLE_SPACE:
         make = failure if free < _NO_SPACE else warning
         yield make(
-            name,
+            _FILE,
             f"{free // 1024**2} MiB are free where {path} lies. When it is full, the answer is 503.",
             "Make room, or lower OKTA_HOOKS_RETENTION.",
         )
-    if not path.exists():
-        yield _not_there(name, path, folder)
-        return
-    yield from _access(name, path.stat(), os.geteuid(), path)
 
 
-def _not_there(name: str, path: Path, folder: Path) -> Check:
-    if not os.access(folder, os.W_OK | os.X_OK):
+def _not_there(path: Path, folder: Path) -> Check:
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         return failure(
-            name,
+            _FILE,
             f"{path} is not there, and this user may not make it.",
             f"Make the folder {path.parent} for the user that runs the app, "
             "or give OKTA_HOOKS_INBOX another path.",
         )
     return warning(
-        name,
+        _FILE,
         f"{path} is not there: the app's first request makes it.",
         "If the app has answered requests, its inbox is elsewhere: its log says where, at INFO. "
         "Give OKTA_HOOKS_INBOX an absolute path, the same for the app and for commands.",
     )
 
 
-def _access(name: str, status: os.stat_result, me: int, path: Path) -> Iterator[Check]:
+def access(path: Path, status: os.stat_result, me: int) -> Iterator[Check]:
+    """Look at whose the file is, and who else may read it.
+
+    :param me: The id of the user that asks.
+    """
     mode = stat.S_IMODE(status.st_mode)
     if mode & 0o077:
         yield warning(
-            name,
+            _FILE,
             f"Others may read or write {path} (mode {mode:04o}), which holds personal data.",
             f"chmod 600 {path}*",
         )
     if status.st_uid != me:
         yield warning(
-            name,
+            _FILE,
             f"{path} belongs to another user than the one that asks.",
             "Run this as the user that runs the app: what is writable to one may not be to the other.",
         )
     if not mode & 0o077 and status.st_uid == me:
-        yield ok(name, f"{path} belongs to this user alone.")
+        yield ok(_FILE, f"{path} belongs to this user alone.")
 
 
 def database(inbox: Inbox) -> Iterator[Check]:
