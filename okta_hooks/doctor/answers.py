@@ -88,7 +88,7 @@ def redirects(answers: Answers) -> Iterator[Check]:
     for method, outcome in (("GET", answers.verified), ("POST", answers.delivered)):
         if outcome is not None and outcome.is_redirect:
             text, cure = redirect(outcome)
-            yield failure(name, f"A {method} {text}", cure)
+            yield failure(name, f"A {method} is answered with {outcome.status}: {text}", cure)
             return
     other = answers.with_other_slash
     if other is not None and other.status != HTTPStatus.NO_CONTENT:

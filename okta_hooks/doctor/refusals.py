@@ -128,7 +128,7 @@ def other_path(expected: Expected) -> str:
 def redirect(outcome: Outcome) -> tuple[str, str]:
     """Return what a redirect means, and what to do."""
     where = f" to {shown(outcome.location)}" if outcome.location else ""
-    text = f"is answered with {outcome.status}, a redirect{where}. Okta follows none."
+    text = f"a redirect{where}, and Okta follows none."
     if _is_login(outcome):
         return text, (
             "That is a login wall: let the hook pass it, with `if request.blueprint == okta.name` "
