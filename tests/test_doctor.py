@@ -153,10 +153,13 @@ def test_the_header() -> None:
     assert only(configuration.auth_header("Proxy-Authorization")).level == "warning"
 
 
-def test_a_small_limit() -> None:
+def test_a_small_limit(make_app: AppFactory, okta: EventHook) -> None:
     """Deliveries have no maximum, so a limit below a megabyte is warned of."""
     assert levels(configuration.limits(10 * 1024 * 1024)) == []
     assert levels(configuration.limits(1000)) == ["warning"]
+    assert level(examine(make_app(okta, INBOX=None, MAX_BODY=1000), "--offline"), "body-size") == (
+        "warning"
+    )
 
 
 def test_without_an_inbox(make_app: AppFactory, okta: EventHook) -> None:
@@ -290,10 +293,16 @@ def test_the_kind_of_file_system() -> None:
 
 
 def test_where_the_file_lies_is_asked(tmp_path: Path) -> None:
-    """Memory is told from a disk."""
-    found = list(storage.location(Path("/dev/shm/okta-hooks-is-not-there.sqlite3")))
+    """Memory is told from a disk, a full place from one with room, and a file has its mode."""
+    in_memory = list(storage.location(Path("/dev/shm/okta-hooks-is-not-there.sqlite3")))
+    assert "(tmpfs) that may not survive a restart" in in_memory[0].text
 
-    assert "(tmpfs) that may not survive a restart" in found[0].text
+    assert any("0 MiB are free" in check.text for check in storage.location(Path("/proc/inbox")))
+
+    open_to_all = tmp_path / "inbox.sqlite3"
+    open_to_all.touch()
+    open_to_all.chmod(0o644)
+    assert "(mode 0644)" in list(storage.location(open_to_all))[-1].text
 
 
 def test_little_space() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import ssl
@@ -301,10 +302,35 @@ def only(status: str, body: bytes = b"<html>", method: str = "") -> Callable[[Ws
     return wrap
 
 
+def clock_page(app: Wsgi) -> Wsgi:
+    """Answer a GET with a page that is never the same."""
+    pages = itertools.count()
+
+    def middleware(environ: Environ, start: Any) -> Any:
+        if environ["REQUEST_METHOD"] == "GET":
+            return answer(start, "200 OK", str(next(pages)).encode())
+        return app(environ, start)
+
+    return middleware
+
+
+def firewall(app: Wsgi) -> Wsgi:
+    """Let only the right secret through, in a way of its own."""
+
+    def middleware(environ: Environ, start: Any) -> Any:
+        if environ.get("HTTP_AUTHORIZATION") != SECRET and environ["REQUEST_METHOD"] == "GET":
+            return answer(start, "403 FORBIDDEN")
+        return app(environ, start)
+
+    return middleware
+
+
 @pytest.mark.parametrize(
     ("middleware", "expected", "said"),
     [
         (strip, failed(auth_header="failure", delivery="failure"), "WSGIPassAuthorization On"),
+        (clock_page, failed(challenge="failure"), "but not with the challenge"),
+        (firewall, failed(auth_header="warning"), "gets 403, not 401"),
         (strip_from_get, failed(auth_header="failure"), "does not arrive"),
         (add_secret, failed(wrong_secret="failure"), "anybody can post events"),
         (
@@ -497,6 +523,7 @@ def test_no_such_host(make: Callable[..., Flask]) -> None:
     """A name that is nowhere known is told from a server that is down."""
     found = examine(make(), "--url", "https://nowhere.invalid/okta/events")
 
+    assert found["url"][0]["level"] == "ok"
     assert "the name of the host is not known" in found["reachable"][0]["text"]
 
 
