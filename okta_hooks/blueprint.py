@@ -190,7 +190,13 @@ class EventHook(Blueprint):
     ) -> Response:
         from . import dispatch, inbox  # noqa: PLC0415
 
-        new = inbox.incoming(self.name, envelope, delivery, secret=secret)
+        new = inbox.incoming(
+            self.name,
+            envelope,
+            delivery,
+            secret=secret,
+            secret_count=len(state.secrets[self.name]),
+        )
         try:
             began = request.environ.get(_BEGAN, time.monotonic())
             runtime = state.runtime()

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from .catalog import EventType
 
+#: The hook at Okta that sample deliveries say they are from.
+SAMPLE_SOURCE: Final = "https://example.okta.com/api/v1/eventHooks/whoSampleHook0000000"
 #: When an event with a seed happened, give or take an hour.
 _SEEDED_TIME: Final = datetime(2026, 8, 3, 9, 0, tzinfo=UTC)
 _BASE62: Final = string.ascii_letters + string.digits
@@ -201,7 +203,7 @@ def make_event(
 def make_delivery(
     events: Iterable[Mapping[str, Any]],
     *,
-    source: str = "https://example.okta.com/api/v1/eventHooks/whoSampleHook0000000",
+    source: str = SAMPLE_SOURCE,
     event_id: str | None = None,
     event_time: datetime | None = None,
     seed: int | str | random.Random | None = None,
