@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 PENDING: Final = "pending"
 CLAIMED: Final = "claimed"
 DONE: Final = "done"
@@ -138,6 +138,7 @@ cursor = sa.Table(
     metadata,
     sa.Column("org", sa.Text, primary_key=True),
     sa.Column("next_url", sa.Text, nullable=False),
+    sa.Column("reached_at", sa.Double),
 )
 meta = sa.Table(
     "okta_hooks_meta",

@@ -446,7 +446,7 @@ def test_an_older_schema_is_brought_up_to_date(
     }
     assert found.has_table("okta_hooks_cursor")
     with engine.connect() as connection:
-        assert connection.scalar(sa.text("SELECT schema_version FROM okta_hooks_meta")) == 1
+        assert connection.scalar(sa.text("SELECT schema_version FROM okta_hooks_meta")) == 2
 
 
 def test_a_newer_schema_is_left_alone(

@@ -3,7 +3,7 @@
 Exit status: 0 fine, 1 failed or something is missing, 2 used wrongly.
 """
 
-from . import inbox, receivers, send, worker  # noqa: F401 - each adds its commands to the group
+from . import backfill, inbox, receivers, reconcile, send, worker  # noqa: F401 - each adds its commands to the group
 from .options import group
 
 __all__ = ["group"]
