@@ -311,7 +311,7 @@ class Inbox:
             here = (cursor.c.org == org) & (cursor.c.next_url == before.next_url)
             move = cursor.update().where(here).values(**values)
         with self._database.transaction() as connection:
-            if not connection.execute(move).rowcount:
+            if connection.execute(move.returning(cursor.c.org)).first() is None:
                 return None
             return self.store(deliveries, within=connection)
 

@@ -173,9 +173,7 @@ def _print(report: Report, document: dict[str, Any]) -> None:
     _and_more(len(report.missing))
     if report.missing:
         since = document["since"]
-        click.echo(
-            f"This brings what is missing: flask okta-hooks backfill --since {since}", err=True
-        )
+        click.echo(f"To bring it: flask okta-hooks backfill --since {since}", err=True)
 
 
 def _and_more(number: int) -> None:
