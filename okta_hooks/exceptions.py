@@ -85,6 +85,30 @@ class OktaRefused(OktaHooksError):
         self.causes = tuple(causes)
 
 
+class SubscriptionImpossible(OktaHooksError):
+    """What the receivers need, or what was said of the hook, cannot be registered at Okta.
+
+    :param reason: Why, and what to do.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class VerificationFailed(OktaHooksError):
+    """Okta has not verified a hook.
+
+    :param url: Where Okta's request went.
+    :param reason: What Okta said.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(reason)
+        self.url = url
+        self.reason = reason
+
+
 class RetryLater(OktaHooksError):
     """Raised by a receiver that wants the same event again, later.
 

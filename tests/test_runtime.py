@@ -303,7 +303,7 @@ def test_an_exit_waits_for_what_is_in_hand(inbox_url: str, open_inbox: Callable[
 HELPS = """
 import sys
 from flask.cli import main
-sys.argv = ["flask", "--app", "host", "--help"]
+sys.argv = ["flask", "--app", "host", *sys.argv[1:], "--help"]
 try:
     main()
 except SystemExit:
@@ -311,8 +311,12 @@ except SystemExit:
 """
 
 
-def test_flask_help_does_without_the_database(tmp_path: Path) -> None:
-    """Whoever runs another command does not wait for SQLAlchemy to be imported."""
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [((), "  okta-hooks "), (("okta-hooks",), "  plan "), (("okta-hooks", "plan"), "  --url ")],
+)
+def test_help_imports_little(tmp_path: Path, command: tuple[str, ...], shown: str) -> None:
+    """Whoever runs another command does not wait for SQLAlchemy, or for Okta's SDK, to be imported."""
     (tmp_path / "host.py").write_text(
         "from flask import Flask\n"
         "from okta_hooks import EventHook\n"
@@ -322,13 +326,19 @@ def test_flask_help_does_without_the_database(tmp_path: Path) -> None:
     )
 
     ended = subprocess.run(
-        [sys.executable, "-c", HELPS], check=True, capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, "-c", HELPS, *command],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
     )
 
     *printed, imported = ended.stdout.splitlines()
-    assert any(line.startswith("  okta-hooks ") for line in printed)
-    assert {"host", "okta_hooks.cli"} <= set(imported.split())
-    assert {"sqlalchemy", "marshmallow", "psycopg"}.isdisjoint(imported.split())
+    assert any(line.startswith(shown) for line in printed)
+    assert "okta_hooks.cli.subscription" in imported.split()
+    assert ("host" in imported.split()) == (command == ())
+    slow = {"sqlalchemy", "marshmallow", "psycopg", "okta", "aiohttp", "okta_hooks.okta_api"}
+    assert slow.isdisjoint(imported.split())
 
 
 def test_an_app_can_go(make_app: AppFactory, okta: EventHook, tmp_path: Path) -> None:

@@ -1,9 +1,17 @@
 """``flask okta-hooks ...``: parse, call one function, print.
 
-Exit status: 0 fine, 1 failed or something is missing, 2 used wrongly.
+Exit status: 0 fine, 1 failed or something is missing, 2 used wrongly; of ``plan`` 2 is out of step.
 """
 
-from . import backfill, inbox, receivers, reconcile, send, worker  # noqa: F401 - each adds its commands to the group
+from . import (  # noqa: F401 - each adds its commands to the group
+    backfill,
+    inbox,
+    receivers,
+    reconcile,
+    send,
+    subscription,
+    worker,
+)
 from .options import group
 
 __all__ = ["group"]

@@ -170,7 +170,7 @@ def _sentence(error: Exception) -> str:
 
 def _cure(error: OktaRefused, permissions: tuple[str, ...]) -> str:
     if error.status == HTTPStatus.FORBIDDEN or error.code in _NOT_GRANTED:
-        return f" This command needs the permission {' and '.join(permissions)}."
+        return f" This command needs {' and '.join(permissions)}."
     if error.code == "invalid_client":
         return " The client id or the private key is not that of a service app of this org."
     if error.status == HTTPStatus.UNAUTHORIZED:
