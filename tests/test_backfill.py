@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from okta_hooks import EventHook
 from okta_hooks.backfill import Backfill, Stopped, interruptible, keep_up
 from okta_hooks.cli import group
+from okta_hooks.cli.output import Progress
 from okta_hooks.exceptions import OktaRefused, OktaUnavailable
 from okta_hooks.inbox import Cursor, Inbox, Selection
 from okta_hooks.okta_api import Org
@@ -399,7 +402,7 @@ def test_hooks_that_may_not_be_read(
 
 @SQLITE
 @pytest.mark.parametrize(
-    ("status", "said"), [(403, "needs the permission okta.logs.read"), (401, "The token is wrong")]
+    ("status", "said"), [(403, "This command needs okta.logs.read"), (401, "The token is wrong")]
 )
 def test_a_log_that_may_not_be_read(
     serve: Callable[..., Log],
@@ -580,6 +583,75 @@ def test_a_hook_is_named(simulator: Simulator, app: Flask) -> None:
     assert read(app, "--since=1h")["new"] == 0
     assert read(app, "--since=1h", "--name=Gateway 1")["new"] == 2
     assert read(app, "--since=1h", f"--url={url}/")["duplicate"] == 2
+
+
+@SQLITE
+def test_events_that_are_nested_deeply(
+    serve: Callable[..., Log], connect: Callable[..., Flask], okta: EventHook
+) -> None:
+    """What can be read and hardly be written is stored as well as can be, and stops nothing."""
+    log = serve()
+    app = connect(log.url, okta)
+
+    def nested(depth: int) -> str:
+        inner = f"{'[' * depth}{']' * depth}"
+        return f'[{{"uuid": "deep-{depth}", "eventType": "{CREATED}", "transaction": {inner}}}]'
+
+    deepest = 0
+    with open_org(app, threading.Event()) as org:
+        for depth in range(50, 1000, 5):
+            log.pages = [nested(depth)]
+            try:
+                org.log_page(org.log_url(since=datetime.now(UTC)))
+            except OktaUnavailable:
+                break
+            deepest = depth
+    log.pages = [nested(depth) for depth in range(deepest - 20, deepest + 1, 5)]
+
+    document = read(app, "--since=1h")
+
+    assert (document["new"], document["is_at_end"]) == (5, True)
+    found = inbox_of(app).find(Selection())
+    assert all(event["uuid"].startswith("deep-") for event in found)
+
+
+class Terminal(io.StringIO):
+    """A standard error that is a terminal."""
+
+    def isatty(self) -> bool:
+        """Say that it is one."""
+        return True
+
+
+def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bar shows how much is left, the rate, and the time that was reached."""
+    monkeypatch.setattr("sys.stderr", Terminal())
+    begin = datetime(2026, 5, 4, tzinfo=UTC).timestamp()
+    with Progress(bar=True) as progress:
+        progress.begin(begin, begin + 100, "https://acme.okta.com")
+        progress.show(500, begin + 50, "7 new")
+        progress.tell("Something happened.")
+        progress.show(1000, begin + 100, "9 new")
+
+    written = cast("Terminal", sys.stderr).getvalue()
+    assert "of https://acme.okta.com from 2026-05-04T00:00:00" in written
+    assert "50%" in written
+    assert "up to 2026-05-04T00:00:50+00:00, 7 new" in written
+    assert "\nSomething happened.\n" in written
+    assert "100%" in written
+
+
+def test_progress_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Otherwise there are lines: not many, and only if there is news."""
+    monkeypatch.setattr("okta_hooks.cli.output._SECONDS_BETWEEN_LINES", 0.0)
+    with Progress(bar=True) as progress:
+        progress.begin(0.0, 1.0, "https://acme.okta.com")
+        for _ in range(3):
+            progress.show(500, 1.0, "7 new")
+
+    assert capsys.readouterr().err.count("7 new") == 1
 
 
 @SQLITE

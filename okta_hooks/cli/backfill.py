@@ -21,11 +21,11 @@ from .options import (
     state_of_app,
     with_inbox,
 )
-from .output import Progress, iso
+from .output import Progress, iso, tell_gap
 from .worker import in_thread
 
 if TYPE_CHECKING:
-    from okta_hooks.backfill import Backfill, Tally
+    from okta_hooks.backfill import Backfill
     from okta_hooks.blueprint import AppState
     from okta_hooks.runtime import Runtime
 
@@ -102,42 +102,33 @@ def _read(
     from okta_hooks.backfill import Backfill, interruptible  # noqa: PLC0415 - marshmallow
 
     wait = interruptible(stopping)
-    with open_org(state, "okta.logs.read", wait=wait) as org:
+    progress = Progress(bar=every is None)
+    with open_org(state, "okta.logs.read", tell=progress.tell, wait=wait) as org:
         inbox = state.runtime().inbox
         if since is None and inbox.cursor(org.url) is None:
             raise click.UsageError(
                 f"The System Log of {org.url} was never read before: say from when on, with --since 24h."
             )
-        with Progress(bar=every is None) as progress:
+        with progress:
             reading = Backfill(
                 state,
                 org,
                 stopping,
                 tell=progress.tell,
-                progress=lambda tally: progress.show(tally.events, tally.reached_at, _news(tally)),
+                progress=lambda tally: progress.show(
+                    tally.events, tally.reached_at, f"{sum(tally.new.values())} new"
+                ),
                 **at_okta,
             )
             reading.begin(since)
             progress.begin(reading.tally.began_at, inbox.clock(), org.url)
-            _tell_gap(progress, reading.tally)
+            tell_gap(progress.tell, reading.tally.gap)
             if every is None:
                 reading.catch_up(patience=_PATIENCE)
             else:
                 reading.follow(every)
         _print(state, reading, org.url, as_json=as_json)
         return reading.tally.is_at_end
-
-
-def _news(tally: Tally) -> str:
-    return f"{sum(tally.new.values())} new"
-
-
-def _tell_gap(progress: Progress, tally: Tally) -> None:
-    if tally.gap is not None:
-        begin, end = map(iso, tally.gap)
-        progress.tell(
-            f"Okta keeps its log for 90 days: what happened from {begin} to {end} cannot be read any more."
-        )
 
 
 def _print(state: AppState, reading: Backfill, org: str, *, as_json: bool) -> None:

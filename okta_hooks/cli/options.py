@@ -142,17 +142,20 @@ def state_of_app() -> AppState:
 
 @contextmanager
 def open_org(
-    state: AppState, *permissions: str, wait: Callable[[float], Any] = time.sleep
+    state: AppState,
+    *permissions: str,
+    tell: Callable[[str], Any] | None = None,
+    wait: Callable[[float], Any] = time.sleep,
 ) -> Iterator[Org]:
     """Open the org that an app's settings name; what Okta or the way to it refuses ends the command in one line.
 
     :param permissions: What the command needs, such as ``okta.logs.read``: Okta does not say it when it refuses.
-    :param wait: As for :class:`~okta_hooks.okta_api.Org`.
+    :param tell: As for :class:`~okta_hooks.okta_api.Org`, as is ``wait``; by default, prints to the standard error.
     """
     from okta_hooks.okta_api import Org  # noqa: PLC0415 - marshmallow
 
     try:
-        org = Org(state.settings, tell=functools.partial(click.echo, err=True), wait=wait)
+        org = Org(state.settings, tell=tell or functools.partial(click.echo, err=True), wait=wait)
     except RuntimeError as error:
         raise click.ClickException(str(error)) from error
     with org:

@@ -18,7 +18,7 @@ from .options import (
     state_of_app,
     with_inbox,
 )
-from .output import Progress, iso
+from .output import Progress, iso, tell_gap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,9 +65,10 @@ def reconcile(
         raise click.UsageError("--until must be later than --since.")
     state = state_of_app()
     hook = one_hook(state, hook)
-    with open_org(state, "okta.logs.read") as org:
+    progress = Progress(bar=True)
+    with open_org(state, "okta.logs.read", tell=progress.tell) as org:
         known = _known(state, runtime, org, hook, name, url)
-        with Progress(bar=True) as progress:
+        with progress:
             progress.begin(since, until or runtime.inbox.clock(), org.url)
             report = compare(
                 org,
@@ -80,12 +81,7 @@ def reconcile(
                     report.read, report.reached_at, f"{len(report.missing)} missing"
                 ),
             )
-    if report.gap is not None:
-        begin, end = map(iso, report.gap)
-        click.echo(
-            f"Okta keeps its log for 90 days: what happened from {begin} to {end} cannot be read any more.",
-            err=True,
-        )
+    tell_gap(progress.tell, report.gap)
     document = _document(report, hook, known, org.url, since, until)
     if as_json:
         click.echo(json.dumps(document))
