@@ -313,10 +313,10 @@ class Backfill:
         )
         made = []
         for share in self._current_shares() if events else []:
-            chosen = [_written(raw) for raw in events if share.has(raw, self._worker.app)]
+            chosen = [raw for raw in events if share.has(raw, self._worker.app)]
             if chosen:
-                text = f'{{"data":{{"events":[{",".join(text for _, text in chosen)}]}}}}'
-                envelope = Envelope(events=tuple(raw for raw, _ in chosen), text=text)
+                text = json.dumps({"data": {"events": chosen}}, separators=(",", ":"))
+                envelope = Envelope(events=tuple(chosen), text=text)
                 made.append(incoming(share.hook.name, envelope, received))
         return made
 
@@ -356,16 +356,6 @@ class Backfill:
             duplicate=stored.duplicate,
         )
         self._worker.wake()
-
-
-def _written(raw: Any) -> tuple[Any, str]:
-    """Return an event and its JSON. Of one that is nested too deeply to be written, the uuid: a dead letter."""
-    try:
-        return raw, json.dumps(raw, separators=(",", ":"))
-    except RecursionError:
-        uuid = raw.get("uuid") if isinstance(raw, dict) else None
-        left = {"uuid": uuid if isinstance(uuid, str) else None}
-        return left, json.dumps(left)
 
 
 def _may_pass(error: OktaUnavailable | OktaRefused | InboxUnavailable) -> bool:

@@ -585,36 +585,6 @@ def test_a_hook_is_named(simulator: Simulator, app: Flask) -> None:
     assert read(app, "--since=1h", f"--url={url}/")["duplicate"] == 2
 
 
-@SQLITE
-def test_events_that_are_nested_deeply(
-    serve: Callable[..., Log], connect: Callable[..., Flask], okta: EventHook
-) -> None:
-    """What can be read and hardly be written is stored as well as can be, and stops nothing."""
-    log = serve()
-    app = connect(log.url, okta)
-
-    def nested(depth: int) -> str:
-        inner = f"{'[' * depth}{']' * depth}"
-        return f'[{{"uuid": "deep-{depth}", "eventType": "{CREATED}", "transaction": {inner}}}]'
-
-    deepest = 0
-    with open_org(app, threading.Event()) as org:
-        for depth in range(50, 1000, 5):
-            log.pages = [nested(depth)]
-            try:
-                org.log_page(org.log_url(since=datetime.now(UTC)))
-            except OktaUnavailable:
-                break
-            deepest = depth
-    log.pages = [nested(depth) for depth in range(deepest - 20, deepest + 1, 5)]
-
-    document = read(app, "--since=1h")
-
-    assert (document["new"], document["is_at_end"]) == (5, True)
-    found = inbox_of(app).find(Selection())
-    assert all(event["uuid"].startswith("deep-") for event in found)
-
-
 class Terminal(io.StringIO):
     """A standard error that is a terminal."""
 
