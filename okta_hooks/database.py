@@ -140,6 +140,7 @@ cursor = sa.Table(
     metadata,
     sa.Column("org", sa.Text, primary_key=True),
     sa.Column("next_url", sa.Text, nullable=False),
+    sa.Column("reached_at", sa.Double),
 )
 meta = sa.Table(
     "okta_hooks_meta",

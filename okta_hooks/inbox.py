@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -18,6 +19,7 @@ from .database import (
     DONE,
     PENDING,
     Database,
+    cursor,
     delivery,
     event,
     lane,
@@ -47,6 +49,7 @@ _BATCH: Final = 500
 #: The least that tells two times of today apart, in seconds.
 _TICK: Final = 1e-6
 _LONGEST_ERROR: Final = 500
+_LATEST_DELIVERIES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,21 @@ class Settlement:
     state: str
     due: float = 0.0
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far the System Log of an org has been read: where to go on, and which time that is."""
+
+    next_url: str
+    reached_at: float | None
+
+
+class Arrival(NamedTuple):
+    """How an event came, and when; in seconds since the epoch."""
+
+    via: str
+    received_at: float
 
 
 def incoming(
@@ -207,12 +225,16 @@ class Inbox:
 
     # From Okta into the inbox.
 
-    def store(self, deliveries: Sequence[NewDelivery]) -> list[Stored]:
+    def store(
+        self, deliveries: Sequence[NewDelivery], *, within: sa.Connection | None = None
+    ) -> list[Stored]:
         """Store deliveries, all in one transaction, and return what became of each.
 
         When this returns, they are on the disk.
+
+        :param within: A transaction that has begun and is committed elsewhere, instead of one of its own.
         """
-        with self._database.transaction() as connection:
+        with nullcontext(within) if within else self._database.transaction() as connection:
             ids = [
                 connection.execute(
                     delivery.insert()
@@ -266,6 +288,68 @@ class Inbox:
             )
             for delivery_id, new in zip(ids, deliveries, strict=True)
         ]
+
+    # From the System Log into the inbox.
+
+    def cursor(self, org: str) -> Cursor | None:
+        """Return how far the System Log of an org has been read, or None if it never was.
+
+        :param org: Its URL.
+        """
+        query = sa.select(cursor.c.next_url, cursor.c.reached_at).where(cursor.c.org == org)
+        with self._database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return row and Cursor(next_url=row.next_url, reached_at=row.reached_at)
+
+    def backfill(
+        self,
+        deliveries: Sequence[NewDelivery],
+        org: str,
+        *,
+        before: Cursor | None,
+        after: Cursor,
+    ) -> list[Stored] | None:
+        """Store what was read of a System Log and how far that was, in one transaction.
+
+        :param before: The cursor when it was read.
+        :param after: The cursor from now on.
+        :return: as :meth:`store`; or None, and nothing is stored, if the cursor is another by now.
+        """
+        values = {"next_url": after.next_url, "reached_at": after.reached_at}
+        if before is None:
+            move: Any = self._database.insert(cursor).values(org=org, **values)
+            move = move.on_conflict_do_nothing()
+        else:
+            here = (cursor.c.org == org) & (cursor.c.next_url == before.next_url)
+            move = cursor.update().where(here).values(**values)
+        with self._database.transaction() as connection:
+            if connection.execute(move.returning(cursor.c.org)).first() is None:
+                return None
+            return self.store(deliveries, within=connection)
+
+    def sources(self, hook: str) -> set[str]:
+        """Return what sent the latest deliveries to a hook: URLs of hooks at Okta."""
+        latest = (
+            sa.select(delivery.c.source)
+            .where(delivery.c.hook == hook, delivery.c.via == "hook")
+            .order_by(delivery.c.id.desc())
+            .limit(_LATEST_DELIVERIES)
+            .subquery()
+        )
+        query = sa.select(latest.c.source).where(latest.c.source.is_not(None)).distinct()
+        with self._database.reading() as connection:
+            return set(connection.scalars(query))
+
+    def arrivals(self, hook: str, keys: Sequence[str]) -> dict[str, Arrival]:
+        """Return how those of the events came that are there, by their keys."""
+        query = (
+            sa.select(event.c.key, delivery.c.via, delivery.c.received_at)
+            .join(delivery, delivery.c.id == event.c.delivery_id)
+            .where(event.c.hook == hook, event.c.key.in_(keys))
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return {row.key: Arrival(row.via, row.received_at) for row in rows}
 
     # From the inbox to the receivers.
 
