@@ -202,47 +202,49 @@ class Inbox:
         When this returns, they are on the disk.
         """
         with self._database.transaction() as connection:
-            ids = [
-                connection.execute(
-                    delivery.insert()
-                    .values(
-                        hook=new.hook,
-                        via=new.delivery.via,
-                        event_id=_plain(new.delivery.event_id),
-                        source=_plain(new.delivery.source),
-                        secret=new.secret,
-                        body=new.body,
-                        received_at=new.delivery.received_at.timestamp(),
+            ids = self._database.next_ids(connection, delivery, len(deliveries))
+            self._database.add(
+                connection,
+                _STORED_OF_DELIVERY,
+                [
+                    (
+                        delivery_id,
+                        new.hook,
+                        new.delivery.via,
+                        _plain(new.delivery.event_id),
+                        _plain(new.delivery.source),
+                        new.secret,
+                        new.body,
+                        new.delivery.received_at.timestamp(),
                     )
-                    .returning(delivery.c.id)
-                ).scalar_one()
-                for new in deliveries
-            ]
+                    for delivery_id, new in zip(ids, deliveries, strict=True)
+                ],
+            )
             rows = [
-                {
-                    "delivery_id": delivery_id,
-                    "ordinal": ordinal,
-                    "hook": new.hook,
-                    "key": item.key,
-                    "type": item.type,
-                    "published": item.published,
-                    "state": PENDING if item.reason is None else DEAD,
-                    "reason": item.reason,
-                }
+                (
+                    new.hook,
+                    item.key,
+                    delivery_id,
+                    ordinal,
+                    item.type,
+                    item.published,
+                    PENDING if item.reason is None else DEAD,
+                    item.reason,
+                )
                 for delivery_id, new in zip(ids, deliveries, strict=True)
                 for ordinal, item in enumerate(new.events)
             ]
             # In one order everywhere, or two processes that store the same keys wait for each other.
-            rows.sort(key=lambda row: (row["hook"], row["key"]))
-            stored: dict[int, list[str | None]] = {delivery_id: [] for delivery_id in ids}
-            if rows:
-                statement = (
-                    self._database.insert(event)
-                    .on_conflict_do_nothing()
-                    .returning(event.c.delivery_id, event.c.reason)
+            rows.sort(key=lambda row: row[:2])
+            kept = [(row[2], row[-1]) for row in rows]
+            if self._database.add(connection, _STORED_OF_EVENT, rows) < len(rows):
+                of_these = sa.select(event.c.delivery_id, event.c.reason).where(
+                    event.c.delivery_id.in_(ids)
                 )
-                for delivery_id, reason in connection.execute(statement, rows):
-                    stored[delivery_id].append(reason)
+                kept = [tuple(row) for row in connection.execute(of_these)]
+            stored: dict[int, list[str | None]] = {delivery_id: [] for delivery_id in ids}
+            for delivery_id, reason in kept:
+                stored[delivery_id].append(reason)
             bare = [delivery_id for delivery_id, reasons in stored.items() if not reasons]
             if bare:
                 connection.execute(delivery.delete().where(delivery.c.id.in_(bare)))
@@ -903,6 +905,26 @@ def _place(claim: Claim) -> _Place:
     return claim.event_id, claim.receiver, claim.claims
 
 
+_STORED_OF_DELIVERY: Final = (
+    delivery.c.id,
+    delivery.c.hook,
+    delivery.c.via,
+    delivery.c.event_id,
+    delivery.c.source,
+    delivery.c.secret,
+    delivery.c.body,
+    delivery.c.received_at,
+)
+_STORED_OF_EVENT: Final = (
+    event.c.hook,
+    event.c.key,
+    event.c.delivery_id,
+    event.c.ordinal,
+    event.c.type,
+    event.c.published,
+    event.c.state,
+    event.c.reason,
+)
 _BURY: Final = (
     receipt.update()
     .where(
