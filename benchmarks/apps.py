@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import Future
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from blinker import Namespace
@@ -140,10 +141,11 @@ def _write(path: str, waiting: queue.Queue[Any]) -> None:
             number = connection.execute(
                 "INSERT INTO delivery (event_id, body, received_at) VALUES (?, ?, ?)", delivery
             ).lastrowid
-            connection.executemany(
+            one = f"({number}, ?, ?, ?, 'pending')"
+            connection.execute(
                 "INSERT INTO event (delivery_id, key, type, published, state) "
-                f"VALUES ({number}, ?, ?, ?, 'pending') ON CONFLICT DO NOTHING",  # noqa: S608
-                rows,
+                f"VALUES {', '.join([one] * len(rows))} ON CONFLICT DO NOTHING",  # noqa: S608
+                tuple(chain.from_iterable(rows)),
             )
         connection.execute("COMMIT")
         for *_, future in batch:

@@ -34,7 +34,7 @@ def body(events: int, marker: str | None = None) -> str:
     :param marker: What stands for each uuid; by default they are uuids.
     """
     made = [
-        make_event(TYPES[number % len(TYPES)], uuid=marker or str(uuid.uuid4()))
+        make_event(TYPES[number % len(TYPES)], uuid=marker or str(uuid.uuid1()))
         for number in range(events)
     ]
     return json.dumps(make_delivery(made), separators=(",", ":"), ensure_ascii=False)
@@ -44,7 +44,7 @@ def bodies(events: int, in_each: int) -> Iterator[str]:
     """Yield deliveries that hold so many events together."""
     pieces = body(in_each, "@@").split("@@")
     for _ in range(0, events, in_each):
-        uuids = [str(uuid.uuid4()) for _ in range(in_each)]
+        uuids = [str(uuid.uuid1()) for _ in range(in_each)]
         yield "".join(part for pair in zip(pieces, [*uuids, ""], strict=True) for part in pair)
 
 

@@ -102,7 +102,7 @@ def test_what_is_queued_meanwhile_is_one_transaction(
         others = [
             pool.submit(at_work.store, delivery(f"uuid-{number}"), PATIENCE) for number in range(40)
         ]
-        while at_work._queue.qsize() < 40:  # noqa: SLF001 - nothing else tells that they wait
+        while len(at_work._waiting) < 40:  # noqa: SLF001 - nothing else tells that they wait
             threading.Event().wait(0.01)
         counting.may_go_on.set()
         stored = [future.result(PATIENCE) for future in [first, *others]]
@@ -172,7 +172,7 @@ def test_one_poisonous_delivery(counting: Counting, delivery: DeliveryFactory) -
         futures = [
             pool.submit(at_work.store, new, PATIENCE) for new in (delivery("a"), bad, delivery("b"))
         ]
-        while at_work._queue.qsize() < 3:  # noqa: SLF001 - nothing else tells that they wait
+        while len(at_work._waiting) < 3:  # noqa: SLF001 - nothing else tells that they wait
             threading.Event().wait(0.01)
         counting.may_go_on.set()
         good, error, other = (future.exception(PATIENCE) for future in futures)
