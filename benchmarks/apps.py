@@ -157,7 +157,9 @@ def tasks() -> Celery:
     import celery  # noqa: PLC0415
 
     app = celery.Celery("tasks", broker=os.environ["BENCH_BROKER"])
-    app.conf.update(task_acks_late=True, task_ignore_result=True)
+    app.conf.update(
+        task_acks_late=True, task_ignore_result=True, broker_connection_retry_on_startup=True
+    )
 
     @app.task(name="handle")  # type: ignore[untyped-decorator]
     def handle(event: dict[str, Any]) -> None:

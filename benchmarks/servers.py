@@ -157,4 +157,4 @@ def redis(folder: Path) -> Iterator[str]:
     try:
         yield f"redis+socket://{server.socket_file}"
     finally:
-        server.shutdown(save=False, now=True, force=True)
+        server.shutdown(nosave=True)
