@@ -104,17 +104,14 @@ def floor() -> Flask:
     waiting: queue.Queue[tuple[tuple[Any, ...], list[tuple[Any, ...]], Future[None]]] = (
         queue.Queue()
     )
-    threading.Thread(
-        target=_write, args=[os.environ["BENCH_FLOOR"], waiting], daemon=True
-    ).start()
+    threading.Thread(target=_write, args=[os.environ["BENCH_FLOOR"], waiting], daemon=True).start()
 
     @app.post(PATH)
     def receive() -> Response:
         body = request.get_data()
         document = loads(body)
         rows = [
-            (raw["uuid"], raw["eventType"], raw["published"])
-            for raw in document["data"]["events"]
+            (raw["uuid"], raw["eventType"], raw["published"]) for raw in document["data"]["events"]
         ]
         future: Future[None] = Future()
         waiting.put(((document["eventId"], body.decode(), time.time()), rows, future))

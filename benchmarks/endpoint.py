@@ -82,17 +82,17 @@ def measure(
                     figures.add(f"deliveries of {events} answered per second", one.name, rate)
 
 
-def _rate(
-    one: Contender, server: Process | None, events: int, seconds: int, folder: Path
-) -> float:
+def _rate(one: Contender, server: Process | None, events: int, seconds: int, folder: Path) -> float:
     for old in folder.glob("inbox.sqlite3*"):
         old.unlink()
     environment = one.environment
     if one.inbox is not None:
         url = one.inbox(folder)
-        environment = environment | okta_hooks(url, one.worker) | {
-            "BENCH_FLOOR": url.removeprefix("sqlite:///")
-        }
+        environment = (
+            environment
+            | okta_hooks(url, one.worker)
+            | {"BENCH_FLOOR": url.removeprefix("sqlite:///")}
+        )
     with nullcontext(server) if server else running(one.command, environment, folder) as process:
         port = port_of(process)
         as_much_as_possible(port, events, _SLOW_START, folder)

@@ -90,9 +90,7 @@ def okta_hooks(inbox: str | None, worker: str = "external") -> dict[str, str]:
 
 
 @contextmanager
-def running(
-    command: list[str], environment: dict[str, str], folder: Path
-) -> Iterator[Process]:
+def running(command: list[str], environment: dict[str, str], folder: Path) -> Iterator[Process]:
     """Start a process, and kill it at the end."""
     process = Process(command, environment, folder)
     try:

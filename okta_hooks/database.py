@@ -6,6 +6,7 @@ Times are seconds since the epoch, bodies are text exactly as received: a `jsonb
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import sqlite3
@@ -172,8 +173,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         #: The dialect's INSERT, which can tell what to do on a conflict.
         self.insert: Any = sqlite_dialect.insert if self.is_sqlite else postgresql.insert
-        # SQLite lets one writer in and makes the others sleep: within a process, queueing is quicker.
-        self._writing: Any = threading.RLock() if self.is_sqlite else nullcontext()
+        self._turn: Any = _Turn(Path(f"{self.path}.turn")) if self.is_sqlite else nullcontext()
         self._opening = threading.Lock()
         self._is_open = False
         #: Changes when another file takes the place of the one that was opened: ids begin anew.
@@ -265,16 +265,16 @@ class Database:
         Between any two steps of the driver another thread may take the interpreter for milliseconds:
         a statement for each row, or a row read back for each, takes many times as long in a busy server.
         """
+        table = columns[0].table.name
         names = ", ".join(column.name for column in columns)
         one = f"({', '.join(['?' if self.is_sqlite else '%s'] * len(columns))})"
         new = 0
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[start : start + _ROWS_AT_ONCE]
-            new += connection.exec_driver_sql(
-                f"INSERT INTO {columns[0].table.name} ({names}) VALUES {', '.join([one] * len(some))} "
-                "ON CONFLICT DO NOTHING",
-                tuple(chain.from_iterable(some)),
-            ).rowcount
+            values = ", ".join([one] * len(some))
+            statement = f"INSERT INTO {table} ({names}) VALUES {values} ON CONFLICT DO NOTHING"  # noqa: S608
+            parameters = tuple(chain.from_iterable(some))
+            new += connection.exec_driver_sql(statement, parameters).rowcount
         return new
 
     def next_ids(self, connection: sa.Connection, table: sa.Table, number: int) -> Sequence[int]:
@@ -293,7 +293,7 @@ class Database:
         :raises InboxUnavailable: if the database does not do what it is asked.
         """
         self.open()
-        with _translated(), self._writing, self._engine.begin() as connection:
+        with _translated(), self._turn, self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -305,6 +305,39 @@ class Database:
         self.open()
         with _translated(), self._engine.connect() as connection:
             yield connection.execution_options(okta_hooks_reads=True)
+
+
+class _Turn:
+    """Lets who wants to write to an SQLite file queue: threads at a lock, processes at the lock of a file.
+
+    SQLite itself makes them sleep, up to 0.1 s at a time, and who comes back first wins:
+    beside a busy process that took seconds. It still guards the data; this only says whose turn it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+        self._among_threads = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._among_threads.acquire()
+        try:
+            # lockf's, as a lease's: the system drops it when this process dies, whatever its children do.
+            # The file stays open, because closing it would drop the lock in the hands of another inbox.
+            if self._file is None:
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.lockf(self._file, fcntl.LOCK_EX)
+        except OSError:
+            logger.debug("No turns are taken at %s.", self._path, exc_info=True)
+        except BaseException:
+            self._among_threads.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                fcntl.lockf(self._file, fcntl.LOCK_UN)
+        self._among_threads.release()
 
 
 def _located(url: sa.URL, folder: str) -> sa.URL:

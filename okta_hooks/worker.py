@@ -551,9 +551,7 @@ class _Lane:
             self._is_in_doubt = True  # as in _claim
             raise
 
-    def _tell(
-        self, ran: list[_Ran], counted: list[Settlement], closed: Mapping[int, str]
-    ) -> None:
+    def _tell(self, ran: list[_Ran], counted: list[Settlement], closed: Mapping[int, str]) -> None:
         self._worker.closed += len(closed)
         if len(counted) < len(ran):
             logger.warning(

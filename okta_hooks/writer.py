@@ -51,10 +51,7 @@ class Writer:
         """
         mine = _Waiting(new)
         with self._changed:
-            if (
-                len(self._waiting) >= _MOST_WAITING
-                or self._characters > _MOST_CHARACTERS_WAITING
-            ):
+            if len(self._waiting) >= _MOST_WAITING or self._characters > _MOST_CHARACTERS_WAITING:
                 raise InboxUnavailable("too many deliveries wait for the database")
             self._ensure_thread()
             self._characters += len(new.body)

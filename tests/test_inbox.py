@@ -241,7 +241,7 @@ def test_what_is_kept_of_a_delivery(inbox: Inbox, delivery: DeliveryFactory, clo
 
 
 def test_the_file_is_its_owners_alone(tmp_path: Path, delivery: DeliveryFactory) -> None:
-    """Whatever the umask, nobody else may read the file, its journal, or its index."""
+    """Whatever the umask, nobody else may read the file, its journal, its index, or whose turn it is."""
     before = os.umask(0)
     try:
         inbox = Inbox("sqlite:///new/folder/inbox.sqlite3", folder=str(tmp_path))
@@ -253,9 +253,8 @@ def test_the_file_is_its_owners_alone(tmp_path: Path, delivery: DeliveryFactory)
         os.umask(before)
         inbox.close()
 
-    assert modes == dict.fromkeys(
-        ["inbox.sqlite3", "inbox.sqlite3-wal", "inbox.sqlite3-shm"], 0o600
-    )
+    names = [f"inbox.sqlite3{suffix}" for suffix in ("", "-wal", "-shm", ".turn")]
+    assert modes == dict.fromkeys(names, 0o600)
 
 
 def test_sqlite_writes_through_to_the_disk(tmp_path: Path, open_sqlite: OpenInbox) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +18,7 @@ from okta_hooks.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from okta_hooks.inbox import NewDelivery
 
@@ -126,6 +129,41 @@ def test_a_database_that_takes_too_long(
 
     assert at_work.store(delivery("a", "b"), PATIENCE).duplicate <= 1
     assert uuids(inbox) == {"a", "b"}
+
+
+def test_processes_take_turns_at_a_file(tmp_path: Path, delivery: DeliveryFactory) -> None:
+    """Who holds the turn makes others wait, no request longer than its limit; killed, it holds nothing."""
+    inbox = Inbox(f"sqlite:///{tmp_path / 'inbox.sqlite3'}")
+    at_work = Writer(inbox, nothing)
+    at_work.store(delivery("a"), PATIENCE)
+    hold = (
+        "import fcntl, sys, threading\n"
+        "file = open(sys.argv[1], 'r+')\n"
+        "fcntl.lockf(file, fcntl.LOCK_EX)\n"
+        "print('held', flush=True)\n"
+        "threading.Event().wait()"
+    )
+    command = [sys.executable, "-c", hold, str(tmp_path / "inbox.sqlite3.turn")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+
+        with pytest.raises(InboxUnavailable, match="did not commit"):
+            at_work.store(delivery("b"), 0.2)
+        other.kill()
+
+    assert at_work.store(delivery("c"), PATIENCE) == Stored(new=1, duplicate=0)
+    inbox.close()
+
+
+def test_where_no_turns_can_be_taken(tmp_path: Path, delivery: DeliveryFactory) -> None:
+    """SQLite's own lock is enough to store: the turns only make it quicker."""
+    (tmp_path / "inbox.sqlite3.turn").mkdir()
+    inbox = Inbox(f"sqlite:///{tmp_path / 'inbox.sqlite3'}")
+    at_work = Writer(inbox, nothing)
+
+    assert at_work.store(delivery("a"), PATIENCE) == Stored(new=1, duplicate=0)
+    inbox.close()
 
 
 def test_what_nobody_waits_for_is_not_stored(counting: Counting, delivery: DeliveryFactory) -> None:
