@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test chaos check format docs catalog clean
+.PHONY: demo test chaos bench bench-quick check format docs catalog clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -23,6 +23,18 @@ test: $(READY)  ## the whole suite, with branch coverage
 
 chaos: $(READY)  ## 100,000 events on each database while processes are killed: make chaos EVENTS=20000
 	$(BIN)/python -m tests.acceptance.chaos --events $(or $(EVENTS),100000)
+
+BENCH := .venv/bench
+
+$(BENCH): $(READY)
+	$(BIN)/python -m pip install --quiet --group bench
+	touch $(BENCH)
+
+bench: $(BENCH)  ## about 20 minutes, best on a machine that does nothing else; needs wrk: apt-get install wrk
+	$(BIN)/python -m benchmarks
+
+bench-quick: $(BENCH)  ## about a minute: whether it runs, not how fast
+	$(BIN)/python -m benchmarks --quick
 
 check: $(READY)  ## everything but the tests
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import queue
@@ -60,8 +61,8 @@ def plain() -> Flask:
 
 def sdk() -> FastAPI:
     """Make a FastAPI app that reads events with Okta's own SDK; nothing is stored."""
-    import fastapi  # noqa: PLC0415
-    from okta.models.log_event import LogEvent  # noqa: PLC0415
+    import fastapi
+    from okta.models.log_event import LogEvent
 
     app = fastapi.FastAPI()
 
@@ -77,29 +78,28 @@ def sdk() -> FastAPI:
 
 def ours() -> Flask:
     """Make an app with the hook, configured by the environment."""
-    from okta_hooks import EventHook  # noqa: PLC0415
+    from okta_hooks import EventHook
 
     hook = EventHook("okta", url_prefix=PATH)
     hook.on("*", name="no-op")(receiver)
     if os.environ.get("BENCH_HANG"):
         for number in range(3):
-            hook.on("*", name=f"hangs-{number}")(_hang)
+            hook.on("*", name=f"hangs-{number}")(lambda *_, **__: threading.Event().wait())
     app = Flask(__name__)
     app.config.from_prefixed_env()
     app.register_blueprint(hook)
     return app
 
 
-def _hang(sender: object, **extra: object) -> None:
-    threading.Event().wait()
+_COLUMNS = "delivery_id, key, type, published, state"
 
 
 def floor() -> Flask:
     """Make the least that is durable: a view, one thread that writes with raw sqlite3, group commit."""
     try:
-        from orjson import loads  # noqa: PLC0415
+        read: Any = importlib.import_module("orjson").loads
     except ImportError:
-        loads = json.loads
+        read = json.loads
     app = Flask(__name__)
     waiting: queue.Queue[tuple[tuple[Any, ...], list[tuple[Any, ...]], Future[None]]] = (
         queue.Queue()
@@ -109,7 +109,7 @@ def floor() -> Flask:
     @app.post(PATH)
     def receive() -> Response:
         body = request.get_data()
-        document = loads(body)
+        document = read(body)
         rows = [
             (raw["uuid"], raw["eventType"], raw["published"]) for raw in document["data"]["events"]
         ]
@@ -139,9 +139,9 @@ def _write(path: str, waiting: queue.Queue[Any]) -> None:
                 "INSERT INTO delivery (event_id, body, received_at) VALUES (?, ?, ?)", delivery
             ).lastrowid
             one = f"({number}, ?, ?, ?, 'pending')"
+            values = ", ".join([one] * len(rows))
             connection.execute(
-                "INSERT INTO event (delivery_id, key, type, published, state) "
-                f"VALUES {', '.join([one] * len(rows))} ON CONFLICT DO NOTHING",  # noqa: S608
+                f"INSERT INTO event ({_COLUMNS}) VALUES {values} ON CONFLICT DO NOTHING",  # noqa: S608
                 tuple(chain.from_iterable(rows)),
             )
         connection.execute("COMMIT")
@@ -151,7 +151,7 @@ def _write(path: str, waiting: queue.Queue[Any]) -> None:
 
 def tasks() -> Celery:
     """Make a Celery app whose one task calls the receiver."""
-    import celery  # noqa: PLC0415
+    import celery
 
     app = celery.Celery("tasks", broker=os.environ["BENCH_BROKER"])
     app.conf.update(

@@ -35,7 +35,7 @@ def fill(inbox: Inbox, events: int, in_each: int = _IN_A_DELIVERY) -> None:
     for text in bodies(events, in_each):
         received = Delivery(event_id=None, source=None, via="hook", received_at=datetime.now(UTC))
         waiting.append(incoming("okta", load_delivery(text.encode()), received))
-        if len(waiting) == 100:  # noqa: PLR2004 - what the writer takes at once
+        if len(waiting) == 100:
             inbox.store(waiting)
             waiting = []
     inbox.store(waiting)
@@ -74,8 +74,8 @@ def _open(inbox: Inbox) -> int:
 
 
 def _celery(pool: str, events: int, folder: Path) -> float:
-    import celery  # noqa: PLC0415
-    from redis import Redis  # noqa: PLC0415
+    import celery
+    from redis import Redis
 
     with redis(folder) as url:
         app = celery.Celery(broker=url)

@@ -18,7 +18,8 @@ SIZES: Final = (1, 100)
 PLAIN: Final = "Flask, get_json and one signal per event; stores nothing"
 SDK: Final = "FastAPI, LogEvent of Okta's SDK; stores nothing"
 SQLITE: Final = "okta_hooks, SQLite"
-_SLOW_START: Final = 1
+FAST: Final = "okta_hooks[fast], SQLite"
+_SECONDS_TO_WARM_UP: Final = 1
 
 
 class Contender(NamedTuple):
@@ -48,7 +49,7 @@ def contenders(postgresql: Callable[[], str]) -> list[Contender]:
         Contender("okta_hooks, no inbox: receivers in the request", ours, slow),
         Contender("okta_hooks[fast], no inbox: receivers in the request", ours),
         Contender(SQLITE, ours, slow, _sqlite),
-        Contender("okta_hooks[fast], SQLite", ours, {}, _sqlite),
+        Contender(FAST, ours, {}, _sqlite),
         Contender("okta_hooks[fast], SQLite, and its worker in the process", ours, {}, _sqlite, "thread"),
         Contender("okta_hooks, PostgreSQL", ours, slow, lambda _: postgresql()),
         Contender("okta_hooks[fast], PostgreSQL", ours, {}, lambda _: postgresql()),
@@ -95,5 +96,5 @@ def _rate(one: Contender, server: Process | None, events: int, seconds: int, fol
         )
     with nullcontext(server) if server else running(one.command, environment, folder) as process:
         port = port_of(process)
-        as_much_as_possible(port, events, _SLOW_START, folder)
+        as_much_as_possible(port, events, _SECONDS_TO_WARM_UP, folder)
         return as_much_as_possible(port, events, seconds, folder)

@@ -22,8 +22,12 @@ class Figures:
 
     def add(self, item: str, contender: str, value: float) -> None:
         """Add one round's value, and show it."""
-        self.values.setdefault(item, {}).setdefault(contender, []).append(value)
+        self.note(item, contender, value)
         print(f"  {item}: {contender}: {value:,.4g}", flush=True)
+
+    def note(self, item: str, contender: str, value: float) -> None:
+        """Add one value of very many."""
+        self.values.setdefault(item, {}).setdefault(contender, []).append(value)
 
     def median(self, item: str, contender: str) -> float:
         """Return the median over the rounds."""

