@@ -31,7 +31,8 @@ _FILL: Final = (
     """INSERT INTO okta_hooks_delivery (id, hook, via, event_id, body, received_at)
     {numbers} SELECT i, 'okta', 'hook', 'filled', '{{}}', 1.7e9 FROM n""",
     """INSERT INTO okta_hooks_event (id, delivery_id, ordinal, hook, key, type, published, state)
-    {numbers} SELECT i, (i + 9) / 10, (i + 9) - (i + 9) / 10 * 10, 'okta', {key}, 'user.session.start', 1.7e9, 'done' FROM n""",
+    {numbers} SELECT i, (i + 9) / 10, (i + 9) - (i + 9) / 10 * 10, 'okta', {key},
+    'user.session.start', 1.7e9, 'done' FROM n""",
     """INSERT INTO okta_hooks_receipt (event_id, receiver, hook, state, due, attempts, claims)
     {numbers} SELECT i, 'no-op', 'okta', 'done', 0, 1, 1 FROM n""",
 )
