@@ -19,7 +19,7 @@ FLASK: Final = "flask"
 OURS: Final = "okta_hooks on top of flask"
 _IMPORTED: Final = {
     FLASK: "import time; t = time.perf_counter(); import flask",
-    OURS: "import time, flask; t = time.perf_counter(); import okta_hooks",
+    OURS: "import time, flask; t = time.perf_counter(); from okta_hooks import EventHook",
 }
 _AFTER: Final = """
 from pathlib import Path
