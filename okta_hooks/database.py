@@ -258,24 +258,32 @@ class Database:
             )
 
     def add(
-        self, connection: sa.Connection, columns: Sequence[sa.Column[Any]], rows: Sequence[_Row]
+        self,
+        connection: sa.Connection,
+        columns: Sequence[sa.Column[Any]],
+        rows: Sequence[_Row],
+        *,
+        skip_known: bool = False,
     ) -> int:
-        """Insert rows that are not there yet, many with one statement; return how many were new.
+        """Insert rows, many with one statement; return how many were inserted.
 
-        Between any two steps of the driver another thread may take the interpreter for milliseconds:
-        a statement for each row, or a row read back for each, takes many times as long in a busy server.
+        After each step of the driver another thread may have the interpreter for milliseconds:
+        a step for each row, or for each row that comes back, takes many times as long in a busy server.
+
+        :param skip_known: Leave out rows whose keys are there already, instead of failing.
         """
         table = columns[0].table.name
         names = ", ".join(column.name for column in columns)
         one = f"({', '.join(['?' if self.is_sqlite else '%s'] * len(columns))})"
-        new = 0
+        ending = " ON CONFLICT DO NOTHING" if skip_known else ""
+        inserted = 0
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[start : start + _ROWS_AT_ONCE]
             values = ", ".join([one] * len(some))
-            statement = f"INSERT INTO {table} ({names}) VALUES {values} ON CONFLICT DO NOTHING"  # noqa: S608
+            statement = f"INSERT INTO {table} ({names}) VALUES {values}{ending}"  # noqa: S608
             parameters = tuple(chain.from_iterable(some))
-            new += connection.exec_driver_sql(statement, parameters).rowcount
-        return new
+            inserted += connection.exec_driver_sql(statement, parameters).rowcount
+        return inserted
 
     def next_ids(self, connection: sa.Connection, table: sa.Table, number: int) -> Sequence[int]:
         """Return ids that no row of a table has had or will get, for rows to be inserted with them."""

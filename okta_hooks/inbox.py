@@ -237,7 +237,8 @@ class Inbox:
             # In one order everywhere, or two processes that store the same keys wait for each other.
             rows.sort(key=lambda row: row[:2])
             kept = [(row[2], row[-1]) for row in rows]
-            if self._database.add(connection, _STORED_OF_EVENT, rows) < len(rows):
+            inserted = self._database.add(connection, _STORED_OF_EVENT, rows, skip_known=True)
+            if inserted < len(rows):
                 of_these = sa.select(event.c.delivery_id, event.c.reason).where(
                     event.c.delivery_id.in_(ids)
                 )
@@ -305,7 +306,7 @@ class Inbox:
                     lanes.add((row.hook, name))
                     due = now - (limit - place) * _TICK
                     receipts.append((row.id, name, row.hook, PENDING, due, 0, 0))
-            self._database.add(connection, _STORED_OF_RECEIPT, receipts)
+            self._database.add(connection, _STORED_OF_RECEIPT, receipts, skip_known=True)
             for state, ids in events.items():
                 if ids:
                     chosen = event.update().where(event.c.id.in_(ids))
