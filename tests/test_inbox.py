@@ -518,6 +518,32 @@ def test_fan_out_of_what_cannot_be_read(inbox: Inbox, delivery: DeliveryFactory)
     assert inbox.show("a")[0]["reason"] == "It is not what it seemed."
 
 
+def test_a_delivery_of_more_events_than_one_statement_holds(
+    inbox: Inbox, delivery: DeliveryFactory
+) -> None:
+    """Okta names no most: all are stored, once, whatever part of them was there before."""
+    uuids = [f"uuid-{number}" for number in range(2500)]
+    assert inbox.store([delivery(*uuids[1200:1300])]) == [Stored(new=100, duplicate=0)]
+
+    assert inbox.store([delivery(*uuids)]) == [Stored(new=2400, duplicate=100)]
+    assert inbox.counts()["pending"] == 2500
+
+
+def test_settling_and_claiming_at_once(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """What was taken over does not count, and the next that are due are claimed all the same."""
+    inbox.store([delivery("a", "b", "c", "d")])
+    inbox.fan_out(["okta"], lambda _: ["lane"])
+    first, second = inbox.claim("me", "okta", "lane", 2)
+    taken_over = Settlement(claim=replace(second, claims=second.claims + 1), state="done")
+    done = Settlement(claim=first, state="done")
+
+    counted, closed, claims = inbox.settle_and_claim("me", [done, taken_over], "okta", "lane", 1)
+
+    assert counted == [done]
+    assert closed == {first.event_id: "done"}
+    assert [(claim.ordinal, claim.claims) for claim in claims] == [(2, 1)]
+
+
 def test_fan_out_takes_the_oldest_of_its_hooks(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """No more than asked for, oldest first, and nothing of a hook that was not asked for."""
     inbox.store([delivery("elsewhere", hook="other")])
