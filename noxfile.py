@@ -10,7 +10,7 @@ PYTHONS = [
     version for version in ("3.11", "3.12", "3.13", "3.14") if shutil.which(f"python{version}")
 ]
 
-nox.options.sessions = ["tests", "lowest"]
+nox.options.sessions = ["tests", "lowest", "bare"]
 
 
 def install(session: nox.Session, *constraints: str) -> None:
@@ -30,4 +30,12 @@ def lowest(session: nox.Session) -> None:
     """Run the suite with the lowest versions of the dependencies that are allowed."""
     declared = PYPROJECT["project"]["dependencies"]
     install(session, *(re.sub(r">=", "==", line) for line in declared))
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS[:1])
+def bare(session: nox.Session) -> None:
+    """Run the suite without orjson, which is optional."""
+    install(session)
+    session.run("python", "-m", "pip", "uninstall", "--yes", "orjson")
     session.run("python", "-m", "pytest", *session.posargs)

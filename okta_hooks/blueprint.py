@@ -12,9 +12,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, Response, current_app, request, request_started
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.routing import BuildError
 
 from . import protocol, settings, signals
 from .exceptions import InboxUnavailable, UnreadableDelivery
@@ -158,7 +160,9 @@ class EventHook(Blueprint):
             _drain()
             return self._announce(app, self._refuse_secret(state, presented), "wrong secret")
         try:
-            envelope = schemas.load_delivery(_body(state.settings.max_body))
+            envelope = schemas.load_delivery(
+                _body(state.settings.max_body), keys_only=state.settings.inbox is not None
+            )
         except UnreadableDelivery as error:
             return self._refuse(app, HTTPStatus.BAD_REQUEST, error.reason)
         except RequestEntityTooLarge:
@@ -186,7 +190,13 @@ class EventHook(Blueprint):
     ) -> Response:
         from . import dispatch, inbox  # noqa: PLC0415
 
-        new = inbox.incoming(self.name, envelope, delivery, secret=secret)
+        new = inbox.incoming(
+            self.name,
+            envelope,
+            delivery,
+            secret=secret,
+            secret_count=len(state.secrets[self.name]),
+        )
         try:
             began = request.environ.get(_BEGAN, time.monotonic())
             runtime = state.runtime()
@@ -306,16 +316,31 @@ class AppState:
             # Weakly, so that apps of a test suite can go. Earlier than any `before_request` of the host.
             request_started.connect(self._on_request, sender=app)
 
-    def path_of(self, hook: str) -> str:
-        """Return the path that a hook's views have in this app.
+    def url_of(self, hook: str) -> str:
+        """Return a URL at which this app takes deliveries to a hook, for requests within the process.
 
         :param hook: The hook's name.
-        :raises werkzeug.routing.BuildError: if the path has a variable part without a default.
+        :raises RuntimeError: if there is none, or it has variable parts.
         """
         app = self._the_app()
         receive = self.hooks[hook]._receive  # noqa: SLF001
         endpoint = next(name for name, view in app.view_functions.items() if view == receive)
-        return app.url_map.bind("localhost").build(endpoint)
+        tried = []
+        for host in _hosts(app):
+            adapter = app.url_map.bind(host, app.config["APPLICATION_ROOT"], url_scheme="https")
+            try:
+                tried.append(adapter.build(endpoint, force_external=True))
+            except BuildError as error:
+                (rule, *_) = app.url_map.iter_rules(endpoint)
+                raise RuntimeError(
+                    f"The URL of the hook {hook!r} has variable parts: {rule.rule!r}."
+                ) from error
+            if _is_at(app, tried[-1], endpoint):
+                return tried[-1]
+        raise RuntimeError(
+            f"This app does not answer for the hook {hook!r} at {' or '.join(tried)}. That depends on "
+            "its subdomain_matching, host_matching, SERVER_NAME and TRUSTED_HOSTS."
+        )
 
     def configure(
         self, *, inbox: str | None, worker: str, clock: Callable[[], float] = _WALL_CLOCK
@@ -324,17 +349,26 @@ class AppState:
 
         :param clock: The inbox's.
         """
-        self.close()
-        self.settings = replace(self.settings, inbox=inbox, worker=worker)
-        self._clock = clock
+        with self._lock:
+            runtime = self._take_runtime()
+            self.settings = replace(self.settings, inbox=inbox, worker=worker)
+            self._clock = clock
+        if runtime is not None:
+            runtime.close()
 
     def close(self) -> None:
         """Stop what this process has at work. It starts again with the next request."""
         with self._lock:
-            if self._runtime is not None and self._runtime.pid == os.getpid():
-                self._runtime.close()
-            self._runtime = None
-            self._pid_at_work = None
+            runtime = self._take_runtime()
+        # Receivers may be running: requests must not wait for them. What a request starts meanwhile
+        # gets the lease when this gives it up.
+        if runtime is not None:
+            runtime.close()
+
+    def _take_runtime(self) -> Runtime | None:
+        """Forget the runtime, and return it if it is this process's to close."""
+        runtime, self._runtime, self._pid_at_work = self._runtime, None, None
+        return runtime if runtime is not None and runtime.pid == os.getpid() else None
 
     def _the_app(self) -> Flask:
         app = self._app()
@@ -366,7 +400,10 @@ class AppState:
             runtime.writer.start()
             if self.settings.worker == "thread":
                 runtime.work()
-            self._pid_at_work = os.getpid()
+            with self._lock:
+                # It may have been closed meanwhile: then the next request has another to start.
+                if self._runtime is runtime:
+                    self._pid_at_work = os.getpid()
         except InboxUnavailable as error:
             logger.error("The inbox cannot be used: %s", error)  # noqa: TRY400
         except Exception:
@@ -378,6 +415,33 @@ def _app_and_state() -> tuple[Flask, AppState]:
     # The object itself: blinker tells senders apart by identity, and the proxy has one of its own.
     app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined] # noqa: SLF001
     return app, app.extensions[EXTENSION]
+
+
+def _hosts(app: Flask) -> list[str]:
+    """Return the names by which the app may be called, the best first."""
+    server_name: str | None = app.config["SERVER_NAME"]
+    if server_name and app.subdomain_matching:
+        return [server_name]
+    trusted: str | list[str] = app.config["TRUSTED_HOSTS"] or []
+    listed = [trusted] if isinstance(trusted, str) else trusted
+    # One that begins with a dot stands for itself, too.
+    return [server_name or "localhost", *(name.removeprefix(".") for name in listed)]
+
+
+def _is_at(app: Flask, url: str, endpoint: str) -> bool:
+    """Return whether a POST to a URL comes to an endpoint of the app's."""
+    from werkzeug.test import EnvironBuilder  # noqa: PLC0415 - not in production
+
+    parts = urlsplit(url)
+    if not parts.netloc:  # host_matching, and a rule without a host: no request has none
+        return False
+    path = parts.path.removeprefix(app.config["APPLICATION_ROOT"].rstrip("/"))
+    environ = EnvironBuilder(path, f"https://{parts.netloc}", method="POST").get_environ()
+    try:
+        adapter = app.create_url_adapter(app.request_class(environ))
+        return adapter is not None and adapter.match(method="POST")[0] == endpoint
+    except HTTPException:  # such as a host that is not trusted
+        return False
 
 
 def _presented(config: settings.Settings) -> bytes | None:

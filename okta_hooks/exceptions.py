@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class OktaHooksError(Exception):
     """The base of every error this library raises on its own account."""
@@ -44,6 +49,64 @@ class InboxUnavailable(OktaHooksError):
         self.reason = reason
         self.is_transient = is_transient
         self.connection_lost = connection_lost
+
+
+class OktaUnavailable(OktaHooksError):
+    """The org gave no answer that can be read.
+
+    :param reason: What happened instead.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class OktaRefused(OktaHooksError):
+    """The org answered that it does not do what it was asked for.
+
+    https://developer.okta.com/docs/reference/error-codes/
+
+    :param status: The status of the answer.
+    :param code: Okta's error code, such as ``E0000011``, or None.
+    :param summary: What Okta says with that code, or None.
+    :param causes: What is wrong in particular.
+    """
+
+    def __init__(
+        self, status: int, code: str | None, summary: str | None, causes: Sequence[str] = ()
+    ) -> None:
+        said = ": ".join([part for part in (code, summary) if part] or ["it gave no reason"])
+        particulars = f" ({'; '.join(causes)})" if causes else ""
+        super().__init__(f"Okta answered {status}: {said}{particulars}")
+        self.status = status
+        self.code = code
+        self.summary = summary
+        self.causes = tuple(causes)
+
+
+class SubscriptionImpossible(OktaHooksError):
+    """What the receivers need, or what was said of the hook, cannot be registered at Okta.
+
+    :param reason: Why, and what to do.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class VerificationFailed(OktaHooksError):
+    """Okta has not verified a hook.
+
+    :param url: Where Okta's request went.
+    :param reason: What Okta said.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(reason)
+        self.url = url
+        self.reason = reason
 
 
 class RetryLater(OktaHooksError):

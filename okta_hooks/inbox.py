@@ -46,7 +46,6 @@ DEATHS_ALLOWED: Final = 5
 _BATCH: Final = 500
 #: The least that tells two times of today apart, in seconds.
 _TICK: Final = 1e-6
-_LONGEST: Final = 200
 _LONGEST_ERROR: Final = 500
 
 
@@ -62,13 +61,17 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDelivery:
-    """A delivery that is to be stored."""
+    """A delivery that is to be stored.
+
+    ``secret`` is the place of the secret that it was authenticated by, in a list of ``secret_count``.
+    """
 
     hook: str
     delivery: Delivery
     body: str = field(repr=False)
     events: tuple[NewEvent, ...]
     secret: int | None = None
+    secret_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +110,19 @@ class Settlement:
 
 
 def incoming(
-    hook: str, envelope: Envelope, received: Delivery, *, secret: int | None = None
+    hook: str,
+    envelope: Envelope,
+    received: Delivery,
+    *,
+    secret: int | None = None,
+    secret_count: int | None = None,
 ) -> NewDelivery:
     """Return what is to be stored of a delivery.
 
     :param hook: The hook's name.
+    :param envelope: The delivery, of which the keys suffice.
     :param secret: The place of the secret that it was authenticated by, in the list of secrets.
+    :param secret_count: How many secrets that list has.
     """
     occurrences: dict[str, int] = {}
     events = []
@@ -127,14 +137,19 @@ def incoming(
         kind = _plain(keys.event_type)
         events.append(NewEvent(key=key, type=kind, published=keys.published))
     return NewDelivery(
-        hook=hook, delivery=received, body=envelope.text, events=tuple(events), secret=secret
+        hook=hook,
+        delivery=received,
+        body=envelope.text,
+        events=tuple(events),
+        secret=secret,
+        secret_count=secret_count,
     )
 
 
 def _key(raw: Any, text: str, ordinal: int, occurrences: dict[str, int]) -> str:
     """Return what tells an event from all others of its hook: its uuid, if that can be a key."""
     uuid = raw.get("uuid") if isinstance(raw, dict) else None
-    if isinstance(uuid, str) and _is_plain(uuid):
+    if isinstance(uuid, str) and schemas.is_plain(uuid):
         return uuid
     try:
         canonical = json.dumps(raw, sort_keys=True)
@@ -145,18 +160,14 @@ def _key(raw: Any, text: str, ordinal: int, occurrences: dict[str, int]) -> str:
     return f"sha256:{digest}:{occurrences[digest]}"
 
 
-def _is_plain(text: str) -> bool:
-    return 0 < len(text) <= _LONGEST and text.isascii() and text.isprintable()
-
-
 def _plain(text: str | None) -> str | None:
     """Return a text that any column takes, or None: a NUL in one would cost the whole delivery."""
-    return text if text is not None and _is_plain(text) else None
+    return text if text is not None and schemas.is_plain(text) else None
 
 
 def _escaped(text: str, longest: int) -> str:
     """Return a text of printable ASCII with everything else written as an escape."""
-    return json.dumps(text)[1:-1][:longest] if not _is_plain(text) else text
+    return json.dumps(text)[1:-1][:longest] if not schemas.is_plain(text) else text
 
 
 class Inbox:
@@ -214,6 +225,7 @@ class Inbox:
                         _plain(new.delivery.event_id),
                         _plain(new.delivery.source),
                         new.secret,
+                        new.secret_count,
                         new.body,
                         new.delivery.received_at.timestamp(),
                     )
@@ -687,6 +699,51 @@ class Inbox:
                     seen[hook, name][state] = number
         return list(seen.values())
 
+    def secret_use(
+        self, hook: str, live: int, *, ignoring: str | None = None
+    ) -> dict[int, tuple[float, float]]:
+        """Return when each of a hook's secrets first and last authenticated a delivery, by its place.
+
+        A place means something in one list only, so what counts is what was received
+        since the last delivery that knew another number of secrets.
+
+        :param live: How many secrets there are now.
+        :param ignoring: A source whose deliveries do not count.
+        """
+        by_okta = (
+            delivery.c.hook == hook,
+            delivery.c.via == "hook",
+            delivery.c.source.is_distinct_from(ignoring) if ignoring else sa.true(),
+        )
+        other_list = sa.select(sa.func.max(delivery.c.received_at)).where(
+            *by_okta, delivery.c.secret_count.is_distinct_from(live)
+        )
+        with self._database.reading() as connection:
+            since = connection.scalar(other_list) or 0.0
+            rows = connection.execute(
+                sa.select(
+                    delivery.c.secret,
+                    sa.func.min(delivery.c.received_at).label("first"),
+                    sa.func.max(delivery.c.received_at).label("last"),
+                )
+                .where(
+                    *by_okta,
+                    delivery.c.secret.is_not(None),
+                    delivery.c.received_at > since,
+                )
+                .group_by(delivery.c.secret)
+            )
+            return {row.secret: (row.first, row.last) for row in rows}
+
+    def try_writing(self) -> None:
+        """Write a delivery and take it back: nothing of it is left, and nobody else sees it."""
+        with self._database.transaction() as connection:
+            savepoint = connection.begin_nested()
+            connection.execute(
+                delivery.insert().values(hook="", via="hook", received_at=self.clock())
+            )
+            savepoint.rollback()
+
     def replay(
         self, chosen: Selection, *, receiver: str | None = None, dry_run: bool = False
     ) -> int:
@@ -881,6 +938,7 @@ _STORED_OF_DELIVERY: Final = (
     delivery.c.event_id,
     delivery.c.source,
     delivery.c.secret,
+    delivery.c.secret_count,
     delivery.c.body,
     delivery.c.received_at,
 )

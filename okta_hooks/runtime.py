@@ -50,17 +50,23 @@ class Runtime:
         self.writer = Writer(self.inbox, self.worker.wake)
         self._lock = threading.Lock()
         self._is_working = False
+        self._is_closed = False
 
     def work(self) -> None:
-        """Start the worker in a thread of this process, once; it stops when the process exits."""
+        """Start the worker in a thread of this process, once; it stops when the process exits.
+
+        Nothing starts once this has been closed.
+        """
         with self._lock:
-            if not self._is_working:
+            if not self._is_working and not self._is_closed:
                 self.worker.start()
                 self._is_working = True
                 atexit.register(self.worker.stop, _SECONDS_TO_STOP)
 
     def close(self) -> None:
         """Stop the worker and the writer, and close the inbox's connections."""
+        with self._lock:
+            self._is_closed = True
         if self._is_working:
             atexit.unregister(self.worker.stop)
             self.worker.stop(_SECONDS_TO_STOP)

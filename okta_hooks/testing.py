@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from .catalog import EventType
 
+#: The hook at Okta that sample deliveries say they are from.
+SAMPLE_SOURCE: Final = "https://example.okta.com/api/v1/eventHooks/whoSampleHook0000000"
 #: When an event with a seed happened, give or take an hour.
 _SEEDED_TIME: Final = datetime(2026, 8, 3, 9, 0, tzinfo=UTC)
 _BASE62: Final = string.ascii_letters + string.digits
@@ -201,7 +203,7 @@ def make_event(
 def make_delivery(
     events: Iterable[Mapping[str, Any]],
     *,
-    source: str = "https://example.okta.com/api/v1/eventHooks/whoSampleHook0000000",
+    source: str = SAMPLE_SOURCE,
     event_id: str | None = None,
     event_time: datetime | None = None,
     seed: int | str | random.Random | None = None,
@@ -261,6 +263,14 @@ def _sample(
         given = said["target"]
         if isinstance(given, str | Mapping):
             given = [given]
+        if given is not None and not (
+            isinstance(given, list | tuple)
+            and all(isinstance(each, str | Mapping) for each in given)
+        ):
+            raise TypeError(
+                f"target is {given!r}: it may be a short form such as 'user:ada@example.com', an object, "
+                "or a list of these."
+            )
     # What the caller has spelt out stays as it is; what is made here may be filled in.
     targets = given and [_target(entity) for entity in given]
     made = [

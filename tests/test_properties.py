@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import copy
 import dataclasses
 import functools
+import importlib.util
 import json
 import math
 import operator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
@@ -21,10 +23,12 @@ from hypothesis import strategies as st
 
 import okta_hooks.events
 from okta_hooks import EventHook, LogEvent, UnreadableDelivery, UnreadableEvent, schemas
-from okta_hooks.events import ALIASES
+from okta_hooks.events import ALIASES, Delivery
+from okta_hooks.inbox import NewDelivery, incoming
+from okta_hooks.testing import make_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 Place = tuple[str | int, ...]
 
@@ -143,6 +147,17 @@ def places(value: Any) -> Iterator[Place]:
 
 FULL = full(LogEvent)
 PLACES = list(places(FULL))
+REAL = [
+    *(raw for body in SAMPLES for raw in json.loads(body)["data"]["events"]),
+    *(
+        json.loads(json.dumps(make_event(event_type, seed=1)))
+        for event_type in (
+            "user.session.start",
+            "group.user_membership.add",
+            "device.lifecycle.delete",
+        )
+    ),
+]
 
 
 def only(place: Place, value: Any) -> Any:
@@ -154,9 +169,9 @@ def only(place: Place, value: Any) -> Any:
 
 @st.composite
 def events(draw: st.DrawFn) -> Any:
-    """Make an event that has everything, but for a few places that hold something else, or null."""
-    event = copy.deepcopy(FULL)
-    for *way, last in draw(st.lists(st.sampled_from(PLACES), max_size=6)):
+    """Make an event, a full one or a real one, but for a few places that hold something else, or null."""
+    event = copy.deepcopy(draw(st.just(FULL) | st.sampled_from(REAL)))
+    for *way, last in draw(st.lists(st.sampled_from(list(places(event))), max_size=6)):
         # The way is barred where something else has been put before.
         with contextlib.suppress(LookupError, TypeError):
             functools.reduce(operator.getitem, way, event)[last] = draw(st.none() | trees)
@@ -333,6 +348,179 @@ def test_every_byte_of_a_delivery() -> None:
 
     assert len(counts) > 10_000
     assert set(counts) == {None, 0, 1, 2}
+
+
+# Two ways to read an event
+
+
+class Word(str):
+    """Text that is not quite a ``str``."""
+
+    __slots__ = ()
+
+
+#: What may stand anywhere: near misses of every type, and what only looks like one.
+NEAR_MISSES: list[Any] = [
+    *(None, "", True, False, 0, 1, 2, -1, 10**40, 10**400),
+    *(0.0, -0.0, 1.0, 0.5, 1e400, -1e400, math.nan),
+    *(
+        "1",
+        "0.5",
+        "true",
+        "off",
+        "null",
+        "NaN",
+        "é",
+        "\0",
+        "\ud800",
+        b"bytes",
+        b"\xff",
+        Word("word"),
+    ),
+    *("2023-03-26T21:05:32.159Z", "2023-03-26T21:05:32.159123999Z", "2023-03-26 21:05:32"),
+    *("2023-03-26T23:05:32+02:00", "2023-03-26T21:05:32z", "20230326T210532Z", "2023-W12-7T21:05Z"),
+    *("2023-03-26Z", "2023-09-31T00:00:00Z", "9999-12-31T24:00:00Z", "yesterdayZ", "Z"),
+    *(datetime(2023, 3, 26, tzinfo=UTC), datetime(2023, 3, 26)),  # noqa: DTZ001 - it is none
+    *([], {}, [None], [{}], [[]], ["", {}], ({},), {"id": "a"}, {"id": 1}, {"id": []}, {1: 2}),
+    *(collections.OrderedDict(id="a"), collections.UserDict(id="a"), collections.UserList()),
+]
+
+
+def anatomy(value: Any) -> Any:
+    """Return what tells a value from all others, also from its equals of another type."""
+    if dataclasses.is_dataclass(value):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return type(value), [(key, anatomy(inner)) for key, inner in value.items()]
+    if isinstance(value, tuple | list):
+        return type(value), [anatomy(inner) for inner in value]
+    return type(value), repr(value)
+
+
+def check_against_marshmallow(raw: Any) -> None:
+    """Check that an event is read as its schema reads it: values, their types, and problems."""
+    known, problems = schemas._load(schemas._schema(LogEvent), raw)  # noqa: SLF001
+    try:
+        event = schemas.load_event(raw)
+    except UnreadableEvent:
+        assert known.get("event_type") is None
+        return
+    assert anatomy(event) == anatomy(LogEvent(**known, raw=dict(raw), problems=problems))
+
+
+def test_near_misses_are_read_as_marshmallow_does() -> None:
+    """Whatever stands at one place of an event, it is read as marshmallow alone would read it."""
+    for place in PLACES:
+        for value in NEAR_MISSES:
+            check_against_marshmallow({"eventType": "user.session.start"} | only(place, value))
+
+
+@tried(1000)
+@given(events())
+def test_events_are_read_as_marshmallow_does(event: Any) -> None:
+    """Whatever stands at several places of an event, it is read as marshmallow alone would read it."""
+    check_against_marshmallow(event)
+
+
+# Two ways to read a body
+
+LITERALS = [
+    *(
+        "null",
+        "true",
+        "0",
+        "-0",
+        "1.0",
+        "1e5",
+        "1" + "0" * 40,
+        str(2**64),
+        str(-(2**63) - 1),
+        "9" * 309,
+        "9" * 5000,
+        "1e400",
+    ),
+    *("NaN", "-Infinity", "01", "1.", ".5", '"', "'a'", "[]", "{}", '{"a":1,"a":2}', '{"a":1,}'),
+    *('""', '"u-1"', '"U-1 "', '"é"', '"\\u00e9"', '"\\u0000"', '"\0"', '"\x7f"', '"\t"', '"\\x"'),
+    *('"\\ud800"', '"\\ud83e\\udd84"', '"\\udd84\\ud83e"', '"\ud800"', '"🦄"', f'"{"x" * 201}"'),
+    *('"2023-03-26T21:05:32.159Z"', '"9999-12-31T23:59:59-23:00"', '"user.session.start"'),
+    *("[" * depth + "]" * depth for depth in (200, 251, 252, 253, 700, 1020, 1100)),
+    *('{"a":' * depth + "1" + "}" * depth for depth in (251, 252, 253, 1020, 1100)),
+]
+literals = st.sampled_from(LITERALS)
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"]
+
+
+def members(*keys: str) -> st.SearchStrategy[list[tuple[str, str]]]:
+    return st.lists(st.tuples(st.sampled_from(keys), literals), max_size=1)
+
+
+def object_of(members: Iterable[tuple[str, str]]) -> str:
+    return "{" + ",".join(f'"{key}":{literal}' for key, literal in members) + "}"
+
+
+@st.composite
+def texts_of_json(draw: st.DrawFn) -> bytes:
+    """Make a delivery of good members and odd ones, where keys may stand twice."""
+    good = [("uuid", '"u-1"'), ("eventType", '"user.session.start"'), ("extra", "1" + "0" * 40)]
+    elements = [
+        object_of([*good, *more])
+        for more in draw(st.lists(members("uuid", "eventType", "published")))
+    ]
+    odd = draw(members("eventId", "eventID", "source"))
+    events = f'{{"events":[{",".join([*elements, *draw(st.lists(literals, max_size=1))])}]}}'
+    text = object_of([*odd, ("data", events)])
+    return text.encode(draw(st.sampled_from([*ENCODINGS[:1] * 4, *ENCODINGS])), "surrogatepass")
+
+
+def stored(body: bytes, *, keys_only: bool) -> NewDelivery | str:
+    """Return what would be stored of a body, or why it is refused."""
+    try:
+        envelope = schemas.load_delivery(body, keys_only=keys_only)
+    except UnreadableDelivery as unreadable:
+        return unreadable.reason
+    received = Delivery(
+        event_id=envelope.event_id,
+        source=envelope.source,
+        via="hook",
+        received_at=datetime(2023, 3, 26, tzinfo=UTC),
+    )
+    return incoming("okta", envelope, received)
+
+
+needs_orjson = pytest.mark.skipif(
+    importlib.util.find_spec("orjson") is None, reason="the other way is orjson's"
+)
+
+
+@needs_orjson
+@tried(2000)
+@given(texts_of_json())
+def test_both_readers_store_the_same(body: bytes) -> None:
+    """Whether orjson is installed changes nothing in what is refused, and nothing in what is stored."""
+    assert stored(body, keys_only=True) == stored(body, keys_only=False)
+
+
+@needs_orjson
+@tried(1000)
+@given(
+    st.lists(events() | trees, max_size=3).map(lambda made: delivery(*made))
+    | mutations()
+    | st.binary()
+)
+@example(b"[]")
+def test_both_readers_store_the_same_of_anything(body: bytes) -> None:
+    """The same holds for real events that were changed, for damaged deliveries, and for any bytes."""
+    assert stored(body, keys_only=True) == stored(body, keys_only=False)
+
+
+@needs_orjson
+@pytest.mark.parametrize("depth", [200, 250, 251, 252, 500, 900, 1000, 1010, 1020, 1021, 5000])
+def test_both_readers_refuse_the_same_depth(depth: int) -> None:
+    """How deep a body may be nested does not depend on orjson either."""
+    body = delivery({"uuid": "u-1", "eventType": "user.session.start", "extra": "deep"})
+    body = body.replace(b'"deep"', b"[" * depth + b"]" * depth)
+
+    assert stored(body, keys_only=True) == stored(body, keys_only=False)
 
 
 # Through the whole stack

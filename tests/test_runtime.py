@@ -68,7 +68,7 @@ def make(inbox_url: str, make_app: AppFactory, okta: EventHook) -> Iterator[AppF
         state = state_of(app)
         if state._runtime is not None:  # noqa: SLF001 - asking for it would make it
             assert state.runtime().worker.stop(PATIENCE)
-            state.runtime().inbox.close()
+            state.close()
 
 
 def test_a_delivery_reaches_its_receivers(
@@ -196,6 +196,78 @@ def test_a_relative_file_lies_in_the_instance_folder(
     state_of(app).runtime().inbox.close()
 
 
+def test_no_request_waits_while_a_worker_is_stopped(
+    make: AppFactory, okta: EventHook, body: BodyFactory
+) -> None:
+    """A receiver that takes its time holds up who closes the app, and no delivery; a new worker takes over then."""
+    has_begun, may_end, has_ended = threading.Event(), threading.Event(), threading.Semaphore(0)
+
+    @okta.on("*")
+    def receiver(sender: Flask, **extra: Any) -> None:
+        has_begun.set()
+        assert may_end.wait(PATIENCE)
+        has_ended.release()
+
+    app = make()
+    client = app.test_client()
+    assert client.post(URL, data=body({"uuid": "1", "eventType": "a.b"}), headers=SECRET)
+    assert has_begun.wait(PATIENCE)
+    old = state_of(app).runtime()
+    closing = threading.Thread(target=state_of(app).close)
+    closing.start()
+    try:
+        assert old.worker.stopping.wait(PATIENCE)
+
+        answer = client.post(URL, data=body({"uuid": "2", "eventType": "a.b"}), headers=SECRET)
+
+        assert answer.status_code == 204
+        assert closing.is_alive()
+        assert state_of(app).runtime() is not old
+    finally:
+        may_end.set()
+        closing.join()
+    assert has_ended.acquire(timeout=PATIENCE)
+    assert has_ended.acquire(timeout=PATIENCE)
+
+
+def test_what_is_closed_starts_nothing(make: AppFactory, heard: threading.Semaphore) -> None:
+    """A request that has got hold of a runtime just before it was closed leaves no worker behind."""
+    runtime = state_of(make()).runtime()
+    runtime.close()
+    before = set(threading.enumerate())
+
+    runtime.work()
+
+    assert threads_since(before) == set()
+
+
+def test_an_app_that_is_closed_during_its_first_request_starts_again(
+    make: AppFactory,
+    heard: threading.Semaphore,
+    body: BodyFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is closed as soon as it has begun does not count as being at work."""
+    app = make()
+    closing = threading.Thread(target=state_of(app).close)
+
+    def close(*_: Any) -> None:
+        closing.start()
+        deadline = time.monotonic() + PATIENCE
+        while state_of(app)._runtime is not None and time.monotonic() < deadline:  # noqa: SLF001
+            time.sleep(0.001)
+
+    # It is called when the worker has just started.
+    monkeypatch.setattr("atexit.register", close)
+    app.test_client().get("/")
+    monkeypatch.undo()
+    closing.join()
+
+    assert app.test_client().post(URL, data=body("a.b"), headers=SECRET).status_code == 204
+
+    assert heard.acquire(timeout=PATIENCE)
+
+
 FORKS = """
 import os, sys, warnings
 from flask import Flask
@@ -303,7 +375,7 @@ def test_an_exit_waits_for_what_is_in_hand(inbox_url: str, open_inbox: Callable[
 HELPS = """
 import sys
 from flask.cli import main
-sys.argv = ["flask", "--app", "host", "--help"]
+sys.argv = ["flask", "--app", "host", *sys.argv[1:], "--help"]
 try:
     main()
 except SystemExit:
@@ -311,8 +383,12 @@ except SystemExit:
 """
 
 
-def test_flask_help_does_without_the_database(tmp_path: Path) -> None:
-    """Whoever runs another command does not wait for SQLAlchemy to be imported."""
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [((), "  okta-hooks "), (("okta-hooks",), "  plan "), (("okta-hooks", "plan"), "  --url ")],
+)
+def test_help_imports_little(tmp_path: Path, command: tuple[str, ...], shown: str) -> None:
+    """Whoever runs another command does not wait for SQLAlchemy, or for Okta's SDK, to be imported."""
     (tmp_path / "host.py").write_text(
         "from flask import Flask\n"
         "from okta_hooks import EventHook\n"
@@ -322,13 +398,19 @@ def test_flask_help_does_without_the_database(tmp_path: Path) -> None:
     )
 
     ended = subprocess.run(
-        [sys.executable, "-c", HELPS], check=True, capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, "-c", HELPS, *command],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
     )
 
     *printed, imported = ended.stdout.splitlines()
-    assert any(line.startswith("  okta-hooks ") for line in printed)
-    assert {"host", "okta_hooks.cli"} <= set(imported.split())
-    assert {"sqlalchemy", "marshmallow", "psycopg"}.isdisjoint(imported.split())
+    assert any(line.startswith(shown) for line in printed)
+    assert "okta_hooks.cli.subscription" in imported.split()
+    assert ("host" in imported.split()) == (command == ())
+    slow = {"sqlalchemy", "marshmallow", "psycopg", "okta", "aiohttp", "okta_hooks.okta_api"}
+    assert slow.isdisjoint(imported.split())
 
 
 def test_an_app_can_go(make_app: AppFactory, okta: EventHook, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import UnionType
@@ -10,7 +12,16 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
-from okta_hooks import Actor, LogEvent, UnreadableDelivery, UnreadableEvent, events, schemas
+from okta_hooks import (
+    Actor,
+    LogEvent,
+    UnreadableDelivery,
+    UnreadableEvent,
+    catalog,
+    events,
+    schemas,
+)
+from okta_hooks.testing import make_event
 
 SAMPLES = Path(__file__).parent / "samples"
 OURS = {"raw", "problems"}  # made here, not read from a key
@@ -250,6 +261,54 @@ def test_ten_thousand_events() -> None:
     assert [raw["uuid"] for raw in envelope.events] == [str(n) for n in range(10_000)]
 
 
+def test_keys_are_read_by_orjson() -> None:
+    """Where keys are enough orjson reads, and it rounds numbers; elsewhere all is as Okta sent it."""
+    pytest.importorskip("orjson")
+    body = b'{"data":{"events":[{"uuid":"u-1","eventType":"a","extra":1%s}]}}' % (b"0" * 40)
+
+    (quick,) = schemas.load_delivery(body, keys_only=True).events
+    (whole,) = schemas.load_delivery(body).events
+
+    assert isinstance(quick["extra"], float)
+    assert whole["extra"] == 10**40
+    assert isinstance(whole["extra"], int)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'{"eventType":"a","extra":1%s}',
+        b'{"uuid":"","eventType":"a","extra":1%s}',
+        b'{"uuid":"\xc3\xa9","eventType":"a","extra":1%s}',
+        b'{"uuid":1,"eventType":"a","extra":1%s}',
+        b'{"uuid":"u-1","eventType":1%s}',
+        b'{"uuid":"u-1","eventType":"a","extra":[NaN,1%s]}',
+        b'{"uuid":"u-1","eventType":"a","extra":["\\ud800",1%s]}',
+        b"[1%s]",
+    ],
+)
+def test_more_than_keys_is_read_by_the_standard_library(event: bytes) -> None:
+    """An event that is known by all that it says is read exactly, though keys were asked for."""
+    body = b'{"data":{"events":[%s]}}' % (event % (b"0" * 40))
+
+    assert "1" + "0" * 40 in repr(schemas.load_delivery(body, keys_only=True).events)
+
+
+def test_orjson_is_optional() -> None:
+    """Without it the standard library reads everything."""
+    program = """
+import sys
+sys.modules["orjson"] = None
+from okta_hooks import schemas
+print(schemas.load_delivery(b'{"data":{"events":[{"uuid":"u-1","eventType":"a"}]}}', keys_only=True).events)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "({'uuid': 'u-1', 'eventType': 'a'},)\n"
+
+
 def test_unreadable_events_do_not_spoil_a_delivery() -> None:
     """The envelope is read without looking into the events."""
     assert schemas.load_delivery(b'{"data":{"events":[null,[],{}]}}').events == (None, [], {})
@@ -295,6 +354,34 @@ def test_samples_fit(name: str) -> None:
 
     assert [event.problems for event in loaded] == [{} for _ in sent]
     assert [event.raw for event in loaded] == sent
+
+
+def test_usual_events_need_no_marshmallow() -> None:
+    """The sample of every type is read in a straight line, and comes to what marshmallow makes of it."""
+    load_straight = schemas._loader(LogEvent)  # noqa: SLF001
+    for event_type in catalog.entries():
+        raw = json.loads(json.dumps(make_event(event_type, seed=1)))
+        known, problems = schemas._load(schemas._schema(LogEvent), raw)  # noqa: SLF001
+
+        event = load_straight(raw, raw=raw, problems={})
+
+        assert (event, problems) == (LogEvent(**known, raw=raw), {})
+        assert type(event) is LogEvent
+
+
+def test_an_event_that_was_read_is_frozen() -> None:
+    """What comes out of the parser cannot be changed, at any depth, nor does a change of it reach ``raw``."""
+    event = load(actor={"id": "a"}, debugContext={"debugData": {"a": "b"}})
+
+    assert event.actor is not None
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        event.uuid = "x"  # type: ignore[misc]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        event.actor.id = "x"  # type: ignore[misc]
+    assert event.debug_context is not None
+    assert event.debug_context.debug_data is not None
+    event.debug_context.debug_data.clear()
+    assert event.raw["debugContext"] == {"debugData": {"a": "b"}}
 
 
 def test_full_event() -> None:

@@ -266,6 +266,37 @@ def test_an_app_without_a_hook(make_app: Callable[..., Flask]) -> None:
     assert "app.register_blueprint(EventHook(name))" in result.output
 
 
+@pytest.mark.parametrize("config", [{"SERVER_NAME": "a.test"}, {"TRUSTED_HOSTS": ["a.test"]}])
+def test_the_app_is_called_by_a_name_that_it_answers_to(
+    make_app: Callable[..., Flask], okta: EventHook, seen: list[Any], config: dict[str, Any]
+) -> None:
+    """An app that takes requests for its own host only gets this one."""
+    app = make_app(okta)
+    app.subdomain_matching = True
+    app.config.update(config)
+
+    result = send(app, "user.session.start")
+
+    assert result.exit_code == 0, result.output
+    assert len(seen) == 1
+
+
+def test_an_app_that_cannot_be_called(
+    make_app: Callable[..., Flask], okta: EventHook, seen: list[Any]
+) -> None:
+    """One line says why, and what to do instead."""
+    app = make_app()
+    app.register_blueprint(okta, subdomain="in")
+
+    result = send(app, "user.session.start")
+
+    assert result.exit_code == 1
+    assert result.output.startswith(
+        "Error: This app does not answer for the hook 'okta' at https://"
+    )
+    assert result.output.endswith("To send to a server, say --url.\n")
+
+
 def test_a_server_elsewhere(direct: Flask, make_app: Callable[..., Flask], seen: list[Any]) -> None:
     """With ``--url`` it goes over HTTP, with this app's secret, and not to this app."""
     far = EventHook("far")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import signal
 import sys
 import threading
@@ -12,6 +13,19 @@ from .org import Org
 from .server import Simulator
 
 PORT = 8088
+_HIGHEST_PORT = 65535
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to {_HIGHEST_PORT}")
+    return int(text)
+
+
+def _token(text: str) -> str:
+    if not re.fullmatch(r"[!-~]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no token: it has blanks, or nothing")
+    return text
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -20,8 +34,12 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m okta_hooks.simulator",
         description="An Okta org on 127.0.0.1: event hooks, System Log, and deliveries with Okta's manners.",
     )
-    parser.add_argument("--port", type=int, default=PORT, help="0 takes any (default: %(default)s)")
-    parser.add_argument("--token", default="simulator", help="the API token (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=_port, default=PORT, help="0 takes any (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--token", type=_token, default="simulator", help="the API token (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, help="make the same ids and events each time")
     parser.add_argument(
         "--http-hooks", action="store_true", help="take http:// URLs of hooks, as Okta does not"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from okta_hooks import catalog
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from okta_hooks.blueprint import AppState
+
+
+#: How far the inbox's clock goes on with each look at it, in seconds: what is handed out later is due later.
+_TICK: Final = 0.001
 
 
 class AppOrg(Org):
@@ -27,14 +31,14 @@ class AppOrg(Org):
     def __init__(self, app: Flask, inbox: str, *, seed: int) -> None:
         super().__init__(seed=seed, send=app_sender(app))
         self._state: AppState = app.extensions["okta_hooks"]
-        self._skipped = 0.0
+        self._moment = time.time()
         if self._state.settings.inbox is not None:
             # No thread of the app's works beside the test.
             self._state.configure(inbox=inbox, worker="external", clock=self._now)
         eligible = [name for name, entry in catalog.entries().items() if entry.event_hook_eligible]
         for name in self._state.hooks:
             self.register(
-                f"https://localhost{self._state.path_of(name)}",
+                self._state.url_of(name),
                 eligible,
                 secret=next(iter(self._state.secrets[name]), None),
                 auth_header=self._state.settings.auth_header,
@@ -42,7 +46,9 @@ class AppOrg(Org):
             )
 
     def _now(self) -> float:
-        return time.time() + self._skipped
+        """Return the inbox's time. None passes by itself: when a retry is due is the same on every machine."""
+        self._moment += _TICK
+        return self._moment
 
     def settle(self) -> None:
         """Deliver what is pending, and run the receivers until each has finished or given up.
@@ -63,4 +69,4 @@ class AppOrg(Org):
             if due is None or due <= now:
                 # What is due and does not run belongs to a receiver that is not connected any more.
                 return
-            self._skipped += max(0.0, due - self._now())
+            self._moment = max(self._moment, due)

@@ -47,10 +47,10 @@ def invalid(subject: str, *causes: str) -> RequestRefused:
     )
 
 
-def malformed() -> RequestRefused:
+def malformed(*causes: str) -> RequestRefused:
     """Return the refusal of a body that is not a JSON object."""
     return RequestRefused(
-        HTTPStatus.BAD_REQUEST, "E0000003", "The request body was not well-formed."
+        HTTPStatus.BAD_REQUEST, "E0000003", "The request body was not well-formed.", *causes
     )
 
 

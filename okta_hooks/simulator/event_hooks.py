@@ -120,9 +120,11 @@ def read_settings(body: object, *, http_hooks: bool) -> HookSettings:
     uri = reading.text("channel.config.uri", longest=1024)
     schemes = ("https", "http") if http_hooks else ("https",)
     if uri and not _is_url(uri, schemes):
-        reading.causes.append(
-            f"channel.config.uri: The URL must begin with {schemes[0]}:// and have a host"
-        )
+        cause = "channel.config.uri: The URL must begin with https:// and have a host"
+        if _is_url(uri, ("http",)):
+            # Not Okta's words: it knows no such option.
+            cause += "; the simulator takes http:// as well if it is started with --http-hooks"
+        reading.causes.append(cause)
     headers = _headers(reading)
     auth_header, secret = _auth_scheme(reading)
     if reading.causes:
@@ -178,7 +180,11 @@ def _event_types(reading: _Reading) -> tuple[str, ...]:
     for event_type in event_types:
         entry = catalog.get(event_type)
         if entry is None or not entry.event_hook_eligible:
-            reading.causes.append(f"events.items: {event_type} is not eligible for event hooks")
+            near = catalog.suggest(event_type) if entry is None else None
+            reading.causes.append(
+                f"events.items: {event_type} is not eligible for event hooks"
+                + (f"; is {near} meant?" if near else "")
+            )
     return event_types
 
 

@@ -1,7 +1,7 @@
 """One org: its hooks, its System Log, and what it delivers when.
 
-It has no thread of its own. :meth:`Org.settle` delivers in the caller's thread, at once and in a fixed order;
-a :class:`~okta_hooks.simulator.Simulator` runs :meth:`Org.keep_delivering` in threads.
+It has no thread of its own. :meth:`Org.settle` delivers in the caller's thread, at once, and asks no clock what is
+to come when; a :class:`~okta_hooks.simulator.Simulator` runs :meth:`Org.keep_delivering` in threads.
 """
 
 from __future__ import annotations
@@ -43,15 +43,16 @@ class Delivery:
 
     ``state`` is ``"pending"``, ``"sending"``, ``"delivered"``, ``"failed"``, ``"lost"`` (by the fault of that name)
     or ``"dropped"``, if the hook was not active and verified any more.
+    ``due`` is by the clock; ``after`` is how long after the events that is, and all that ``settle`` goes by.
     """
 
     event_id: str
     hook_id: str
     url: str
     due: datetime
+    after: timedelta
     events: list[dict[str, Any]]
     state: str = "pending"
-    takes_more: bool = False
     attempts: list[wire.Attempt] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
@@ -85,11 +86,11 @@ class Org:
     :param token: The API token.
     :param seed: Equal seeds give equal ids and events, in equal order of calls.
     :param http_hooks: Whether a hook's URL may be ``http:``. Okta's may not.
-    :param clock: Returns the time, an aware datetime; of it depend all times that are told, what is due,
-        the retention of the log, and the rate limit.
+    :param clock: Returns the time, an aware datetime; of it depend all times that are told, what is due
+        (though not for :meth:`settle`), the retention of the log, and the rate limit.
     :param send: Sends requests to hooks instead of HTTP: see :func:`~okta_hooks.simulator.app_sender`.
     :param timeout: How long a hook may take to answer over HTTP, in seconds.
-    :param batch_seconds: Events that come within so many seconds are delivered together.
+    :param batch_seconds: How long a delivery waits for more events to come with it.
     :param batch_size: How many events are in a delivery at most. Okta documents no number.
     """
 
@@ -114,11 +115,16 @@ class Org:
         self.batch = timedelta(seconds=batch_seconds)
         self.batch_size = batch_size
         self._random = random.Random(seed)  # noqa: S311 - nothing here is a secret
+        # For what depends on how deliveries go: it must not change what happens next.
+        self._traffic = random.Random(None if seed is None else f"traffic {seed}")  # noqa: S311 - nor here
         self._hooks: dict[str, Hook] = {}
         self._log = SystemLog()
         self._deliveries: list[Delivery] = []
         self._pending: list[Delivery] = []
-        self._busy: set[str] = set()
+        # By hook, the delivery that takes what comes next.
+        self._open: dict[str, Delivery] = {}
+        # By hook, the thread that delivers to it.
+        self._busy: dict[str, int] = {}
         # Held for every change of what is above, never while a hook is called.
         self._changed = threading.Condition(threading.RLock())
 
@@ -199,25 +205,25 @@ class Org:
             return self._updated(hook, "event_hook.deactivated")
 
     def verify_hook(self, hook_id: str) -> dict[str, Any]:
-        """Ask the hook's endpoint to prove that it expects this org.
+        """Ask the hook's endpoint, once, to prove that it expects this org.
 
         :raises RequestRefused: if it does not.
         """
         with self._changed:
             hook = self._hook(hook_id)
             settings = hook.settings
-            challenge = make_id("", self._random) + make_id("", self._random)
+            challenge = make_id("", self._traffic) + make_id("", self._traffic)
             headers = {
                 "User-Agent": "Okta-Integrations",
                 "Accept": "application/json",
-                "X-Okta-Request-Id": make_id("", self._random),
+                "X-Okta-Request-Id": make_id("", self._traffic),
                 "X-Okta-Verification-Challenge": challenge,
                 **hook.request_headers(),
             }
-        attempts, answer = wire.attempt(
+        made, answer = wire.attempt(
             self.send, wire.Request(method="GET", url=settings.uri, headers=headers), self.clock
         )
-        complaint = _complaint(attempts[-1], answer, challenge)
+        complaint = _complaint(made, answer, challenge)
         if complaint:
             raise errors.invalid(
                 "eventHook",
@@ -325,9 +331,17 @@ class Org:
                 and event_type in hook.settings.event_types
                 and "log_only" not in faults
             ]
+            hook_ids = ",".join(hook.id for hook in hooks)
             for event in events:
-                _add_debug_data(event, targetEventHookIds=",".join(hook.id for hook in hooks))
-                self._persist(event)
+                logged = event
+                if hook_ids:
+                    logged = _with_debug_data(event, targetEventHookIds=hook_ids)
+                    # A delivery may do without debug data, as a preview does; the log always tells.
+                    if _at(event, "debugContext", "debugData") is not None:
+                        event["debugContext"] = logged["debugContext"]
+                self._persist(logged)
+            if not hooks and "log_only" not in faults:
+                logger.info("No hook that is active and verified asks for %s.", event_type)
             for hook in hooks:
                 self._plan(hook, events, faults, timedelta(seconds=delay))
             self._changed.notify_all()
@@ -344,12 +358,18 @@ class Org:
             self._deliver(delivery)
 
     def settle(self) -> None:
-        """Deliver all that is pending, in the caller's thread and in order, whatever the clock says.
+        """Deliver all that is pending, in the caller's thread, whatever the clock says.
 
+        What was not held back comes first, then what was, the shortest delay first; within that
+        it is the order in which things happened. How long ago they did makes no difference.
         It comes back when nothing is pending any more and no other thread has a delivery in hand.
+
+        :raises RuntimeError: if it is called by what it delivers to, and so would wait for itself.
         """
         while True:
             with self._changed:
+                if threading.get_ident() in self._busy.values():
+                    raise RuntimeError("A receiver cannot settle the org that is delivering to it.")
                 delivery = self._take(None)
                 if delivery is None:
                     if not self._busy:
@@ -384,7 +404,7 @@ class Org:
     def new_error_id(self) -> str:
         """Return an id for an error object."""
         with self._changed:
-            return make_id("oae", self._random)
+            return make_id("oae", self._traffic)
 
     def _hook(self, hook_id: str) -> Hook:
         try:
@@ -413,7 +433,7 @@ class Org:
             "changeDetails": None,
         }
         overrides = {"published": self.clock(), "target": target, **overrides}
-        self._persist(make_event(event_type, seed=self._random, **overrides))
+        self._persist(make_event(event_type, seed=self._traffic, **overrides))
 
     def _persist(self, event: dict[str, Any]) -> None:
         now = self.clock()
@@ -422,40 +442,38 @@ class Org:
     def _plan(
         self, hook: Hook, events: list[dict[str, Any]], faults: Collection[str], delay: timedelta
     ) -> None:
-        due = self.clock() + self.batch + delay
         if not delay and not set(faults) & {"duplicate", "reorder", "lost"}:
             for event in events:
-                self._join(hook, event, due)
+                self._join(hook, event)
             return
+        after = self.batch + delay
         groups: Iterator[list[dict[str, Any]]] = _batches(events, self.batch_size)
         if "reorder" in faults:
-            due += _HELD_BACK
+            after += _HELD_BACK
             groups = ([event] for event in reversed(events))
         for group in groups:
             for _ in range(2 if "duplicate" in faults else 1):
-                self._add(hook, group, due, is_lost="lost" in faults)
+                self._add(hook, group, after, is_lost="lost" in faults)
 
-    def _join(self, hook: Hook, event: dict[str, Any], due: datetime) -> None:
-        """Put an event into the delivery that its hook is about to get."""
-        for delivery in self._pending:
-            if (
-                delivery.hook_id == hook.id
-                and delivery.takes_more
-                and len(delivery.events) < self.batch_size
-                and self.clock() < delivery.due
-            ):
-                delivery.events.append(event)
-                return
-        self._add(hook, [event], due).takes_more = True
+    def _join(self, hook: Hook, event: dict[str, Any]) -> None:
+        """Put an event into the delivery that its hook is about to get.
+
+        Whether that is due already does not matter, so that a slow machine makes no other deliveries.
+        """
+        delivery = self._open.get(hook.id)
+        if delivery is None or len(delivery.events) >= self.batch_size:
+            delivery = self._open[hook.id] = self._add(hook, [], self.batch)
+        delivery.events.append(event)
 
     def _add(
-        self, hook: Hook, events: list[dict[str, Any]], due: datetime, *, is_lost: bool = False
+        self, hook: Hook, events: list[dict[str, Any]], after: timedelta, *, is_lost: bool = False
     ) -> Delivery:
         delivery = Delivery(
-            event_id=make_uuid(self._random),
+            event_id=make_uuid(self._traffic),
             hook_id=hook.id,
             url=hook.settings.uri,
-            due=due,
+            due=self.clock() + after,
+            after=after,
             events=list(events),
             state="lost" if is_lost else "pending",
         )
@@ -468,13 +486,21 @@ class Org:
         return [delivery for delivery in self._pending if delivery.hook_id not in self._busy]
 
     def _take(self, now: datetime | None) -> Delivery | None:
-        """Take the delivery that is due first, and let its hook be busy until it is made."""
+        """Take the next delivery, and let its hook be busy until it is made.
+
+        :param now: Only one that is due by then, and whichever is due first.
+        """
         with self._changed:
-            delivery = min(self._ready(), key=lambda ready: ready.due, default=None)
+            if now is None:
+                delivery = min(self._ready(), key=lambda ready: ready.after, default=None)
+            else:
+                delivery = min(self._ready(), key=lambda ready: ready.due, default=None)
             if delivery is None or (now is not None and delivery.due > now):
                 return None
             self._pending.remove(delivery)
-            self._busy.add(delivery.hook_id)
+            if self._open.get(delivery.hook_id) is delivery:
+                del self._open[delivery.hook_id]
+            self._busy[delivery.hook_id] = threading.get_ident()
             delivery.state = "sending"
             return delivery
 
@@ -489,7 +515,7 @@ class Org:
         finally:
             with self._changed:
                 delivery.state = state
-                self._busy.discard(delivery.hook_id)
+                del self._busy[delivery.hook_id]
                 self._changed.notify_all()
 
     def _send(self, delivery: Delivery) -> str:
@@ -500,7 +526,7 @@ class Org:
                 return "dropped"
             delivery.url = hook.settings.uri
             request = self._request(hook, delivery)
-        attempts, _ = wire.attempt(self.send, request, self.clock)
+        attempts = wire.deliver(self.send, request, self.clock)
         last = attempts[-1]
         with self._changed:
             delivery.attempts = attempts
@@ -523,27 +549,23 @@ class Org:
             "User-Agent": f"Okta Hook Service v1.0.0 - {hook.id}",
             "Accept": "application/json",
             "Content-Type": "application/json",
-            "X-Okta-Request-Id": make_id("", self._random),
+            "X-Okta-Request-Id": make_id("", self._traffic),
             **hook.request_headers(),
         }
         body = json.dumps(envelope, separators=(",", ":")).encode()
         return wire.Request(method="POST", url=hook.settings.uri, headers=headers, body=body)
 
     def _log_failure(self, hook: Hook, delivery: Delivery, reason: str) -> None:
-        status = delivery.attempts[-1].status
+        debug_data = {"eventId": delivery.event_id, "attempts": str(len(delivery.attempts))}
+        if delivery.attempts[-1].status is not None:
+            debug_data["httpStatus"] = str(delivery.attempts[-1].status)
         self._log_of_hook(
             "event_hook.delivery",
             hook,
             actor="SystemPrincipal:system@okta.com",
             severity="WARN",
             outcome={"result": "FAILURE", "reason": reason[:255]},
-            debug_context={
-                "debugData": {
-                    "eventId": delivery.event_id,
-                    "attempts": str(len(delivery.attempts)),
-                    "httpStatus": None if status is None else str(status),
-                }
-            },
+            debug_context={"debugData": debug_data},
         )
 
 
@@ -572,11 +594,18 @@ def _as_logged(event: dict[str, Any], now: datetime) -> dict[str, Any]:
     return logged
 
 
-def _add_debug_data(event: dict[str, Any], **data: str) -> None:
-    context = event.get("debugContext")
-    if isinstance(context, dict) and isinstance(context.get("debugData"), dict):
-        added = {key: value for key, value in data.items() if value}
-        event["debugContext"] = {**context, "debugData": {**context["debugData"], **added}}
+def _with_debug_data(event: dict[str, Any], **data: str) -> dict[str, Any]:
+    context = _at(event, "debugContext") or {}
+    known = _at(event, "debugContext", "debugData") or {}
+    return {**event, "debugContext": {**context, "debugData": {**known, **data}}}
+
+
+def _at(event: dict[str, Any], *keys: str) -> dict[str, Any] | None:
+    """Return the object at a path, if there is one."""
+    found: Any = event
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else None
 
 
 def _batches(events: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:

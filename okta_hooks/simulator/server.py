@@ -41,7 +41,9 @@ _MOST_EVENTS: Final = 10_000
 _DELIVERING_THREADS: Final = 4
 #: How long the server may take to notice that it is to stop.
 _SECONDS_TO_NOTICE: Final = 0.05
-_EMIT_KEYS: Final = {"type", "count", "target", "overrides", "faults", "delay"}
+_EMIT_KEYS: Final = ("type", "count", "target", "overrides", "faults", "delay")
+#: What would be arguments of `emit`'s own, or of `make_event`'s.
+_NO_OVERRIDES: Final = {"self", "event_type", "count", "faults", "delay", "seed"}
 
 
 class RateLimits:
@@ -84,7 +86,12 @@ def create_app(org: Org, rate_limits: dict[str, int] | None = None) -> Flask:
     _add_event_hooks(app, org)
     _add_log(app, org)
     app.add_url_rule(
-        "/simulator/events", "emit", lambda: _json({"uuids": _emit(org, _body())}), methods=["POST"]
+        "/simulator/events",
+        "emit",
+        lambda: _json(
+            {"uuids": _emit(org, _body('An object such as {"type": "user.lifecycle.create"}'))}
+        ),
+        methods=["POST"],
     )
     app.add_url_rule("/simulator/deliveries", "deliveries", lambda: _json(org.deliveries()))
     return app
@@ -261,10 +268,10 @@ def _json(document: object, status: int = 200) -> Response:
     )
 
 
-def _body() -> Any:
+def _body(*expected: str) -> Any:
     body = request.get_json(force=True, silent=True)
     if not isinstance(body, dict):
-        raise errors.malformed()
+        raise errors.malformed(*expected)
     return body
 
 
@@ -274,12 +281,18 @@ def _log_url(org: Org, arguments: dict[str, str]) -> str:
 
 def _emit(org: Org, body: dict[str, Any]) -> list[str]:
     """Do what ``POST /simulator/events`` says."""
-    causes = [f"{key}: No such key" for key in body.keys() - _EMIT_KEYS]
+    causes = [
+        f"{key}: No such key: there are {', '.join(_EMIT_KEYS)}"
+        for key in body
+        if key not in _EMIT_KEYS
+    ]
     event_type: Any = body.get("type")
     count, delay = body.get("count", 1), body.get("delay", 0)
     overrides = body.get("overrides") or {}
     faults = body.get("faults") or []
-    if not isinstance(event_type, str) or catalog.get(event_type) is None:
+    if "type" not in body:
+        causes.append("type: The event type is needed, such as user.lifecycle.create")
+    elif not isinstance(event_type, str) or catalog.get(event_type) is None:
         near = catalog.suggest(event_type) if isinstance(event_type, str) else None
         causes.append(
             f"type: {event_type!r} is none of Okta's event types"
@@ -293,6 +306,10 @@ def _emit(org: Org, body: dict[str, Any]) -> list[str]:
         causes.append(f"faults: A list of {', '.join(FAULTS)}")
     if not isinstance(overrides, dict):
         causes.append("overrides: An object")
+    else:
+        causes += [
+            f"overrides: An event has no key {key!r}" for key in overrides if key in _NO_OVERRIDES
+        ]
     if causes:
         raise errors.invalid("simulator event", *causes)
     if "target" in body:

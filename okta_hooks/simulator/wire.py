@@ -1,4 +1,4 @@
-"""How the org calls a hook: one request, at most one more, and nothing followed.
+"""How the org calls a hook: one request, for a delivery at most one more, and nothing followed.
 
 https://developer.okta.com/docs/concepts/event-hooks/
 """
@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,10 +39,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the hook answers."""
+    """What the hook answers. ``location`` is where a redirect leads, which nobody follows."""
 
     status: int
     body: bytes = b""
+    location: str | None = None
 
 
 #: Sends a request and returns the answer. It raises :class:`TimeoutError` if there is none in time,
@@ -51,7 +53,7 @@ Send: TypeAlias = Callable[[Request], Answer]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One request of a delivery: when, how long it took in seconds, and the status or the error."""
+    """One request: when, how long it took in seconds, and the status or the error."""
 
     at: datetime
     seconds: float
@@ -62,38 +64,41 @@ class Attempt:
 
 def attempt(
     send: Send, request: Request, clock: Callable[[], datetime]
-) -> tuple[list[Attempt], Answer | None]:
+) -> tuple[Attempt, Answer | None]:
+    """Send a request once; without an answer, the attempt says why there is none."""
+    at, began = clock(), time.monotonic()
+    answer, error, timed_out = None, None, False
+    try:
+        answer = send(request)
+    except TimeoutError:
+        error, timed_out = "timed out", True
+    except OSError as broken:
+        error = str(broken) or type(broken).__name__
+    made = Attempt(
+        at=at,
+        seconds=time.monotonic() - began,
+        status=None if answer is None else answer.status,
+        error=error,
+        timed_out=timed_out,
+    )
+    return made, answer
+
+
+def deliver(send: Send, request: Request, clock: Callable[[], datetime]) -> list[Attempt]:
     """Send a request; once more if it timed out, or the answer was a server error.
 
     A refused or broken connection is not tried again: Okta's pages disagree on it,
     and a receiver that counts on no retry is right in either case.
 
-    :return: every attempt, and the last answer.
+    :return: every attempt.
     """
-    attempts = []
-    answer = None
-    for _ in range(_ATTEMPTS):
-        at = clock()
-        status, error, timed_out = None, None, False
-        try:
-            answer = send(request)
-            status = answer.status
-        except TimeoutError:
-            error, timed_out, answer = "timed out", True, None
-        except OSError as broken:
-            error, answer = str(broken) or type(broken).__name__, None
-        attempts.append(
-            Attempt(
-                at=at,
-                seconds=(clock() - at).total_seconds(),
-                status=status,
-                error=error,
-                timed_out=timed_out,
-            )
-        )
-        if not timed_out and status not in _SERVER_ERRORS:
+    attempts: list[Attempt] = []
+    while len(attempts) < _ATTEMPTS:
+        made, _ = attempt(send, request, clock)
+        attempts.append(made)
+        if not made.timed_out and made.status not in _SERVER_ERRORS:
             break
-    return attempts, answer
+    return attempts
 
 
 class HttpSender:
@@ -158,7 +163,11 @@ def _exchange(connection: http.client.HTTPConnection, request: Request) -> Answe
         connection.putheader("Content-Length", str(len(request.body)))
     connection.endheaders(request.body or None)
     response = connection.getresponse()
-    return Answer(status=response.status, body=response.read(_LONGEST_ANSWER))
+    return Answer(
+        status=response.status,
+        body=response.read(_LONGEST_ANSWER),
+        location=response.getheader("Location"),
+    )
 
 
 def app_sender(app: Flask) -> Send:
@@ -166,20 +175,27 @@ def app_sender(app: Flask) -> Send:
 
     Nothing times out here. What the app raises while it is ``testing`` comes out of the org's ``settle``.
 
-    :param app: The application that the hooks' URLs stand for, whatever their host.
+    :param app: The application that the hooks' URLs stand for. It sees the URL's host,
+        and its own ``APPLICATION_ROOT`` as what it is mounted at, whether the URL begins with that or not.
     """
     client = app.test_client(use_cookies=False)
+    root = app.config["APPLICATION_ROOT"].rstrip("/")
 
     def send(request: Request) -> Answer:
         parts = urlsplit(request.url)
+        path = parts.path.removeprefix(root) if parts.path.startswith(f"{root}/") else parts.path
         response = client.open(
-            parts.path or "/",
+            path or "/",
             method=request.method,
-            base_url=f"{parts.scheme}://{parts.netloc}",
+            base_url=f"{parts.scheme}://{parts.netloc}{root}",
             query_string=parts.query,
             headers=dict(request.headers),
             data=request.body,
         )
-        return Answer(status=response.status_code, body=response.get_data())
+        return Answer(
+            status=response.status_code,
+            body=response.get_data(),
+            location=response.headers.get("Location"),
+        )
 
     return send

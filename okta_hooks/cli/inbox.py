@@ -1,0 +1,155 @@
+"""The commands about what is stored."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import STATES, Moment, as_json_option, group, selection, with_inbox
+from .output import iso, print_rows, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from okta_hooks.runtime import Runtime
+
+
+@group.command("init-db")
+@with_inbox
+def init_db(runtime: Runtime) -> None:
+    """Create the inbox's tables, or what is missing of them."""
+    runtime.inbox.open()
+    click.echo("The tables are there.")
+
+
+@group.command()
+@click.option("--check", is_flag=True, help="Exit 1 on dead letters or a backlog.")
+@click.option(
+    "--max-age",
+    default=300.0,
+    show_default=True,
+    help="Seconds from which on an open event is a backlog.",
+)
+@as_json_option
+@with_inbox
+def inbox(runtime: Runtime, check: bool, max_age: float, as_json: bool) -> None:  # noqa: FBT001
+    """Count events by state, and tell how old the oldest open one is."""
+    counts = runtime.inbox.counts()
+    age = counts["oldest_pending_seconds"]
+    if as_json:
+        click.echo(json.dumps(counts))
+    else:
+        print_table([{"events": state, "": counts[state]} for state in STATES])
+        click.echo(f"oldest open event: {'none' if age is None else f'{age:.0f} s'}")
+    if check and (counts["dead"] or (age or 0.0) > max_age):
+        sys.exit(1)
+
+
+@group.group()
+def events() -> None:
+    """Look at stored events."""
+
+
+@events.command("list")
+@selection
+@click.option("--limit", default=50, show_default=True)
+@as_json_option
+@with_inbox
+def list_events(runtime: Runtime, limit: int, as_json: bool, **chosen: Any) -> None:  # noqa: FBT001
+    """List events, newest first."""
+    found = runtime.inbox.find(_select(chosen), limit=limit)
+    rows = [
+        {
+            "uuid": row["uuid"],
+            "hook": row["hook"],
+            "type": row["type"],
+            "state": row["state"],
+            "via": row["via"],
+            "received": iso(row["received_at"]),
+            "published": iso(row["published"]),
+            "reason": row["reason"],
+        }
+        for row in found
+    ]
+    print_rows(rows, as_json=as_json)
+
+
+@events.command("show")
+@click.argument("uuid")
+@as_json_option
+@with_inbox
+def show_event(runtime: Runtime, uuid: str, as_json: bool) -> None:  # noqa: FBT001
+    """Show an event: its receipts, and all that Okta sent of it. That is personal data."""
+    found = runtime.inbox.show(uuid)
+    if not found:
+        raise click.ClickException(f"There is no event {uuid!r}.")
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for item in found:
+        click.echo(f"{item['type']}  {item['uuid']}  hook {item['hook']}  {item['state']}")
+        click.echo(f"received {iso(item['received_at'])} via {item['via']}, {item['event_id']}")
+        if item["reason"]:
+            click.echo(f"reason: {item['reason']}")
+        print_table([{**row, "due": iso(row["due"] or None)} for row in item["receipts"]])
+        click.echo(json.dumps(item["raw"], indent=2) if item["has_body"] else "(its body is gone)")
+
+
+@group.command()
+@selection
+@click.option("--receiver", help="Reset the receipt of this receiver, and nothing else.")
+@click.option("--dry-run", is_flag=True, help="Only count.")
+@as_json_option
+@with_inbox
+def replay(
+    runtime: Runtime,
+    receiver: str | None,
+    dry_run: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+    **chosen: Any,
+) -> None:
+    """Send done or dead events to their receivers again.
+
+    A dead event gets its dead receipts back; a done event goes to all receivers anew.
+    """
+    if not any(chosen.values()) and receiver is None:
+        raise click.UsageError(
+            "Say which events: uuids, --state, --type, --since, --unreceived ..."
+        )
+    number = runtime.inbox.replay(_select(chosen), receiver=receiver, dry_run=dry_run)
+    if as_json:
+        click.echo(json.dumps({"events": number, "dry_run": dry_run}))
+    else:
+        click.echo(f"{number} events {'would be' if dry_run else 'are'} replayed.")
+    if chosen["uuids"] and not number:
+        sys.exit(1)
+
+
+@group.command()
+@click.option("--dead", is_flag=True, help="Delete dead letters instead.")
+@click.option("--older-than", type=Moment(), help="With --dead: a time, or an age such as 30d.")
+@click.option("--dry-run", is_flag=True, help="With --dead: only count.")
+@with_inbox
+def prune(runtime: Runtime, dead: bool, older_than: float | None, dry_run: bool) -> None:  # noqa: FBT001
+    """Forget what OKTA_HOOKS_RETENTION does not keep. The worker does this by itself."""
+    if dead:
+        if older_than is None:
+            raise click.UsageError("--dead needs --older-than.")
+        number = runtime.inbox.prune_dead(before=older_than, dry_run=dry_run)
+        click.echo(f"{number} dead letters {'would be' if dry_run else 'are'} deleted.")
+        return
+    if older_than is not None or dry_run:
+        raise click.UsageError("--older-than and --dry-run go with --dead.")
+    total = 0
+    while number := runtime.worker.prune_batch():
+        total += number
+    click.echo(f"{total} deliveries are pruned.")
+
+
+def _select(chosen: Mapping[str, Any]) -> Any:
+    from okta_hooks.inbox import Selection  # noqa: PLC0415 - SQLAlchemy
+
+    return Selection(**chosen)

@@ -1,0 +1,52 @@
+"""The command about who is connected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from flask import current_app
+
+from okta_hooks.exceptions import InboxUnavailable
+
+from .options import STATES, as_json_option, group, state_of_app
+from .output import iso, print_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@group.command()
+@as_json_option
+def receivers(as_json: bool) -> None:  # noqa: FBT001
+    """List the connected receivers, and what the inbox knows of each."""
+    state = state_of_app()
+    app = current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001
+    known: dict[tuple[str, str], Mapping[str, Any]] = {}
+    if state.settings.inbox is not None:
+        try:
+            known = {(row["hook"], row["receiver"]): row for row in state.runtime().inbox.lanes()}
+        except InboxUnavailable as error:
+            click.echo(f"The inbox cannot be used: {error}", err=True)
+    connected = {
+        (name, receiver.name): receiver
+        for name, hook in state.hooks.items()
+        for receiver in hook.receivers.connected(app)
+    }
+    rows = []
+    for key in sorted({*connected, *known}):
+        seen = known.get(key, {})
+        receiver = connected.get(key)
+        rows.append(
+            {
+                "hook": key[0],
+                "receiver": key[1],
+                "patterns": " ".join(state.hooks[key[0]].receivers.patterns_of(receiver, app))
+                if receiver
+                else None,
+                "connected": receiver is not None,
+                "last_seen": iso(seen.get("seen_at")),
+                **{name: seen.get(name, 0) for name in STATES},
+            }
+        )
+    print_rows(rows, as_json=as_json)

@@ -1,0 +1,149 @@
+"""The command that makes a delivery."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from flask import current_app
+
+from .options import as_json_option, check_url, group, one_hook, state_of_app
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from okta_hooks.blueprint import AppState
+
+_MEANINGS: Final[Mapping[int, str]] = {
+    204: "accepted: what has an inbox has stored it, what has none has run its receivers.",
+    301: "a redirect, which Okta does not follow: register the URL it leads to.",
+    302: "a redirect, which Okta does not follow. A login wall?",
+    307: "a redirect, which Okta does not follow: register the URL it leads to.",
+    308: "a redirect, which Okta does not follow: register the URL it leads to.",
+    400: "refused: the body holds no events. Okta would not send it again.",
+    401: "refused: the secret is wrong. Okta would not send it again.",
+    404: "no hook at that URL.",
+    405: "something is at that URL, and it is no hook.",
+    413: "refused: the body is larger than OKTA_HOOKS_MAX_BODY. Okta would not send it again.",
+    500: "a receiver failed (without an inbox). Okta may send it once more.",
+    503: "the inbox did not take it in time. Okta may send it once more.",
+}
+
+
+@group.command()
+@click.argument("event_type", metavar="[TYPE]", required=False)
+@click.option("--count", type=click.IntRange(1, 10_000), help="How many events; 1 by default.")
+@click.option("--target", "targets", multiple=True, help="Such as user:ada@example.com.")
+@click.option(
+    "--file",
+    "file",
+    type=click.File("rb"),
+    help="Send this JSON instead (- for standard input): an event, a list of events, or a delivery.",
+)
+@click.option("--hook", help="Which hook of this app, if it has several.")
+@click.option(
+    "--url",
+    callback=check_url,
+    help="Send it there over HTTP, rather than to this app without a server.",
+)
+@as_json_option
+def send(
+    event_type: str | None,
+    count: int | None,
+    targets: tuple[str, ...],
+    file: Any,
+    hook: str | None,
+    url: str | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Send a sample delivery, and tell what the answer means.
+
+    It has the right secret. Each call makes new uuids; what a file holds is sent as it is.
+    """
+    from okta_hooks import testing  # noqa: PLC0415
+    from okta_hooks.simulator import HttpSender, Request, app_sender  # noqa: PLC0415
+
+    if (event_type is None) == (file is None):
+        raise click.UsageError("Say a TYPE or a --file.")
+    if file is not None and (count is not None or targets):
+        raise click.UsageError("--count and --target go with a TYPE.")
+    events = _read_json(file) if event_type is None else _samples(event_type, count or 1, targets)
+    delivery = events if _is_delivery(events) else testing.make_delivery(events)
+
+    state = state_of_app()
+    name = one_hook(state, hook)
+    headers = {"Content-Type": "application/json"}
+    for secret in state.secrets[name][:1]:
+        headers[state.settings.auth_header] = secret
+    request = Request(
+        method="POST",
+        url=url or _url_of(state, name),
+        headers=headers,
+        body=json.dumps(delivery, separators=(",", ":")).encode(),
+    )
+    before = state.settings
+    try:
+        if url is None:
+            # A command must not dispatch beside the app's worker.
+            state.configure(inbox=before.inbox, worker="external")
+            app = current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001
+            answer = app_sender(app)(request)
+        else:
+            answer = HttpSender()(request)
+    except OSError as error:
+        reason = str(error) or "it took longer than Okta's 3 s"
+        raise click.ClickException(f"No answer from {request.url}: {reason}.") from error
+    finally:
+        state.configure(inbox=before.inbox, worker=before.worker)
+    meaning = _MEANINGS.get(answer.status, "not an answer of this library: what is in front of it?")
+    if as_json:
+        click.echo(json.dumps({"status": answer.status, "meaning": meaning}))
+    else:
+        click.echo(f"{answer.status}: {meaning}")
+    if answer.status != HTTPStatus.NO_CONTENT:
+        sys.exit(1)
+
+
+def _url_of(state: AppState, hook: str) -> str:
+    try:
+        return state.url_of(hook)
+    except RuntimeError as error:
+        raise click.ClickException(f"{error} To send to a server, say --url.") from error
+
+
+def _samples(event_type: str, count: int, targets: tuple[str, ...]) -> list[dict[str, Any]]:
+    from okta_hooks import testing  # noqa: PLC0415
+
+    overrides: dict[str, Any] = {"target": list(targets)} if targets else {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            made = [testing.make_event(event_type, **overrides) for _ in range(count)]
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+    for text in {str(warning.message) for warning in caught}:
+        click.echo(text, err=True)
+    return made
+
+
+def _read_json(file: Any) -> Any:
+    try:
+        document = json.load(file)
+    except (ValueError, RecursionError) as error:
+        raise click.ClickException(f"The file is not JSON: {error}") from error
+    if _is_delivery(document):
+        return document
+    events = document if isinstance(document, list) else [document]
+    if not all(isinstance(event, dict) for event in events):
+        raise click.ClickException(
+            "The file holds neither an event, nor a list of events, nor a delivery."
+        )
+    return events
+
+
+def _is_delivery(document: Any) -> bool:
+    return isinstance(document, dict) and "data" in document

@@ -1,0 +1,327 @@
+"""The commands that keep a hook's registration at Okta in step with the code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import click
+from flask import current_app
+
+from okta_hooks.exceptions import SubscriptionImpossible, VerificationFailed
+
+from .options import as_json_option, check_url, group, one_hook, open_org, state_of_app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from okta_hooks.blueprint import AppState
+    from okta_hooks.okta_api import RegisteredHook
+    from okta_hooks.subscription import Plan
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+READ: Final = "okta.eventHooks.read"
+MANAGE: Final = "okta.eventHooks.manage"
+OUT_OF_STEP: Final = 2
+
+_VERIFY_CURES: Final = (
+    "the app: is it up, with this hook at this URL? apply, with --name and --url, moves the hook.",
+    "the way: can the URL be reached from the internet, with a valid certificate?",
+    "redirects and login walls: Okta follows neither.",
+    "the secret: the app's log says when it was wrong. Okta has the first one of where apply was run.",
+)
+
+
+class _UsedWrongly(click.UsageError):
+    exit_code = 1
+
+
+class _Comparing(click.Command):
+    """A command whose status 2 is an answer: click exits with 2 for a wrong option, Flask if it finds no app."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the arguments."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.UsageError as error:
+            raise _UsedWrongly(error.format_message(), error.ctx) from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Load the app, and run."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            raise _UsedWrongly(error.format_message(), error.ctx) from error
+
+
+def which(command: F) -> F:
+    """Add the options that say which hook at Okta is meant."""
+    for option in reversed(
+        [
+            click.option("--url", callback=check_url, help="Where Okta delivers to, as a whole."),
+            click.option("--name", help="What the hook is called at Okta."),
+            click.option("--hook", help="Which hook of this app, if it has several."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@group.command(cls=_Comparing)
+@which
+@as_json_option
+def plan(url: str | None, name: str | None, hook: str | None, as_json: bool) -> None:  # noqa: FBT001
+    """Show where the hook at Okta is out of step.
+
+    It is held against the connected receivers. Exits with 0 if it is in step, and with 2 if it is not.
+    """
+    state = state_of_app()
+    ours = one_hook(state, hook)
+    with open_org(state, READ) as org:
+        made, warnings = _plan(state, ours, org.hooks(), url=url, name=name)
+    if as_json:
+        click.echo(json.dumps(_document(made, warnings)))
+    else:
+        _print(made, warnings)
+    if not made.is_in_step:
+        sys.exit(OUT_OF_STEP)
+
+
+@group.command()
+@which
+@click.option("--yes", is_flag=True, help="Do not ask: for scripts.")
+@click.option("--no-verify", is_flag=True, help="Do not let Okta verify it yet.")
+@click.option("--rotate", is_flag=True, help="Give Okta the first secret, whatever else changes.")
+@as_json_option
+def apply(
+    url: str | None,
+    name: str | None,
+    hook: str | None,
+    yes: bool,  # noqa: FBT001
+    no_verify: bool,  # noqa: FBT001
+    rotate: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Bring the hook at Okta in step, after asking.
+
+    It is created or changed as plan shows, activated, and verified by Okta.
+    """
+    from okta_hooks import subscription  # noqa: PLC0415 - marshmallow
+
+    state = state_of_app()
+    ours = one_hook(state, hook)
+    secret = next(iter(state.secrets[ours]), None)
+    if rotate and secret is None:
+        raise click.ClickException(
+            "There is no secret to give to Okta: OKTA_HOOKS_SECRET is not set."
+        )
+    with open_org(state, READ, MANAGE) as org:
+        wanted: dict[str, Any] = {"url": url, "name": name, "rotates": rotate}
+        made, warnings = _plan(state, ours, org.hooks(), **wanted)
+        if not as_json or not yes:
+            _print(made, warnings, err=as_json)
+        live = made.live
+        if live is None or not made.is_in_step:
+            if not yes:
+                _ask(as_json=as_json)
+                # Who is asked may take a while.
+                if _plan(state, ours, org.hooks(), **wanted)[0] != made:
+                    raise click.ClickException(
+                        "The hook has been changed at Okta meanwhile: plan again."
+                    )
+            with _plainly():
+                live = subscription.apply(
+                    org,
+                    made,
+                    secret,
+                    verifies=not no_verify,
+                    tell=lambda line: click.echo(line, err=as_json),
+                )
+    if as_json:
+        click.echo(json.dumps({"plan": _document(made, warnings), "hook": _hook_document(live)}))
+    if not live.is_verified:
+        click.echo(
+            "It gets no events yet: `flask okta-hooks verify`, when the app is up.", err=True
+        )
+
+
+@group.command()
+@which
+def verify(url: str | None, name: str | None, hook: str | None) -> None:
+    """Let Okta verify the URL of the hook.
+
+    Only an active and verified hook gets events.
+    """
+    from okta_hooks import subscription  # noqa: PLC0415 - marshmallow
+
+    state = state_of_app()
+    ours = one_hook(state, hook)
+    with open_org(state, READ, MANAGE) as org, _plainly():
+        live = subscription.choose(
+            org.hooks(), hook=ours, name=name, url=url, path=_path(state, ours)
+        )
+        if live is None:
+            raise click.ClickException(
+                f"No event hook of the org delivers to {url}: apply creates it."
+            )
+        live = subscription.verify(org, live)
+    click.echo(f"The hook {live.name!r} ({live.id}) is verified.")
+    if not live.is_active:
+        click.echo("It is inactive and gets no events: apply activates it.", err=True)
+
+
+def _plan(
+    state: AppState,
+    hook: str,
+    registered: Sequence[RegisteredHook],
+    *,
+    url: str | None,
+    name: str | None,
+    rotates: bool = False,
+) -> tuple[Plan, list[str]]:
+    """Return the plan for a hook of the app, and what else a person should know."""
+    from okta_hooks import subscription  # noqa: PLC0415 - marshmallow
+
+    app = current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001
+    path = _path(state, hook)
+    with _plainly():
+        live = subscription.choose(registered, hook=hook, name=name, url=url, path=path)
+        made = subscription.plan(
+            subscription.demand(state.hooks[hook].receivers, app),
+            live,
+            name=name or (live and live.name) or hook,
+            url=url,
+            auth_header=state.settings.auth_header if state.secrets[hook] else None,
+            rotates=rotates,
+        )
+    warnings = [
+        f"{each.receiver} will never get {each.pattern}: {each.reason}."
+        for each in made.undeliverable
+    ]
+    if made.auth_header is None:
+        warnings.append(
+            "The app has no secret (OKTA_HOOKS_ALLOW_UNAUTHENTICATED): anybody can post events to it."
+        )
+    if path is not None and urlsplit(made.url).path.rstrip("/") != path.rstrip("/"):
+        warnings.append(
+            f"The app has this hook at {path}: does something in front of it change the path of {made.url}?"
+        )
+    if live is None:
+        warnings.extend(
+            f"The hook {other.name!r} delivers to the same path, at {other.url}: --name moves it."
+            for other in subscription.find(registered, path=path)
+        )
+    return made, warnings
+
+
+def _path(state: AppState, hook: str) -> str | None:
+    try:
+        return urlsplit(state.url_of(hook)).path.rstrip("/") or "/"
+    except RuntimeError:  # it has a variable part, or depends on the host
+        return None
+
+
+def _ask(*, as_json: bool) -> None:
+    if not sys.stdin.isatty():
+        raise click.ClickException("There is no terminal to ask at: say --yes.")
+    click.confirm("Do this?", abort=True, err=as_json)
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """End the command in one line if the hook cannot be as it should."""
+    try:
+        yield
+    except SubscriptionImpossible as error:
+        raise click.ClickException(error.reason) from error
+    except VerificationFailed as error:
+        click.echo(f"Okta asked {error.url}, and got no right answer. Look at", err=True)
+        for cure in _VERIFY_CURES:
+            click.echo(f"  - {cure}", err=True)
+        raise click.ClickException(
+            f"The hook is not verified. {error.reason}. When that is mended: flask okta-hooks verify"
+        ) from error
+
+
+def _print(made: Plan, warnings: Sequence[str], *, err: bool = False) -> None:
+    for warning in warnings:
+        click.secho(f"Warning: {warning}", fg="yellow", err=True)
+    if made.live is None:
+        _line("+", f"{made.name!r} at {made.url}", err=err)
+    elif made.is_in_step:
+        click.echo(f"{made.live.name!r} ({made.live.id}) at {made.url} is in step.", err=err)
+    else:
+        _line("~", f"{made.live.name!r} ({made.live.id}) at {made.live.url}", err=err)
+    for change in made.changes:
+        before, after = change.before or "none", change.after or "none"
+        _line("~", f"{change.what}: {before} -> {after}", indent=4, err=err)
+    if made.rotates:
+        _line("~", "secret: the first one of OKTA_HOOKS_SECRET", indent=4, err=err)
+    for event_type in made.add:
+        _line("+", event_type, indent=4, err=err)
+    for event_type in made.remove:
+        _line("-", f"{event_type} (nobody receives it)", indent=4, err=err)
+    if made.replaces and made.kept:
+        click.echo(f"      kept: {', '.join(made.kept)}", err=err)
+    click.echo(f"Plan: {_summary(made)}", err=err)
+
+
+def _line(sign: str, text: str, *, indent: int = 2, err: bool) -> None:
+    colour = {"+": "green", "-": "red", "~": "yellow"}[sign]
+    click.echo(f"{' ' * indent}{click.style(sign, fg=colour)} {text}", err=err)
+
+
+def _summary(made: Plan) -> str:
+    if made.is_in_step:
+        return f"nothing to do: {_count(len(made.types), 'type')}."
+    if made.live is None:
+        return f"1 to create: {_count(len(made.add), 'type')}."
+    parts = [f"{_count(len(made.add), 'type')} to add"] if made.add else []
+    if made.remove:
+        parts.append(f"{len(made.remove) if parts else _count(len(made.remove), 'type')} to remove")
+    others = len(made.changes) + made.rotates
+    if others:
+        parts.append(f"{_count(others, 'other change')}")
+    return f"1 to change: {', '.join(parts)}."
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _document(made: Plan, warnings: Sequence[str]) -> dict[str, Any]:
+    return {
+        "action": made.action,
+        "in_step": made.is_in_step,
+        "id": made.live.id if made.live else None,
+        "name": made.name,
+        "url": made.url,
+        "types": list(made.types),
+        "add": list(made.add),
+        "remove": list(made.remove),
+        "changes": [
+            {"what": change.what, "before": change.before, "after": change.after}
+            for change in made.changes
+        ],
+        "rotates": made.rotates,
+        "kept": list(made.kept),
+        "undeliverable": [
+            {"receiver": each.receiver, "pattern": each.pattern, "reason": each.reason}
+            for each in made.undeliverable
+        ],
+        "warnings": list(warnings),
+    }
+
+
+def _hook_document(live: RegisteredHook) -> dict[str, Any]:
+    return {
+        "id": live.id,
+        "name": live.name,
+        "url": live.url,
+        "status": live.status,
+        "verification": live.verification_status,
+    }
