@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test chaos backfill-kills check format docs catalog clean
+.PHONY: demo test chaos backfill-kills bench bench-quick check format docs catalog clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -26,6 +26,18 @@ chaos: $(READY)  ## 100,000 events on each database while processes are killed: 
 
 backfill-kills: $(READY)  ## a backfill of 10,000 events that is killed 20 times, on each database
 	BACKFILL_KILLS=20 $(BIN)/pytest tests/acceptance/test_backfill.py -k killed -rP
+
+BENCH := .venv/bench
+
+$(BENCH): $(READY)
+	$(BIN)/python -m pip install --quiet --group bench
+	touch $(BENCH)
+
+bench: $(BENCH)  ## about 20 minutes, best on a machine that does nothing else; needs wrk: apt-get install wrk
+	$(BIN)/python -m benchmarks
+
+bench-quick: $(BENCH)  ## about a minute: whether it runs, not how fast
+	$(BIN)/python -m benchmarks --quick
 
 check: $(READY)  ## everything but the tests
 	$(BIN)/ruff check .

@@ -6,14 +6,17 @@ Times are seconds since the epoch, bodies are text exactly as received: a `jsonb
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import sqlite3
 import threading
 import time
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from weakref import WeakValueDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -22,7 +25,9 @@ from sqlalchemy.dialects import sqlite as sqlite_dialect
 from .exceptions import InboxUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+
+    _Row: TypeAlias = tuple[Any, ...]
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +38,7 @@ DONE: Final = "done"
 DEAD: Final = "dead"
 
 _SQLITE_PATIENCE: Final = 5.0
+_ROWS_AT_ONCE: Final = 1000
 _POSTGRESQL: Final[Mapping[str, Any]] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -171,8 +177,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         #: The dialect's INSERT, which can tell what to do on a conflict.
         self.insert: Any = sqlite_dialect.insert if self.is_sqlite else postgresql.insert
-        # SQLite lets one writer in and makes the others sleep: within a process, queueing is quicker.
-        self._writing: Any = threading.RLock() if self.is_sqlite else nullcontext()
+        self._turn: Any = _turn_at(Path(f"{self.path}.turn")) if self.is_sqlite else nullcontext()
         self._opening = threading.Lock()
         self._is_open = False
         #: Changes when another file takes the place of the one that was opened: ids begin anew.
@@ -256,6 +261,43 @@ class Database:
                 kind,
             )
 
+    def add(
+        self,
+        connection: sa.Connection,
+        columns: Sequence[sa.Column[Any]],
+        rows: Sequence[_Row],
+        *,
+        skip_known: bool = False,
+    ) -> int:
+        """Insert rows, many with one statement; return how many were inserted.
+
+        After each step of the driver another thread may have the interpreter for milliseconds:
+        a step for each row, or for each row that comes back, takes many times as long in a busy server.
+
+        :param skip_known: Leave out rows whose keys are there already, instead of failing.
+        """
+        table = columns[0].table.name
+        names = ", ".join(column.name for column in columns)
+        one = f"({', '.join(['?' if self.is_sqlite else '%s'] * len(columns))})"
+        ending = " ON CONFLICT DO NOTHING" if skip_known else ""
+        inserted = 0
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            some = rows[start : start + _ROWS_AT_ONCE]
+            values = ", ".join([one] * len(some))
+            statement = f"INSERT INTO {table} ({names}) VALUES {values}{ending}"  # noqa: S608
+            parameters = tuple(chain.from_iterable(some))
+            inserted += connection.exec_driver_sql(statement, parameters).rowcount
+        return inserted
+
+    def next_ids(self, connection: sa.Connection, table: sa.Table, number: int) -> Sequence[int]:
+        """Return ids that no row of a table has had or will get, for rows to be inserted with them."""
+        if self.is_sqlite:  # nobody else writes during this transaction
+            statement = "SELECT seq FROM sqlite_sequence WHERE name = ?"
+            last = connection.exec_driver_sql(statement, (table.name,)).scalar() or 0
+            return range(last + 1, last + 1 + number)
+        statement = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
+        return connection.exec_driver_sql(statement, (table.name, number)).scalars().all()
+
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
         """Begin a transaction that writes; it is committed at the end.
@@ -263,7 +305,7 @@ class Database:
         :raises InboxUnavailable: if the database does not do what it is asked.
         """
         self.open()
-        with _translated(), self._writing, self._engine.begin() as connection:
+        with _translated(), self._turn, self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -275,6 +317,51 @@ class Database:
         self.open()
         with _translated(), self._engine.connect() as connection:
             yield connection.execution_options(okta_hooks_reads=True)
+
+
+class _Turn:
+    """Lets who wants to write to an SQLite file queue: threads at a lock, processes at the lock of a file.
+
+    SQLite itself makes them sleep, up to 0.1 s at a time, and who comes back first wins:
+    beside a busy process that took seconds. It still guards the data; this only says whose turn it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+        self._among_threads = threading.Lock()
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+
+    def __enter__(self) -> None:
+        self._among_threads.acquire()
+        try:
+            # lockf's, as a lease's: the system drops it when this process dies, whatever its children do.
+            if self._file is None:
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.lockf(self._file, fcntl.LOCK_EX)
+        except OSError:
+            logger.debug("No turns are taken at %s.", self._path, exc_info=True)
+        except BaseException:
+            self._among_threads.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                fcntl.lockf(self._file, fcntl.LOCK_UN)
+        self._among_threads.release()
+
+
+#: One for each file in a process: closing a file drops every lock that the process has on it.
+#: By the process, because a child must not wait for a thread that it does not have.
+_turns: WeakValueDictionary[tuple[int, Path], _Turn] = WeakValueDictionary()
+
+
+def _turn_at(path: Path) -> _Turn:
+    return _turns.setdefault((os.getpid(), path), _Turn(path))
 
 
 def _located(url: sa.URL, folder: str) -> sa.URL:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -225,61 +224,63 @@ class Inbox:
 
     # From Okta into the inbox.
 
-    def store(
-        self, deliveries: Sequence[NewDelivery], *, within: sa.Connection | None = None
-    ) -> list[Stored]:
+    def store(self, deliveries: Sequence[NewDelivery]) -> list[Stored]:
         """Store deliveries, all in one transaction, and return what became of each.
 
         When this returns, they are on the disk.
-
-        :param within: A transaction that has begun and is committed elsewhere, instead of one of its own.
         """
-        with nullcontext(within) if within else self._database.transaction() as connection:
-            ids = [
-                connection.execute(
-                    delivery.insert()
-                    .values(
-                        hook=new.hook,
-                        via=new.delivery.via,
-                        event_id=_plain(new.delivery.event_id),
-                        source=_plain(new.delivery.source),
-                        secret=new.secret,
-                        secret_count=new.secret_count,
-                        body=new.body,
-                        received_at=new.delivery.received_at.timestamp(),
-                    )
-                    .returning(delivery.c.id)
-                ).scalar_one()
-                for new in deliveries
-            ]
-            rows = [
-                {
-                    "delivery_id": delivery_id,
-                    "ordinal": ordinal,
-                    "hook": new.hook,
-                    "key": item.key,
-                    "type": item.type,
-                    "published": item.published,
-                    "state": PENDING if item.reason is None else DEAD,
-                    "reason": item.reason,
-                }
-                for delivery_id, new in zip(ids, deliveries, strict=True)
-                for ordinal, item in enumerate(new.events)
-            ]
-            # In one order everywhere, or two processes that store the same keys wait for each other.
-            rows.sort(key=lambda row: (row["hook"], row["key"]))
-            stored: dict[int, list[str | None]] = {delivery_id: [] for delivery_id in ids}
-            if rows:
-                statement = (
-                    self._database.insert(event)
-                    .on_conflict_do_nothing()
-                    .returning(event.c.delivery_id, event.c.reason)
+        with self._database.transaction() as connection:
+            return self._add(connection, deliveries)
+
+    def _add(self, connection: sa.Connection, deliveries: Sequence[NewDelivery]) -> list[Stored]:
+        ids = self._database.next_ids(connection, delivery, len(deliveries))
+        self._database.add(
+            connection,
+            _STORED_OF_DELIVERY,
+            [
+                (
+                    delivery_id,
+                    new.hook,
+                    new.delivery.via,
+                    _plain(new.delivery.event_id),
+                    _plain(new.delivery.source),
+                    new.secret,
+                    new.secret_count,
+                    new.body,
+                    new.delivery.received_at.timestamp(),
                 )
-                for delivery_id, reason in connection.execute(statement, rows):
-                    stored[delivery_id].append(reason)
-            bare = [delivery_id for delivery_id, reasons in stored.items() if not reasons]
-            if bare:
-                connection.execute(delivery.delete().where(delivery.c.id.in_(bare)))
+                for delivery_id, new in zip(ids, deliveries, strict=True)
+            ],
+        )
+        rows = [
+            (
+                new.hook,
+                item.key,
+                delivery_id,
+                ordinal,
+                item.type,
+                item.published,
+                PENDING if item.reason is None else DEAD,
+                item.reason,
+            )
+            for delivery_id, new in zip(ids, deliveries, strict=True)
+            for ordinal, item in enumerate(new.events)
+        ]
+        # In one order everywhere, or two processes that store the same keys wait for each other.
+        rows.sort(key=lambda row: row[:2])
+        kept = [(row[2], row[-1]) for row in rows]
+        inserted = self._database.add(connection, _STORED_OF_EVENT, rows, skip_known=True)
+        if inserted < len(rows):
+            of_these = sa.select(event.c.delivery_id, event.c.reason).where(
+                event.c.delivery_id.in_(ids)
+            )
+            kept = [tuple(row) for row in connection.execute(of_these)]
+        stored: dict[int, list[str | None]] = {delivery_id: [] for delivery_id in ids}
+        for delivery_id, reason in kept:
+            stored[delivery_id].append(reason)
+        bare = [delivery_id for delivery_id, reasons in stored.items() if not reasons]
+        if bare:
+            connection.execute(delivery.delete().where(delivery.c.id.in_(bare)))
         return [
             Stored(
                 new=len(stored[delivery_id]),
@@ -325,7 +326,7 @@ class Inbox:
         with self._database.transaction() as connection:
             if connection.execute(move.returning(cursor.c.org)).first() is None:
                 return None
-            return self.store(deliveries, within=connection)
+            return self._add(connection, deliveries)
 
     def sources(self, hook: str) -> set[str]:
         """Return what sent the latest deliveries to a hook: URLs of hooks at Okta."""
@@ -381,7 +382,7 @@ class Inbox:
         lanes = set()
         with self._database.transaction() as connection:
             now = self.clock()
-            receipts: list[dict[str, Any]] = []
+            receipts: list[tuple[Any, ...]] = []
             events: dict[str, list[int]] = {CLAIMED: [], DONE: []}
             rows = connection.execute(query.with_for_update(skip_locked=True)).all()
             # Ids are in the order of keys: what came together is due in the order in which Okta put it.
@@ -397,21 +398,9 @@ class Inbox:
                 events[CLAIMED if receivers else DONE].append(row.id)
                 for name in receivers:
                     lanes.add((row.hook, name))
-                    receipts.append(
-                        {
-                            "event_id": row.id,
-                            "receiver": name,
-                            "hook": row.hook,
-                            "state": PENDING,
-                            "due": now - (limit - place) * _TICK,
-                            "attempts": 0,
-                            "claims": 0,
-                        }
-                    )
-            if receipts:
-                connection.execute(
-                    self._database.insert(receipt).on_conflict_do_nothing(), receipts
-                )
+                    due = now - (limit - place) * _TICK
+                    receipts.append((row.id, name, row.hook, PENDING, due, 0, 0))
+            self._database.add(connection, _STORED_OF_RECEIPT, receipts, skip_known=True)
             for state, ids in events.items():
                 if ids:
                     chosen = event.update().where(event.c.id.in_(ids))
@@ -424,49 +413,31 @@ class Inbox:
         A receipt that was in the hands of a process that died is taken alone:
         if it is what kills, it kills nothing beside it.
         """
-        query = (
-            sa.select(
-                receipt.c.event_id,
-                receipt.c.attempts,
-                receipt.c.claims,
-                event.c.delivery_id,
-                event.c.ordinal,
-            )
-            .join(event, event.c.id == receipt.c.event_id)
-            .where(
-                receipt.c.hook == hook,
-                receipt.c.receiver == receiver,
-                receipt.c.state == PENDING,
-                receipt.c.due <= self.clock(),
-            )
-            .order_by(receipt.c.due, receipt.c.event_id)
-            .limit(limit)
-        )
+        lane_of = {"hook": hook, "receiver": receiver, "most": limit, "now": self.clock()}
         with self._database.reading() as connection:
-            if connection.execute(query.limit(1)).first() is None:
+            if connection.execute(_DUE, lane_of | {"most": 1}).first() is None:
                 return []
         with self._database.transaction() as connection:
-            locking = query.with_for_update(skip_locked=True, of=receipt)
-            rows = connection.execute(locking).all()
-            suspects = [place for place, row in enumerate(rows) if row.claims > row.attempts]
-            if suspects:
-                rows = rows[: suspects[0] or 1]
-            if rows:
-                connection.execute(
-                    receipt.update()
-                    .where(
-                        receipt.c.event_id.in_([row.event_id for row in rows]),
-                        receipt.c.receiver == receiver,
-                    )
-                    .values(state=CLAIMED, worker=worker_id, claims=receipt.c.claims + 1)
-                )
+            return self._claim(connection, worker_id, lane_of)
+
+    def _claim(
+        self, connection: sa.Connection, worker_id: str, lane_of: dict[str, Any]
+    ) -> list[Claim]:
+        rows = connection.execute(_DUE_LOCKED, lane_of).all()
+        suspects = [place for place, row in enumerate(rows) if row.claims > row.attempts]
+        if suspects:
+            rows = rows[: suspects[0] or 1]
+        if rows:
+            ids = [row.event_id for row in rows]
+            mine = {"ids": ids, "of_receiver": lane_of["receiver"], "of_worker": worker_id}
+            connection.execute(_TAKE, mine)
         return [
             Claim(
                 event_id=row.event_id,
                 delivery_id=row.delivery_id,
                 ordinal=row.ordinal,
-                hook=hook,
-                receiver=receiver,
+                hook=lane_of["hook"],
+                receiver=lane_of["receiver"],
                 attempts=row.attempts,
                 claims=row.claims + 1,
             )
@@ -484,8 +455,7 @@ class Inbox:
     def load(self, delivery_id: int) -> tuple[Delivery, str | None]:
         """Return a delivery and its body; the body is None if retention has taken it."""
         with self._database.reading() as connection:
-            chosen = sa.select(delivery).where(delivery.c.id == delivery_id)
-            row = connection.execute(chosen).one_or_none()
+            row = connection.execute(_DELIVERY, {"of_delivery": delivery_id}).one_or_none()
         if row is None:  # somebody has deleted it by hand
             lost = Delivery(event_id=None, source=None, via="hook", received_at=datetime.now(UTC))
             return lost, None
@@ -505,26 +475,42 @@ class Inbox:
         :return: the settlements that counted (the others' receipts had been taken away: a lease ran out),
             and the events that this closed, by id, with their state.
         """
-        by_place = {_place(settlement.claim): settlement for settlement in settlements}
         with self._database.transaction() as connection:
-            counted = [by_place[place] for place in self._held(connection, worker_id, by_place)]
-            if counted:
-                connection.execute(
-                    _SETTLE,
-                    [
-                        {
-                            "of_event": settlement.claim.event_id,
-                            "of_receiver": settlement.claim.receiver,
-                            "state": settlement.state,
-                            "due": settlement.due,
-                            "error": settlement.error
-                            and _escaped(settlement.error, _LONGEST_ERROR),
-                        }
-                        for settlement in counted
-                    ],
-                )
-            closed = self._close(connection, [item.claim.event_id for item in counted])
-        return counted, closed
+            return self._settle(connection, worker_id, settlements)
+
+    def settle_and_claim(
+        self,
+        worker_id: str,
+        settlements: Sequence[Settlement],
+        hook: str,
+        receiver: str,
+        limit: int,
+    ) -> tuple[list[Settlement], dict[int, str], list[Claim]]:
+        """Do :meth:`settle` and :meth:`claim` in one transaction: a busy lane waits for the disk once."""
+        with self._database.transaction() as connection:
+            counted, closed = self._settle(connection, worker_id, settlements)
+            lane_of = {"hook": hook, "receiver": receiver, "most": limit, "now": self.clock()}
+            return counted, closed, self._claim(connection, worker_id, lane_of)
+
+    def _settle(
+        self, connection: sa.Connection, worker_id: str, settlements: Sequence[Settlement]
+    ) -> tuple[list[Settlement], dict[int, str]]:
+        by_place = {_place(settlement.claim): settlement for settlement in settlements}
+        counted = [by_place[place] for place in self._held(connection, worker_id, by_place)]
+        alike: dict[tuple[Any, ...], list[int]] = {}
+        for one in counted:
+            outcome = one.claim.receiver, one.state, one.due, one.error
+            alike.setdefault(outcome, []).append(one.claim.event_id)
+        for (receiver_name, state, due, error), ids in alike.items():
+            settled = {
+                "ids": ids,
+                "of_receiver": receiver_name,
+                "new_state": state,
+                "new_due": due,
+                "new_error": error and _escaped(error, _LONGEST_ERROR),
+            }
+            connection.execute(_SETTLE, settled)
+        return counted, self._close(connection, [item.claim.event_id for item in counted])
 
     def release(self, worker_id: str, claims: Sequence[Claim]) -> None:
         """Give back receipts that were claimed and not run."""
@@ -545,16 +531,8 @@ class Inbox:
         This is the fence: a receipt that was freed, and perhaps claimed again, is left alone.
         """
         wanted = set(places)
-        rows = connection.execute(
-            sa.select(receipt.c.event_id, receipt.c.receiver, receipt.c.claims)
-            .where(
-                receipt.c.state == CLAIMED,
-                receipt.c.worker == worker_id,
-                receipt.c.event_id.in_({event_id for event_id, _, _ in wanted}),
-            )
-            .order_by(receipt.c.event_id, receipt.c.receiver)
-            .with_for_update()
-        ).all()
+        ids = {event_id for event_id, _, _ in wanted}
+        rows = connection.execute(_HELD, {"ids": list(ids), "of_worker": worker_id}).all()
         return [place for row in rows if (place := tuple(row)) in wanted]
 
     def take_back(self, worker_id: str, hook: str, receiver_name: str, *, keep: set[int]) -> None:
@@ -579,19 +557,10 @@ class Inbox:
         """Close those of the events that have no open receipt. Returns their states."""
         if not ids:
             return {}
-        # Without this lock, two workers that settle the last two receipts each see the other's open.
-        connection.execute(
-            sa.select(event.c.id).where(event.c.id.in_(ids)).order_by(event.c.id).with_for_update()
-        )
-        of_event = receipt.c.event_id == event.c.id
-        is_open = sa.exists().where(of_event, receipt.c.state.in_([PENDING, CLAIMED]))
-        has_dead = sa.exists().where(of_event, receipt.c.state == DEAD)
-        rows = connection.execute(
-            event.update()
-            .where(event.c.id.in_(ids), event.c.state == CLAIMED, ~is_open)
-            .values(state=sa.case((has_dead, DEAD), else_=DONE))
-            .returning(event.c.id, event.c.state)
-        )
+        if not self._database.is_sqlite:
+            # Without this lock, two workers that settle the last two receipts each see the other's open.
+            connection.execute(_LOCK_EVENTS, {"ids": ids})
+        rows = connection.execute(_CLOSE, {"ids": ids})
         return {row.id: row.state for row in rows}
 
     # Leases.
@@ -1044,6 +1013,36 @@ def _place(claim: Claim) -> _Place:
     return claim.event_id, claim.receiver, claim.claims
 
 
+_STORED_OF_DELIVERY: Final = (
+    delivery.c.id,
+    delivery.c.hook,
+    delivery.c.via,
+    delivery.c.event_id,
+    delivery.c.source,
+    delivery.c.secret,
+    delivery.c.secret_count,
+    delivery.c.body,
+    delivery.c.received_at,
+)
+_STORED_OF_EVENT: Final = (
+    event.c.hook,
+    event.c.key,
+    event.c.delivery_id,
+    event.c.ordinal,
+    event.c.type,
+    event.c.published,
+    event.c.state,
+    event.c.reason,
+)
+_STORED_OF_RECEIPT: Final = (
+    receipt.c.event_id,
+    receipt.c.receiver,
+    receipt.c.hook,
+    receipt.c.state,
+    receipt.c.due,
+    receipt.c.attempts,
+    receipt.c.claims,
+)
 _BURY: Final = (
     receipt.update()
     .where(
@@ -1052,17 +1051,74 @@ _BURY: Final = (
     )
     .values(state=DEAD, error=NOT_CONNECTED)
 )
+#: The ids of the events that a statement is about.
+_IDS: Final[Any] = sa.bindparam("ids", expanding=True)
+_DUE: Final = (
+    sa.select(
+        receipt.c.event_id,
+        receipt.c.attempts,
+        receipt.c.claims,
+        event.c.delivery_id,
+        event.c.ordinal,
+    )
+    .join(event, event.c.id == receipt.c.event_id)
+    .where(
+        receipt.c.hook == sa.bindparam("hook"),
+        receipt.c.receiver == sa.bindparam("receiver"),
+        receipt.c.state == PENDING,
+        receipt.c.due <= sa.bindparam("now"),
+    )
+    .order_by(receipt.c.due, receipt.c.event_id)
+    .limit(sa.bindparam("most"))
+)
+_DUE_LOCKED: Final = _DUE.with_for_update(skip_locked=True, of=receipt)
+_TAKE: Final = (
+    receipt.update()
+    .where(receipt.c.event_id.in_(_IDS), receipt.c.receiver == sa.bindparam("of_receiver"))
+    .values(state=CLAIMED, worker=sa.bindparam("of_worker"), claims=receipt.c.claims + 1)
+)
+_HELD: Final = (
+    sa.select(receipt.c.event_id, receipt.c.receiver, receipt.c.claims)
+    .where(
+        receipt.c.state == CLAIMED,
+        receipt.c.worker == sa.bindparam("of_worker"),
+        receipt.c.event_id.in_(_IDS),
+    )
+    .order_by(receipt.c.event_id, receipt.c.receiver)
+    .with_for_update()
+)
 _SETTLE: Final = (
     receipt.update()
-    .where(
-        receipt.c.event_id == sa.bindparam("of_event"),
-        receipt.c.receiver == sa.bindparam("of_receiver"),
-    )
+    .where(receipt.c.event_id.in_(_IDS), receipt.c.receiver == sa.bindparam("of_receiver"))
     .values(
-        state=sa.bindparam("state"),
-        due=sa.bindparam("due"),
-        error=sa.bindparam("error"),
+        state=sa.bindparam("new_state"),
+        due=sa.bindparam("new_due"),
+        error=sa.bindparam("new_error"),
         attempts=receipt.c.attempts + 1,
         worker=None,
     )
 )
+_LOCK_EVENTS: Final = (
+    sa.select(event.c.id).where(event.c.id.in_(_IDS)).order_by(event.c.id).with_for_update()
+)
+_CLOSE: Final = (
+    event.update()
+    .where(
+        event.c.id.in_(_IDS),
+        event.c.state == CLAIMED,
+        ~sa.exists().where(
+            receipt.c.event_id == event.c.id, receipt.c.state.in_([PENDING, CLAIMED])
+        ),
+    )
+    .values(
+        state=sa.case(
+            (
+                sa.exists().where(receipt.c.event_id == event.c.id, receipt.c.state == DEAD),
+                DEAD,
+            ),
+            else_=DONE,
+        )
+    )
+    .returning(event.c.id, event.c.state)
+)
+_DELIVERY: Final = sa.select(delivery).where(delivery.c.id == sa.bindparam("of_delivery"))

@@ -371,13 +371,11 @@ class _Lane:
                 )
 
     def _run(self, most: int) -> None:
-        size = 1
         while not self._worker.stopping.is_set():
             if self._worker.receiver(self._hook, self._name) is None:
                 return
-            began = time.monotonic()
             try:
-                worked = self.work(size) if self._worker.lease.holds() else 0
+                worked = self.work(most, first=1) if self._worker.lease.holds() else 0
             except InboxUnavailable as error:
                 logger.error("A lane cannot use the inbox: %s", error)  # noqa: TRY400
                 worked = 0
@@ -385,25 +383,45 @@ class _Lane:
                 # As in the worker's loop: a lane must not die of a bug.
                 logger.exception("A pass of a lane failed.")
                 worked = 0
-            # A slow receiver takes one at a time, so that other workers can have the rest.
-            quick = time.monotonic() - began < _SETTLE_SECONDS
-            size = min(size * 2, most) if worked and quick else 1
             if not worked:
                 self.wake.wait(1.0)
                 self.wake.clear()
 
-    def work(self, limit: int) -> int:
-        """Claim receipts, run them, settle them; return how many were claimed."""
+    def work(self, most: int, *, first: int | None = None) -> int:
+        """Claim receipts, run them, settle them and claim the next, until there are none.
+
+        :param first: How many to claim first; by default ``most``.
+        :return: how many were claimed.
+        """
+        total = 0
+        size = first or most
+        claims = self._claim(size)
+        while claims:
+            total += len(claims)
+            began = time.monotonic()
+            left = list(reversed(claims))
+            claims = []
+            try:
+                ran = self._attempt_all(left)
+                # A slow receiver takes one at a time, so that other workers can have the rest.
+                quick = time.monotonic() - began < _SETTLE_SECONDS
+                size = min(size * 2, most) if quick else 1
+                claims = self._settle(ran, 0 if left else size)
+            finally:
+                self._release(left)
+        return total
+
+    def _attempt_all(self, left: list[Claim]) -> list[_Ran]:
+        """Take claims off the end of a list, and run them until there are none or the worker must stop.
+
+        :return: what ran and is not settled yet.
+        """
         worker = self._worker
-        receiver = worker.receiver(self._hook, self._name)
-        if receiver is None:
-            return 0
-        claims = self._claim(limit)
-        left = list(reversed(claims))
         waiting: list[_Ran] = []
         settled_at = time.monotonic()
+        receiver = worker.receiver(self._hook, self._name)
         try:
-            while left and not worker.stopping.is_set() and worker.lease.holds():
+            while receiver and left and not worker.stopping.is_set() and worker.lease.holds():
                 # It is given back if the attempt cannot be made: what is neither settled nor released
                 # would be in hand as long as this worker lives.
                 waiting.append(self._attempt(receiver, left[-1]))
@@ -412,12 +430,10 @@ class _Lane:
                     self._settle(waiting)
                     waiting = []
                     settled_at = time.monotonic()
-        finally:
-            try:
-                self._settle(waiting)
-            finally:
-                self._release(left)
-        return len(claims)
+        except BaseException:
+            self._settle(waiting)
+            raise
+        return waiting
 
     def _claim(self, limit: int) -> list[Claim]:
         worker = self._worker
@@ -486,16 +502,26 @@ class _Lane:
             )
         return _Ran(settlement, delivery, event, error)
 
-    def _settle(self, ran: list[_Ran]) -> None:
+    def _settle(self, ran: list[_Ran], more: int = 0) -> list[Claim]:
+        """Write down what ran.
+
+        :param more: How many receipts to claim with the same transaction.
+        :return: what was claimed.
+        """
         if not ran:
-            return
+            return self._claim(more) if more else []
         worker = self._worker
+        settlements = [item.settlement for item in ran]
         give_up_at = None
         while True:
             try:
-                counted, closed = worker.inbox.settle(worker.id, [item.settlement for item in ran])
+                with self._claiming:
+                    counted, closed, claims = self._settle_and_claim(settlements, more)
+                    self._in_hand.difference_update(item.claim.event_id for item in settlements)
+                    self._in_hand.update(claim.event_id for claim in claims)
                 break
             except InboxUnavailable as error:
+                more = 0
                 # These have run. If that cannot be written down now, it must be later, or they run again.
                 logger.error("What was done cannot be written down yet: %s", error)  # noqa: TRY400
                 if not worker.stopping.wait(1.0):
@@ -504,16 +530,38 @@ class _Lane:
                 if time.monotonic() > give_up_at:
                     raise
                 self.wake.wait(0.1)
-        worker.closed += len(closed)
-        self._in_hand.difference_update(item.settlement.claim.event_id for item in ran)
+        try:
+            self._tell(ran, counted, closed)
+        except BaseException:
+            self._release(claims)
+            raise
+        return claims
+
+    def _settle_and_claim(
+        self, settlements: list[Settlement], more: int
+    ) -> tuple[list[Settlement], dict[int, str], list[Claim]]:
+        worker = self._worker
+        if not more or self._is_in_doubt:
+            return *worker.inbox.settle(worker.id, settlements), []
+        try:
+            return worker.inbox.settle_and_claim(
+                worker.id, settlements, self._hook, self._name, more
+            )
+        except InboxUnavailable:
+            self._is_in_doubt = True  # as in _claim
+            raise
+
+    def _tell(self, ran: list[_Ran], counted: list[Settlement], closed: Mapping[int, str]) -> None:
+        self._worker.closed += len(closed)
         if len(counted) < len(ran):
             logger.warning(
                 "%d receipts of %s were taken over by another worker: the lease had run out.",
                 len(ran) - len(counted),
                 self._name,
             )
+        written = {item.claim.event_id for item in counted}
         for item in ran:
-            if item.settlement in counted:
+            if item.settlement.claim.event_id in written:
                 self._announce(item, closed)
 
     def _announce(self, item: _Ran, closed: Mapping[int, str]) -> None:

@@ -5,12 +5,10 @@ A request waits for the commit, but not for ever: no time limit of a database's 
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import queue
 import threading
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections import deque
+from typing import TYPE_CHECKING, Final
 
 from .exceptions import InboxUnavailable
 
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .inbox import Inbox, NewDelivery, Stored
-
-    _Item: TypeAlias = tuple[NewDelivery, Future[Stored]]
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +37,11 @@ class Writer:
     def __init__(self, inbox: Inbox, on_stored: Callable[[], None]) -> None:
         self._inbox = inbox
         self._on_stored = on_stored
-        self._queue: queue.Queue[_Item | None] = queue.Queue(_MOST_WAITING)
+        self._waiting: deque[_Waiting] = deque()
         self._characters = 0
-        self._lock = threading.Lock()
+        self._changed = threading.Condition(threading.Lock())
         self._thread: threading.Thread | None = None
+        self._is_stopping = False
 
     def store(self, new: NewDelivery, timeout: float) -> Stored:
         """Store a delivery and return what became of it, once it is on the disk.
@@ -52,23 +49,19 @@ class Writer:
         :param timeout: Seconds to wait for that. It may be stored all the same afterwards.
         :raises InboxUnavailable: if it took longer, too many are waiting already, or the database refused.
         """
-        future: Future[Stored] = Future()
-        with self._lock:
-            if self._queue.full() or self._characters > _MOST_CHARACTERS_WAITING:
+        mine = _Waiting(new)
+        with self._changed:
+            if len(self._waiting) >= _MOST_WAITING or self._characters > _MOST_CHARACTERS_WAITING:
                 raise InboxUnavailable("too many deliveries wait for the database")
             self._ensure_thread()
             self._characters += len(new.body)
-            self._queue.put_nowait((new, future))
-        try:
-            return future.result(timeout)
-        except TimeoutError as error:
-            # Okta will send it again: if its turn has not come yet, it need not come.
-            future.cancel()
-            raise InboxUnavailable(f"the database did not commit within {timeout:g} s") from error
+            self._waiting.append(mine)
+            self._changed.notify()
+        return mine.outcome(timeout)
 
     def start(self) -> None:
         """Open the inbox now, in the writer's thread, rather than with the first delivery."""
-        with self._lock:
+        with self._changed:
             self._ensure_thread()
 
     def stop(self, timeout: float) -> None:
@@ -76,15 +69,16 @@ class Writer:
 
         :param timeout: Seconds to wait for that.
         """
-        with self._lock:
+        with self._changed:
             thread = self._thread
+            self._is_stopping = True
+            self._changed.notify()
         if thread is not None:
-            with contextlib.suppress(queue.Full):  # the database hangs
-                self._queue.put(None, timeout=timeout)
             thread.join(timeout)
 
     def _ensure_thread(self) -> None:
         if self._thread is None or not self._thread.is_alive():
+            self._is_stopping = False
             self._thread = threading.Thread(target=self._run, name="okta-hooks-writer", daemon=True)
             self._thread.start()
 
@@ -93,57 +87,44 @@ class Writer:
             self._inbox.open()
         except InboxUnavailable as error:
             logger.error("The inbox cannot be opened: %s", error)  # noqa: TRY400 - no traceback helps
-        while True:
-            try:
-                batch, is_last = self._gather(self._take(_IDLE_SECONDS))
-            except queue.Empty:
-                batch, is_last = [], True
-            self._write([item for item in batch if item[1].set_running_or_notify_cancel()])
-            if is_last:
-                with self._lock:
-                    if self._queue.empty():
-                        self._thread = None
-                        return
+        while batch := self._take():
+            self._write([item for item in batch if not item.is_given_up])
 
-    def _gather(self, item: _Item | None) -> tuple[list[_Item], bool]:
-        """Return an item and what is queued behind it, and whether the thread is to end after that."""
-        batch: list[_Item] = []
+    def _take(self) -> list[_Waiting]:
+        """Return what waits, up to a size; nothing if the thread is to end."""
+        batch: list[_Waiting] = []
         events = 0
-        while item is not None:
-            batch.append(item)
-            events += len(item[0].events)
-            if self._queue.empty() or len(batch) >= _MOST_AT_ONCE or events >= _MOST_EVENTS_AT_ONCE:
-                return batch, False
-            item = self._take(None)
-        return batch, True
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._is_stopping, _IDLE_SECONDS)
+            while self._waiting and len(batch) < _MOST_AT_ONCE and events < _MOST_EVENTS_AT_ONCE:
+                item = self._waiting.popleft()
+                batch.append(item)
+                events += len(item.new.events)
+                self._characters -= len(item.new.body)
+            if not batch:
+                self._thread = None
+        return batch
 
-    def _take(self, timeout: float | None) -> _Item | None:
-        item = self._queue.get(timeout=timeout)
-        if item is not None:
-            with self._lock:
-                self._characters -= len(item[0].body)
-        return item
-
-    def _write(self, batch: list[_Item]) -> None:
+    def _write(self, batch: list[_Waiting]) -> None:
         if not batch:
             return
         try:
-            stored = self._store([new for new, _ in batch])
+            stored = self._store([item.new for item in batch])
         except InboxUnavailable as error:
             if len(batch) > 1 and not error.is_transient:
                 # One delivery that the database refuses must not take the others with it.
                 for item in batch:
                     self._write([item])
                 return
-            for _, future in batch:
-                future.set_exception(error)
+            for item in batch:
+                item.answer(error)
             return
         except BaseException as error:
-            for _, future in batch:
-                future.set_exception(error)
+            for item in batch:
+                item.answer(error)
             raise
-        for (_, future), result in zip(batch, stored, strict=True):
-            future.set_result(result)
+        for item, result in zip(batch, stored, strict=True):
+            item.answer(result)
         self._on_stored()
 
     def _store(self, batch: list[NewDelivery]) -> list[Stored]:
@@ -154,3 +135,33 @@ class Writer:
                 raise
             # It had died since it was last used: the database may be back already.
             return self._inbox.store(batch)
+
+
+class _Waiting:
+    """A delivery that is to be stored, and the request that waits for it.
+
+    A bare lock, released once: a ``Future`` takes and releases three, and each may cost the interpreter.
+    """
+
+    def __init__(self, new: NewDelivery) -> None:
+        self.new = new
+        self.is_given_up = False
+        self._outcome: Stored | BaseException | None = None
+        self._answered = threading.Lock()
+        self._answered.acquire()
+
+    def answer(self, outcome: Stored | BaseException) -> None:
+        """Let the request go on; once."""
+        self._outcome = outcome
+        self._answered.release()
+
+    def outcome(self, timeout: float) -> Stored:
+        """Wait for the answer."""
+        if not self._answered.acquire(timeout=timeout):
+            # Okta will send it again: if its turn has not come yet, it need not come.
+            self.is_given_up = True
+            raise InboxUnavailable(f"the database did not commit within {timeout:g} s")
+        if isinstance(self._outcome, BaseException):
+            raise self._outcome
+        assert self._outcome is not None  # noqa: S101 - it was answered
+        return self._outcome

@@ -241,7 +241,7 @@ def test_what_is_kept_of_a_delivery(inbox: Inbox, delivery: DeliveryFactory, clo
 
 
 def test_the_file_is_its_owners_alone(tmp_path: Path, delivery: DeliveryFactory) -> None:
-    """Whatever the umask, nobody else may read the file, its journal, or its index."""
+    """Whatever the umask, nobody else may read the file, its journal, its index, or whose turn it is."""
     before = os.umask(0)
     try:
         inbox = Inbox("sqlite:///new/folder/inbox.sqlite3", folder=str(tmp_path))
@@ -253,9 +253,8 @@ def test_the_file_is_its_owners_alone(tmp_path: Path, delivery: DeliveryFactory)
         os.umask(before)
         inbox.close()
 
-    assert modes == dict.fromkeys(
-        ["inbox.sqlite3", "inbox.sqlite3-wal", "inbox.sqlite3-shm"], 0o600
-    )
+    names = [f"inbox.sqlite3{suffix}" for suffix in ("", "-wal", "-shm", ".turn")]
+    assert modes == dict.fromkeys(names, 0o600)
 
 
 def test_sqlite_writes_through_to_the_disk(tmp_path: Path, open_sqlite: OpenInbox) -> None:
@@ -559,6 +558,32 @@ def test_fan_out_of_what_cannot_be_read(inbox: Inbox, delivery: DeliveryFactory)
 
     assert states(inbox) == {"a": "dead", "b": "claimed"}
     assert inbox.show("a")[0]["reason"] == "It is not what it seemed."
+
+
+def test_a_delivery_of_more_events_than_one_statement_holds(
+    inbox: Inbox, delivery: DeliveryFactory
+) -> None:
+    """Okta names no most: all are stored, once, whatever part of them was there before."""
+    uuids = [f"uuid-{number}" for number in range(2500)]
+    assert inbox.store([delivery(*uuids[1200:1300])]) == [Stored(new=100, duplicate=0)]
+
+    assert inbox.store([delivery(*uuids)]) == [Stored(new=2400, duplicate=100)]
+    assert inbox.counts()["pending"] == 2500
+
+
+def test_settling_and_claiming_at_once(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """What was taken over does not count, and the next that are due are claimed all the same."""
+    inbox.store([delivery("a", "b", "c", "d")])
+    inbox.fan_out(["okta"], lambda _: ["lane"])
+    first, second = inbox.claim("me", "okta", "lane", 2)
+    taken_over = Settlement(claim=replace(second, claims=second.claims + 1), state="done")
+    done = Settlement(claim=first, state="done")
+
+    counted, closed, claims = inbox.settle_and_claim("me", [done, taken_over], "okta", "lane", 1)
+
+    assert counted == [done]
+    assert closed == {first.event_id: "done"}
+    assert [(claim.ordinal, claim.claims) for claim in claims] == [(2, 1)]
 
 
 def test_fan_out_takes_the_oldest_of_its_hooks(inbox: Inbox, delivery: DeliveryFactory) -> None:

@@ -993,6 +993,16 @@ class Flaky(Inbox):
         self._may_fail("settle")
         return super().settle(*arguments)
 
+    def settle_and_claim(
+        self, *arguments: Any
+    ) -> tuple[list[Settlement], dict[int, str], list[Claim]]:
+        """Fail to write down what was done, or do it, claim, and lose the answer."""
+        self._may_fail("settle")
+        answer = super().settle_and_claim(*arguments)
+        if answer[2]:
+            self._may_fail("settle_and_claim")
+        return answer
+
     def release(self, *arguments: Any) -> None:
         """Fail to give back."""
         self._may_fail("release")
@@ -1042,6 +1052,39 @@ def test_a_database_that_goes_away_for_a_moment(
     assert sorted(heard.uuids) == ["a", "b", "c"]
     assert set(states(inbox).values()) == {"done"}
     assert worker.stop(PATIENCE)
+    flaky.close()
+
+
+def test_a_lost_answer_leaves_nothing_in_hand(
+    okta: EventHook,
+    inbox: Inbox,
+    inbox_url: str,
+    clock: Clock,
+    make_worker: WorkerFactory,
+    delivery: DeliveryFactory,
+) -> None:
+    """What was settled stays so, and what was claimed with it is found, run, and run once."""
+    uuids = [f"uuid-{number}" for number in range(5)]
+    ran = threading.Semaphore(0)
+    heard: list[str] = []
+
+    @okta.on("*", name="a")
+    def hear(sender: Flask, event: Any, **extra: object) -> None:
+        heard.append(event.uuid)
+        ran.release()
+
+    inbox.store([delivery(*uuids)])
+    flaky = Flaky(inbox_url, clock=clock)
+    flaky.fails = {"settle_and_claim": 1}
+    worker = make_worker(flaky)
+    worker.start()
+
+    await_(flaky.failed)
+    await_(ran, 5)
+    assert worker.stop(PATIENCE)
+
+    assert heard == uuids
+    assert set(states(inbox).values()) == {"done"}
     flaky.close()
 
 

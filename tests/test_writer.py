@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import gc
 import logging
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +19,7 @@ from okta_hooks.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from okta_hooks.inbox import NewDelivery
 
@@ -36,12 +40,12 @@ class Counting(Inbox):
         self.has_begun = threading.Event()
         self.may_go_on = threading.Event()
 
-    def store(self, deliveries: Sequence[NewDelivery], **options: Any) -> list[Stored]:
+    def store(self, deliveries: Sequence[NewDelivery]) -> list[Stored]:
         """Count, wait, store."""
         self.sizes.append(len(deliveries))
         self.has_begun.set()
         assert self.may_go_on.wait(PATIENCE)
-        return super().store(deliveries, **options)
+        return super().store(deliveries)
 
 
 @pytest.fixture
@@ -102,7 +106,7 @@ def test_what_is_queued_meanwhile_is_one_transaction(
         others = [
             pool.submit(at_work.store, delivery(f"uuid-{number}"), PATIENCE) for number in range(40)
         ]
-        while at_work._queue.qsize() < 40:  # noqa: SLF001 - nothing else tells that they wait
+        while len(at_work._waiting) < 40:  # noqa: SLF001 - nothing else tells that they wait
             threading.Event().wait(0.01)
         counting.may_go_on.set()
         stored = [future.result(PATIENCE) for future in [first, *others]]
@@ -126,6 +130,71 @@ def test_a_database_that_takes_too_long(
 
     assert at_work.store(delivery("a", "b"), PATIENCE).duplicate <= 1
     assert uuids(inbox) == {"a", "b"}
+
+
+def test_processes_take_turns_at_a_file(tmp_path: Path, delivery: DeliveryFactory) -> None:
+    """Who holds the turn makes others wait, no request longer than its limit; killed, it holds nothing."""
+    inbox = Inbox(f"sqlite:///{tmp_path / 'inbox.sqlite3'}")
+    at_work = Writer(inbox, nothing)
+    at_work.store(delivery("a"), PATIENCE)
+    hold = (
+        "import fcntl, sys, threading\n"
+        "file = open(sys.argv[1], 'r+')\n"
+        "fcntl.lockf(file, fcntl.LOCK_EX)\n"
+        "print('held', flush=True)\n"
+        "threading.Event().wait()"
+    )
+    command = [sys.executable, "-c", hold, str(tmp_path / "inbox.sqlite3.turn")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+
+        with pytest.raises(InboxUnavailable, match="did not commit"):
+            at_work.store(delivery("b"), 0.2)
+        other.kill()
+
+    assert at_work.store(delivery("c"), PATIENCE) == Stored(new=1, duplicate=0)
+    inbox.close()
+
+
+def test_an_inbox_that_is_gone_takes_no_turn_along(
+    tmp_path: Path, delivery: DeliveryFactory
+) -> None:
+    """Of two inboxes over one file in a process, the first may go while the second writes."""
+    url = f"sqlite:///{tmp_path / 'inbox.sqlite3'}"
+    first, second = Inbox(url), Inbox(url)
+    first.store([delivery("a")])
+    second.store([delivery("b")])
+    is_free = (
+        "import fcntl, sys\n"
+        "file = open(sys.argv[1], 'r+')\n"
+        "fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    )
+    command = [sys.executable, "-c", is_free, str(tmp_path / "inbox.sqlite3.turn")]
+    assert subprocess.run(command, check=False).returncode == 0
+
+    first.close()
+    del first
+    gc.collect()
+    during: list[int] = []
+
+    def decide(_: Any) -> list[str]:
+        during.append(subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode)
+        return []
+
+    second.fan_out(["okta"], decide)
+    assert during == [1, 1]
+    second.close()
+
+
+def test_where_no_turns_can_be_taken(tmp_path: Path, delivery: DeliveryFactory) -> None:
+    """SQLite's own lock is enough to store: the turns only make it quicker."""
+    (tmp_path / "inbox.sqlite3.turn").mkdir()
+    inbox = Inbox(f"sqlite:///{tmp_path / 'inbox.sqlite3'}")
+    at_work = Writer(inbox, nothing)
+
+    assert at_work.store(delivery("a"), PATIENCE) == Stored(new=1, duplicate=0)
+    inbox.close()
 
 
 def test_what_nobody_waits_for_is_not_stored(counting: Counting, delivery: DeliveryFactory) -> None:
@@ -172,7 +241,7 @@ def test_one_poisonous_delivery(counting: Counting, delivery: DeliveryFactory) -
         futures = [
             pool.submit(at_work.store, new, PATIENCE) for new in (delivery("a"), bad, delivery("b"))
         ]
-        while at_work._queue.qsize() < 3:  # noqa: SLF001 - nothing else tells that they wait
+        while len(at_work._waiting) < 3:  # noqa: SLF001 - nothing else tells that they wait
             threading.Event().wait(0.01)
         counting.may_go_on.set()
         good, error, other = (future.exception(PATIENCE) for future in futures)

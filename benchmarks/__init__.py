@@ -1,0 +1,1 @@
+"""What okta_hooks costs, next to what people would use instead: ``make bench``."""

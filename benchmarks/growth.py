@@ -1,0 +1,108 @@
+"""Whether storing and claiming take longer when there is much in the tables."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from okta_hooks.events import Delivery
+from okta_hooks.inbox import Inbox, NewDelivery, NewEvent, Settlement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .figures import Figures
+
+STORE: Final = "milliseconds to store a delivery of 100 events"
+CLAIM: Final = "milliseconds to hand out and claim 20 events"
+_IN_A_DELIVERY: Final = 10
+_EVENTS: Final = 100
+_LANE: Final = ("okta", "no-op")
+_KEY: Final = {"sqlite": "lower(hex(randomblob(16)))", "postgresql": "gen_random_uuid()::text"}
+_NUMBERS: Final = (
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) "
+)
+_FILL: Final = (
+    """INSERT INTO okta_hooks_delivery (id, hook, via, event_id, body, received_at)
+    {numbers} SELECT i, 'okta', 'hook', 'filled', '{{}}', 1.7e9 FROM n""",
+    """INSERT INTO okta_hooks_event (id, delivery_id, ordinal, hook, key, type, published, state)
+    {numbers} SELECT i, (i + 9) / 10, (i + 9) - (i + 9) / 10 * 10, 'okta', {key},
+    'user.session.start', 1.7e9, 'done' FROM n""",
+    """INSERT INTO okta_hooks_receipt (event_id, receiver, hook, state, due, attempts, claims)
+    {numbers} SELECT i, 'no-op', 'okta', 'done', 0, 1, 1 FROM n""",
+)
+_AFTER: Final = {
+    "sqlite": (),
+    "postgresql": tuple(
+        f"SELECT setval(pg_get_serial_sequence('okta_hooks_{table}', 'id'), {{count}})"
+        for table in ("delivery", "event")
+    ),
+}
+
+
+def _filled(url: str, events: int) -> Inbox:
+    """Return an inbox with so many events that are done."""
+    inbox = Inbox(url)
+    inbox.open()
+    kind = sa.make_url(url).get_backend_name()
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        for statement, count in zip(_FILL, (events // _IN_A_DELIVERY, events, events), strict=True):
+            numbers = _NUMBERS.format(count=count)
+            connection.exec_driver_sql(statement.format(numbers=numbers, key=_KEY[kind]))
+        for statement in _AFTER[kind]:
+            connection.exec_driver_sql(statement.format(count=events))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE")
+    engine.dispose()
+    return inbox
+
+
+def measure(
+    figures: Figures,
+    postgresql: Callable[[], str],
+    folder: Path,
+    *,
+    sizes: tuple[int, ...],
+    times: int,
+) -> None:
+    """Store and claim in a small inbox and in a large one, in turn."""
+    inboxes: dict[str, Inbox] = {}
+    for size in sizes:
+        path = folder / f"growth-{size}.sqlite3"
+        inboxes[f"SQLite, {size:,} events"] = _filled(f"sqlite:///{path}", size)
+        inboxes[f"PostgreSQL, {size:,} events"] = _filled(postgresql(), size)
+    for _ in range(times):
+        for name, inbox in inboxes.items():
+            new = _delivery()
+            figures.note(STORE, name, _milliseconds(inbox.store, [new]))
+            figures.note(CLAIM, name, _milliseconds(_claim, inbox))
+    for inbox in inboxes.values():
+        inbox.close()
+
+
+def _delivery() -> NewDelivery:
+    received = Delivery(event_id=None, source=None, via="hook", received_at=datetime.now(UTC))
+    # Of version 4: each goes to another place of the index, the worst for a large one.
+    events = [
+        NewEvent(key=str(uuid.uuid4()), type="user.session.start", published=1.7e9)
+        for _ in range(_EVENTS)
+    ]
+    return NewDelivery(hook="okta", delivery=received, body="x" * 100_000, events=tuple(events))
+
+
+def _claim(inbox: Inbox) -> None:
+    inbox.fan_out([_LANE[0]], lambda _: [_LANE[1]], limit=20)
+    claims = inbox.claim("me", *_LANE, 20)
+    inbox.settle("me", [Settlement(claim=claim, state="done") for claim in claims])
+
+
+def _milliseconds(call: Callable[..., Any], *arguments: Any) -> float:
+    began = time.perf_counter()
+    call(*arguments)
+    return (time.perf_counter() - began) * 1000
