@@ -55,29 +55,32 @@ def broken(sender, event, **extra):
 """
 
 
-@pytest.fixture
-def run(pytester: pytest.Pytester) -> Runner:
-    """Return what runs a file of tests in a session of its own, in which warnings are errors."""
-    return Runner(pytester)
+@pytest.fixture(params=[(), ("flask",)], ids=["pytest-flask", "without"])
+def run(request: pytest.FixtureRequest, pytester: pytest.Pytester) -> Runner:
+    """Return what runs a file of tests in a session of its own, in which warnings are errors.
+
+    Every test runs beside pytest-flask and without it.
+    """
+    return Runner(pytester, without=(*UNUSED, *request.param))
 
 
 class Runner:
     """Runs sessions inside this one."""
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
+    def __init__(self, pytester: pytest.Pytester, without: tuple[str, ...]) -> None:
         self.pytester = pytester
+        self.without = without
 
     def __call__(self, *source: str, options: tuple[str, ...] = ()) -> pytest.RunResult:
         """Run a file of tests."""
         self.pytester.makepyfile("\n".join(source))
         return self.pytester.runpytest_inprocess(
-            "-Werror", "-vv", *(f"-pno:{name}" for name in UNUSED), *options
+            "-Werror", "-vv", *(f"-pno:{name}" for name in self.without), *options
         )
 
 
-@pytest.mark.parametrize("options", [(), ("-p", "no:flask")], ids=["pytest-flask", "without"])
-def test_a_test_of_a_receiver_is_three_lines(run: Runner, options: tuple[str, ...]) -> None:
-    """The fixtures work beside pytest-flask and without it, and the user brings no more than ``app``."""
+def test_a_test_of_a_receiver_is_three_lines(run: Runner) -> None:
+    """The fixtures work, and the user brings no more than ``app``."""
     result = run(
         APP,
         """
@@ -85,11 +88,15 @@ def test_offboard(okta_org):
     okta_org.emit("user.lifecycle.deactivate", target=["user:ada@example.com"])
     okta_org.settle()
     assert left == ["ada@example.com"]
-""",
-        options=options,
+
+def test_beside(request):
+    plugins = request.config.pluginmanager
+    assert plugins.hasplugin("flask") is %r
+"""
+        % ("flask" not in run.without),
     )
 
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=2)
 
 
 def test_the_org_works_in_the_thread_of_the_test(run: Runner) -> None:
@@ -230,31 +237,112 @@ def test_more(okta_org):
     result.assert_outcomes(passed=1)
 
 
-def test_a_receiver_that_is_gone_is_not_waited_for(run: Runner) -> None:
-    """``settle`` comes back though an attempt is due of a receiver that is not connected any more."""
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_receiver_that_is_gone_is_not_waited_for(run: Runner, place: int) -> None:
+    """``settle`` leaves the attempts of a receiver that is not connected any more, and makes those of the others."""
     result = run(
         APP,
-        """
-from okta_hooks.signals import receiver_failed
-
-def test_gone(okta_org, okta_receivers):
+        f"""
+def test_gone(okta_org):
     signal = okta.signal("user.lifecycle.suspend")
+    attempts = []
 
-    def fail(sender, **extra):
+    def leave(sender, **extra):
+        attempts.append("left")
+        signal.disconnect(leave)
         raise LookupError
 
-    def disconnect(sender, **extra):
-        signal.disconnect(fail)
+    def stay(sender, attempt, **extra):
+        attempts.append(attempt)
+        if attempt < 3:
+            raise LookupError
 
-    signal.connect(fail)
-    with receiver_failed.connected_to(disconnect):
-        okta_org.emit("user.lifecycle.suspend")
-        okta_org.settle()
-    assert [run.attempt for run in okta_receivers.runs] == [1]
+    receivers = [stay]
+    receivers.insert({place}, leave)
+    for receiver in receivers:
+        signal.connect(receiver)
+    okta_org.emit("user.lifecycle.suspend")
+    okta_org.settle()
+    assert attempts == ["left", 1, 2, 3] if {place} == 0 else [1, "left", 2, 3]
 """,
     )
 
     result.assert_outcomes(passed=1)
+
+
+def test_settling_from_within_is_an_error(run: Runner) -> None:
+    """A receiver that calls ``settle`` fails with the reason, and no event comes to it more often than that."""
+    result = run(
+        APP,
+        """
+@pytest.mark.parametrize("is_async", [False, True])
+def test_within(okta_org, okta_receivers, is_async):
+    def settle(sender, **extra):
+        okta_org.settle()
+
+    async def settle_later(sender, **extra):
+        okta_org.settle()
+
+    with okta.signal("user.lifecycle.suspend").connected_to(settle_later if is_async else settle):
+        okta_org.emit("user.lifecycle.suspend", count=2)
+        okta_org.settle()
+    assert len(okta_receivers.runs) == 2 * 20
+    assert {type(run.error) for run in okta_receivers.runs} == {RuntimeError}
+    assert all("cannot settle the org" in dead.reason for dead in okta_receivers.dead)
+    assert len(okta_receivers.dead) == 2
+""",
+    )
+
+    result.assert_outcomes(passed=2)
+
+
+def test_threads_may_settle_at_once(run: Runner) -> None:
+    """Each comes back when everything is at its end, and no receiver runs more often for it."""
+    result = run(
+        APP,
+        """
+from concurrent.futures import ThreadPoolExecutor
+
+def test_threads(okta_org, okta_receivers):
+    okta_org.emit("user.lifecycle.deactivate", target="user:ada", count=100)
+
+    def settle(number):
+        okta_org.settle()
+        return len(left)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(settle, range(4))) == [100] * 4
+    assert len(okta_receivers.runs) == 100
+""",
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+def test_retries_come_in_one_order(run: Runner) -> None:
+    """When receivers that failed together are tried again does not depend on chance."""
+    result = run(
+        APP,
+        """
+import random
+
+for name in "abc":
+    @okta.on("user.lifecycle.suspend", name=name)
+    def fail_twice(sender, attempt, **extra):
+        if attempt < 3:
+            raise LookupError
+
+@pytest.mark.parametrize("seed", range(3))
+def test_order(okta_org, okta_receivers, seed):
+    random.seed(seed)
+    okta_org.emit("user.lifecycle.suspend")
+    okta_org.settle()
+    runs = [f"{run.receiver}{run.attempt}" for run in okta_receivers.runs]
+    assert runs == ["a1", "b1", "c1", "a2", "b2", "c2", "a3", "b3", "c3"]
+""",
+    )
+
+    result.assert_outcomes(passed=3)
 
 
 WRITES = """

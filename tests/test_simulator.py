@@ -634,6 +634,22 @@ def test_settling_from_within_is_an_error() -> None:
         org.settle()
 
 
+def test_settling_another_org_from_within_is_none() -> None:
+    """A receiver may settle any org but the one that is waiting for it."""
+    receiver = Receiver()
+    other = Org(send=receiver)
+
+    def send(request: Request) -> Answer:
+        other.settle()
+        return receiver(request)
+
+    for org in (other, Org(send=send)):
+        org.register(URL, ["user.session.start"])
+        org.emit("user.session.start")
+    org.settle()
+    assert len(receiver.envelopes) == 2
+
+
 @pytest.mark.parametrize("make_clock", [Clock, Hurried])
 def test_settling_asks_no_clock(make_clock: Callable[[], Clock]) -> None:
     """However long things take, the same events come in the same deliveries, in the same order."""
@@ -1595,6 +1611,25 @@ def test_an_app_under_test_raises_its_receivers_errors() -> None:
     org.emit("user.session.start")
     org.settle()
     assert [attempt["status"] for attempt in org.deliveries()[-1]["attempts"]] == [500, 500]
+
+
+def test_an_asynchronous_receiver_cannot_settle_the_org_either() -> None:
+    """It runs in another thread, for which the thread that settles waits."""
+    org: AppOrg
+    okta = EventHook("okta")
+
+    @okta.on("user.session.start")
+    async def settle(sender: Flask, **extra: Any) -> None:
+        org.settle()
+
+    app = Flask("quickstart")
+    app.config.from_mapping(OKTA_HOOKS_SECRET="s3cret", OKTA_HOOKS_INBOX=None, TESTING=True)
+    app.register_blueprint(okta)
+    org = AppOrg(app, "", seed=1)
+    org.emit("user.session.start")
+    with pytest.raises(ExceptionGroup) as raised:
+        org.settle()
+    assert raised.group_contains(RuntimeError, match="cannot settle the org")
 
 
 def test_a_wrong_secret_fails_the_verification_at_the_app() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -31,10 +32,14 @@ class AppOrg(Org):
     def __init__(self, app: Flask, inbox: str, *, seed: int) -> None:
         super().__init__(seed=seed, send=app_sender(app))
         self._state: AppState = app.extensions["okta_hooks"]
+        # A worker drains for one thread at a time: it would take from the other what that has in hand.
+        self._draining = threading.Lock()
         self._moment = time.time()
         if self._state.settings.inbox is not None:
             # No thread of the app's works beside the test.
-            self._state.configure(inbox=inbox, worker="external", clock=self._now)
+            self._state.configure(
+                inbox=inbox, worker="external", clock=self._now, jitter=lambda: 1.0
+            )
         eligible = [name for name, entry in catalog.entries().items() if entry.event_hook_eligible]
         for name in self._state.hooks:
             self.register(
@@ -54,6 +59,8 @@ class AppOrg(Org):
         """Deliver what is pending, and run the receivers until each has finished or given up.
 
         Nothing is waited for: the time until the next attempt of a receiver that failed is skipped.
+
+        :raises RuntimeError: if a receiver calls it.
         """
         if self._state.settings.inbox is None:
             super().settle()
@@ -61,12 +68,13 @@ class AppOrg(Org):
         runtime = self._state.runtime()
         while True:
             super().settle()
-            now = self._now()
-            if runtime.worker.drain():
-                # A receiver may have let more happen.
-                continue
-            due = runtime.inbox.next_due()
-            if due is None or due <= now:
-                # What is due and does not run belongs to a receiver that is not connected any more.
-                return
-            self._moment = max(self._moment, due)
+            with self._draining, self.calling_out():
+                now = self._now()
+                if runtime.worker.drain():
+                    # A receiver may have let more happen.
+                    continue
+                due = runtime.worker.next_due()
+                if due is None or due <= now:
+                    # A worker that leaves what is due has been stopped.
+                    return
+                self._moment = max(self._moment, due)

@@ -6,11 +6,13 @@ to come when; a :class:`~okta_hooks.simulator.Simulator` runs :meth:`Org.keep_de
 
 from __future__ import annotations
 
+import contextvars
 import itertools
 import json
 import logging
 import random
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -35,6 +37,9 @@ FAULTS: Final = ("duplicate", "reorder", "lost", "log_only")
 #: How long an event of the fault "reorder" is held back, for others to overtake it.
 _HELD_BACK: Final = timedelta(seconds=1)
 _ACCEPTED: Final = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
+#: The orgs that wait for a receiver to come back, in this context: an asynchronous receiver runs in another thread,
+#: to which asgiref takes the context along.
+_calling_out: Final = contextvars.ContextVar[tuple["Org", ...]]("calling_out", default=())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,8 +128,8 @@ class Org:
         self._pending: list[Delivery] = []
         # By hook, the delivery that takes what comes next.
         self._open: dict[str, Delivery] = {}
-        # By hook, the thread that delivers to it.
-        self._busy: dict[str, int] = {}
+        # The hooks that are getting a delivery.
+        self._busy: set[str] = set()
         # Held for every change of what is above, never while a hook is called.
         self._changed = threading.Condition(threading.RLock())
 
@@ -366,10 +371,10 @@ class Org:
 
         :raises RuntimeError: if it is called by what it delivers to, and so would wait for itself.
         """
+        if self in _calling_out.get():
+            raise RuntimeError("A receiver cannot settle the org that is delivering to it.")
         while True:
             with self._changed:
-                if threading.get_ident() in self._busy.values():
-                    raise RuntimeError("A receiver cannot settle the org that is delivering to it.")
                 delivery = self._take(None)
                 if delivery is None:
                     if not self._busy:
@@ -377,6 +382,15 @@ class Org:
                     self._changed.wait()
                     continue
             self._deliver(delivery)
+
+    @contextmanager
+    def calling_out(self) -> Iterator[None]:
+        """Keep what runs meanwhile from settling this org: it would wait for itself."""
+        token = _calling_out.set((*_calling_out.get(), self))
+        try:
+            yield
+        finally:
+            _calling_out.reset(token)
 
     def keep_delivering(self, stopping: threading.Event) -> None:
         """Deliver what is due, as time passes, until told to stop and woken.
@@ -500,7 +514,7 @@ class Org:
             self._pending.remove(delivery)
             if self._open.get(delivery.hook_id) is delivery:
                 del self._open[delivery.hook_id]
-            self._busy[delivery.hook_id] = threading.get_ident()
+            self._busy.add(delivery.hook_id)
             delivery.state = "sending"
             return delivery
 
@@ -511,11 +525,12 @@ class Org:
     def _deliver(self, delivery: Delivery) -> None:
         state = "failed"
         try:
-            state = self._send(delivery)
+            with self.calling_out():
+                state = self._send(delivery)
         finally:
             with self._changed:
                 delivery.state = state
-                del self._busy[delivery.hook_id]
+                self._busy.remove(delivery.hook_id)
                 self._changed.notify_all()
 
     def _send(self, delivery: Delivery) -> str:
