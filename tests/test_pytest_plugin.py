@@ -218,6 +218,75 @@ def test_stall(okta_org, okta_receivers, monkeypatch, stall):
     result.assert_outcomes(passed=2)
 
 
+@pytest.mark.parametrize("inbox", ["sqlite:///a.sqlite3", None])
+def test_a_type_that_the_catalogue_does_not_know_is_delivered(
+    run: Runner, inbox: str | None
+) -> None:
+    """Okta adds types in most releases: one is delivered once to each hook of the app, with a warning."""
+    result = run(
+        APP.replace("TESTING=True", f"OKTA_HOOKS_INBOX={inbox!r}"),
+        """
+from okta_hooks import UnknownEventTypeWarning
+
+def test_new(okta_org, okta_receivers):
+    with okta.signal("user.*").connected_to(lambda sender, **extra: None):
+        for _ in range(2):
+            with pytest.warns(UnknownEventTypeWarning) as warned:
+                okta_org.emit("user.brand.new")
+            assert warned[0].filename == __file__
+            okta_org.settle()
+    assert [run.event.event_type for run in okta_receivers.done] == ["user.brand.new"] * 2
+    types = [hook["events"]["items"] for hook in okta_org.hooks()]
+    assert [listed.count("user.brand.new") for listed in types] == [0, 1]
+""",
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+def test_a_type_that_okta_does_not_deliver_is_an_error(run: Runner) -> None:
+    """A test that waits for it would wait for ever, unless it asks for the System Log alone."""
+    result = run(
+        APP,
+        """
+def test_ineligible(okta_org):
+    before = len(okta_org.log().events)
+    with pytest.raises(ValueError, match="Okta does not deliver 'event_hook.delivery'"):
+        okta_org.emit("event_hook.delivery")
+    assert len(okta_org.log().events) == before
+    okta_org.emit("event_hook.delivery", faults=["log_only"])
+    assert len(okta_org.log().events) == before + 1
+""",
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+def test_a_delivery_that_fails_is_shown(run: Runner) -> None:
+    """Of a test that fails, pytest shows why nothing has come, without being asked for logs."""
+    result = run(
+        APP.replace(
+            "    return app",
+            """
+    @app.before_request
+    def log_in():
+        if request.method == "POST":
+            return "", 302
+    return app
+""",
+        ).replace("import Flask", "import Flask, request"),
+        """
+def test_wall(okta_org):
+    okta_org.emit("user.lifecycle.deactivate")
+    okta_org.settle()
+    assert left
+""",
+    )
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["WARNING *: The endpoint answered 302."])
+
+
 def test_what_receivers_set_off_is_settled_too(run: Runner) -> None:
     """A receiver may let more happen in the org: ``settle`` comes back when that is at its end as well."""
     result = run(
@@ -313,6 +382,32 @@ def test_threads(okta_org, okta_receivers):
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(settle, range(4))) == [100] * 4
     assert len(okta_receivers.runs) == 100
+""",
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("inbox", ["sqlite:///a.sqlite3", None])
+def test_a_test_may_be_asynchronous(run: Runner, inbox: str | None) -> None:
+    """In a thread beside its event loop, ``settle`` runs receivers of either kind."""
+    result = run(
+        APP.replace("TESTING=True", f"TESTING=True, OKTA_HOOKS_INBOX={inbox!r}"),
+        """
+import asyncio
+
+def test_async(okta_org, okta_receivers):
+    async def follow(sender, **extra):
+        await asyncio.sleep(0)
+
+    async def test():
+        okta_org.emit("user.lifecycle.deactivate", target="user:ada")
+        await asyncio.to_thread(okta_org.settle)
+
+    with okta.signal("user.lifecycle.deactivate").connected_to(follow):
+        asyncio.run(test())
+    assert left == ["ada"]
+    assert len(okta_receivers.runs) == len(okta_receivers.done) == 2
 """,
     )
 

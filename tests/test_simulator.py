@@ -23,7 +23,7 @@ from flask import Flask
 from flask import request as flask_request
 from werkzeug.routing import Rule
 
-from okta_hooks import EventHook, catalog
+from okta_hooks import EventHook, UnknownEventTypeWarning, catalog
 from okta_hooks.simulator import (
     Answer,
     HttpSender,
@@ -236,6 +236,18 @@ def test_a_replaced_hook_keeps_its_verification_unless_it_moves(org: Org, clock:
         ({"channel__config__headers": "X-Team"}, "channel.config.headers: "),
         ({"channel__config__headers": [{"key": "X Team", "value": ""}]}, "channel.config.headers"),
         ({"channel__config__headers": ["X-Team"]}, "channel.config.headers: "),
+        (
+            {"channel__config__headers": [{"key": "Host", "value": "a"}]},
+            "channel.config.headers: Host cannot be chosen",
+        ),
+        (
+            {"channel__config__headers": [{"key": "content-length", "value": "3"}]},
+            "channel.config.headers: content-length cannot be chosen",
+        ),
+        (
+            {"channel__config__authScheme__key": "Transfer-Encoding"},
+            "channel.config.authScheme: Transfer-Encoding cannot be chosen",
+        ),
         ({"channel__config__authScheme__type": "BASIC"}, "authScheme.type: "),
         ({"channel__config__authScheme__value": None}, "value of the header"),
         ({"channel__config__authScheme__value": "two\r\nlines"}, "value of the header"),
@@ -277,6 +289,25 @@ def test_a_hook_may_do_without_headers_and_secret(org: Org, receiver: Receiver) 
     assert made["events"]["items"] == ["user.session.start"]
     org.verify_hook(made["id"])
     assert "Authorization" not in receiver.requests[0].headers
+
+
+def test_a_header_is_sent_once(org: Org, receiver: Receiver) -> None:
+    """A header of the admin's takes the place of Okta's own in any case, and the secret that of any."""
+    org.register(
+        URL,
+        ["user.session.start"],
+        secret="s3cret",
+        auth_header="X-Secret",
+        headers={"user-agent": "mine", "x-secret": "other", "X-Team": "a", "x-team": "b"},
+    )
+    org.emit("user.session.start")
+    org.settle()
+    for request in receiver.requests:
+        names = [name.lower() for name in request.headers]
+        assert len(names) == len(set(names))
+        assert request.headers["X-Secret"] == "s3cret"
+        assert request.headers["user-agent"] == "mine"
+        assert request.headers["x-team"] == "b"
 
 
 def test_http_urls_are_taken_on_request_only(org: Org, receiver: Receiver) -> None:
@@ -586,6 +617,20 @@ def test_what_an_app_raises_comes_out_and_stops_nothing(clock: Clock) -> None:
         org.settle()
     org.settle()
     assert [delivery["state"] for delivery in org.deliveries()] == ["failed", "delivered"]
+    (attempt,) = org.deliveries()[0]["attempts"]
+    assert (attempt["status"], attempt["error"]) == (None, "RuntimeError: a bug")
+    (failure,) = failures_in_log(org)
+    assert failure["outcome"]["reason"] == "RuntimeError: a bug"
+
+
+def test_what_an_app_raises_at_its_verification_comes_out() -> None:
+    """An error in the process is not that of an endpoint that cannot answer."""
+
+    def send(request: Request) -> Answer:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        Org(send=send).register(URL, ["user.session.start"])
 
 
 def test_a_receiver_may_let_more_happen(clock: Clock) -> None:
@@ -777,10 +822,50 @@ def test_an_event_may_be_in_the_log_only(org: Org, receiver: Receiver) -> None:
     assert org.deliveries() == []
 
 
-def test_an_unknown_fault_is_an_error(org: Org) -> None:
-    """A misspelt fault would make a test that tests nothing."""
-    with pytest.raises(ValueError, match="No such fault: dupe"):
-        org.emit("user.session.start", faults=["dupe"])
+@pytest.mark.parametrize(
+    ("wrong", "error", "reason"),
+    [
+        ({"faults": ["dupe"]}, ValueError, "No such fault: dupe"),
+        ({"faults": "lost"}, TypeError, re.escape("faults is a list: write ['lost']")),
+        ({"count": 0}, ValueError, "at least 1, not 0"),
+        ({"count": -1}, ValueError, "at least 1, not -1"),
+        ({"delay": -5}, ValueError, "from 0, not -5"),
+        ({"tagret": "user:ada"}, TypeError, "no key 'tagret'"),
+        ({"target": "ada"}, ValueError, "no short form"),
+    ],
+)
+def test_what_cannot_happen_is_an_error(
+    org: Org, wrong: dict[str, Any], error: type[Exception], reason: str
+) -> None:
+    """A misspelt fault would make a test that tests nothing, and so would a count of none."""
+    with pytest.raises(error, match=reason):
+        org.emit("user.session.start", **wrong)
+    assert org.log().events == []
+
+
+def test_an_unknown_type_is_warned_of_once_where_it_was_written(org: Org) -> None:
+    """The warning points at the line of the caller, however often it happens."""
+    with pytest.warns(UnknownEventTypeWarning, match="'user.session.start' meant") as warned:
+        events = org.emit("user.session.strat", count=3)
+    assert [(each.filename, each.category) for each in warned] == [
+        (__file__, UnknownEventTypeWarning)
+    ]
+    assert len(events) == 3
+
+
+def test_events_are_the_callers_own(org: Org, receiver: Receiver) -> None:
+    """What a test changes in an event that was returned is not changed in what is delivered or logged."""
+    org.register(URL, ["user.session.start"])
+    one, other = org.emit("user.session.start", count=2, client={"zone": "a"})
+    sent = uuids([one, other])
+    one["uuid"] = one["client"]["zone"] = "b"
+    org.settle()
+    assert receiver.uuids == [sent]
+    assert uuids(org.log().events[-2:]) == sent
+    assert [
+        event["client"]["zone"]
+        for event in (other, *receiver.envelopes[0]["data"]["events"], *org.log().events[-2:])
+    ] == ["a"] * 5
 
 
 @pytest.mark.parametrize("context", [None, "", {}, {"debugData": None}, {"debugData": ""}])
@@ -1080,7 +1165,7 @@ def test_a_wish_that_is_none_is_refused(
 
 def test_what_no_hook_asks_for_is_said(org: Org, caplog: pytest.LogCaptureFixture) -> None:
     """Whoever waits for a delivery learns that there will be none, and why."""
-    caplog.set_level("INFO")
+    caplog.set_level("WARNING")
     org.create_hook(body())
     org.emit("user.lifecycle.deactivate", faults=["log_only"])
     assert caplog.messages == []
@@ -1090,6 +1175,22 @@ def test_what_no_hook_asks_for_is_said(org: Org, caplog: pytest.LogCaptureFixtur
     org.register(URL, ["user.lifecycle.deactivate"])
     org.emit("user.lifecycle.deactivate")
     assert caplog.messages == [expected]
+
+
+def test_what_came_of_a_delivery_is_said(
+    org: Org, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A delivery that failed is a warning, which pytest shows of a test that fails; one that did not is none."""
+    caplog.set_level("INFO")
+    org.register(URL, ["user.session.start"])
+    receiver.statuses.extend([302, 204])
+    for _ in range(2):
+        org.emit("user.session.start")
+        org.settle()
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", f"1 events to {URL}: The endpoint answered 302."),
+        ("INFO", f"1 events to {URL}: 204."),
+    ]
 
 
 # Over HTTP.

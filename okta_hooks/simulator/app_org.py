@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from okta_hooks import catalog
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from okta_hooks.blueprint import AppState
 
+    from .event_hooks import Hook
 
 #: How far the inbox's clock goes on with each look at it, in seconds: what is handed out later is due later.
 _TICK: Final = 0.001
@@ -24,7 +26,8 @@ _TICK: Final = 0.001
 class AppOrg(Org):
     """A simulated org that delivers to the app under test, in the test's own thread.
 
-    Every hook of the app is registered and verified, for every type that Okta delivers.
+    Every hook of the app is registered and verified, for every type that Okta delivers,
+    and for any other that happens and is not in the catalogue.
 
     :param inbox: The URL of an empty inbox for the app; it has none if it is configured to have none.
     """
@@ -41,14 +44,32 @@ class AppOrg(Org):
                 inbox=inbox, worker="external", clock=self._now, jitter=lambda: 1.0
             )
         eligible = [name for name, entry in catalog.entries().items() if entry.event_hook_eligible]
+        # By hook of the app, the one at the org that has room for types.
+        self._last_hooks: list[str] = []
         for name in self._state.hooks:
-            self.register(
+            *_, last = self.register(
                 self._state.url_of(name),
                 eligible,
                 secret=next(iter(self._state.secrets[name]), None),
                 auth_header=self._state.settings.auth_header,
                 name=name,
             )
+            self._last_hooks.append(last)
+
+    def _hooks_for(self, event_type: str) -> list[Hook]:
+        entry = catalog.get(event_type)
+        if entry is not None and not entry.event_hook_eligible:
+            raise ValueError(
+                f"Okta does not deliver {event_type!r} to event hooks. "
+                'faults=["log_only"] puts it into the System Log.'
+            )
+        if entry is None:
+            # Okta adds types in most releases: to a test, any that the catalogue does not know is one of these.
+            for hook in self._hooks.values():
+                known = hook.settings.event_types
+                if hook.id in self._last_hooks and event_type not in known:
+                    hook.settings = replace(hook.settings, event_types=(*known, event_type))
+        return super()._hooks_for(event_type)
 
     def _now(self) -> float:
         """Return the inbox's time. None passes by itself: when a retry is due is the same on every machine."""
