@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 import random
 import re
@@ -142,6 +143,12 @@ def body(**changes: Any) -> dict[str, Any]:
 
 def uuids(events: list[dict[str, Any]]) -> list[str]:
     return [event["uuid"] for event in events]
+
+
+def cursor(kind: str, *numbers: int) -> str:
+    """Return an ``after`` that no simulator has made."""
+    text = "_".join([kind, *map(str, numbers)])
+    return base64.urlsafe_b64encode(text.encode()).decode()
 
 
 def types_in_log(org: Org, **arguments: str) -> list[str]:
@@ -373,11 +380,21 @@ def test_what_is_not_there_is_an_error_object(
     assert (response.status_code, response.get_json()["errorCode"]) == (status, code)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'"hook"'])
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'"hook"', b"\xff", b"[" * 100_000])
 def test_a_body_that_is_no_object_is_refused(client: FlaskClient, data: bytes) -> None:
     """What is not a JSON object is not well-formed, in Okta's words."""
     response = client.post("/api/v1/eventHooks", headers=HEADERS, data=data)
     assert (response.status_code, response.get_json()["errorCode"]) == (400, "E0000003")
+
+
+def test_a_failure_of_the_simulator_is_an_error_object() -> None:
+    """Clients of Okta's get what they can read, whatever breaks."""
+
+    def broken() -> datetime:
+        raise LookupError
+
+    response = create_app(Org(clock=broken)).test_client().get("/api/v1/logs", headers=HEADERS)
+    assert (response.status_code, response.get_json()["errorCode"]) == (500, "E0000009")
 
 
 def test_the_rate_limit_is_told_and_kept(org: Org, clock: Clock) -> None:
@@ -1056,12 +1073,36 @@ def test_keywords_find_events_in_any_case(org: Org) -> None:
         ('filter=eventType eq "a" eventType eq "b"', "E0000031"),
         ('filter=eventType co "a"', "E0000031"),
         ("filter=eventType sw 1", "E0000031"),
+        (f"filter={'(' * 3000}", "E0000031"),
+        (f"filter=eventType eq {'[' * 100_000}", "E0000031"),
     ],
 )
 def test_a_query_that_makes_no_sense_is_refused(client: FlaskClient, query: str, code: str) -> None:
     """A wrong argument is an error 400, not an empty page."""
     response = client.get(f"/api/v1/logs?{query}", headers=HEADERS)
     assert (response.status_code, response.get_json()["errorCode"]) == (400, code)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("self=1", 1),
+        ("until=0001-01-01T00:00:00Z", 0),
+        ("since=0001-01-01T00:00:00%2B14:00", 1),
+        ("since=9999-12-31T23:59:59-14:00", 0),
+        (f"after={cursor('poll', 10**30)}", 0),
+        (f"until=2030-01-01&since=2020-01-01&after={cursor('look', 10**30, 1)}", 0),
+        (f"until=2030-01-01&since=2020-01-01&after={cursor('look', -(10**30), 1)}", 1),
+    ],
+)
+def test_a_query_beyond_all_time_is_answered(
+    client: FlaskClient, org: Org, query: str, found: int
+) -> None:
+    """Times and places that no event can have are before or after all of them."""
+    org.emit("user.session.start")
+    response = client.get(f"/api/v1/logs?{query}", headers=HEADERS)
+    assert response.status_code == 200
+    assert len(response.get_json()) == found
 
 
 def test_a_cursor_of_the_other_kind_is_refused(client: FlaskClient, org: Org) -> None:
@@ -1370,6 +1411,31 @@ def test_nobody_listens(serve: Callable[..., Endpoint]) -> None:
     assert len(failures_in_log(org)) == 1
 
 
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://[::1]/okta/events", ("::1", 80)),
+        ("https://[::1]/okta/events", ("::1", 443)),
+        ("http://[::1]:5000/okta/events", ("::1", 5000)),
+        ("http://app.example.com/okta/events", ("app.example.com", 80)),
+    ],
+)
+def test_a_url_need_not_have_a_port(
+    url: str, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scheme's own port is called, also of an address with colons in it."""
+    called = []
+
+    def connect(address: tuple[str, int], *_: object) -> None:
+        called.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    with pytest.raises(ConnectionRefusedError):
+        HttpSender()(Request(method="GET", url=url, headers={}))
+    assert called == [address]
+
+
 def test_a_host_that_cannot_be() -> None:
     """A name that no resolver takes is a failure like any other."""
     request = Request(method="POST", url=f"http://{'a' * 64}.example.com/", headers={})
@@ -1450,6 +1516,28 @@ def test_a_simulator_delivers_as_time_passes(serve: Callable[..., Endpoint]) -> 
         assert hook["_links"]["self"]["href"].startswith(simulator.url)
     with pytest.raises(OSError, match="refused"):
         call(f"{simulator.url}/api/v1/eventHooks")
+
+
+def test_hooks_that_hang_hold_up_no_other() -> None:
+    """However many of an org's hooks do not answer, the rest get theirs."""
+    receiver = Receiver()
+    released = threading.Event()
+
+    def send(request: Request) -> Answer:
+        if request.method == "POST" and request.url != URL:
+            released.wait(30)
+        return receiver(request)
+
+    org = Org(send=send, batch_seconds=0)
+    with Simulator(org):
+        for number in range(24):
+            org.register(f"{URL}/{number}", ["user.session.start"])
+        org.register(URL, ["user.session.start"])
+        org.emit("user.session.start")
+        wait_for(lambda: receiver.envelopes)
+        assert [request.url for request in receiver.requests if request.method == "POST"] == [URL]
+        released.set()
+        org.settle()
 
 
 def wait_for(condition: Callable[[], object]) -> None:

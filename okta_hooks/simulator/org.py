@@ -295,7 +295,7 @@ class Org:
 
     # The System Log.
 
-    def log(self, **arguments: str) -> Page:
+    def log(self, /, **arguments: str) -> Page:
         """Return a page of the System Log.
 
         :param arguments: As ``GET /api/v1/logs`` has them: ``since``, ``until``, ``filter``, ``q``,

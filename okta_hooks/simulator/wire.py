@@ -125,7 +125,9 @@ class HttpSender:
         make = (
             http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         )
-        connection = make(parts.hostname or "", parts.port, timeout=self.timeout)
+        # Without a port, http.client would look for one in the host, and find it in [::1].
+        port = parts.port or make.default_port
+        connection = make(parts.hostname or "", port, timeout=self.timeout)
         expired = threading.Event()
         opened: list[socket.socket] = []
 
