@@ -167,7 +167,7 @@ def make_event(
         ``target`` and ``actor`` may be said in short: ``"user:ada@example.com"``, ``"group:Engineering"``,
         ``"app:Payroll"``, or any of Okta's types before the colon; ``target`` may be one, or a list of them.
     :raises TypeError: if the event type is no string, or an override names no key of an event.
-    :raises ValueError: if the event type is blank, or a short form has no colon.
+    :raises ValueError: if the event type has a blank in the place of a segment, or a short form has no colon.
     :warns UnknownEventTypeWarning: if Okta is not known to have that type.
     """
     warn_if_unknown(event_type, stacklevel=2)
@@ -179,12 +179,12 @@ def warn_if_unknown(event_type: str, *, stacklevel: int) -> None:
 
     :param stacklevel: As for :func:`warnings.warn`, of the caller.
     :raises TypeError: if it is no string.
-    :raises ValueError: if it is blank.
+    :raises ValueError: if there is a blank in the place of a segment.
     """
     if not isinstance(event_type, str):
         raise TypeError(f"An event type is a string such as {_SOME_TYPE!r}, not {event_type!r}.")
-    if not event_type.strip():
-        raise ValueError(f"An event type is a string such as {_SOME_TYPE!r}, not a blank.")
+    if not all(segment.strip() for segment in event_type.split(".")):
+        raise ValueError(f"An event type is a string such as {_SOME_TYPE!r}, not {event_type!r}.")
     if catalog.get(event_type) is None:
         near = catalog.suggest(event_type)
         warnings.warn(

@@ -254,8 +254,9 @@ def test_a_short_form_is_text(short: str) -> None:
 @pytest.mark.parametrize(
     ("event_type", "error", "reason"),
     [
-        ("", ValueError, "such as 'user.lifecycle.create', not a blank"),
-        (" ", ValueError, "not a blank"),
+        ("", ValueError, "such as 'user.lifecycle.create', not ''"),
+        (" ", ValueError, "not ' '"),
+        ("user..create", ValueError, "not 'user..create'"),
         (None, TypeError, "such as 'user.lifecycle.create', not None"),
         (7, TypeError, "not 7"),
     ],
