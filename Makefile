@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test chaos check format docs catalog clean
+.PHONY: demo test chaos backfill-kills check format docs catalog clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -23,6 +23,9 @@ test: $(READY)  ## the whole suite, with branch coverage
 
 chaos: $(READY)  ## 100,000 events on each database while processes are killed: make chaos EVENTS=20000
 	$(BIN)/python -m tests.acceptance.chaos --events $(or $(EVENTS),100000)
+
+backfill-kills: $(READY)  ## a backfill of 10,000 events that is killed 20 times, on each database
+	BACKFILL_KILLS=20 $(BIN)/pytest tests/acceptance/test_backfill.py -k killed -rP
 
 check: $(READY)  ## everything but the tests
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -191,7 +192,13 @@ class EventHook(Blueprint):
     ) -> Response:
         from . import dispatch, inbox  # noqa: PLC0415
 
-        new = inbox.incoming(self.name, envelope, delivery, secret=secret)
+        new = inbox.incoming(
+            self.name,
+            envelope,
+            delivery,
+            secret=secret,
+            secret_count=len(state.secrets[self.name]),
+        )
         try:
             began = request.environ.get(_BEGAN, time.monotonic())
             runtime = state.runtime()
@@ -337,6 +344,12 @@ class AppState:
             f"This app does not answer for the hook {hook!r} at {' or '.join(tried)}. That depends on "
             "its subdomain_matching, host_matching, SERVER_NAME and TRUSTED_HOSTS."
         )
+
+    def path_of(self, hook: str) -> str | None:
+        """Return the path of :meth:`url_of`, without a slash at its end, or None if there is no such URL."""
+        with contextlib.suppress(RuntimeError):
+            return urlsplit(self.url_of(hook)).path.rstrip("/") or "/"
+        return None
 
     def configure(
         self,

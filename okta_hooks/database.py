@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 PENDING: Final = "pending"
 CLAIMED: Final = "claimed"
 DONE: Final = "done"
@@ -42,7 +42,8 @@ _POSTGRESQL: Final[Mapping[str, Any]] = {
 }
 #: Any number: who creates tables in the same database holds the lock of this one meanwhile.
 _ADVISORY_LOCK: Final = 0x0C7A_400C
-_EPHEMERAL: Final = frozenset({"tmpfs", "ramfs", "overlay"})
+#: File systems that may be gone after a restart.
+EPHEMERAL: Final = frozenset({"tmpfs", "ramfs", "overlay"})
 
 metadata = sa.MetaData()
 _BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -56,6 +57,7 @@ delivery = sa.Table(
     sa.Column("event_id", sa.Text),
     sa.Column("source", sa.Text),
     sa.Column("secret", sa.Integer),
+    sa.Column("secret_count", sa.Integer),
     sa.Column("body", sa.Text),
     sa.Column("received_at", sa.Double, nullable=False),
     sqlite_autoincrement=True,  # an id never comes back
@@ -138,6 +140,7 @@ cursor = sa.Table(
     metadata,
     sa.Column("org", sa.Text, primary_key=True),
     sa.Column("next_url", sa.Text, nullable=False),
+    sa.Column("reached_at", sa.Double),
 )
 meta = sa.Table(
     "okta_hooks_meta",
@@ -245,7 +248,7 @@ class Database:
                 self._opened_inode = _inode(self.path)
             self._create_tables()
         logger.info("The inbox is %s.", self.url.set(query={}).render_as_string(hide_password=True))
-        if self.path is not None and (kind := _file_system(self.path)) in _EPHEMERAL:
+        if self.path is not None and (kind := file_system(self.path)) in EPHEMERAL:
             logger.warning(
                 "The inbox %s lies on a file system (%s) that may not survive a restart: "
                 "put it on a disk or a volume, or events will be lost.",
@@ -355,7 +358,7 @@ def _inode(path: Path) -> int | None:
         return None
 
 
-def _file_system(path: Path) -> str | None:
+def file_system(path: Path) -> str | None:
     """Return the type of the file system that a file lies on, where the system tells."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -18,6 +19,7 @@ from .database import (
     DONE,
     PENDING,
     Database,
+    cursor,
     delivery,
     event,
     lane,
@@ -47,6 +49,7 @@ _BATCH: Final = 500
 #: The least that tells two times of today apart, in seconds.
 _TICK: Final = 1e-6
 _LONGEST_ERROR: Final = 500
+_LATEST_DELIVERIES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +64,17 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDelivery:
-    """A delivery that is to be stored."""
+    """A delivery that is to be stored.
+
+    ``secret`` is the place of the secret that it was authenticated by, in a list of ``secret_count``.
+    """
 
     hook: str
     delivery: Delivery
     body: str = field(repr=False)
     events: tuple[NewEvent, ...]
     secret: int | None = None
+    secret_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,14 +112,35 @@ class Settlement:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far the System Log of an org has been read: where to go on, and which time that is."""
+
+    next_url: str
+    reached_at: float | None
+
+
+class Arrival(NamedTuple):
+    """How an event came, and when; in seconds since the epoch."""
+
+    via: str
+    received_at: float
+
+
 def incoming(
-    hook: str, envelope: Envelope, received: Delivery, *, secret: int | None = None
+    hook: str,
+    envelope: Envelope,
+    received: Delivery,
+    *,
+    secret: int | None = None,
+    secret_count: int | None = None,
 ) -> NewDelivery:
     """Return what is to be stored of a delivery.
 
     :param hook: The hook's name.
     :param envelope: The delivery, of which the keys suffice.
     :param secret: The place of the secret that it was authenticated by, in the list of secrets.
+    :param secret_count: How many secrets that list has.
     """
     occurrences: dict[str, int] = {}
     events = []
@@ -127,7 +155,12 @@ def incoming(
         kind = _plain(keys.event_type)
         events.append(NewEvent(key=key, type=kind, published=keys.published))
     return NewDelivery(
-        hook=hook, delivery=received, body=envelope.text, events=tuple(events), secret=secret
+        hook=hook,
+        delivery=received,
+        body=envelope.text,
+        events=tuple(events),
+        secret=secret,
+        secret_count=secret_count,
     )
 
 
@@ -192,12 +225,16 @@ class Inbox:
 
     # From Okta into the inbox.
 
-    def store(self, deliveries: Sequence[NewDelivery]) -> list[Stored]:
+    def store(
+        self, deliveries: Sequence[NewDelivery], *, within: sa.Connection | None = None
+    ) -> list[Stored]:
         """Store deliveries, all in one transaction, and return what became of each.
 
         When this returns, they are on the disk.
+
+        :param within: A transaction that has begun and is committed elsewhere, instead of one of its own.
         """
-        with self._database.transaction() as connection:
+        with nullcontext(within) if within else self._database.transaction() as connection:
             ids = [
                 connection.execute(
                     delivery.insert()
@@ -207,6 +244,7 @@ class Inbox:
                         event_id=_plain(new.delivery.event_id),
                         source=_plain(new.delivery.source),
                         secret=new.secret,
+                        secret_count=new.secret_count,
                         body=new.body,
                         received_at=new.delivery.received_at.timestamp(),
                     )
@@ -250,6 +288,68 @@ class Inbox:
             )
             for delivery_id, new in zip(ids, deliveries, strict=True)
         ]
+
+    # From the System Log into the inbox.
+
+    def cursor(self, org: str) -> Cursor | None:
+        """Return how far the System Log of an org has been read, or None if it never was.
+
+        :param org: Its URL.
+        """
+        query = sa.select(cursor.c.next_url, cursor.c.reached_at).where(cursor.c.org == org)
+        with self._database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return row and Cursor(next_url=row.next_url, reached_at=row.reached_at)
+
+    def backfill(
+        self,
+        deliveries: Sequence[NewDelivery],
+        org: str,
+        *,
+        before: Cursor | None,
+        after: Cursor,
+    ) -> list[Stored] | None:
+        """Store what was read of a System Log and how far that was, in one transaction.
+
+        :param before: The cursor when it was read.
+        :param after: The cursor from now on.
+        :return: as :meth:`store`; or None, and nothing is stored, if the cursor is another by now.
+        """
+        values = {"next_url": after.next_url, "reached_at": after.reached_at}
+        if before is None:
+            move: Any = self._database.insert(cursor).values(org=org, **values)
+            move = move.on_conflict_do_nothing()
+        else:
+            here = (cursor.c.org == org) & (cursor.c.next_url == before.next_url)
+            move = cursor.update().where(here).values(**values)
+        with self._database.transaction() as connection:
+            if connection.execute(move.returning(cursor.c.org)).first() is None:
+                return None
+            return self.store(deliveries, within=connection)
+
+    def sources(self, hook: str) -> set[str]:
+        """Return what sent the latest deliveries to a hook: URLs of hooks at Okta."""
+        latest = (
+            sa.select(delivery.c.source)
+            .where(delivery.c.hook == hook, delivery.c.via == "hook")
+            .order_by(delivery.c.id.desc())
+            .limit(_LATEST_DELIVERIES)
+            .subquery()
+        )
+        query = sa.select(latest.c.source).where(latest.c.source.is_not(None)).distinct()
+        with self._database.reading() as connection:
+            return set(connection.scalars(query))
+
+    def arrivals(self, hook: str, keys: Sequence[str]) -> dict[str, Arrival]:
+        """Return how those of the events came that are there, by their keys."""
+        query = (
+            sa.select(event.c.key, delivery.c.via, delivery.c.received_at)
+            .join(delivery, delivery.c.id == event.c.delivery_id)
+            .where(event.c.hook == hook, event.c.key.in_(keys))
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return {row.key: Arrival(row.via, row.received_at) for row in rows}
 
     # From the inbox to the receivers.
 
@@ -717,6 +817,51 @@ class Inbox:
                 if (hook, name) in seen:
                     seen[hook, name][state] = number
         return list(seen.values())
+
+    def secret_use(
+        self, hook: str, live: int, *, ignoring: str | None = None
+    ) -> dict[int, tuple[float, float]]:
+        """Return when each of a hook's secrets first and last authenticated a delivery, by its place.
+
+        A place means something in one list only, so what counts is what was received
+        since the last delivery that knew another number of secrets.
+
+        :param live: How many secrets there are now.
+        :param ignoring: A source whose deliveries do not count.
+        """
+        by_okta = (
+            delivery.c.hook == hook,
+            delivery.c.via == "hook",
+            delivery.c.source.is_distinct_from(ignoring) if ignoring else sa.true(),
+        )
+        other_list = sa.select(sa.func.max(delivery.c.received_at)).where(
+            *by_okta, delivery.c.secret_count.is_distinct_from(live)
+        )
+        with self._database.reading() as connection:
+            since = connection.scalar(other_list) or 0.0
+            rows = connection.execute(
+                sa.select(
+                    delivery.c.secret,
+                    sa.func.min(delivery.c.received_at).label("first"),
+                    sa.func.max(delivery.c.received_at).label("last"),
+                )
+                .where(
+                    *by_okta,
+                    delivery.c.secret.is_not(None),
+                    delivery.c.received_at > since,
+                )
+                .group_by(delivery.c.secret)
+            )
+            return {row.secret: (row.first, row.last) for row in rows}
+
+    def try_writing(self) -> None:
+        """Write a delivery and take it back: nothing of it is left, and nobody else sees it."""
+        with self._database.transaction() as connection:
+            savepoint = connection.begin_nested()
+            connection.execute(
+                delivery.insert().values(hook="", via="hook", received_at=self.clock())
+            )
+            savepoint.rollback()
 
     def replay(
         self, chosen: Selection, *, receiver: str | None = None, dry_run: bool = False

@@ -117,11 +117,18 @@ def _patterns_of(event_type: str) -> Iterator[str]:
 
 def warn_if_unknown(pattern: str, stacklevel: int) -> None:
     """Warn about a pattern under which Okta is not known to deliver anything."""
+    text = doubt(pattern)
+    if text is not None:
+        warnings.warn(text, UnknownEventTypeWarning, stacklevel=stacklevel + 1)
+
+
+def doubt(pattern: str) -> str | None:
+    """Return why Okta will deliver nothing under a pattern, and which one may be meant; None if it may."""
     from . import catalog  # noqa: PLC0415 - keeps `import okta_hooks` fast
 
     known = [entry for name, entry in catalog.entries().items() if matches(pattern, name)]
     if any(entry.event_hook_eligible for entry in known):
-        return
+        return None
     if known:
         text = (
             f"Okta has {pattern!r} in its System Log only: it does not deliver it to event hooks."
@@ -137,7 +144,7 @@ def warn_if_unknown(pattern: str, stacklevel: int) -> None:
         near = catalog.suggest(pattern)
     if near and near != pattern:
         text += f" Is {near!r} meant?"
-    warnings.warn(text, UnknownEventTypeWarning, stacklevel=stacklevel + 1)
+    return text
 
 
 class Receiver(NamedTuple):

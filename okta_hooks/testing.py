@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from .catalog import EventType
 
+#: The hook at Okta that sample deliveries say they are from.
+SAMPLE_SOURCE: Final = "https://example.okta.com/api/v1/eventHooks/whoSampleHook0000000"
 #: When an event with a seed happened, give or take an hour.
 _SEEDED_TIME: Final = datetime(2026, 8, 3, 9, 0, tzinfo=UTC)
 _SOME_TYPE: Final = "user.lifecycle.create"
@@ -228,7 +230,7 @@ def sample_event(
 def make_delivery(
     events: Iterable[Mapping[str, Any]] | Mapping[str, Any],
     *,
-    source: str = "https://example.okta.com/api/v1/eventHooks/whoSampleHook0000000",
+    source: str = SAMPLE_SOURCE,
     event_id: str | None = None,
     event_time: datetime | None = None,
     seed: int | str | random.Random | None = None,

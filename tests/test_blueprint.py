@@ -575,6 +575,21 @@ def test_rotation(make_app: AppFactory, okta: EventHook, body: BodyFactory) -> N
         assert post(app, body(), secret=wrong).status_code == 401
 
 
+def test_the_inbox_learns_which_secret_it_was(
+    make_app: AppFactory, okta: EventHook, body: BodyFactory, tmp_path: Path
+) -> None:
+    """With a delivery goes the place of its secret in the list, and how long the list was."""
+    app = make_app(okta, SECRET=["new", "old"], INBOX=f"sqlite:///{tmp_path}/inbox.sqlite3")
+    app.testing = True
+
+    assert post(app, body(CREATED), secret="old").status_code == 204
+
+    state = app.extensions["okta_hooks"]
+    assert list(state.runtime().inbox.secret_use("okta", 2)) == [1]
+    assert state.runtime().inbox.secret_use("okta", 1) == {}
+    state.close()
+
+
 def test_basic_authentication_is_a_plain_value(
     make_app: AppFactory, okta: EventHook, body: BodyFactory
 ) -> None:

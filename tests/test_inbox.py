@@ -446,7 +446,49 @@ def test_an_older_schema_is_brought_up_to_date(
     }
     assert found.has_table("okta_hooks_cursor")
     with engine.connect() as connection:
-        assert connection.scalar(sa.text("SELECT schema_version FROM okta_hooks_meta")) == 1
+        assert connection.scalar(sa.text("SELECT schema_version FROM okta_hooks_meta")) == 2
+
+
+def test_when_each_secret_was_last_used(
+    inbox: Inbox, delivery: DeliveryFactory, clock: Clock
+) -> None:
+    """The places of one list are told, by the first and last delivery of each; of other lists and hooks nothing is."""
+
+    def store(uuid: str, secret: int | None, of: int | None, **values: Any) -> float:
+        clock.now += HOUR
+        new = replace(delivery(uuid, **values), secret=secret, secret_count=of)
+        inbox.store([new])
+        return clock.now
+
+    store("a", 1, 2)
+    store("b", 0, 1)
+    assert inbox.secret_use("okta", 2) == {}
+    old = store("c", 1, 2), store("d", 1, 2)
+    assert inbox.secret_use("okta", 2) == {1: old}
+    store("e", 0, 2, source="of a sample")
+    new = store("f", 0, 2, source=None)
+    store("g", 0, 1, hook="other")
+    assert inbox.secret_use("okta", 2, ignoring="of a sample") == {0: (new, new), 1: old}
+    store("h", None, None)
+    assert inbox.secret_use("okta", 2) == {}
+
+
+def test_trying_to_write_leaves_nothing(inbox: Inbox, engine: sa.Engine) -> None:
+    """It finds out whether storing works, and a delivery that nobody sent is not there afterwards."""
+    inbox.try_writing()
+
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM okta_hooks_delivery")) == 0
+
+
+def test_trying_to_write_tells_that_it_fails(inbox: Inbox, engine: sa.Engine) -> None:
+    """A table that takes nothing is found out."""
+    inbox.open()
+    with engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE okta_hooks_delivery RENAME TO elsewhere"))
+
+    with pytest.raises(InboxUnavailable):
+        inbox.try_writing()
 
 
 def test_a_newer_schema_is_left_alone(

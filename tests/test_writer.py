@@ -36,12 +36,12 @@ class Counting(Inbox):
         self.has_begun = threading.Event()
         self.may_go_on = threading.Event()
 
-    def store(self, deliveries: Sequence[NewDelivery]) -> list[Stored]:
+    def store(self, deliveries: Sequence[NewDelivery], **options: Any) -> list[Stored]:
         """Count, wait, store."""
         self.sizes.append(len(deliveries))
         self.has_begun.set()
         assert self.may_go_on.wait(PATIENCE)
-        return super().store(deliveries)
+        return super().store(deliveries, **options)
 
 
 @pytest.fixture

@@ -3,7 +3,16 @@
 Exit status: 0 fine, 1 failed or something is missing, 2 used wrongly; of ``plan`` 2 is out of step.
 """
 
-from . import inbox, receivers, send, subscription, worker  # noqa: F401 - each adds its commands to the group
+from . import (  # noqa: F401 - each adds its commands to the group
+    backfill,
+    doctor,
+    inbox,
+    receivers,
+    reconcile,
+    send,
+    subscription,
+    worker,
+)
 from .options import group
 
 __all__ = ["group"]

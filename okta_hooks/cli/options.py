@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -28,6 +29,7 @@ else:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 STATES: Final = ("pending", "claimed", "done", "dead")
+_LONGEST_SPAN: Final = 7  # characters
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 #: What the token endpoint says of a service app that may not have a scope.
@@ -55,6 +57,21 @@ class Moment(_ParamType):
             self.fail(
                 f"{value!r} is neither a time such as 2026-11-23T10:00 nor an age such as 24h."
             )
+
+
+class Span(_ParamType):
+    """A span of time such as 90s, 5m, 24h or 7d."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:  # noqa: ARG002
+        """Return it in seconds."""
+        if isinstance(value, float):
+            return value
+        number = int(value[:-1]) if value[:-1].isdecimal() and len(value) <= _LONGEST_SPAN else 0
+        if value[-1:] not in _UNITS or not number:
+            self.fail(f"{value!r} is no span of time such as 90s or 5m.")
+        return timedelta(**{_UNITS[value[-1]]: number}).total_seconds()
 
 
 def check_url(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -124,15 +141,21 @@ def state_of_app() -> AppState:
 
 
 @contextmanager
-def open_org(state: AppState, *permissions: str) -> Iterator[Org]:
+def open_org(
+    state: AppState,
+    *permissions: str,
+    tell: Callable[[str], Any] | None = None,
+    wait: Callable[[float], Any] = time.sleep,
+) -> Iterator[Org]:
     """Open the org that an app's settings name; what Okta or the way to it refuses ends the command in one line.
 
     :param permissions: What the command needs, such as ``okta.logs.read``: Okta does not say it when it refuses.
+    :param tell: As for :class:`~okta_hooks.okta_api.Org`, as is ``wait``; by default, prints to the standard error.
     """
     from okta_hooks.okta_api import Org  # noqa: PLC0415 - marshmallow
 
     try:
-        org = Org(state.settings, tell=functools.partial(click.echo, err=True))
+        org = Org(state.settings, tell=tell or functools.partial(click.echo, err=True), wait=wait)
     except RuntimeError as error:
         raise click.ClickException(str(error)) from error
     with org:

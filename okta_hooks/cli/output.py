@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+_SECONDS_BETWEEN_LINES: Final = 10.0
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
@@ -48,3 +52,72 @@ def iso(seconds: float | None) -> str | None:
         return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
     except (ValueError, OverflowError, OSError):  # no calendar has it
         return f"{seconds:g} s"
+
+
+def tell_gap(tell: Callable[[str], Any], gap: tuple[float, float] | None) -> None:
+    """Say what Okta has forgotten of what was to be read."""
+    if gap is not None:
+        begin, end = map(iso, gap)
+        tell(
+            f"Okta keeps its log for 90 days: what happened from {begin} to {end} cannot be read any more."
+        )
+
+
+class Progress:
+    """How far a reading of a log has got, on the standard error: a bar if that is a terminal, else lines.
+
+    :param bar: Whether the reading comes to an end, so that a bar can show how much is left.
+    """
+
+    def __init__(self, *, bar: bool) -> None:
+        self._has_bar = bar and sys.stderr.isatty()
+        self._bar: Any = None
+        self._position = 0.0
+        self._began = self._told_at = time.monotonic()
+        self._news = ""
+
+    def begin(self, since: float | None, until: float, org: str) -> None:
+        """Say from when on what is read.
+
+        :param since: In seconds since the epoch, as all times here.
+        :param until: What is the end for now.
+        :param org: Whose log it is.
+        """
+        click.echo(f"Reading the System Log of {org} from {iso(since)}.", err=True)
+        if self._has_bar and since is not None:
+            self._position = since
+            self._bar = click.progressbar(
+                length=max(int(until - since), 1),
+                file=sys.stderr,
+                show_eta=False,
+                item_show_func=lambda text: text,
+            )
+            self._bar.__enter__()
+
+    def show(self, events: int, reached: float | None, news: str) -> None:
+        """Say how far it has got.
+
+        :param events: How many have been read.
+        :param news: What else there is to say.
+        """
+        rate = events / max(time.monotonic() - self._began, 0.001)
+        text = f"{events} events, {rate:.0f}/s, up to {iso(reached)}, {news}"
+        if self._bar is not None:
+            step = max(0, int((reached or 0) - self._position))
+            self._position += step
+            self._bar.update(step, text)
+        elif news != self._news and time.monotonic() - self._told_at > _SECONDS_BETWEEN_LINES:
+            click.echo(text, err=True)
+            self._told_at, self._news = time.monotonic(), news
+
+    def tell(self, line: str) -> None:
+        """Say something else in between."""
+        click.echo(f"\n{line}" if self._bar is not None else line, err=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+            self._bar = None

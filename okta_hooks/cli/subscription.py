@@ -162,7 +162,7 @@ def verify(url: str | None, name: str | None, hook: str | None) -> None:
     ours = one_hook(state, hook)
     with open_org(state, READ, MANAGE) as org, _plainly():
         live = subscription.choose(
-            org.hooks(), hook=ours, name=name, url=url, path=_path(state, ours)
+            org.hooks(), hook=ours, name=name, url=url, path=state.path_of(ours)
         )
         if live is None:
             raise click.ClickException(
@@ -187,7 +187,7 @@ def _plan(
     from okta_hooks import subscription  # noqa: PLC0415 - marshmallow
 
     app = current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001
-    path = _path(state, hook)
+    path = state.path_of(hook)
     with _plainly():
         live = subscription.choose(registered, hook=hook, name=name, url=url, path=path)
         made = subscription.plan(
@@ -216,13 +216,6 @@ def _plan(
             for other in subscription.find(registered, path=path)
         )
     return made, warnings
-
-
-def _path(state: AppState, hook: str) -> str | None:
-    try:
-        return urlsplit(state.url_of(hook)).path.rstrip("/") or "/"
-    except RuntimeError:  # it has a variable part, or depends on the host
-        return None
 
 
 def _ask(*, as_json: bool) -> None:

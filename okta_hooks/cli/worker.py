@@ -6,26 +6,45 @@ import signal
 import sys
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from .options import group, with_inbox
+from .options import Span, group, open_org, state_of_app, with_inbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from okta_hooks.blueprint import AppState
     from okta_hooks.runtime import Runtime
+
+_SECONDS_TO_STOP: Final = 10.0
 
 
 @group.command()
 @click.option("--drain", is_flag=True, help="Stop when nothing is due any more.")
+@click.option(
+    "--backfill",
+    type=Span(),
+    help="Also read Okta's System Log, as backfill does, so often: 5m.",
+)
 @with_inbox
-def worker(runtime: Runtime, drain: bool) -> None:  # noqa: FBT001 - click passes flags
+def worker(
+    runtime: Runtime,
+    drain: bool,  # noqa: FBT001 - click passes flags
+    backfill: float | None,
+) -> None:
     """Hand stored events to the receivers, until SIGTERM or SIGINT.
 
     The first signal finishes what is in hand; a second one does not wait for that.
     """
+    state = state_of_app()
+    if backfill is not None:
+        if drain:
+            raise click.UsageError("--drain comes to an end, --backfill does not.")
+        with open_org(state):
+            pass  # what is not configured should show now, not in the log
     at_work = runtime.worker
 
     def on_signal(number: int, _: object) -> None:
@@ -43,13 +62,36 @@ def worker(runtime: Runtime, drain: bool) -> None:  # noqa: FBT001 - click passe
             return
     if not drain:
         click.echo(f"The worker {at_work.id} has started.", err=True)
-        in_thread(at_work.run)
+        if backfill is None:
+            in_thread(at_work.run)
+        else:
+            with _backfilling(state, backfill):
+                in_thread(at_work.run)
         return
     counts = runtime.inbox.counts()
     length = counts["pending"] + counts["claimed"]
     with click.progressbar(length=length, label="Draining", file=sys.stderr) as bar:
         total = in_thread(lambda: at_work.drain(bar.update))
     click.echo(f"{total} attempts.")
+
+
+@contextmanager
+def _backfilling(state: AppState, seconds: float) -> Iterator[None]:
+    """Read the log in another thread, over the same inbox, until the worker has stopped."""
+    from okta_hooks.backfill import interruptible, keep_up  # noqa: PLC0415 - marshmallow
+    from okta_hooks.okta_api import Org  # noqa: PLC0415
+
+    stopping = state.runtime().worker.stopping
+
+    def run() -> None:
+        with Org(state.settings, wait=interruptible(stopping)) as org:
+            keep_up(state, org, stopping, seconds)
+
+    thread = threading.Thread(target=run, name="okta-hooks-backfill", daemon=True)
+    thread.start()
+    yield
+    # Okta may take its time over a page; what is not stored is read again.
+    thread.join(_SECONDS_TO_STOP)
 
 
 def in_thread(work: Callable[[], Any]) -> Any:

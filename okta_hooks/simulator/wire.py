@@ -39,10 +39,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the hook answers."""
+    """What the hook answers. ``location`` is where a redirect leads, which nobody follows."""
 
     status: int
     body: bytes = b""
+    location: str | None = None
 
 
 #: Sends a request and returns the answer. It raises :class:`TimeoutError` if there is none in time,
@@ -174,7 +175,11 @@ def _exchange(connection: http.client.HTTPConnection, request: Request) -> Answe
         connection.putheader("Content-Length", str(len(request.body)))
     connection.endheaders(request.body or None)
     response = connection.getresponse()
-    return Answer(status=response.status, body=response.read(_LONGEST_ANSWER))
+    return Answer(
+        status=response.status,
+        body=response.read(_LONGEST_ANSWER),
+        location=response.getheader("Location"),
+    )
 
 
 def app_sender(app: Flask) -> Send:
@@ -199,6 +204,10 @@ def app_sender(app: Flask) -> Send:
             headers=dict(request.headers),
             data=request.body,
         )
-        return Answer(status=response.status_code, body=response.get_data())
+        return Answer(
+            status=response.status_code,
+            body=response.get_data(),
+            location=response.headers.get("Location"),
+        )
 
     return send

@@ -1,0 +1,171 @@
+"""The command that brings the System Log into the inbox."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import (
+    Moment,
+    Span,
+    as_json_option,
+    check_url,
+    group,
+    one_hook,
+    open_org,
+    state_of_app,
+    with_inbox,
+)
+from .output import Progress, iso, tell_gap
+from .worker import in_thread
+
+if TYPE_CHECKING:
+    from okta_hooks.backfill import Backfill
+    from okta_hooks.blueprint import AppState
+    from okta_hooks.runtime import Runtime
+
+#: How often in a row Okta or the database may fail before the command does.
+_PATIENCE = 5
+
+
+@group.command()
+@click.option("--since", type=Moment(), help="Read from this time, or age, on.")
+@click.option("--follow", is_flag=True, help="Go on for good, until SIGTERM or SIGINT.")
+@click.option(
+    "--every",
+    type=Span(),
+    default="60s",
+    show_default=True,
+    help="With --follow: how long to wait at the end of the log.",
+)
+@click.option("--name", help="The hook's name at Okta.")
+@click.option("--url", callback=check_url, help="The hook's URL at Okta.")
+@click.option("--hook", help="Which hook of this app --name or --url is about.")
+@as_json_option
+@with_inbox
+def backfill(
+    runtime: Runtime,
+    since: float | None,
+    follow: bool,  # noqa: FBT001 - click passes flags
+    every: float,
+    name: str | None,
+    url: str | None,
+    hook: str | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Read Okta's System Log, and store what has not arrived.
+
+    It goes on from where it stopped the last time. The first SIGTERM or SIGINT finishes the page that is in
+    hand; a second one does not wait for that.
+    """
+    state = state_of_app()
+    if name is not None or url is not None:
+        hook = one_hook(state, hook)
+    if not runtime.worker.has_receivers():
+        raise click.ClickException(
+            "No receivers are connected in this app: what is read would go to nobody."
+        )
+    stopping = threading.Event()
+
+    def on_signal(number: int, _: object) -> None:
+        if stopping.is_set():
+            sys.exit(128 + number)
+        stopping.set()
+        click.echo("Finishing the page that is in hand.", err=True)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    at_okta = {"hook": hook, "name": name, "url": url}
+    is_complete = in_thread(
+        lambda: _read(state, stopping, since, every if follow else None, at_okta, as_json=as_json)
+    )
+    if not is_complete and not follow:
+        click.echo("Stopped before the end of the log.", err=True)
+        sys.exit(1)
+
+
+def _read(
+    state: AppState,
+    stopping: threading.Event,
+    since: float | None,
+    every: float | None,
+    at_okta: dict[str, Any],
+    *,
+    as_json: bool,
+) -> bool:
+    """Do it, and return whether the end of the log was reached."""
+    from okta_hooks.backfill import Backfill, interruptible  # noqa: PLC0415 - marshmallow
+
+    wait = interruptible(stopping)
+    progress = Progress(bar=every is None)
+    with open_org(state, "okta.logs.read", tell=progress.tell, wait=wait) as org:
+        inbox = state.runtime().inbox
+        if since is None and inbox.cursor(org.url) is None:
+            raise click.UsageError(
+                f"The System Log of {org.url} was never read before: say from when on, with --since 24h."
+            )
+        with progress:
+            reading = Backfill(
+                state,
+                org,
+                stopping,
+                tell=progress.tell,
+                progress=lambda tally: progress.show(
+                    tally.events, tally.reached_at, f"{sum(tally.new.values())} new"
+                ),
+                **at_okta,
+            )
+            reading.begin(since)
+            progress.begin(reading.tally.began_at, inbox.clock(), org.url)
+            tell_gap(progress.tell, reading.tally.gap)
+            if every is None:
+                reading.catch_up(patience=_PATIENCE)
+            else:
+                reading.follow(every)
+        _print(state, reading, org.url, as_json=as_json)
+        return reading.tally.is_at_end
+
+
+def _print(state: AppState, reading: Backfill, org: str, *, as_json: bool) -> None:
+    tally = reading.tally
+    hooks = {
+        name: {
+            "new": tally.new.get(name, 0),
+            "duplicate": tally.duplicate.get(name, 0),
+            "dead": tally.dead.get(name, 0),
+        }
+        for name in state.hooks
+    }
+    if as_json:
+        document = {
+            "org": org,
+            "pages": tally.pages,
+            "events": tally.events,
+            "new": sum(tally.new.values()),
+            "duplicate": sum(tally.duplicate.values()),
+            "dead": sum(tally.dead.values()),
+            "hooks": hooks,
+            "since": iso(tally.began_at),
+            "reached": iso(tally.reached_at),
+            "is_at_end": tally.is_at_end,
+            "gap": tally.gap and [iso(moment) for moment in tally.gap],
+            "cursor_at": iso(reading.saved_at()),
+        }
+        click.echo(json.dumps(document))
+        return
+    click.echo(
+        f"{tally.events} events read, in {tally.pages} pages, up to {iso(tally.reached_at) or 'none'}."
+    )
+    for name, counts in hooks.items():
+        text = f"{name}: {counts['new']} new, {counts['duplicate']} there already"
+        click.echo(text + (f", {counts['dead']} unreadable" if counts["dead"] else ""))
+    if tally.behind is not None:
+        click.echo(
+            f"The backfill without --since still stands at {iso(tally.behind)}, and goes on from there.",
+            err=True,
+        )

@@ -1,0 +1,65 @@
+"""The command that finds out what is wrong."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from flask import current_app
+
+from .options import as_json_option, check_url, group, one_hook, state_of_app
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from okta_hooks.doctor import Check
+
+_COLOURS: Final[Mapping[str, str]] = {"ok": "green", "warning": "yellow", "failure": "red"}
+_PLURALS: Final[Mapping[str, str]] = {"warning": "warnings", "failure": "failures"}
+_MARGIN: Final = 24
+
+
+@group.command()
+@click.option(
+    "--url",
+    callback=check_url,
+    help="Where Okta posts to; by default what Okta says, if it can be asked.",
+)
+@click.option("--hook", help="Which hook of this app, if it has several.")
+@click.option("--offline", is_flag=True, help="Ask neither Okta nor the URL.")
+@as_json_option
+def doctor(url: str | None, hook: str | None, offline: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Find out what is wrong, and say what to do about it.
+
+    Exits with 1 if anything is a failure.
+    """
+    from okta_hooks.doctor import LEVELS, examine  # noqa: PLC0415 - SQLAlchemy
+
+    if url is not None and offline:
+        raise click.UsageError("--url is asked over the network: leave --offline away.")
+    state = state_of_app()
+    app: Any = current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001
+    found = []
+    for check in examine(app, state, one_hook(state, hook), url=url, offline=offline):
+        found.append(check)
+        if not as_json:
+            _print(check)
+    if as_json:
+        click.echo(json.dumps([asdict(check) for check in found]))
+    else:
+        counts = Counter(check.level for check in found)
+        parts = [f"{counts[level]} {_PLURALS.get(level, level)}" for level in LEVELS]
+        click.echo(", ".join(parts))
+    if any(check.level == "failure" for check in found):
+        sys.exit(1)
+
+
+def _print(check: Check) -> None:
+    level = click.style(check.level.ljust(8), fg=_COLOURS.get(check.level))
+    click.echo(f"{level} {check.name.ljust(_MARGIN - 10)} {check.text}")
+    if check.cure is not None:
+        click.echo(f"{' ' * _MARGIN}-> {check.cure}")

@@ -1,0 +1,177 @@
+"""The command that proves that nothing is missing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from .options import (
+    Moment,
+    as_json_option,
+    check_url,
+    group,
+    one_hook,
+    open_org,
+    state_of_app,
+    with_inbox,
+)
+from .output import Progress, iso, tell_gap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from okta_hooks.audience import Registration
+    from okta_hooks.blueprint import AppState
+    from okta_hooks.okta_api import Org, RegisteredHook
+    from okta_hooks.reconcile import Report
+    from okta_hooks.runtime import Runtime
+
+_MOST_LISTED: Final = 20
+
+
+@group.command()
+@click.option(
+    "--since",
+    type=Moment(),
+    default="24h",
+    show_default=True,
+    help="Of events published at or after this time, or age.",
+)
+@click.option("--until", type=Moment(), help="Of events published before this time, or age.")
+@click.option("--name", help="The hook's name at Okta.")
+@click.option("--url", callback=check_url, help="The hook's URL at Okta.")
+@click.option("--hook", help="Which hook of this app, if it has several.")
+@as_json_option
+@with_inbox
+def reconcile(
+    runtime: Runtime,
+    since: float,
+    until: float | None,
+    name: str | None,
+    url: str | None,
+    hook: str | None,
+    as_json: bool,  # noqa: FBT001 - click passes flags
+) -> None:
+    """Compare what Okta meant for a hook with what has arrived.
+
+    Exits with 1 if anything is missing.
+    """
+    from okta_hooks.reconcile import reconcile as compare  # noqa: PLC0415 - marshmallow
+
+    if until is not None and until <= since:
+        raise click.UsageError("--until must be later than --since.")
+    state = state_of_app()
+    hook = one_hook(state, hook)
+    progress = Progress(bar=True)
+    with open_org(state, "okta.logs.read", tell=progress.tell) as org:
+        known = _known(state, runtime, org, hook, name, url)
+        with progress:
+            progress.begin(since, until or runtime.inbox.clock(), org.url)
+            report = compare(
+                org,
+                runtime.inbox,
+                hook,
+                known.ids,
+                since=since,
+                until=until,
+                progress=lambda report: progress.show(
+                    report.read, report.reached_at, f"{len(report.missing)} missing"
+                ),
+            )
+    tell_gap(progress.tell, report.gap)
+    document = _document(report, hook, known, org.url, since, until)
+    if as_json:
+        click.echo(json.dumps(document))
+    else:
+        _print(report, document)
+    sys.exit(1 if report.missing else 0)
+
+
+def _known(
+    state: AppState, runtime: Runtime, org: Org, hook: str, name: str | None, url: str | None
+) -> Registration:
+    """Return what the hook is known by at Okta, or end the command if that is not clear."""
+    from okta_hooks.audience import readable_hooks, registration  # noqa: PLC0415 - marshmallow
+
+    def tell(text: str) -> None:
+        click.echo(text, err=True)
+
+    registered = readable_hooks(org, tell)
+    known = registration(state, runtime.inbox, hook, registered, name=name, url=url)
+    if not known.ids:
+        there = _listed(registered or [])
+        raise click.ClickException(
+            f"No hook at {org.url} is found that delivers to {hook!r}. "
+            f"Say which, by --name or --url. There are: {there}."
+        )
+    if not known.is_certain:
+        raise click.ClickException(
+            f"Several hooks at {org.url} may be the one that delivers to {hook!r}. "
+            f"Say which, by --url: {_listed(known.live)}."
+        )
+    return known
+
+
+def _listed(hooks: Iterable[RegisteredHook]) -> str:
+    return ", ".join(f"{each.name!r} ({each.id}, {each.url})" for each in hooks) or "none"
+
+
+def _document(
+    report: Report, hook: str, known: Registration, org: str, since: float, until: float | None
+) -> dict[str, Any]:
+    late = {"p50": report.late(0.5), "p99": report.late(0.99), "max": report.late(1)}
+    return {
+        "org": org,
+        "hook": hook,
+        "hook_ids": sorted(known.ids),
+        "since": iso(since),
+        "until": iso(until),
+        "events": report.read,
+        "meant": report.meant,
+        "by_hook": report.by_hook,
+        "by_backfill": report.by_backfill,
+        "under_way": report.under_way,
+        "unidentified": report.unidentified,
+        "missing": report.missing,
+        "late_seconds": {
+            key: value if value is None else round(value, 3) for key, value in late.items()
+        },
+        "failed_deliveries": report.failed,
+        "failures": report.failures,
+        "gap": report.gap and [iso(moment) for moment in report.gap],
+    }
+
+
+def _print(report: Report, document: dict[str, Any]) -> None:
+    rows = [("meant for the hook", report.meant), ("arrived by hook", report.by_hook)]
+    rows += [("arrived by backfill", report.by_backfill), ("under way", report.under_way)]
+    if report.unidentified:
+        rows.append(("without a usable uuid", report.unidentified))
+    rows += [("missing", len(report.missing)), ("failed deliveries", report.failed)]
+    for label, number in rows:
+        click.echo(f"{label:<22}{number:>10}")
+    late = document["late_seconds"]
+    if report.lateness:
+        click.echo(
+            f"By hook they came {late['p50']:g} s (half of them), {late['p99']:g} s (99 of 100) "
+            f"or {late['max']:g} s (the latest) after they were published."
+        )
+    for failure in report.failures[:_MOST_LISTED]:
+        click.echo(
+            f"failed: {failure['published']} {failure['event_id'] or '-'} {failure['reason'] or '-'}"
+        )
+    _and_more(report.failed)
+    for uuid in report.missing[:_MOST_LISTED]:
+        click.echo(f"missing: {uuid}")
+    _and_more(len(report.missing))
+    if report.missing:
+        since = document["since"]
+        click.echo(f"To bring it: flask okta-hooks backfill --since {since}", err=True)
+
+
+def _and_more(number: int) -> None:
+    if number > _MOST_LISTED:
+        click.echo(f"... and {number - _MOST_LISTED} more: --json lists them.")

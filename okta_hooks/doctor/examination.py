@@ -1,0 +1,260 @@
+"""All checks of one hook of an app, in the order in which they are of use."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from okta_hooks import okta_api, subscription, testing
+from okta_hooks.exceptions import (
+    InboxUnavailable,
+    OktaRefused,
+    OktaUnavailable,
+    SubscriptionImpossible,
+)
+from okta_hooks.simulator import HttpSender, app_sender
+
+from . import answers, configuration, host, probes, registration, storage
+from .check import failure, skipped
+from .refusals import Expected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from flask import Flask
+
+    from okta_hooks.blueprint import AppState
+    from okta_hooks.okta_api import RegisteredHook
+
+    from .check import Check
+
+logger = logging.getLogger(__name__)
+
+
+def examine(
+    app: Flask, state: AppState, hook: str, *, url: str | None = None, offline: bool = False
+) -> Iterator[Check]:
+    """Look at everything that commonly goes wrong with a hook, and yield what was seen, as it is seen.
+
+    Nothing is raised, no receiver runs, and nothing is stored.
+
+    :param hook: The hook's name.
+    :param url: Where Okta posts to; by default what Okta says, if the app has an API token.
+    :param offline: Ask neither Okta nor the URL.
+    """
+    examination = _Examination(app, state, hook, url)
+    yield from examination.guarded("secret", examination.configuration)
+    yield from examination.guarded("receivers", examination.receivers)
+    if not offline:
+        yield from examination.guarded("registration", examination.registration)
+    yield from examination.guarded("host", examination.host)
+    if not offline:
+        yield from examination.guarded("url", examination.endpoint)
+    # Last: an app that has just been started makes its inbox when it is asked the first time.
+    yield from examination.guarded("inbox", examination.inbox)
+
+
+class _Examination:
+    def __init__(self, app: Flask, state: AppState, hook: str, url: str | None) -> None:
+        self._app = app
+        self._state = state
+        self._hook = hook
+        self._url = url
+        self._path: str | None = None
+        self._no_path = ""
+        self._receivers = state.hooks[hook].receivers
+        self._connected = self._receivers.connected(app)
+        self._names = [receiver.name for receiver in self._connected]
+        self._secrets = state.secrets[hook]
+
+    def guarded(self, name: str, checks: Callable[[], Iterable[Check]]) -> Iterator[Check]:
+        """Yield what checks find, and go on after one that fails itself."""
+        try:
+            yield from checks()
+        except Exception as error:
+            logger.debug("The check %s failed.", name, exc_info=True)
+            yield failure(
+                name,
+                f"This could not be checked to its end: {type(error).__name__}.",
+                "Logging at DEBUG has the traceback. It is a bug: please report it.",
+            )
+
+    def configuration(self) -> Iterator[Check]:
+        settings = self._state.settings
+        yield from configuration.secrets(
+            self._secrets, allow_unauthenticated=settings.allow_unauthenticated
+        )
+        yield from configuration.auth_header(settings.auth_header)
+        yield from configuration.limits(settings.max_body)
+
+    def receivers(self) -> Iterator[Check]:
+        patterns = {
+            receiver.name: self._receivers.patterns_of(receiver, self._app)
+            for receiver in self._connected
+        }
+        yield from configuration.receivers(patterns, is_external=self._is_external())
+
+    def _is_external(self) -> bool:
+        return self._state.settings.worker == "external"
+
+    def inbox(self) -> Iterator[Check]:
+        has_inbox = self._state.settings.inbox is not None
+        yield from configuration.mode(has_inbox=has_inbox)
+        if not has_inbox:
+            return
+        try:
+            inbox = self._state.runtime().inbox
+        except InboxUnavailable as error:
+            yield failure(
+                "inbox", f"It cannot be used: {error.reason}.", "Correct OKTA_HOOKS_INBOX."
+            )
+            return
+        path = inbox.path
+        if path is not None:
+            yield from storage.location(path)
+            if not path.exists():
+                return
+        found = list(storage.database(inbox))
+        yield from found
+        if storage.is_usable(found):
+            try:
+                yield from self._stored(inbox)
+            finally:
+                inbox.close()
+
+    def _stored(self, inbox: Any) -> Iterator[Check]:
+        now = inbox.clock()
+        lanes = [lane for lane in inbox.lanes() if lane["hook"] == self._hook]
+        counts = inbox.counts()
+        yield from storage.worker(lanes, self._names, now, is_external=self._is_external())
+        yield from storage.orphans(lanes, self._names, now)
+        yield from storage.backlog(counts)
+        yield from storage.dead_letters(counts)
+        live = len(self._secrets)
+        if live > 1:
+            used = inbox.secret_use(self._hook, live, ignoring=testing.SAMPLE_SOURCE)
+            yield from storage.rotation(used, live, now)
+
+    def registration(self) -> Iterator[Check]:
+        """Ask Okta for the hook; what it says of the URL is what is asked afterwards."""
+        name = registration.NAME
+        if self._state.settings.org_url is None and "OKTA_CLIENT_ORGURL" not in os.environ:
+            yield skipped(
+                name,
+                "Okta is not asked.",
+                "Set OKTA_HOOKS_ORG_URL and OKTA_HOOKS_API_TOKEN.",
+            )
+            return
+        try:
+            registered = self._registered()
+        except (RuntimeError, OktaUnavailable, OktaRefused) as error:
+            yield failure(
+                name,
+                f"Okta cannot be asked: {str(error).rstrip('.')}.",
+                "Correct OKTA_HOOKS_ORG_URL and OKTA_HOOKS_API_TOKEN; "
+                "the token needs the permission okta.eventHooks.read.",
+            )
+            return
+        path = self._own_path()
+        try:
+            live = subscription.choose(registered, hook=self._hook, url=self._url, path=path)
+            self._url = self._url or (live.url if live else None)
+            if not self._connected:
+                yield skipped(name, "Without receivers there is nothing to compare with.")
+                return
+            plan = subscription.plan(
+                subscription.demand(self._receivers, self._app),
+                live,
+                name=(live and live.name) or self._hook,
+                url=self._url,
+                auth_header=self._state.settings.auth_header if self._secrets else None,
+            )
+        except SubscriptionImpossible as error:
+            yield failure(
+                name,
+                f"{error.reason.rstrip('.')}.",
+                "Say with --url which is meant; flask okta-hooks plan compares the whole of it.",
+            )
+            return
+        yield from registration.judge(plan, path)
+
+    def _registered(self) -> list[RegisteredHook]:
+        with okta_api.Org(self._state.settings) as org:
+            return org.hooks()
+
+    def _own_path(self) -> str | None:
+        """Return the path of the hook in the app, or None if it depends on what the app is not asked."""
+        if self._path is None:
+            try:
+                path = urlsplit(self._state.url_of(self._hook)).path
+                self._path = path.rstrip("/") or "/"
+            except RuntimeError as error:
+                self._no_path = str(error)
+        return self._path
+
+    def host(self) -> Iterator[Check]:
+        path = self._own_path()
+        if path is None:
+            yield skipped("host", self._no_path, "Ask with --url.")
+            return
+        config = self._app.config
+        url = f"https://{host.name_of(self._url, config)}{path}"
+        most = self._state.settings.max_body
+        size = max(probes.LARGE, (config.get("MAX_CONTENT_LENGTH") or 0) + 1)
+        with self._nothing_stored():
+            found = probes.ask_app(
+                app_sender(self._app),
+                url,
+                header=self._state.settings.auth_header,
+                live=self._secrets,
+                large=min(size, most),
+            )
+        yield from host.judge(
+            found,
+            self._expected(url),
+            config=config,
+            has_csrf="csrf" in self._app.extensions,
+        )
+
+    def _expected(self, url: str) -> Expected:
+        return Expected(
+            url=url,
+            header=self._state.settings.auth_header,
+            path=self._own_path(),
+        )
+
+    @contextmanager
+    def _nothing_stored(self) -> Iterator[None]:
+        """Let the app answer without opening its inbox or starting its worker."""
+        before = self._state.settings
+        self._state.configure(inbox=None, worker="external")
+        try:
+            yield
+        finally:
+            self._state.configure(inbox=before.inbox, worker=before.worker)
+
+    def endpoint(self) -> Iterator[Check]:
+        if self._url is None:
+            yield skipped(
+                "url",
+                "Nothing was asked over the network.",
+                "Say where Okta posts to: --url https://...",
+            )
+            return
+        expected = self._expected(self._url)
+        found = list(answers.url(expected))
+        yield from found
+        if any(check.level == "failure" for check in found):
+            return
+        yield from answers.judge(
+            probes.ask(
+                HttpSender(probes.PATIENCE),
+                self._url,
+                header=expected.header,
+                live=self._secrets,
+            ),
+            expected,
+        )

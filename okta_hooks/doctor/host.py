@@ -1,0 +1,86 @@
+"""What the host app itself puts before the hook: seen by asking it in this process."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from .check import failure, ok
+from .refusals import unwanted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .check import Check
+    from .probes import Outcome, OwnAnswers
+    from .refusals import Expected
+
+_NAME = "host"
+_BODY_IS_READ = (
+    "Something in the app reads the body before the hook does, such as a before_request that logs requests: "
+    "let it pass the hook by, if request.blueprint == okta.name."
+)
+
+
+def name_of(url: str | None, config: Mapping[str, Any]) -> str:
+    """Return the host that the app is asked for: that of the URL, else one that it expects.
+
+    :param config: Flask's.
+    """
+    trusted = config.get("TRUSTED_HOSTS") or [""]
+    asked = urlsplit(url).netloc.rpartition("@")[2] if url else ""
+    return asked or config.get("SERVER_NAME") or trusted[0].lstrip(".") or "localhost"
+
+
+def judge(
+    answers: OwnAnswers, expected: Expected, *, config: Mapping[str, Any], has_csrf: bool
+) -> Iterator[Check]:
+    """Say what keeps Okta's requests from the hook within the app.
+
+    :param config: Flask's.
+    :param has_csrf: Whether Flask-WTF protects the app.
+    """
+    for what, outcome, wanted in (
+        ("verification", answers.verified, HTTPStatus.OK),
+        ("delivery", answers.delivered, HTTPStatus.NO_CONTENT),
+    ):
+        if outcome.status == wanted:
+            continue
+        text, cure = _explained(what, outcome, expected, config, has_csrf=has_csrf)
+        said = "with no answer" if outcome.status is None else f"with {outcome.status}"
+        yield failure(_NAME, f"In the app itself a {what} ends {said}: {text}", cure)
+        return
+    large = answers.large
+    if large is not None and large.status != HTTPStatus.NO_CONTENT:
+        limit = config.get("MAX_CONTENT_LENGTH")
+        yield failure(
+            _NAME,
+            f"In the app itself a large delivery ends with {large.status or 'no answer'}"
+            + (f": MAX_CONTENT_LENGTH is {limit}." if limit is not None else "."),
+            _BODY_IS_READ,
+        )
+        return
+    yield ok(_NAME, "Within the app nothing stands before the hook.")
+
+
+def _explained(
+    what: str, outcome: Outcome, expected: Expected, config: Mapping[str, Any], *, has_csrf: bool
+) -> tuple[str, str]:
+    status = outcome.status
+    if status == HTTPStatus.BAD_REQUEST and outcome.is_ours and what == "delivery":
+        return "the body is gone when the hook is asked.", _BODY_IS_READ
+    if status == HTTPStatus.BAD_REQUEST and has_csrf and what == "delivery":
+        return "CSRFProtect wants a token, and Okta has none.", "csrf.exempt(okta)"
+    host = urlsplit(expected.url).netloc
+    if status == HTTPStatus.BAD_REQUEST and config.get("TRUSTED_HOSTS"):
+        return f"{host} is not among TRUSTED_HOSTS.", f"Add {host!r}, or the host that Okta calls."
+    if status == HTTPStatus.NOT_FOUND:
+        server_name = config.get("SERVER_NAME")
+        return f"there is no hook for the host {host}.", (
+            f"SERVER_NAME is {server_name!r}: with subdomain_matching or host_matching "
+            "the hook must be on the host that Okta calls."
+            if server_name
+            else "With host_matching the hook must be on the host that Okta calls."
+        )
+    return unwanted(outcome, expected)

@@ -1,0 +1,81 @@
+"""What is registered at Okta, held against what the app needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from .check import failure, listed, ok, shown, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from okta_hooks.okta_api import RegisteredHook
+    from okta_hooks.subscription import Plan
+
+    from .check import Check
+
+NAME = "registration"
+_APPLY = "flask okta-hooks apply brings it in step."
+
+
+def judge(plan: Plan, path: str | None) -> Iterator[Check]:
+    """Say in what the hook at Okta differs from what the app needs.
+
+    :param path: Where the app has the hook, or None if that cannot be told.
+    """
+    if plan.live is None:
+        yield failure(
+            NAME,
+            f"No event hook of the org delivers to {shown(plan.url)}.",
+            "flask okta-hooks apply --url https://... registers it.",
+        )
+        return
+    called = f"The hook {plan.live.name!r} at Okta"
+    found = [*_differences(plan, plan.live, called), *_place(plan, path, called)]
+    yield from found
+    if not found:
+        yield ok(
+            NAME,
+            f"{called} is active, verified, and has the {len(plan.types)} types that are needed.",
+        )
+
+
+def _differences(plan: Plan, live: RegisteredHook, called: str) -> Iterator[Check]:
+    if not live.is_active:
+        yield failure(NAME, f"{called} is {live.status}: it gets no events.", _APPLY)
+    if not live.is_verified:
+        yield failure(
+            NAME,
+            f"{called} is {live.verification_status}: it gets no events.",
+            "flask okta-hooks verify, once the endpoint answers.",
+        )
+    if plan.add:
+        yield failure(
+            NAME,
+            f"{called} lacks {len(plan.add)} types that receivers want: {listed(plan.add)}.",
+            _APPLY,
+        )
+    if plan.remove:
+        yield warning(
+            NAME,
+            f"{called} has {len(plan.remove)} types that no receiver wants: {listed(plan.remove)}.",
+            _APPLY,
+        )
+    for change in plan.changes:
+        if change.what not in ("status", "verification"):
+            yield failure(
+                NAME,
+                f"{called} has another {change.what} than the app: "
+                f"{change.before or 'none'} instead of {change.after or 'none'}.",
+                _APPLY,
+            )
+
+
+def _place(plan: Plan, path: str | None, called: str) -> Iterator[Check]:
+    if path is not None and urlsplit(plan.url).path.rstrip("/") != path.rstrip("/"):
+        yield warning(
+            NAME,
+            f"{called} delivers to {shown(plan.url)}, and the app has the hook at {path}.",
+            "Correct the URL at Okta, unless a proxy maps one to the other.",
+        )

@@ -1,0 +1,264 @@
+"""What the inbox tells: its database, its worker, what waits in it, and which secrets are in use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from typing import TYPE_CHECKING, Any, Final
+
+from okta_hooks.database import EPHEMERAL, file_system
+from okta_hooks.exceptions import InboxUnavailable
+
+from .check import age, failure, listed, ok, place, skipped, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from okta_hooks.inbox import Inbox
+
+    from .check import Check
+
+#: File systems over a network, on which the locks and the WAL of SQLite do not work.
+_REMOTE: Final = frozenset(
+    {"9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "nfs", "nfs4", "smb3", "smbfs"}
+)
+_FILE: Final = "inbox-file"
+_LITTLE_SPACE: Final = 1024**3
+_NO_SPACE: Final = 100 * 1024**2
+#: A worker writes down every minute which receivers it has.
+_ALIVE_SECONDS: Final = 180.0
+_BACKLOG_SECONDS: Final = 300.0
+#: Okta calls a delay of up to an hour normal.
+_SECONDS_UNDER_WAY: Final = 3600.0
+
+
+def location(path: Path) -> Iterator[Check]:
+    """Look at the file of an SQLite inbox, without making one."""
+    yield from lasting(path, file_system(path))
+    folder = next(parent for parent in path.parents if parent.exists())
+    yield from space(path, shutil.disk_usage(folder).free)
+    if path.exists():
+        yield from access(path, path.stat(), os.geteuid())
+    else:
+        yield _not_there(path, folder)
+
+
+def lasting(path: Path, kind: str | None) -> Iterator[Check]:
+    """Look at the kind of file system."""
+    if kind in EPHEMERAL:
+        yield warning(
+            _FILE,
+            f"{path} lies on a file system ({kind}) that may not survive a restart.",
+            "Put it on a disk or a volume, and say so with an absolute path in OKTA_HOOKS_INBOX.",
+        )
+    elif kind in _REMOTE:
+        yield failure(
+            _FILE,
+            f"{path} lies on a file system of another machine ({kind}): SQLite's locks do not work there.",
+            "Put it on a disk of this machine, or use PostgreSQL.",
+        )
+
+
+def space(path: Path, free: int) -> Iterator[Check]:
+    """Look at how many bytes are free."""
+    if free < _LITTLE_SPACE:
+        make = failure if free < _NO_SPACE else warning
+        yield make(
+            _FILE,
+            f"{free // 1024**2} MiB are free where {path} lies. When it is full, the answer is 503.",
+            "Make room, or lower OKTA_HOOKS_RETENTION.",
+        )
+
+
+def _not_there(path: Path, folder: Path) -> Check:
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        return failure(
+            _FILE,
+            f"{path} is not there, and this user may not make it.",
+            f"Make the folder {path.parent} for the user that runs the app, "
+            "or give OKTA_HOOKS_INBOX another path.",
+        )
+    return warning(
+        _FILE,
+        f"{path} is not there: the app's first request makes it.",
+        "If the app has answered requests, its inbox is elsewhere: its log says where, at INFO. "
+        "Give OKTA_HOOKS_INBOX an absolute path, the same for the app and for commands.",
+    )
+
+
+def access(path: Path, status: os.stat_result, me: int) -> Iterator[Check]:
+    """Look at whose the file is, and who else may read it.
+
+    :param me: The id of the user that asks.
+    """
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & 0o077:
+        yield warning(
+            _FILE,
+            f"Others may read or write {path} (mode {mode:04o}), which holds personal data.",
+            f"chmod 600 {path}*",
+        )
+    if status.st_uid != me:
+        yield warning(
+            _FILE,
+            f"{path} belongs to another user than the one that asks.",
+            "Run this as the user that runs the app: what is writable to one may not be to the other.",
+        )
+    if not mode & 0o077 and status.st_uid == me:
+        yield ok(_FILE, f"{path} belongs to this user alone.")
+
+
+def database(inbox: Inbox) -> Iterator[Check]:
+    """Open the inbox, and try whether it can be written."""
+    name = "inbox"
+    try:
+        inbox.open()
+        inbox.try_writing()
+    except InboxUnavailable as error:
+        yield failure(
+            name,
+            f"It cannot be used: {error.reason}. Every delivery is answered with 503.",
+            "Bring the database back, or correct OKTA_HOOKS_INBOX or what its user may do.",
+        )
+        return
+    kind = "The SQLite file" if inbox.path is not None else "PostgreSQL"
+    yield ok(name, f"{kind} can be opened and written.")
+
+
+def is_usable(checks: Sequence[Check]) -> bool:
+    """Return whether the database has been opened and written."""
+    return any(check.name == "inbox" and check.level == "ok" for check in checks)
+
+
+def worker(
+    lanes: Sequence[Mapping[str, Any]],
+    connected: Collection[str],
+    now: float,
+    *,
+    is_external: bool,
+) -> Iterator[Check]:
+    """Look at when a worker last had the connected receivers.
+
+    :param lanes: Of this hook, as :meth:`okta_hooks.inbox.Inbox.lanes` returns them.
+    """
+    name = "worker"
+    if not connected:
+        return
+    seen = {lane["receiver"]: now - lane["seen_at"] for lane in lanes}
+    mine = {receiver: seen[receiver] for receiver in connected if receiver in seen}
+    start = (
+        "Start it: flask okta-hooks worker."
+        if is_external
+        else "It starts with the app's first request, also one of a health check. Is the app up?"
+    )
+    if not mine:
+        make = failure if is_external else warning
+        yield make(name, "No worker has ever had the receivers of this app.", start)
+        return
+    latest = min(mine.values())
+    if latest > _ALIVE_SECONDS:
+        yield failure(name, f"It was last seen {age(latest)} ago: nobody runs receivers.", start)
+        return
+    absent = sorted(name for name in connected if mine.get(name, now) > _ALIVE_SECONDS)
+    if absent:
+        yield warning(
+            name,
+            f"One is at work, but does not have {listed(absent)}: it runs other code than this.",
+            "Restart what runs the receivers, after a deploy of all of it.",
+        )
+        return
+    yield ok(name, f"It was seen {age(latest)} ago, with every receiver of this app.")
+
+
+def backlog(counts: Mapping[str, Any]) -> Iterator[Check]:
+    """Look at what waits."""
+    name = "backlog"
+    waiting = counts["pending"] + counts["claimed"]
+    oldest = counts["oldest_pending_seconds"]
+    if oldest is None:
+        yield ok(name, "Nothing waits.")
+    elif oldest <= _BACKLOG_SECONDS:
+        yield ok(name, f"{_events(waiting)} open, the oldest for {age(oldest)}.")
+    else:
+        yield warning(
+            name,
+            f"{_events(waiting)} open, the oldest for {age(oldest)}.",
+            "flask okta-hooks receivers tells whose they are. "
+            "Either no worker runs, or a receiver is slow or is being tried again.",
+        )
+
+
+def dead_letters(counts: Mapping[str, Any]) -> Iterator[Check]:
+    """Look at what has been given up."""
+    name = "dead-letters"
+    if not counts["dead"]:
+        yield ok(name, "There are none.")
+        return
+    yield warning(
+        name,
+        f"{_events(counts['dead'])} given up.",
+        "flask okta-hooks events list --state dead, and events show UUID for the reason; "
+        "replay them when the cause is gone.",
+    )
+
+
+def orphans(
+    lanes: Sequence[Mapping[str, Any]], connected: Collection[str], now: float
+) -> Iterator[Check]:
+    """Look for receivers that the inbox knows, that have something to do, and that are nowhere."""
+    gone = {
+        lane["receiver"]: lane["pending"] + lane["claimed"]
+        for lane in lanes
+        if lane["receiver"] not in connected and now - lane["seen_at"] > _ALIVE_SECONDS
+    }
+    for receiver, waiting in gone.items():
+        if waiting:
+            yield warning(
+                "receivers",
+                f"{receiver} is not connected any more, and {waiting} of its receipts wait. "
+                "A day after it was last seen they are dead letters.",
+                f'If it was renamed: okta.on(..., name="{receiver}").',
+            )
+
+
+def rotation(used: Mapping[int, tuple[float, float]], live: int, now: float) -> Iterator[Check]:
+    """Look at which of several secrets Okta sends, and say which can go.
+
+    :param used: When each was first and last used since as many are live, by its place in the list.
+    :param live: How many secrets there are.
+    """
+    name = "rotation"
+    if live < 2:  # noqa: PLR2004 - one secret is no rotation
+        return
+    if not used:
+        yield skipped(name, f"No delivery has come yet since {live} secrets are live: keep them.")
+        return
+    said = ", ".join(
+        f"the {place(number)} was "
+        + (f"last used {age(now - used[number][1])} ago" if number in used else "not used")
+        for number in range(live)
+    )
+    said = f"Of {live} secrets, {said}."
+    first, last = used.get(0, (now, 0.0))
+    last_of_old = max((used[number][1] for number in used if number), default=0.0)
+    is_settled = now - max(last_of_old, first) >= _SECONDS_UNDER_WAY
+    if not last or (is_settled and last_of_old > last):
+        yield warning(
+            name,
+            f"{said} Okta still sends an old one.",
+            "Put the first one out: flask okta-hooks apply --rotate, or in Okta's Admin Console.",
+        )
+    elif not is_settled:
+        yield ok(name, f"{said} Keep all until Okta has sent only the first for an hour.")
+    else:
+        yield warning(
+            name,
+            f"{said} Okta sends the first: {'the second' if live == 2 else 'all others'} can go.",  # noqa: PLR2004
+            "Leave only the first in OKTA_HOOKS_SECRET, and restart the app.",
+        )
+
+
+def _events(number: int) -> str:
+    return f"{number} event is" if number == 1 else f"{number} events are"
