@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+import random
 import threading
 import time
 import weakref
@@ -310,6 +311,7 @@ class AppState:
         self.refusals = _Refusals()
         self._app = weakref.ref(app)
         self._clock: Callable[[], float] = _WALL_CLOCK
+        self._jitter: Callable[[], float] = random.random
         self._runtime: Runtime | None = None
         self._pid_at_work: int | None = None
         self._lock = threading.Lock()
@@ -350,16 +352,22 @@ class AppState:
         return None
 
     def configure(
-        self, *, inbox: str | None, worker: str, clock: Callable[[], float] = _WALL_CLOCK
+        self,
+        *,
+        inbox: str | None,
+        worker: str,
+        clock: Callable[[], float] = _WALL_CLOCK,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         """Use another inbox or worker from now on: for tests, and for commands that post to their own app.
 
         :param clock: The inbox's.
+        :param jitter: The worker's: see :func:`okta_hooks.worker.back_off`.
         """
         with self._lock:
             runtime = self._take_runtime()
             self.settings = replace(self.settings, inbox=inbox, worker=worker)
-            self._clock = clock
+            self._clock, self._jitter = clock, jitter
         if runtime is not None:
             runtime.close()
 
@@ -393,7 +401,11 @@ class AppState:
                 from .runtime import Runtime  # noqa: PLC0415 - SQLAlchemy
 
                 self._runtime = Runtime(
-                    self._the_app(), self.settings, self.hooks, clock=self._clock
+                    self._the_app(),
+                    self.settings,
+                    self.hooks,
+                    clock=self._clock,
+                    jitter=self._jitter,
                 )
             return self._runtime
 

@@ -684,9 +684,15 @@ class Inbox:
             "oldest_pending_seconds": age,
         }
 
-    def next_due(self) -> float | None:
-        """Return when the next attempt is due, in seconds since the epoch, or None if none is to come."""
-        query = sa.select(sa.func.min(receipt.c.due)).where(receipt.c.state == PENDING)
+    def next_due(self, lanes: Sequence[tuple[str, str]]) -> float | None:
+        """Return when the next attempt is due, in seconds since the epoch, or None if none is to come.
+
+        :param lanes: The hooks and names of the receivers that count.
+        """
+        query = sa.select(sa.func.min(receipt.c.due)).where(
+            receipt.c.state == PENDING,
+            sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(lanes),
+        )
         with self._database.reading() as connection:
             due: float | None = connection.scalar(query)
         return due

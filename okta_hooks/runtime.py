@@ -26,6 +26,7 @@ class Runtime:
 
     :param hooks: The app's hooks by name.
     :param clock: The inbox's.
+    :param jitter: The worker's.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Runtime:
         hooks: Mapping[str, Any],
         *,
         clock: Callable[[], float],
+        jitter: Callable[[], float],
     ) -> None:
         if config.inbox is None:
             raise RuntimeError("There is no inbox: OKTA_HOOKS_INBOX is None.")
@@ -46,6 +48,7 @@ class Runtime:
             self.inbox,
             max_attempts=config.max_attempts,
             retention=config.retention,
+            jitter=jitter,
         )
         self.writer = Writer(self.inbox, self.worker.wake)
         self._lock = threading.Lock()

@@ -1,7 +1,7 @@
 """What an app configures under ``OKTA_HOOKS_``: read once, checked, frozen.
 
 Values come as Python objects or as :meth:`flask.Config.from_prefixed_env` makes them of the environment:
-it reads each as JSON where it can, so a secret of digits arrives as a number.
+it reads each as JSON where it can, so a secret or a token of digits arrives as a number.
 """
 
 from __future__ import annotations
@@ -91,8 +91,7 @@ def secrets_of(settings: Settings, hook: str) -> tuple[str, ...]:
 
 
 def _secret(where: str, value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+    value = _digits_as_text(value)
     if not isinstance(value, str):
         raise RuntimeError(
             f"{where} holds a {type(value).__name__} where a secret should be, which is a string. "
@@ -119,6 +118,10 @@ def _secret(where: str, value: object) -> str:
             "which servers strip from a header. Strip it here and at Okta."
         )
     return value
+
+
+def _digits_as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _refuse(name: str, value: object, cure: str) -> NoReturn:
@@ -193,6 +196,10 @@ def _text(name: str, value: Any) -> str | None:
     return value
 
 
+def _token(name: str, value: Any) -> str | None:
+    return _text(name, _digits_as_text(value))
+
+
 _CHECKS: Final[Mapping[str, Any]] = {
     "secret": _as_is,
     "allow_unauthenticated": _bool,
@@ -203,5 +210,5 @@ _CHECKS: Final[Mapping[str, Any]] = {
     "retention": _days,
     "max_body": _count,
     "org_url": _text,
-    "api_token": _text,
+    "api_token": _token,
 }

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SAMPLE_SOURCE: Final = "https://example.okta.com/api/v1/eventHooks/whoSampleHook0000000"
 #: When an event with a seed happened, give or take an hour.
 _SEEDED_TIME: Final = datetime(2026, 8, 3, 9, 0, tzinfo=UTC)
+_SOME_TYPE: Final = "user.lifecycle.create"
 _BASE62: Final = string.ascii_letters + string.digits
 #: The types that are people, known by their address.
 _PERSONAL: Final = ("User", "AppUser")
@@ -167,32 +168,58 @@ def make_event(
         A value takes the place of the sample's as a whole, and may be a datetime.
         ``target`` and ``actor`` may be said in short: ``"user:ada@example.com"``, ``"group:Engineering"``,
         ``"app:Payroll"``, or any of Okta's types before the colon; ``target`` may be one, or a list of them.
-    :raises TypeError: if an override names no key of an event.
-    :raises ValueError: if a short form has no colon.
+    :raises TypeError: if the event type is no string, or an override names no key of an event.
+    :raises ValueError: if the event type has a blank in the place of a segment, or a short form has no colon.
     :warns UnknownEventTypeWarning: if Okta is not known to have that type.
     """
+    warn_if_unknown(event_type, stacklevel=2)
+    return sample_event(event_type, seed=seed, nulls=nulls, **overrides)
+
+
+def warn_if_unknown(event_type: str, *, stacklevel: int) -> None:
+    """Warn about an event type that Okta is not known to have.
+
+    :param stacklevel: As for :func:`warnings.warn`, of the caller.
+    :raises TypeError: if it is no string.
+    :raises ValueError: if there is a blank in the place of a segment.
+    """
+    if not isinstance(event_type, str):
+        raise TypeError(f"An event type is a string such as {_SOME_TYPE!r}, not {event_type!r}.")
+    if not all(segment.strip() for segment in event_type.split(".")):
+        raise ValueError(f"An event type is a string such as {_SOME_TYPE!r}, not {event_type!r}.")
     if catalog.get(event_type) is None:
         near = catalog.suggest(event_type)
         warnings.warn(
             f"{event_type!r} is no event type known in Okta's release {catalog.RELEASE}."
             + (f" Is {near!r} meant?" if near else ""),
             UnknownEventTypeWarning,
-            stacklevel=2,
+            stacklevel=stacklevel + 1,
         )
+
+
+def sample_event(
+    event_type: str,
+    /,
+    *,
+    seed: int | str | random.Random | None,
+    nulls: bool = True,
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Do what :func:`make_event` does, whatever the type. Nothing in the event is the caller's own object."""
     if isinstance(seed, random.Random) or seed is None:
         rng = seed or random.Random()  # noqa: S311 - nothing here is a secret
         published = datetime.now(UTC)
     else:
         rng = random.Random(f"{event_type} {seed}")  # noqa: S311 - nothing here is a secret
         published = _SEEDED_TIME + timedelta(milliseconds=rng.randrange(3_600_000))
-    said = {_camel(name): value for name, value in overrides.items()}
+    said = {_camel(name): copy.deepcopy(value) for name, value in overrides.items()}
+    if isinstance(said.get("actor"), str):
+        said["actor"] = _entity(said["actor"])
     event = _sample(event_type, rng, published, said)
     for name in overrides:
         if _camel(name) not in event:
             raise TypeError(f"An event has no key {name!r}. It has: {', '.join(event)}.")
     event |= {key: value for key, value in said.items() if key != "target"}
-    if isinstance(event["actor"], str):
-        event["actor"] = _entity(event["actor"])
     event = {
         key: okta_time(value) if isinstance(value, datetime) else value
         for key, value in event.items()
@@ -201,7 +228,7 @@ def make_event(
 
 
 def make_delivery(
-    events: Iterable[Mapping[str, Any]],
+    events: Iterable[Mapping[str, Any]] | Mapping[str, Any],
     *,
     source: str = SAMPLE_SOURCE,
     event_id: str | None = None,
@@ -210,11 +237,14 @@ def make_delivery(
 ) -> dict[str, Any]:
     """Return the envelope in which Okta posts events to a hook.
 
+    :param events: Several events, or one.
     :param source: The URL of the hook at Okta.
     :param event_id: The envelope's ``eventId``; by default a new one.
     :param event_time: When it is sent, aware; by default now or, with a seed, always the same time.
     :param seed: As for :func:`make_event`.
     """
+    if isinstance(events, Mapping):
+        events = [events]
     if isinstance(seed, random.Random) or seed is None:
         rng = seed or random.Random()  # noqa: S311 - nothing here is a secret
         sent = datetime.now(UTC)
@@ -257,20 +287,13 @@ def _sample(
 ) -> dict[str, Any]:
     family = _family(event_type)
     kinds = (_named_after(event_type),) if family.targets is None else family.targets
+    doer = _doer(family, said)
     person = rng.choice(_PEOPLE)
+    if isinstance(doer.get("alternateId"), str):
+        person = doer["alternateId"]
     given: Any = [f"{kind}:{_some(kind, person, rng)}" for kind in kinds] or None
     if "target" in said:
-        given = said["target"]
-        if isinstance(given, str | Mapping):
-            given = [given]
-        if given is not None and not (
-            isinstance(given, list | tuple)
-            and all(isinstance(each, str | Mapping) for each in given)
-        ):
-            raise TypeError(
-                f"target is {given!r}: it may be a short form such as 'user:ada@example.com', an object, "
-                "or a list of these."
-            )
+        given = _listed(said["target"])
     # What the caller has spelt out stays as it is; what is made here may be filled in.
     targets = given and [_target(entity) for entity in given]
     made = [
@@ -278,6 +301,10 @@ def _sample(
         for target, entity in zip(targets or (), given or (), strict=True)
         if isinstance(entity, str)
     ]
+    if "target" not in said:
+        for target in made:
+            if target["type"] == doer.get("type"):
+                target.update(doer)
     people = [target["alternateId"] for target in made if target["type"] in _PERSONAL]
     words = re.split(r"[._]", event_type)
     result, reason = next(
@@ -327,6 +354,28 @@ def _sample(
     }
 
 
+def _listed(given: Any) -> Any:
+    """Return the targets that the caller has said, as a list."""
+    if isinstance(given, str | Mapping):
+        given = [given]
+    if given is not None and not (
+        isinstance(given, list | tuple) and all(isinstance(each, str | Mapping) for each in given)
+    ):
+        raise TypeError(
+            f"target is {given!r}: it may be a short form such as 'user:ada@example.com', an object, "
+            "or a list of these."
+        )
+    return given
+
+
+def _doer(family: _Family, said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return who acts on themselves, if the caller has said it."""
+    actor = said.get("actor")
+    if family.actor == "self" and isinstance(actor, Mapping) and actor.get("type") in _PERSONAL:
+        return actor
+    return {}
+
+
 def _family(event_type: str) -> _Family:
     """Return the family with the longest prefix of whole segments."""
     segments = event_type.split(".")
@@ -357,6 +406,10 @@ def _entity(said: str) -> dict[str, Any]:
         raise ValueError(
             f"{said!r} is no short form: write a type, a colon and a name, as user:ada@example.com."
         )
+    try:
+        said.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{said!r} is no text: it has a lone surrogate.") from None
     kind = _SHORT.get(before.lower(), before)
     prefix = _KINDS[kind].prefix if kind in _KINDS else kind[:3].lower()
     shown = name

@@ -97,6 +97,7 @@ class Worker:
     :param hooks: The hooks by name; each has ``receivers``.
     :param max_attempts: After so many a receipt is dead.
     :param retention: How long the bodies of done deliveries stay.
+    :param jitter: Returns what :func:`back_off` is to have of chance.
     """
 
     def __init__(
@@ -107,12 +108,14 @@ class Worker:
         *,
         max_attempts: int,
         retention: timedelta,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self.app = app
         self.hooks = hooks
         self.inbox = inbox
         self.max_attempts = max_attempts
         self.retention = retention
+        self.jitter = jitter
         self.id = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
         self.lease = lease_for(inbox, self.id)
         self.deliveries = _Deliveries(inbox)
@@ -207,6 +210,10 @@ class Worker:
         finally:
             self._leave()
         return total
+
+    def next_due(self) -> float | None:
+        """Return when the next attempt of a connected receiver is due, or None if none is to come."""
+        return self.inbox.next_due(list(self._connected()))
 
     def _leave(self) -> None:
         try:
@@ -489,7 +496,7 @@ class _Lane:
             error,
             now=now,
             max_attempts=worker.max_attempts,
-            jitter=random.random(),  # noqa: S311 - nothing secret
+            jitter=worker.jitter(),
         )
         if settlement.state == PENDING:
             logger.warning(

@@ -623,6 +623,22 @@ def test_a_claim_takes_the_oldest_that_are_due(
     assert len(claim(inbox, "b")) == 4
 
 
+def test_the_next_attempt_is_that_of_the_lanes_that_count(
+    inbox: Inbox, delivery: DeliveryFactory, clock: Clock
+) -> None:
+    """Others may have an earlier one; without any lane there is none."""
+    inbox.store([delivery("x")])
+    fan_out(inbox, "a", "b")
+    settle(inbox, claim(inbox, "a"), "pending", due=clock.now + 10)
+    settle(inbox, claim(inbox, "b"), "pending", due=clock.now + 20)
+
+    lanes = [("okta", "a"), ("okta", "b")]
+    assert inbox.next_due(lanes) == clock.now + 10
+    assert inbox.next_due(lanes[1:]) == clock.now + 20
+    assert inbox.next_due([("other", "a")]) is None
+    assert inbox.next_due([]) is None
+
+
 def test_what_died_in_somebodys_hands_is_taken_alone(
     inbox: Inbox, delivery: DeliveryFactory
 ) -> None:

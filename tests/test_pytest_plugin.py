@@ -55,29 +55,32 @@ def broken(sender, event, **extra):
 """
 
 
-@pytest.fixture
-def run(pytester: pytest.Pytester) -> Runner:
-    """Return what runs a file of tests in a session of its own, in which warnings are errors."""
-    return Runner(pytester)
+@pytest.fixture(params=[(), ("flask",)], ids=["pytest-flask", "without"])
+def run(request: pytest.FixtureRequest, pytester: pytest.Pytester) -> Runner:
+    """Return what runs a file of tests in a session of its own, in which warnings are errors.
+
+    Every test runs beside pytest-flask and without it.
+    """
+    return Runner(pytester, without=(*UNUSED, *request.param))
 
 
 class Runner:
     """Runs sessions inside this one."""
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
+    def __init__(self, pytester: pytest.Pytester, without: tuple[str, ...]) -> None:
         self.pytester = pytester
+        self.without = without
 
     def __call__(self, *source: str, options: tuple[str, ...] = ()) -> pytest.RunResult:
         """Run a file of tests."""
         self.pytester.makepyfile("\n".join(source))
         return self.pytester.runpytest_inprocess(
-            "-Werror", "-vv", *(f"-pno:{name}" for name in UNUSED), *options
+            "-Werror", "-vv", *(f"-pno:{name}" for name in self.without), *options
         )
 
 
-@pytest.mark.parametrize("options", [(), ("-p", "no:flask")], ids=["pytest-flask", "without"])
-def test_a_test_of_a_receiver_is_three_lines(run: Runner, options: tuple[str, ...]) -> None:
-    """The fixtures work beside pytest-flask and without it, and the user brings no more than ``app``."""
+def test_a_test_of_a_receiver_is_three_lines(run: Runner) -> None:
+    """The fixtures work, and the user brings no more than ``app``."""
     result = run(
         APP,
         """
@@ -85,11 +88,15 @@ def test_offboard(okta_org):
     okta_org.emit("user.lifecycle.deactivate", target=["user:ada@example.com"])
     okta_org.settle()
     assert left == ["ada@example.com"]
-""",
-        options=options,
+
+def test_beside(request):
+    plugins = request.config.pluginmanager
+    assert plugins.hasplugin("flask") is %r
+"""
+        % ("flask" not in run.without),
     )
 
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=2)
 
 
 def test_the_org_works_in_the_thread_of_the_test(run: Runner) -> None:
@@ -211,6 +218,75 @@ def test_stall(okta_org, okta_receivers, monkeypatch, stall):
     result.assert_outcomes(passed=2)
 
 
+@pytest.mark.parametrize("inbox", ["sqlite:///a.sqlite3", None])
+def test_a_type_that_the_catalogue_does_not_know_is_delivered(
+    run: Runner, inbox: str | None
+) -> None:
+    """Okta adds types in most releases: one is delivered once to each hook of the app, with a warning."""
+    result = run(
+        APP.replace("TESTING=True", f"OKTA_HOOKS_INBOX={inbox!r}"),
+        """
+from okta_hooks import UnknownEventTypeWarning
+
+def test_new(okta_org, okta_receivers):
+    with okta.signal("user.*").connected_to(lambda sender, **extra: None):
+        for _ in range(2):
+            with pytest.warns(UnknownEventTypeWarning) as warned:
+                okta_org.emit("user.brand.new")
+            assert warned[0].filename == __file__
+            okta_org.settle()
+    assert [run.event.event_type for run in okta_receivers.done] == ["user.brand.new"] * 2
+    types = [hook["events"]["items"] for hook in okta_org.hooks()]
+    assert [listed.count("user.brand.new") for listed in types] == [0, 1]
+""",
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+def test_a_type_that_okta_does_not_deliver_is_an_error(run: Runner) -> None:
+    """A test that waits for it would wait for ever, unless it asks for the System Log alone."""
+    result = run(
+        APP,
+        """
+def test_ineligible(okta_org):
+    before = len(okta_org.log().events)
+    with pytest.raises(ValueError, match="Okta does not deliver 'event_hook.delivery'"):
+        okta_org.emit("event_hook.delivery")
+    assert len(okta_org.log().events) == before
+    okta_org.emit("event_hook.delivery", faults=["log_only"])
+    assert len(okta_org.log().events) == before + 1
+""",
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+def test_a_delivery_that_fails_is_shown(run: Runner) -> None:
+    """Of a test that fails, pytest shows why nothing has come, without being asked for logs."""
+    result = run(
+        APP.replace(
+            "    return app",
+            """
+    @app.before_request
+    def log_in():
+        if request.method == "POST":
+            return "", 302
+    return app
+""",
+        ).replace("import Flask", "import Flask, request"),
+        """
+def test_wall(okta_org):
+    okta_org.emit("user.lifecycle.deactivate")
+    okta_org.settle()
+    assert left
+""",
+    )
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["WARNING *: The endpoint answered 302."])
+
+
 def test_what_receivers_set_off_is_settled_too(run: Runner) -> None:
     """A receiver may let more happen in the org: ``settle`` comes back when that is at its end as well."""
     result = run(
@@ -230,31 +306,138 @@ def test_more(okta_org):
     result.assert_outcomes(passed=1)
 
 
-def test_a_receiver_that_is_gone_is_not_waited_for(run: Runner) -> None:
-    """``settle`` comes back though an attempt is due of a receiver that is not connected any more."""
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_receiver_that_is_gone_is_not_waited_for(run: Runner, place: int) -> None:
+    """``settle`` leaves the attempts of a receiver that is not connected any more, and makes those of the others."""
     result = run(
         APP,
-        """
-from okta_hooks.signals import receiver_failed
-
-def test_gone(okta_org, okta_receivers):
+        f"""
+def test_gone(okta_org):
     signal = okta.signal("user.lifecycle.suspend")
+    attempts = []
 
-    def fail(sender, **extra):
+    def leave(sender, **extra):
+        attempts.append("left")
+        signal.disconnect(leave)
         raise LookupError
 
-    def disconnect(sender, **extra):
-        signal.disconnect(fail)
+    def stay(sender, attempt, **extra):
+        attempts.append(attempt)
+        if attempt < 3:
+            raise LookupError
 
-    signal.connect(fail)
-    with receiver_failed.connected_to(disconnect):
-        okta_org.emit("user.lifecycle.suspend")
-        okta_org.settle()
-    assert [run.attempt for run in okta_receivers.runs] == [1]
+    receivers = [stay]
+    receivers.insert({place}, leave)
+    for receiver in receivers:
+        signal.connect(receiver)
+    okta_org.emit("user.lifecycle.suspend")
+    okta_org.settle()
+    assert attempts == ["left", 1, 2, 3] if {place} == 0 else [1, "left", 2, 3]
 """,
     )
 
     result.assert_outcomes(passed=1)
+
+
+def test_settling_from_within_is_an_error(run: Runner) -> None:
+    """A receiver that calls ``settle`` fails with the reason, and no event comes to it more often than that."""
+    result = run(
+        APP,
+        """
+@pytest.mark.parametrize("is_async", [False, True])
+def test_within(okta_org, okta_receivers, is_async):
+    def settle(sender, **extra):
+        okta_org.settle()
+
+    async def settle_later(sender, **extra):
+        okta_org.settle()
+
+    with okta.signal("user.lifecycle.suspend").connected_to(settle_later if is_async else settle):
+        okta_org.emit("user.lifecycle.suspend", count=2)
+        okta_org.settle()
+    assert len(okta_receivers.runs) == 2 * 20
+    assert {type(run.error) for run in okta_receivers.runs} == {RuntimeError}
+    assert all("cannot settle the org" in dead.reason for dead in okta_receivers.dead)
+    assert len(okta_receivers.dead) == 2
+""",
+    )
+
+    result.assert_outcomes(passed=2)
+
+
+def test_threads_may_settle_at_once(run: Runner) -> None:
+    """Each comes back when everything is at its end, and no receiver runs more often for it."""
+    result = run(
+        APP,
+        """
+from concurrent.futures import ThreadPoolExecutor
+
+def test_threads(okta_org, okta_receivers):
+    okta_org.emit("user.lifecycle.deactivate", target="user:ada", count=100)
+
+    def settle(number):
+        okta_org.settle()
+        return len(left)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(settle, range(4))) == [100] * 4
+    assert len(okta_receivers.runs) == 100
+""",
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("inbox", ["sqlite:///a.sqlite3", None])
+def test_a_test_may_be_asynchronous(run: Runner, inbox: str | None) -> None:
+    """In a thread beside its event loop, ``settle`` runs receivers of either kind."""
+    result = run(
+        APP.replace("TESTING=True", f"TESTING=True, OKTA_HOOKS_INBOX={inbox!r}"),
+        """
+import asyncio
+
+def test_async(okta_org, okta_receivers):
+    async def follow(sender, **extra):
+        await asyncio.sleep(0)
+
+    async def test():
+        okta_org.emit("user.lifecycle.deactivate", target="user:ada")
+        await asyncio.to_thread(okta_org.settle)
+
+    with okta.signal("user.lifecycle.deactivate").connected_to(follow):
+        asyncio.run(test())
+    assert left == ["ada"]
+    assert len(okta_receivers.runs) == len(okta_receivers.done) == 2
+""",
+    )
+
+    result.assert_outcomes(passed=1)
+
+
+def test_retries_come_in_one_order(run: Runner) -> None:
+    """When receivers that failed together are tried again does not depend on chance."""
+    result = run(
+        APP,
+        """
+import random
+
+for name in "abc":
+    @okta.on("user.lifecycle.suspend", name=name)
+    def fail_twice(sender, attempt, **extra):
+        if attempt < 3:
+            raise LookupError
+
+@pytest.mark.parametrize("seed", range(3))
+def test_order(okta_org, okta_receivers, seed):
+    random.seed(seed)
+    okta_org.emit("user.lifecycle.suspend")
+    okta_org.settle()
+    runs = [f"{run.receiver}{run.attempt}" for run in okta_receivers.runs]
+    assert runs == ["a1", "b1", "c1", "a2", "b2", "c2", "a3", "b3", "c3"]
+""",
+    )
+
+    result.assert_outcomes(passed=3)
 
 
 WRITES = """

@@ -157,6 +157,8 @@ def test_an_unknown_type_is_sent_and_warned_of(direct: Flask, seen: list[Any]) -
         (["--file", "-", "--count", "2"], "--count and --target go with a TYPE."),
         (["--file", "-", "--target", "user:ada"], "--count and --target go with a TYPE."),
         (["user.session.start", "--target", "ada"], "'ada' is no short form"),
+        (["user.session.start", "--target", "user:\udcff"], r"'user:\udcff' is no text"),
+        ([""], "An event type is a string such as 'user.lifecycle.create', not ''."),
         (["user.session.start", "--count", "0"], "0 is not in the range"),
         (["user.session.start", "--url", "localhost:5000"], "'localhost:5000' is no URL"),
         (["user.session.start", "--url", "http://host:port/"], "'http://host:port/' is no URL"),

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Config, Flask
 
 from okta_hooks import settings
 
@@ -324,14 +324,23 @@ def test_retention_that_is_no_time(value: object) -> None:
         settings.read({"OKTA_HOOKS_RETENTION": value})
 
 
-@pytest.mark.parametrize("key", ["ORG_URL", "API_TOKEN"])
-def test_texts_are_strings(key: str) -> None:
+@pytest.mark.parametrize(("key", "value"), [("ORG_URL", 90210), ("API_TOKEN", 90210.5)])
+def test_texts_are_strings(key: str, value: float) -> None:
     """A number where a text belongs is refused by its type, without showing it."""
-    with pytest.raises(
-        RuntimeError, match=rf"OKTA_HOOKS_{key} must be a string, not a int"
-    ) as caught:
-        settings.read({f"OKTA_HOOKS_{key}": 90210})
+    with pytest.raises(RuntimeError, match=rf"OKTA_HOOKS_{key} must be a string, not a ") as caught:
+        settings.read({f"OKTA_HOOKS_{key}": value})
     assert "90210" not in str(caught.value)
+
+
+def test_a_token_of_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment's digits arrive as a number, and are taken as the digits of a token."""
+    monkeypatch.setenv("FLASK_OKTA_HOOKS_API_TOKEN", "90210")
+    config = Config("")
+    config.from_prefixed_env()
+
+    assert settings.read(config).api_token == "90210"
+    with pytest.raises(RuntimeError, match="must be a string, not a bool"):
+        settings.read({"OKTA_HOOKS_API_TOKEN": True})
 
 
 def test_misspelt_key(caplog: pytest.LogCaptureFixture) -> None:

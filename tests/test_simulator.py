@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 import random
 import re
@@ -23,7 +24,7 @@ from flask import Flask
 from flask import request as flask_request
 from werkzeug.routing import Rule
 
-from okta_hooks import EventHook, catalog
+from okta_hooks import EventHook, UnknownEventTypeWarning, catalog
 from okta_hooks.simulator import (
     Answer,
     HttpSender,
@@ -144,6 +145,12 @@ def uuids(events: list[dict[str, Any]]) -> list[str]:
     return [event["uuid"] for event in events]
 
 
+def cursor(kind: str, *numbers: int) -> str:
+    """Return an ``after`` that no simulator has made."""
+    text = "_".join([kind, *map(str, numbers)])
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
 def types_in_log(org: Org, **arguments: str) -> list[str]:
     return [event["eventType"] for event in org.log(**arguments).events]
 
@@ -236,6 +243,18 @@ def test_a_replaced_hook_keeps_its_verification_unless_it_moves(org: Org, clock:
         ({"channel__config__headers": "X-Team"}, "channel.config.headers: "),
         ({"channel__config__headers": [{"key": "X Team", "value": ""}]}, "channel.config.headers"),
         ({"channel__config__headers": ["X-Team"]}, "channel.config.headers: "),
+        (
+            {"channel__config__headers": [{"key": "Host", "value": "a"}]},
+            "channel.config.headers: Host cannot be chosen",
+        ),
+        (
+            {"channel__config__headers": [{"key": "content-length", "value": "3"}]},
+            "channel.config.headers: content-length cannot be chosen",
+        ),
+        (
+            {"channel__config__authScheme__key": "Transfer-Encoding"},
+            "channel.config.authScheme: Transfer-Encoding cannot be chosen",
+        ),
         ({"channel__config__authScheme__type": "BASIC"}, "authScheme.type: "),
         ({"channel__config__authScheme__value": None}, "value of the header"),
         ({"channel__config__authScheme__value": "two\r\nlines"}, "value of the header"),
@@ -277,6 +296,25 @@ def test_a_hook_may_do_without_headers_and_secret(org: Org, receiver: Receiver) 
     assert made["events"]["items"] == ["user.session.start"]
     org.verify_hook(made["id"])
     assert "Authorization" not in receiver.requests[0].headers
+
+
+def test_a_header_is_sent_once(org: Org, receiver: Receiver) -> None:
+    """A header of the admin's takes the place of Okta's own in any case, and the secret that of any."""
+    org.register(
+        URL,
+        ["user.session.start"],
+        secret="s3cret",
+        auth_header="X-Secret",
+        headers={"user-agent": "mine", "x-secret": "other", "X-Team": "a", "x-team": "b"},
+    )
+    org.emit("user.session.start")
+    org.settle()
+    for request in receiver.requests:
+        names = [name.lower() for name in request.headers]
+        assert len(names) == len(set(names))
+        assert request.headers["X-Secret"] == "s3cret"
+        assert request.headers["user-agent"] == "mine"
+        assert request.headers["x-team"] == "b"
 
 
 def test_http_urls_are_taken_on_request_only(org: Org, receiver: Receiver) -> None:
@@ -342,11 +380,21 @@ def test_what_is_not_there_is_an_error_object(
     assert (response.status_code, response.get_json()["errorCode"]) == (status, code)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'"hook"'])
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'"hook"', b"\xff", b"[" * 100_000])
 def test_a_body_that_is_no_object_is_refused(client: FlaskClient, data: bytes) -> None:
     """What is not a JSON object is not well-formed, in Okta's words."""
     response = client.post("/api/v1/eventHooks", headers=HEADERS, data=data)
     assert (response.status_code, response.get_json()["errorCode"]) == (400, "E0000003")
+
+
+def test_a_failure_of_the_simulator_is_an_error_object() -> None:
+    """Clients of Okta's get what they can read, whatever breaks."""
+
+    def broken() -> datetime:
+        raise LookupError
+
+    response = create_app(Org(clock=broken)).test_client().get("/api/v1/logs", headers=HEADERS)
+    assert (response.status_code, response.get_json()["errorCode"]) == (500, "E0000009")
 
 
 def test_the_rate_limit_is_told_and_kept(org: Org, clock: Clock) -> None:
@@ -586,6 +634,20 @@ def test_what_an_app_raises_comes_out_and_stops_nothing(clock: Clock) -> None:
         org.settle()
     org.settle()
     assert [delivery["state"] for delivery in org.deliveries()] == ["failed", "delivered"]
+    (attempt,) = org.deliveries()[0]["attempts"]
+    assert (attempt["status"], attempt["error"]) == (None, "RuntimeError: a bug")
+    (failure,) = failures_in_log(org)
+    assert failure["outcome"]["reason"] == "RuntimeError: a bug"
+
+
+def test_what_an_app_raises_at_its_verification_comes_out() -> None:
+    """An error in the process is not that of an endpoint that cannot answer."""
+
+    def send(request: Request) -> Answer:
+        raise RuntimeError("a bug")
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        Org(send=send).register(URL, ["user.session.start"])
 
 
 def test_a_receiver_may_let_more_happen(clock: Clock) -> None:
@@ -632,6 +694,22 @@ def test_settling_from_within_is_an_error() -> None:
     org.emit("user.session.start")
     with pytest.raises(RuntimeError, match="cannot settle the org"):
         org.settle()
+
+
+def test_settling_another_org_from_within_is_none() -> None:
+    """A receiver may settle any org but the one that is waiting for it."""
+    receiver = Receiver()
+    other = Org(send=receiver)
+
+    def send(request: Request) -> Answer:
+        other.settle()
+        return receiver(request)
+
+    for org in (other, Org(send=send)):
+        org.register(URL, ["user.session.start"])
+        org.emit("user.session.start")
+    org.settle()
+    assert len(receiver.envelopes) == 2
 
 
 @pytest.mark.parametrize("make_clock", [Clock, Hurried])
@@ -761,10 +839,50 @@ def test_an_event_may_be_in_the_log_only(org: Org, receiver: Receiver) -> None:
     assert org.deliveries() == []
 
 
-def test_an_unknown_fault_is_an_error(org: Org) -> None:
-    """A misspelt fault would make a test that tests nothing."""
-    with pytest.raises(ValueError, match="No such fault: dupe"):
-        org.emit("user.session.start", faults=["dupe"])
+@pytest.mark.parametrize(
+    ("wrong", "error", "reason"),
+    [
+        ({"faults": ["dupe"]}, ValueError, "No such fault: dupe"),
+        ({"faults": "lost"}, TypeError, re.escape("faults is a list: write ['lost']")),
+        ({"count": 0}, ValueError, "at least 1, not 0"),
+        ({"count": -1}, ValueError, "at least 1, not -1"),
+        ({"delay": -5}, ValueError, "from 0, not -5"),
+        ({"tagret": "user:ada"}, TypeError, "no key 'tagret'"),
+        ({"target": "ada"}, ValueError, "no short form"),
+    ],
+)
+def test_what_cannot_happen_is_an_error(
+    org: Org, wrong: dict[str, Any], error: type[Exception], reason: str
+) -> None:
+    """A misspelt fault would make a test that tests nothing, and so would a count of none."""
+    with pytest.raises(error, match=reason):
+        org.emit("user.session.start", **wrong)
+    assert org.log().events == []
+
+
+def test_an_unknown_type_is_warned_of_once_where_it_was_written(org: Org) -> None:
+    """The warning points at the line of the caller, however often it happens."""
+    with pytest.warns(UnknownEventTypeWarning, match="'user.session.start' meant") as warned:
+        events = org.emit("user.session.strat", count=3)
+    assert [(each.filename, each.category) for each in warned] == [
+        (__file__, UnknownEventTypeWarning)
+    ]
+    assert len(events) == 3
+
+
+def test_events_are_the_callers_own(org: Org, receiver: Receiver) -> None:
+    """What a test changes in an event that was returned is not changed in what is delivered or logged."""
+    org.register(URL, ["user.session.start"])
+    one, other = org.emit("user.session.start", count=2, client={"zone": "a"})
+    sent = uuids([one, other])
+    one["uuid"] = one["client"]["zone"] = "b"
+    org.settle()
+    assert receiver.uuids == [sent]
+    assert uuids(org.log().events[-2:]) == sent
+    assert [
+        event["client"]["zone"]
+        for event in (other, *receiver.envelopes[0]["data"]["events"], *org.log().events[-2:])
+    ] == ["a"] * 5
 
 
 @pytest.mark.parametrize("context", [None, "", {}, {"debugData": None}, {"debugData": ""}])
@@ -955,12 +1073,36 @@ def test_keywords_find_events_in_any_case(org: Org) -> None:
         ('filter=eventType eq "a" eventType eq "b"', "E0000031"),
         ('filter=eventType co "a"', "E0000031"),
         ("filter=eventType sw 1", "E0000031"),
+        (f"filter={'(' * 3000}", "E0000031"),
+        (f"filter=eventType eq {'[' * 100_000}", "E0000031"),
     ],
 )
 def test_a_query_that_makes_no_sense_is_refused(client: FlaskClient, query: str, code: str) -> None:
     """A wrong argument is an error 400, not an empty page."""
     response = client.get(f"/api/v1/logs?{query}", headers=HEADERS)
     assert (response.status_code, response.get_json()["errorCode"]) == (400, code)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("self=1", 1),
+        ("until=0001-01-01T00:00:00Z", 0),
+        ("since=0001-01-01T00:00:00%2B14:00", 1),
+        ("since=9999-12-31T23:59:59-14:00", 0),
+        (f"after={cursor('poll', 10**30)}", 0),
+        (f"until=2030-01-01&since=2020-01-01&after={cursor('look', 10**30, 1)}", 0),
+        (f"until=2030-01-01&since=2020-01-01&after={cursor('look', -(10**30), 1)}", 1),
+    ],
+)
+def test_a_query_beyond_all_time_is_answered(
+    client: FlaskClient, org: Org, query: str, found: int
+) -> None:
+    """Times and places that no event can have are before or after all of them."""
+    org.emit("user.session.start")
+    response = client.get(f"/api/v1/logs?{query}", headers=HEADERS)
+    assert response.status_code == 200
+    assert len(response.get_json()) == found
 
 
 def test_a_cursor_of_the_other_kind_is_refused(client: FlaskClient, org: Org) -> None:
@@ -1064,7 +1206,7 @@ def test_a_wish_that_is_none_is_refused(
 
 def test_what_no_hook_asks_for_is_said(org: Org, caplog: pytest.LogCaptureFixture) -> None:
     """Whoever waits for a delivery learns that there will be none, and why."""
-    caplog.set_level("INFO")
+    caplog.set_level("WARNING")
     org.create_hook(body())
     org.emit("user.lifecycle.deactivate", faults=["log_only"])
     assert caplog.messages == []
@@ -1074,6 +1216,22 @@ def test_what_no_hook_asks_for_is_said(org: Org, caplog: pytest.LogCaptureFixtur
     org.register(URL, ["user.lifecycle.deactivate"])
     org.emit("user.lifecycle.deactivate")
     assert caplog.messages == [expected]
+
+
+def test_what_came_of_a_delivery_is_said(
+    org: Org, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A delivery that failed is a warning, which pytest shows of a test that fails; one that did not is none."""
+    caplog.set_level("INFO")
+    org.register(URL, ["user.session.start"])
+    receiver.statuses.extend([302, 204])
+    for _ in range(2):
+        org.emit("user.session.start")
+        org.settle()
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", f"1 events to {URL}: The endpoint answered 302."),
+        ("INFO", f"1 events to {URL}: 204."),
+    ]
 
 
 # Over HTTP.
@@ -1253,6 +1411,31 @@ def test_nobody_listens(serve: Callable[..., Endpoint]) -> None:
     assert len(failures_in_log(org)) == 1
 
 
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://[::1]/okta/events", ("::1", 80)),
+        ("https://[::1]/okta/events", ("::1", 443)),
+        ("http://[::1]:5000/okta/events", ("::1", 5000)),
+        ("http://app.example.com/okta/events", ("app.example.com", 80)),
+    ],
+)
+def test_a_url_need_not_have_a_port(
+    url: str, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scheme's own port is called, also of an address with colons in it."""
+    called = []
+
+    def connect(address: tuple[str, int], *_: object) -> None:
+        called.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    with pytest.raises(ConnectionRefusedError):
+        HttpSender()(Request(method="GET", url=url, headers={}))
+    assert called == [address]
+
+
 def test_a_host_that_cannot_be() -> None:
     """A name that no resolver takes is a failure like any other."""
     request = Request(method="POST", url=f"http://{'a' * 64}.example.com/", headers={})
@@ -1333,6 +1516,28 @@ def test_a_simulator_delivers_as_time_passes(serve: Callable[..., Endpoint]) -> 
         assert hook["_links"]["self"]["href"].startswith(simulator.url)
     with pytest.raises(OSError, match="refused"):
         call(f"{simulator.url}/api/v1/eventHooks")
+
+
+def test_hooks_that_hang_hold_up_no_other() -> None:
+    """However many of an org's hooks do not answer, the rest get theirs."""
+    receiver = Receiver()
+    released = threading.Event()
+
+    def send(request: Request) -> Answer:
+        if request.method == "POST" and request.url != URL:
+            released.wait(30)
+        return receiver(request)
+
+    org = Org(send=send, batch_seconds=0)
+    with Simulator(org):
+        for number in range(24):
+            org.register(f"{URL}/{number}", ["user.session.start"])
+        org.register(URL, ["user.session.start"])
+        org.emit("user.session.start")
+        wait_for(lambda: receiver.envelopes)
+        assert [request.url for request in receiver.requests if request.method == "POST"] == [URL]
+        released.set()
+        org.settle()
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -1595,6 +1800,25 @@ def test_an_app_under_test_raises_its_receivers_errors() -> None:
     org.emit("user.session.start")
     org.settle()
     assert [attempt["status"] for attempt in org.deliveries()[-1]["attempts"]] == [500, 500]
+
+
+def test_an_asynchronous_receiver_cannot_settle_the_org_either() -> None:
+    """It runs in another thread, for which the thread that settles waits."""
+    org: AppOrg
+    okta = EventHook("okta")
+
+    @okta.on("user.session.start")
+    async def settle(sender: Flask, **extra: Any) -> None:
+        org.settle()
+
+    app = Flask("quickstart")
+    app.config.from_mapping(OKTA_HOOKS_SECRET="s3cret", OKTA_HOOKS_INBOX=None, TESTING=True)
+    app.register_blueprint(okta)
+    org = AppOrg(app, "", seed=1)
+    org.emit("user.session.start")
+    with pytest.raises(ExceptionGroup) as raised:
+        org.settle()
+    assert raised.group_contains(RuntimeError, match="cannot settle the org")
 
 
 def test_a_wrong_secret_fails_the_verification_at_the_app() -> None:

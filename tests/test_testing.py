@@ -171,6 +171,45 @@ def test_whoever_signs_in_is_the_target_that_was_said() -> None:
     assert event.actor.alternate_id == "ada@example.com"
 
 
+@pytest.mark.parametrize(
+    "actor",
+    [
+        "user:ada@example.com",
+        {"id": "00u1", "type": "User", "alternateId": "ada@example.com", "displayName": "Ada"},
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_whoever_signs_in_is_the_actor_that_was_said(actor: Any, seed: int) -> None:
+    """In an event of one's own, the person named as the actor is the target, too."""
+    for event_type, kind in (
+        ("user.account.update_password", "User"),
+        ("user.authentication.sso", "AppUser"),
+    ):
+        event = read(make_event(event_type, actor=actor, seed=seed))
+        target = event.target_of(kind)
+        assert target.alternate_id == "ada@example.com"
+        assert kind != "User" or target.id == event.actor.id
+    managed = read(make_event("user.lifecycle.create", actor=actor, target="user:bob"))
+    assert managed.target[0].alternate_id == "bob"
+
+
+def test_an_actor_that_is_nobody_leaves_the_target_alone() -> None:
+    """Okta itself, or somebody without a name, does not become the target."""
+    system = read(make_event("user.mfa.factor.activate", actor="SystemPrincipal:system@okta.com"))
+    assert system.target[0].type == "User"
+    nameless = read(make_event("user.authentication.sso", actor={"type": "User"}))
+    assert nameless.target_of("AppUser").alternate_id
+
+
+def test_an_event_shares_nothing_with_the_caller() -> None:
+    """What a test changes in an event is changed in no other, nor in what the event was made of."""
+    client, target = {"zone": "a", "ipChain": []}, {"type": "User", "detailEntry": {}}
+    one, other = (make_event("user.lifecycle.create", client=client, target=target) for _ in "ab")
+    one["client"]["zone"] = one["target"][0]["detailEntry"]["b"] = "c"
+    assert (other["client"], other["target"]) == (client, [target])
+    assert (client, target) == ({"zone": "a", "ipChain": []}, {"type": "User", "detailEntry": {}})
+
+
 def test_what_is_spelt_out_stays_as_it_is() -> None:
     """A target given as an object is what the event has, without anything added."""
     target = {"id": "00u1", "type": "User"}
@@ -205,11 +244,37 @@ def test_a_short_form_needs_a_type_and_a_name(short: str) -> None:
         make_event("user.lifecycle.create", target=short)
 
 
+@pytest.mark.parametrize("short", ["user:\udcff", "\udcff:ada"])
+def test_a_short_form_is_text(short: str) -> None:
+    """What a terminal made of bytes that are no UTF-8 is refused in words that show it."""
+    with pytest.raises(ValueError, match=r"'.*\\udcff.*' is no text"):
+        make_event("user.lifecycle.create", target=short)
+
+
+@pytest.mark.parametrize(
+    ("event_type", "error", "reason"),
+    [
+        ("", ValueError, "such as 'user.lifecycle.create', not ''"),
+        (" ", ValueError, "not ' '"),
+        ("user..create", ValueError, "not 'user..create'"),
+        (None, TypeError, "such as 'user.lifecycle.create', not None"),
+        (7, TypeError, "not 7"),
+    ],
+)
+def test_a_type_is_a_string_with_something_in_it(
+    event_type: Any, error: type[Exception], reason: str
+) -> None:
+    """What can be no event type of Okta's, ever, is an error that shows one."""
+    with pytest.raises(error, match=reason):
+        make_event(event_type)
+
+
 def test_an_unknown_type_is_made_and_warned_about() -> None:
     """Okta adds types in most releases, so any can be made; a misspelt one is pointed out."""
-    with pytest.warns(UnknownEventTypeWarning, match=r"'user\.lifecycle\.create' meant"):
+    with pytest.warns(UnknownEventTypeWarning, match=r"'user\.lifecycle\.create' meant") as warned:
         event = make_event("user.lifecyle.create")
     assert event["eventType"] == "user.lifecyle.create"
+    assert warned[0].filename == __file__
     with pytest.warns(UnknownEventTypeWarning, match=r"release \S+$"):
         assert read(make_event("quux")).target[0].type == "Quux"
 
@@ -232,6 +297,7 @@ def test_a_delivery_is_an_envelope_with_okta_s_keys() -> None:
     assert envelope.event_id == delivery["eventId"]
     assert envelope.source == "https://example.okta.com/api/v1/eventHooks/who1"
     assert envelope.events == (event,)
+    assert make_delivery(event)["data"] == delivery["data"]
 
 
 def test_deliveries_are_new_unless_they_have_a_seed() -> None:

@@ -36,7 +36,11 @@ _MEANINGS: Final[Mapping[int, str]] = {
 
 @group.command()
 @click.argument("event_type", metavar="[TYPE]", required=False)
-@click.option("--count", type=click.IntRange(1, 10_000), help="How many events; 1 by default.")
+@click.option(
+    "--count",
+    type=click.IntRange(1, 10_000),
+    help="How many events, in one delivery; 1 by default.",
+)
 @click.option("--target", "targets", multiple=True, help="Such as user:ada@example.com.")
 @click.option(
     "--file",

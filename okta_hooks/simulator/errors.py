@@ -69,6 +69,11 @@ def not_found(what: str) -> RequestRefused:
     return RequestRefused(HTTPStatus.NOT_FOUND, "E0000007", f"Not found: {what}")
 
 
+def broken() -> RequestRefused:
+    """Return the refusal of a request that the org has failed at."""
+    return RequestRefused(HTTPStatus.INTERNAL_SERVER_ERROR, "E0000009", "Internal Server Error")
+
+
 def wrong_token() -> RequestRefused:
     """Return the refusal of a token that is not the org's, or absent."""
     return RequestRefused(HTTPStatus.UNAUTHORIZED, "E0000011", "Invalid token provided")

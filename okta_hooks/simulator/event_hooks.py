@@ -24,6 +24,8 @@ MOST_EVENT_TYPES: Final = 300
 _LONGEST_NAME: Final = 255
 #: RFC 9110's token.
 _HEADER_NAME: Final = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
+#: What only the sender knows. Okta names no such list.
+_OF_THE_SENDER: Final = ("host", "content-length", "transfer-encoding")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +58,15 @@ class Hook:
         """Whether events are delivered to it."""
         return self.is_active and self.is_verified
 
-    def request_headers(self) -> dict[str, str]:
-        """Return the headers that an admin has asked for."""
-        headers = dict(self.settings.headers)
+    def added_to(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return a request's headers with those that an admin has asked for; the secret has the last word.
+
+        A header takes the place of another of its name in any case.
+        """
+        given = [*headers.items(), *self.settings.headers]
         if self.settings.auth_header is not None and self.settings.secret is not None:
-            headers[self.settings.auth_header] = self.settings.secret
-        return headers
+            given.append((self.settings.auth_header, self.settings.secret))
+        return dict({key.lower(): (key, value) for key, value in given}.values())
 
     def as_json(self, org_url: str) -> dict[str, Any]:
         """Return the hook as the API shows it: all but the secret."""
@@ -168,6 +173,10 @@ class _Reading:
         if self.at(path) not in values:
             self.causes.append(f"{path}: The value must be {' or '.join(values)}")
 
+    def not_of_the_sender(self, path: str, header: str) -> None:
+        if header.lower() in _OF_THE_SENDER:
+            self.causes.append(f"{path}: {header} cannot be chosen")
+
 
 def _event_types(reading: _Reading) -> tuple[str, ...]:
     items = reading.at("events.items")
@@ -197,6 +206,8 @@ def _headers(reading: _Reading) -> tuple[tuple[str, str], ...]:
     if not all(_is_header(key, value) for key, value in pairs):
         reading.causes.append("channel.config.headers: Each needs a key and a value")
         return ()
+    for key, _ in pairs:
+        reading.not_of_the_sender("channel.config.headers", key)
     return tuple(pairs)
 
 
@@ -211,6 +222,7 @@ def _auth_scheme(reading: _Reading) -> tuple[str | None, str | None]:
     if not _is_header(key, value) or not value:
         reading.causes.append(f"{path}: The key and the value of the header are needed")
         return None, None
+    reading.not_of_the_sender(path, key)
     return key, value
 
 

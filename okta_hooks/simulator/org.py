@@ -6,17 +6,27 @@ to come when; a :class:`~okta_hooks.simulator.Simulator` runs :meth:`Org.keep_de
 
 from __future__ import annotations
 
+import contextvars
+import copy
 import itertools
 import json
 import logging
 import random
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from okta_hooks.testing import make_delivery, make_event, make_id, make_uuid, okta_time
+from okta_hooks.testing import (
+    make_delivery,
+    make_id,
+    make_uuid,
+    okta_time,
+    sample_event,
+    warn_if_unknown,
+)
 
 from . import errors, wire
 from .event_hooks import MOST_ACTIVE_HOOKS, MOST_EVENT_TYPES, Hook, read_settings
@@ -35,6 +45,9 @@ FAULTS: Final = ("duplicate", "reorder", "lost", "log_only")
 #: How long an event of the fault "reorder" is held back, for others to overtake it.
 _HELD_BACK: Final = timedelta(seconds=1)
 _ACCEPTED: Final = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
+#: The orgs that wait for a receiver to come back, in this context: an asynchronous receiver runs in another thread,
+#: to which asgiref takes the context along.
+_calling_out: Final = contextvars.ContextVar[tuple["Org", ...]]("calling_out", default=())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,8 +136,8 @@ class Org:
         self._pending: list[Delivery] = []
         # By hook, the delivery that takes what comes next.
         self._open: dict[str, Delivery] = {}
-        # By hook, the thread that delivers to it.
-        self._busy: dict[str, int] = {}
+        # The hooks that are getting a delivery.
+        self._busy: set[str] = set()
         # Held for every change of what is above, never while a hook is called.
         self._changed = threading.Condition(threading.RLock())
 
@@ -218,12 +231,12 @@ class Org:
                 "Accept": "application/json",
                 "X-Okta-Request-Id": make_id("", self._traffic),
                 "X-Okta-Verification-Challenge": challenge,
-                **hook.request_headers(),
             }
-        made, answer = wire.attempt(
-            self.send, wire.Request(method="GET", url=settings.uri, headers=headers), self.clock
-        )
-        complaint = _complaint(made, answer, challenge)
+            headers = hook.added_to(headers)
+        request = wire.Request(method="GET", url=settings.uri, headers=headers)
+        attempts: list[wire.Attempt] = []
+        answer = wire.attempt(self.send, request, self.clock, attempts)
+        complaint = _complaint(attempts[-1], answer, challenge)
         if complaint:
             raise errors.invalid(
                 "eventHook",
@@ -282,7 +295,7 @@ class Org:
 
     # The System Log.
 
-    def log(self, **arguments: str) -> Page:
+    def log(self, /, **arguments: str) -> Page:
         """Return a page of the System Log.
 
         :param arguments: As ``GET /api/v1/logs`` has them: ``since``, ``until``, ``filter``, ``q``,
@@ -315,21 +328,16 @@ class Org:
         :param overrides: As for :func:`okta_hooks.testing.make_event`, ``nulls`` included.
         :return: the events, as they are delivered.
         :raises TypeError: if an override names no key of an event.
-        :raises ValueError: if a fault is none of these.
+        :raises ValueError: if a fault is none of these, or a number is none that can be.
+        :warns UnknownEventTypeWarning: if Okta is not known to have that type.
         """
-        if unknown := set(faults) - set(FAULTS):
-            raise ValueError(
-                f"No such fault: {', '.join(sorted(unknown))}. There are: {', '.join(FAULTS)}."
-            )
+        _check_how(count, faults, delay)
+        warn_if_unknown(event_type, stacklevel=2)
         with self._changed:
+            hooks = [] if "log_only" in faults else self._hooks_for(event_type)
             overrides.setdefault("published", self.clock())
-            events = [make_event(event_type, seed=self._random, **overrides) for _ in range(count)]
-            hooks = [
-                hook
-                for hook in self._hooks.values()
-                if hook.receives
-                and event_type in hook.settings.event_types
-                and "log_only" not in faults
+            events = [
+                sample_event(event_type, seed=self._random, **overrides) for _ in range(count)
             ]
             hook_ids = ",".join(hook.id for hook in hooks)
             for event in events:
@@ -341,11 +349,12 @@ class Org:
                         event["debugContext"] = logged["debugContext"]
                 self._persist(logged)
             if not hooks and "log_only" not in faults:
-                logger.info("No hook that is active and verified asks for %s.", event_type)
+                logger.warning("No hook that is active and verified asks for %s.", event_type)
             for hook in hooks:
                 self._plan(hook, events, faults, timedelta(seconds=delay))
             self._changed.notify_all()
-            return events
+            # The caller may do with them what they like.
+            return copy.deepcopy(events)
 
     def deliveries(self) -> list[dict[str, Any]]:
         """Return all deliveries since the start, in the order in which they were planned."""
@@ -366,10 +375,10 @@ class Org:
 
         :raises RuntimeError: if it is called by what it delivers to, and so would wait for itself.
         """
+        if self in _calling_out.get():
+            raise RuntimeError("A receiver cannot settle the org that is delivering to it.")
         while True:
             with self._changed:
-                if threading.get_ident() in self._busy.values():
-                    raise RuntimeError("A receiver cannot settle the org that is delivering to it.")
                 delivery = self._take(None)
                 if delivery is None:
                     if not self._busy:
@@ -377,6 +386,15 @@ class Org:
                     self._changed.wait()
                     continue
             self._deliver(delivery)
+
+    @contextmanager
+    def calling_out(self) -> Iterator[None]:
+        """Keep what runs meanwhile from settling this org: it would wait for itself."""
+        token = _calling_out.set((*_calling_out.get(), self))
+        try:
+            yield
+        finally:
+            _calling_out.reset(token)
 
     def keep_delivering(self, stopping: threading.Event) -> None:
         """Deliver what is due, as time passes, until told to stop and woken.
@@ -412,6 +430,14 @@ class Org:
         except KeyError:
             raise errors.no_such_hook(hook_id) from None
 
+    def _hooks_for(self, event_type: str) -> list[Hook]:
+        """Return the hooks that are to get what happens."""
+        return [
+            hook
+            for hook in self._hooks.values()
+            if hook.receives and event_type in hook.settings.event_types
+        ]
+
     def _check_number_of_hooks(self) -> None:
         if sum(hook.is_active for hook in self._hooks.values()) >= MOST_ACTIVE_HOOKS:
             raise errors.invalid(
@@ -433,7 +459,7 @@ class Org:
             "changeDetails": None,
         }
         overrides = {"published": self.clock(), "target": target, **overrides}
-        self._persist(make_event(event_type, seed=self._traffic, **overrides))
+        self._persist(sample_event(event_type, seed=self._traffic, **overrides))
 
     def _persist(self, event: dict[str, Any]) -> None:
         now = self.clock()
@@ -500,7 +526,7 @@ class Org:
             self._pending.remove(delivery)
             if self._open.get(delivery.hook_id) is delivery:
                 del self._open[delivery.hook_id]
-            self._busy[delivery.hook_id] = threading.get_ident()
+            self._busy.add(delivery.hook_id)
             delivery.state = "sending"
             return delivery
 
@@ -511,11 +537,12 @@ class Org:
     def _deliver(self, delivery: Delivery) -> None:
         state = "failed"
         try:
-            state = self._send(delivery)
+            with self.calling_out():
+                state = self._send(delivery)
         finally:
             with self._changed:
                 delivery.state = state
-                del self._busy[delivery.hook_id]
+                self._busy.remove(delivery.hook_id)
                 self._changed.notify_all()
 
     def _send(self, delivery: Delivery) -> str:
@@ -526,17 +553,23 @@ class Org:
                 return "dropped"
             delivery.url = hook.settings.uri
             request = self._request(hook, delivery)
-        attempts = wire.deliver(self.send, request, self.clock)
-        last = attempts[-1]
+        try:
+            wire.deliver(self.send, request, self.clock, delivery.attempts)
+        finally:
+            state = self._conclude(hook, delivery)
+        return state
+
+    def _conclude(self, hook: Hook, delivery: Delivery) -> str:
+        """Tell what became of a delivery that was sent, and return it."""
+        last = delivery.attempts[-1]
+        if last.status in _ACCEPTED:
+            logger.info("%d events to %s: %d.", len(delivery.events), delivery.url, last.status)
+            return "delivered"
+        reason = last.error or f"The endpoint answered {last.status}"
+        logger.warning("%d events to %s: %s.", len(delivery.events), delivery.url, reason)
         with self._changed:
-            delivery.attempts = attempts
-            if last.status in _ACCEPTED:
-                logger.info("%d events to %s: %d.", len(delivery.events), delivery.url, last.status)
-                return "delivered"
-            reason = last.error or f"The endpoint answered {last.status}"
-            logger.info("%d events to %s: %s.", len(delivery.events), delivery.url, reason)
             self._log_failure(hook, delivery, reason)
-            return "failed"
+        return "failed"
 
     def _request(self, hook: Hook, delivery: Delivery) -> wire.Request:
         envelope = make_delivery(
@@ -550,10 +583,11 @@ class Org:
             "Accept": "application/json",
             "Content-Type": "application/json",
             "X-Okta-Request-Id": make_id("", self._traffic),
-            **hook.request_headers(),
         }
         body = json.dumps(envelope, separators=(",", ":")).encode()
-        return wire.Request(method="POST", url=hook.settings.uri, headers=headers, body=body)
+        return wire.Request(
+            method="POST", url=hook.settings.uri, headers=hook.added_to(headers), body=body
+        )
 
     def _log_failure(self, hook: Hook, delivery: Delivery, reason: str) -> None:
         debug_data = {"eventId": delivery.event_id, "attempts": str(len(delivery.attempts))}
@@ -567,6 +601,20 @@ class Org:
             outcome={"result": "FAILURE", "reason": reason[:255]},
             debug_context={"debugData": debug_data},
         )
+
+
+def _check_how(count: int, faults: Collection[str], delay: float) -> None:
+    """Check what the caller says of how something happens."""
+    if isinstance(faults, str):
+        raise TypeError(f"faults is a list: write [{faults!r}], not {faults!r}.")
+    if unknown := set(faults) - set(FAULTS):
+        raise ValueError(
+            f"No such fault: {', '.join(sorted(unknown))}. There are: {', '.join(FAULTS)}."
+        )
+    if count < 1:
+        raise ValueError(f"count must be at least 1, not {count!r}.")
+    if delay < 0:
+        raise ValueError(f"delay is a number of seconds from 0, not {delay!r}.")
 
 
 def _complaint(attempt: wire.Attempt, answer: wire.Answer | None, challenge: str) -> str | None:

@@ -21,6 +21,7 @@ from okta_hooks import catalog
 
 from . import errors
 from .errors import RequestRefused
+from .event_hooks import MOST_ACTIVE_HOOKS
 from .org import FAULTS
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ _API: Final = "/api/v1/"
 RATE_LIMITS: Final = {f"{_API}logs": 120, _API: 600}
 _MINUTE: Final = 60
 _MOST_EVENTS: Final = 10_000
-_DELIVERING_THREADS: Final = 4
 #: How long the server may take to notice that it is to stop.
 _SECONDS_TO_NOTICE: Final = 0.05
 _EMIT_KEYS: Final = ("type", "count", "target", "overrides", "faults", "delay")
@@ -128,6 +128,10 @@ def _add_refusals(app: Flask, org: Org) -> None:
     @app.errorhandler(HTTPStatus.METHOD_NOT_ALLOWED)
     def refuse_method(_: HTTPException) -> Response:
         return refuse(errors.wrong_method())
+
+    @app.errorhandler(HTTPStatus.INTERNAL_SERVER_ERROR)
+    def admit_failure(_: HTTPException) -> Response:
+        return refuse(errors.broken())
 
 
 def _add_event_hooks(app: Flask, org: Org) -> None:
@@ -225,7 +229,8 @@ class Simulator:
             threading.Thread(target=self._server.serve_forever, args=(_SECONDS_TO_NOTICE,)),
             *(
                 threading.Thread(target=self.org.keep_delivering, args=(self._stopping,))
-                for _ in range(_DELIVERING_THREADS)
+                # However many hooks hang, they hold up no other.
+                for _ in range(MOST_ACTIVE_HOOKS)
             ),
         ]
         for thread in self._threads:
@@ -269,7 +274,10 @@ def _json(document: object, status: int = 200) -> Response:
 
 
 def _body(*expected: str) -> Any:
-    body = request.get_json(force=True, silent=True)
+    try:
+        body = json.loads(request.get_data())
+    except (ValueError, RecursionError):
+        body = None
     if not isinstance(body, dict):
         raise errors.malformed(*expected)
     return body

@@ -22,6 +22,9 @@ _USUAL_LIMIT: Final = 100
 _HIGHEST_LIMIT: Final = 1000
 #: How far back a query looks that does not say since when.
 _USUAL_SPAN: Final = timedelta(days=7)
+_BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
+#: How deep parentheses may be nested. Okta names no number.
+_DEEPEST: Final = 20
 
 Predicate: TypeAlias = "Callable[[Mapping[str, Any]], bool]"
 
@@ -74,7 +77,7 @@ def read_query(arguments: Mapping[str, str], now: datetime) -> LogQuery:
     if not re.fullmatch(r"[0-9]{1,4}", limit) or int(limit) > _HIGHEST_LIMIT:
         raise errors.invalid("limit", f"limit: A number from 0 to {_HIGHEST_LIMIT}")
     until = _moment(arguments, "until")
-    since = _moment(arguments, "since") or (until or now) - _USUAL_SPAN
+    since = _moment(arguments, "since") or max(until or now, _BEGINNING + _USUAL_SPAN) - _USUAL_SPAN
     matches = read_filter(arguments["filter"]) if arguments.get("filter") else _anything
     keywords = arguments.get("q", "").casefold().split()
 
@@ -146,7 +149,7 @@ def _look(entries: list[_Entry], query: LogQuery, now: datetime) -> Page:
     until = query.until or now
     hits = sorted(
         (
-            (entry.published, entry.position, entry.event)
+            (_microseconds(entry.published), entry.position, entry.event)
             for entry in entries
             if query.since <= entry.published < until and query.matches(entry.event)
         ),
@@ -154,18 +157,17 @@ def _look(entries: list[_Entry], query: LogQuery, now: datetime) -> Page:
         reverse=query.descending,
     )
     if query.after is not None:
-        microseconds, position = _read_cursor(query.after, "look", 2)
-        last = (_EPOCH + timedelta(microseconds=microseconds), position)
+        last = tuple(_read_cursor(query.after, "look", 2))
         hits = [hit for hit in hits if (hit[:2] < last if query.descending else hit[:2] > last)]
     page, rest = hits[: query.limit], hits[query.limit :]
     after = None
     if page and rest:
-        published, position, _ = page[-1]
-        after = _cursor("look", (published - _EPOCH) // timedelta(microseconds=1), position)
+        after = _cursor("look", *page[-1][:2])
     return Page([event for _, _, event in page], after)
 
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+def _microseconds(moment: datetime) -> int:
+    return (moment - _BEGINNING) // timedelta(microseconds=1)
 
 
 def _cursor(kind: str, *numbers: int) -> str:
@@ -237,6 +239,7 @@ class _FilterReader:
 
     def __init__(self, tokens: list[str]) -> None:
         self.tokens = tokens
+        self._depth = 0
 
     def either(self) -> Predicate:
         options = [self.both()]
@@ -252,14 +255,20 @@ class _FilterReader:
 
     def one(self) -> Predicate:
         if self._next_is("("):
+            self._depth += 1
+            if self._depth > _DEEPEST:
+                raise errors.bad_filter(
+                    f"There are more than {_DEEPEST} parentheses in each other."
+                )
             inner = self.either()
+            self._depth -= 1
             if not self._next_is(")"):
                 raise errors.bad_filter("A parenthesis is not closed.")
             return inner
         path, operator, literal = self._take(), self._take().lower(), self._take()
         try:
             value = json.loads(literal)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise errors.bad_filter(f"{literal} is no value: strings stand in quotes.") from None
         keys = path.split(".")
         if operator == "eq":

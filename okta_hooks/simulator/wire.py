@@ -63,9 +63,14 @@ class Attempt:
 
 
 def attempt(
-    send: Send, request: Request, clock: Callable[[], datetime]
-) -> tuple[Attempt, Answer | None]:
-    """Send a request once; without an answer, the attempt says why there is none."""
+    send: Send, request: Request, clock: Callable[[], datetime], attempts: list[Attempt]
+) -> Answer | None:
+    """Send a request once; without an answer, the attempt says why there is none.
+
+    What no sender should raise comes out; an app that is ``testing`` does.
+
+    :param attempts: Gets the attempt, whatever comes of it.
+    """
     at, began = clock(), time.monotonic()
     answer, error, timed_out = None, None, False
     try:
@@ -74,31 +79,36 @@ def attempt(
         error, timed_out = "timed out", True
     except OSError as broken:
         error = str(broken) or type(broken).__name__
-    made = Attempt(
-        at=at,
-        seconds=time.monotonic() - began,
-        status=None if answer is None else answer.status,
-        error=error,
-        timed_out=timed_out,
-    )
-    return made, answer
+    except BaseException as unexpected:
+        error = f"{type(unexpected).__name__}: {unexpected}"
+        raise
+    finally:
+        attempts.append(
+            Attempt(
+                at=at,
+                seconds=time.monotonic() - began,
+                status=None if answer is None else answer.status,
+                error=error,
+                timed_out=timed_out,
+            )
+        )
+    return answer
 
 
-def deliver(send: Send, request: Request, clock: Callable[[], datetime]) -> list[Attempt]:
+def deliver(
+    send: Send, request: Request, clock: Callable[[], datetime], attempts: list[Attempt]
+) -> None:
     """Send a request; once more if it timed out, or the answer was a server error.
 
     A refused or broken connection is not tried again: Okta's pages disagree on it,
     and a receiver that counts on no retry is right in either case.
 
-    :return: every attempt.
+    :param attempts: Gets every attempt.
     """
-    attempts: list[Attempt] = []
-    while len(attempts) < _ATTEMPTS:
-        made, _ = attempt(send, request, clock)
-        attempts.append(made)
-        if not made.timed_out and made.status not in _SERVER_ERRORS:
+    for _ in range(_ATTEMPTS):
+        attempt(send, request, clock, attempts)
+        if not attempts[-1].timed_out and attempts[-1].status not in _SERVER_ERRORS:
             break
-    return attempts
 
 
 class HttpSender:
@@ -116,7 +126,9 @@ class HttpSender:
         make = (
             http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         )
-        connection = make(parts.hostname or "", parts.port, timeout=self.timeout)
+        # Without a port, http.client would look for one in the host, and find it in [::1].
+        port = parts.port or make.default_port
+        connection = make(parts.hostname or "", port, timeout=self.timeout)
         expired = threading.Event()
         opened: list[socket.socket] = []
 

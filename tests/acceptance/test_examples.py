@@ -80,6 +80,7 @@ def test_demo() -> None:
     demo = run_demo("--rate=100")
 
     assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert demo.stderr == ""
     assert "12:00  kill -9." in demo.stdout
     assert "The app is started again." in demo.stdout
     shown = rows(demo.stdout)
@@ -91,6 +92,16 @@ def test_demo() -> None:
     assert f"{shown['audit'][0]} were acknowledged" in demo.stdout
     assert demo.stdout.endswith("Every receiver saw everything that was acknowledged.\n")
     assert "\x1b" not in demo.stdout
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "quick"])
+def test_demo_needs_a_rate(rate: str) -> None:
+    """A rate that is none is told in one line."""
+    demo = run_demo(f"--rate={rate}")
+
+    assert demo.returncode == 2
+    assert "error: argument --rate: " in demo.stderr
+    assert "Traceback" not in demo.stderr
 
 
 def test_demo_tells_when_receivers_see_nothing() -> None:
