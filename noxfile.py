@@ -35,7 +35,7 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[:1])
 def bare(session: nox.Session) -> None:
-    """Run the suite without orjson, which is optional."""
+    """Run the suite without msgspec, which is optional."""
     install(session)
-    session.run("python", "-m", "pip", "uninstall", "--yes", "orjson")
+    session.run("python", "-m", "pip", "uninstall", "--yes", "msgspec")
     session.run("python", "-m", "pytest", *session.posargs)

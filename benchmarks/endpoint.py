@@ -45,7 +45,7 @@ def contenders(postgresql: Callable[[], str]) -> list[Contender]:
         Contender(PLAIN, gunicorn("plain")),
         Contender(SDK, uvicorn("sdk")),
         Contender("floor: Flask, json, sqlite3, group commit", gunicorn("floor"), slow, _sqlite),
-        Contender("floor, orjson", gunicorn("floor"), {}, _sqlite),
+        Contender("floor, msgspec", gunicorn("floor"), {}, _sqlite),
         Contender("okta_hooks, no inbox: receivers in the request", ours, slow),
         Contender("okta_hooks[fast], no inbox: receivers in the request", ours),
         Contender(SQLITE, ours, slow, _sqlite),

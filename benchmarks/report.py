@@ -24,7 +24,7 @@ _PACKAGES: Final = (
     "gunicorn",
     "sqlalchemy",
     "marshmallow",
-    "orjson",
+    "msgspec",
     "psycopg",
     "fastapi",
     "uvicorn",

@@ -51,8 +51,7 @@ _LONGEST_ERROR: Final = 500
 _LATEST_DELIVERIES: Final = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewEvent:
+class NewEvent(NamedTuple):
     """What is stored of one event beside its delivery's body. ``reason``: why it cannot be read."""
 
     key: str

@@ -18,7 +18,7 @@ IMPORTED_WHEN_USED = [
     "marshmallow",
     "sqlalchemy",
     "okta",
-    "orjson",
+    "msgspec",
 ]
 
 # Python audits (PEP 578) what opens a file, a connection or a process; threads it only counts.

@@ -487,20 +487,20 @@ def stored(body: bytes, *, keys_only: bool) -> NewDelivery | str:
     return incoming("okta", envelope, received)
 
 
-needs_orjson = pytest.mark.skipif(
-    importlib.util.find_spec("orjson") is None, reason="the other way is orjson's"
+needs_msgspec = pytest.mark.skipif(
+    importlib.util.find_spec("msgspec") is None, reason="the other way is msgspec's"
 )
 
 
-@needs_orjson
+@needs_msgspec
 @tried(2000)
 @given(texts_of_json())
 def test_both_readers_store_the_same(body: bytes) -> None:
-    """Whether orjson is installed changes nothing in what is refused, and nothing in what is stored."""
+    """Whether msgspec is installed changes nothing in what is refused, and nothing in what is stored."""
     assert stored(body, keys_only=True) == stored(body, keys_only=False)
 
 
-@needs_orjson
+@needs_msgspec
 @tried(1000)
 @given(
     st.lists(events() | trees, max_size=3).map(lambda made: delivery(*made))
@@ -513,10 +513,10 @@ def test_both_readers_store_the_same_of_anything(body: bytes) -> None:
     assert stored(body, keys_only=True) == stored(body, keys_only=False)
 
 
-@needs_orjson
+@needs_msgspec
 @pytest.mark.parametrize("depth", [200, 250, 251, 252, 500, 900, 1000, 1010, 1020, 1021, 5000])
 def test_both_readers_refuse_the_same_depth(depth: int) -> None:
-    """How deep a body may be nested does not depend on orjson either."""
+    """How deep a body may be nested does not depend on msgspec either."""
     body = delivery({"uuid": "u-1", "eventType": "user.session.start", "extra": "deep"})
     body = body.replace(b'"deep"', b"[" * depth + b"]" * depth)
 

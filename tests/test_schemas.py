@@ -261,17 +261,16 @@ def test_ten_thousand_events() -> None:
     assert [raw["uuid"] for raw in envelope.events] == [str(n) for n in range(10_000)]
 
 
-def test_keys_are_read_by_orjson() -> None:
-    """Where keys are enough orjson reads, and it rounds numbers; elsewhere all is as Okta sent it."""
-    pytest.importorskip("orjson")
+def test_keys_are_read_by_msgspec() -> None:
+    """Where keys are enough nothing else is read; elsewhere all is as Okta sent it."""
+    pytest.importorskip("msgspec")
     body = b'{"data":{"events":[{"uuid":"u-1","eventType":"a","extra":1%s}]}}' % (b"0" * 40)
 
     (quick,) = schemas.load_delivery(body, keys_only=True).events
     (whole,) = schemas.load_delivery(body).events
 
-    assert isinstance(quick["extra"], float)
+    assert quick == {"uuid": "u-1", "eventType": "a"}
     assert whole["extra"] == 10**40
-    assert isinstance(whole["extra"], int)
 
 
 @pytest.mark.parametrize(
@@ -294,11 +293,11 @@ def test_more_than_keys_is_read_by_the_standard_library(event: bytes) -> None:
     assert "1" + "0" * 40 in repr(schemas.load_delivery(body, keys_only=True).events)
 
 
-def test_orjson_is_optional() -> None:
+def test_msgspec_is_optional() -> None:
     """Without it the standard library reads everything."""
     program = """
 import sys
-sys.modules["orjson"] = None
+sys.modules["msgspec"] = None
 from okta_hooks import schemas
 print(schemas.load_delivery(b'{"data":{"events":[{"uuid":"u-1","eventType":"a"}]}}', keys_only=True).events)
 """
