@@ -38,6 +38,8 @@ DONE: Final = "done"
 DEAD: Final = "dead"
 
 _SQLITE_PATIENCE: Final = 5.0
+_TURN_PATIENCE: Final = 2.0
+_TURN_LOOK: Final = 0.0005
 _ROWS_AT_ONCE: Final = 1000
 _POSTGRESQL: Final[Mapping[str, Any]] = {
     "connect_timeout": 5,
@@ -177,7 +179,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         #: The dialect's INSERT, which can tell what to do on a conflict.
         self.insert: Any = sqlite_dialect.insert if self.is_sqlite else postgresql.insert
-        self._turn: Any = _turn_at(Path(f"{self.path}.turn")) if self.is_sqlite else nullcontext()
+        self._turn = _turn_at(Path(f"{self.path}.turn")) if self.is_sqlite else None
         self._opening = threading.Lock()
         self._is_open = False
         #: Changes when another file takes the place of the one that was opened: ids begin anew.
@@ -292,7 +294,11 @@ class Database:
     def next_ids(self, connection: sa.Connection, table: sa.Table, number: int) -> Sequence[int]:
         """Return ids that no row of a table has had or will get, for rows to be inserted with them."""
         if self.is_sqlite:  # nobody else writes during this transaction
-            statement = "SELECT seq FROM sqlite_sequence WHERE name = ?"
+            # As SQLite does: what was repaired by hand may have lost its sequence.
+            statement = (
+                "SELECT max(id) FROM (SELECT seq AS id FROM sqlite_sequence WHERE name = ?"  # noqa: S608
+                f" UNION ALL SELECT max(id) FROM {table.name})"
+            )
             last = connection.exec_driver_sql(statement, (table.name,)).scalar() or 0
             return range(last + 1, last + 1 + number)
         statement = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
@@ -304,9 +310,13 @@ class Database:
 
         :raises InboxUnavailable: if the database does not do what it is asked.
         """
-        self.open()
-        with _translated(), self._turn, self._engine.begin() as connection:
-            yield connection
+        if not self._is_open:
+            self.open()
+        with _translated(), self._turn.taken() if self._turn else nullcontext():
+            # Again: while this waited, the file may have been replaced.
+            self.open()
+            with self._engine.begin() as connection:
+                yield connection
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -335,24 +345,44 @@ class _Turn:
         if self._file is not None:
             os.close(self._file)
 
-    def __enter__(self) -> None:
-        self._among_threads.acquire()
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Wait for the turn, but not for ever: who has it may have been stopped. SQLite is next to be asked."""
+        give_up_at = time.monotonic() + _TURN_PATIENCE
+        is_taken = self._among_threads.acquire(timeout=_TURN_PATIENCE)
+        try:
+            if is_taken:
+                self._lock(give_up_at)
+            yield
+        finally:
+            if is_taken:
+                self._unlock()
+                self._among_threads.release()
+
+    def _lock(self, give_up_at: float) -> None:
         try:
             # lockf's, as a lease's: the system drops it when this process dies, whatever its children do.
             if self._file is None:
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.lockf(self._file, fcntl.LOCK_EX)
+            # Not waiting in the system: under gevent that would stop every greenlet.
+            while not _is_locked(self._file) and time.monotonic() < give_up_at:
+                time.sleep(_TURN_LOOK)
         except OSError:
             logger.debug("No turns are taken at %s.", self._path, exc_info=True)
-        except BaseException:
-            self._among_threads.release()
-            raise
 
-    def __exit__(self, *_: object) -> None:
+    def _unlock(self) -> None:
         if self._file is not None:
             with contextlib.suppress(OSError):
                 fcntl.lockf(self._file, fcntl.LOCK_UN)
-        self._among_threads.release()
+
+
+def _is_locked(file: int) -> bool:
+    """Try to lock a file; return whether this process has the lock now."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 #: One for each file in a process: closing a file drops every lock that the process has on it.

@@ -382,7 +382,7 @@ class _Lane:
             if self._worker.receiver(self._hook, self._name) is None:
                 return
             try:
-                worked = self.work(most, first=1) if self._worker.lease.holds() else 0
+                worked = self.work(1, most=most) if self._may_run() else 0
             except InboxUnavailable as error:
                 logger.error("A lane cannot use the inbox: %s", error)  # noqa: TRY400
                 worked = 0
@@ -394,14 +394,17 @@ class _Lane:
                 self.wake.wait(1.0)
                 self.wake.clear()
 
-    def work(self, most: int, *, first: int | None = None) -> int:
-        """Claim receipts, run them, settle them and claim the next, until there are none.
+    def _may_run(self) -> bool:
+        return not self._worker.stopping.is_set() and self._worker.lease.holds()
 
-        :param first: How many to claim first; by default ``most``.
+    def work(self, size: int, *, most: int = 0) -> int:
+        """Claim receipts, run them, settle them, and claim the next with that until there are none.
+
+        :param size: How many to claim first.
+        :param most: How many to claim at once later on; by default that is for another call.
         :return: how many were claimed.
         """
         total = 0
-        size = first or most
         claims = self._claim(size)
         while claims:
             total += len(claims)
@@ -413,7 +416,8 @@ class _Lane:
                 # A slow receiver takes one at a time, so that other workers can have the rest.
                 quick = time.monotonic() - began < _SETTLE_SECONDS
                 size = min(size * 2, most) if quick else 1
-                claims = self._settle(ran, 0 if left else size)
+                goes_on = not left and self._may_run()
+                claims = self._settle(ran, size if goes_on else 0)
             finally:
                 self._release(left)
         return total
@@ -428,7 +432,7 @@ class _Lane:
         settled_at = time.monotonic()
         receiver = worker.receiver(self._hook, self._name)
         try:
-            while receiver and left and not worker.stopping.is_set() and worker.lease.holds():
+            while receiver and left and self._may_run():
                 # It is given back if the attempt cannot be made: what is neither settled nor released
                 # would be in hand as long as this worker lives.
                 waiting.append(self._attempt(receiver, left[-1]))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -235,6 +236,17 @@ def test_what_is_kept_of_a_delivery(inbox: Inbox, delivery: DeliveryFactory, clo
     assert received == new.delivery
     assert received.received_at.timestamp() == clock.now
     assert (received.event_id, received.via) == ("d1", "hook")
+
+
+def test_a_sequence_that_was_lost(tmp_path: Path, delivery: DeliveryFactory) -> None:
+    """Who repairs an SQLite file by hand may lose where its ids had got to; none comes twice."""
+    inbox = Inbox(f"sqlite:///{tmp_path / 'inbox.sqlite3'}")
+    inbox.store([delivery("a"), delivery("b")])
+    with sqlite3.connect(tmp_path / "inbox.sqlite3") as other:
+        other.execute("DELETE FROM sqlite_sequence")
+
+    assert inbox.store([delivery("c")]) == [Stored(new=1, duplicate=0)]
+    inbox.close()
 
 
 # Opening

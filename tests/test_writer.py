@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -137,23 +138,67 @@ def test_processes_take_turns_at_a_file(tmp_path: Path, delivery: DeliveryFactor
     inbox = Inbox(f"sqlite:///{tmp_path / 'inbox.sqlite3'}")
     at_work = Writer(inbox, nothing)
     at_work.store(delivery("a"), PATIENCE)
-    hold = (
-        "import fcntl, sys, threading\n"
-        "file = open(sys.argv[1], 'r+')\n"
-        "fcntl.lockf(file, fcntl.LOCK_EX)\n"
-        "print('held', flush=True)\n"
-        "threading.Event().wait()"
-    )
-    command = [sys.executable, "-c", hold, str(tmp_path / "inbox.sqlite3.turn")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "held\n"
-
-        with pytest.raises(InboxUnavailable, match="did not commit"):
-            at_work.store(delivery("b"), 0.2)
-        other.kill()
+    with (
+        held(tmp_path / "inbox.sqlite3.turn"),
+        pytest.raises(InboxUnavailable, match="did not commit"),
+    ):
+        at_work.store(delivery("b"), 0.2)
 
     assert at_work.store(delivery("c"), PATIENCE) == Stored(new=1, duplicate=0)
+    inbox.close()
+
+
+HOLD = (
+    "import fcntl, sys, threading\n"
+    "file = open(sys.argv[1], 'w')\n"
+    "fcntl.lockf(file, fcntl.LOCK_EX)\n"
+    "print('held', flush=True)\n"
+    "sys.stdin.read()"
+)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[Callable[[], None]]:
+    """Hold the lock of a file in another process, until it is let go."""
+    command = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        yield other.stdin.close
+        other.kill()
+
+
+def test_a_turn_that_never_ends_is_waited_for_no_longer_than_sqlite_would(
+    tmp_path: Path, delivery: DeliveryFactory
+) -> None:
+    """Who has it may have been stopped: then SQLite's own lock decides, and it is free here."""
+    inbox = Inbox(f"sqlite:///{tmp_path / 'inbox.sqlite3'}")
+    inbox.store([delivery("a")])
+
+    with held(tmp_path / "inbox.sqlite3.turn"), ThreadPoolExecutor(2) as pool:
+        stored = [pool.submit(inbox.store, [delivery(uuid)]) for uuid in "bc"]
+        assert [one.result(PATIENCE) for one in stored] == [[Stored(new=1, duplicate=0)]] * 2
+    inbox.close()
+
+
+def test_a_file_that_is_replaced_while_a_turn_is_waited_for(
+    tmp_path: Path, delivery: DeliveryFactory
+) -> None:
+    """What is stored after that is where it can be found."""
+    path = tmp_path / "inbox.sqlite3"
+    inbox = Inbox(f"sqlite:///{path}")
+    inbox.store([delivery("a")])
+
+    with held(tmp_path / "inbox.sqlite3.turn") as let_go, ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(inbox.store, [delivery("b")])
+        with pytest.raises(TimeoutError):
+            waits.result(0.2)
+        path.rename(tmp_path / "away")
+        let_go()
+        assert waits.result(PATIENCE) == [Stored(new=1, duplicate=0)]
+
+    assert uuids(Inbox(f"sqlite:///{path}")) == {"b"}
     inbox.close()
 
 
