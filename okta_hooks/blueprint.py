@@ -121,7 +121,9 @@ class EventHook(Blueprint):
                 f"This app already has a hook named {self.name!r}. "
                 "Give one of the two another name: EventHook(name)."
             )
-        state.secrets[self.name] = settings.secrets_of(state.settings, self.name)
+        secrets = settings.secrets_of(state.settings, self.name)
+        state.secrets[self.name] = secrets
+        state.secret_lists[self.name] = protocol.tag_of(secrets)
         state.hooks[self.name] = self
         app.extensions[EXTENSION] = state
 
@@ -197,7 +199,7 @@ class EventHook(Blueprint):
             envelope,
             delivery,
             secret=secret,
-            secret_count=len(state.secrets[self.name]),
+            secret_list=state.secret_lists[self.name],
         )
         try:
             began = request.environ.get(_BEGAN, time.monotonic())
@@ -308,6 +310,7 @@ class AppState:
         self.settings = settings.read(app.config)
         self.hooks: dict[str, EventHook] = {}
         self.secrets: dict[str, tuple[str, ...]] = {}
+        self.secret_lists: dict[str, int] = {}
         self.refusals = _Refusals()
         self._app = weakref.ref(app)
         self._clock: Callable[[], float] = _WALL_CLOCK

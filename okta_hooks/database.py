@@ -65,7 +65,7 @@ delivery = sa.Table(
     sa.Column("event_id", sa.Text),
     sa.Column("source", sa.Text),
     sa.Column("secret", sa.Integer),
-    sa.Column("secret_count", sa.Integer),
+    sa.Column("secret_list", sa.Integer),
     sa.Column("body", sa.Text),
     sa.Column("received_at", sa.Double, nullable=False),
     sqlite_autoincrement=True,  # an id never comes back

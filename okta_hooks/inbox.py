@@ -64,7 +64,8 @@ class NewEvent(NamedTuple):
 class NewDelivery:
     """A delivery that is to be stored.
 
-    ``secret`` is the place of the secret that it was authenticated by, in a list of ``secret_count``.
+    ``secret`` is the place of the secret that it was authenticated by, in the list of
+    secrets that :func:`okta_hooks.protocol.tag_of` has given the tag ``secret_list``.
     """
 
     hook: str
@@ -72,7 +73,7 @@ class NewDelivery:
     body: str = field(repr=False)
     events: tuple[NewEvent, ...]
     secret: int | None = None
-    secret_count: int | None = None
+    secret_list: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,14 +132,14 @@ def incoming(
     received: Delivery,
     *,
     secret: int | None = None,
-    secret_count: int | None = None,
+    secret_list: int | None = None,
 ) -> NewDelivery:
     """Return what is to be stored of a delivery.
 
     :param hook: The hook's name.
     :param envelope: The delivery, of which the keys suffice.
     :param secret: The place of the secret that it was authenticated by, in the list of secrets.
-    :param secret_count: How many secrets that list has.
+    :param secret_list: The tag of that list: see :func:`okta_hooks.protocol.tag_of`.
     """
     occurrences: dict[str, int] = {}
     events = []
@@ -158,7 +159,7 @@ def incoming(
         body=envelope.text,
         events=tuple(events),
         secret=secret,
-        secret_count=secret_count,
+        secret_list=secret_list,
     )
 
 
@@ -244,7 +245,7 @@ class Inbox:
                     _plain(new.delivery.event_id),
                     _plain(new.delivery.source),
                     new.secret,
-                    new.secret_count,
+                    new.secret_list,
                     new.body,
                     new.delivery.received_at.timestamp(),
                 )
@@ -787,14 +788,14 @@ class Inbox:
         return list(seen.values())
 
     def secret_use(
-        self, hook: str, live: int, *, ignoring: str | None = None
+        self, hook: str, secret_list: int, *, ignoring: str | None = None
     ) -> dict[int, tuple[float, float]]:
         """Return when each of a hook's secrets first and last authenticated a delivery, by its place.
 
         A place means something in one list only, so what counts is what was received
-        since the last delivery that knew another number of secrets.
+        since the last delivery that knew another list.
 
-        :param live: How many secrets there are now.
+        :param secret_list: The tag of the list that is live now.
         :param ignoring: A source whose deliveries do not count.
         """
         by_okta = (
@@ -803,7 +804,7 @@ class Inbox:
             delivery.c.source.is_distinct_from(ignoring) if ignoring else sa.true(),
         )
         other_list = sa.select(sa.func.max(delivery.c.received_at)).where(
-            *by_okta, delivery.c.secret_count.is_distinct_from(live)
+            *by_okta, delivery.c.secret_list.is_distinct_from(secret_list)
         )
         with self._database.reading() as connection:
             since = connection.scalar(other_list) or 0.0
@@ -1025,7 +1026,7 @@ _STORED_OF_DELIVERY: Final = (
     delivery.c.event_id,
     delivery.c.source,
     delivery.c.secret,
-    delivery.c.secret_count,
+    delivery.c.secret_list,
     delivery.c.body,
     delivery.c.received_at,
 )

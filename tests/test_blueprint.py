@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from flask import Blueprint, Flask, redirect, request
 from flask_wtf import CSRFProtect
 
-from okta_hooks import EventHook, Reject, blueprint, signals
+from okta_hooks import EventHook, Reject, blueprint, protocol, signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -578,15 +578,16 @@ def test_rotation(make_app: AppFactory, okta: EventHook, body: BodyFactory) -> N
 def test_the_inbox_learns_which_secret_it_was(
     make_app: AppFactory, okta: EventHook, body: BodyFactory, tmp_path: Path
 ) -> None:
-    """With a delivery goes the place of its secret in the list, and how long the list was."""
+    """With a delivery goes the place of its secret in the list, and which list that was."""
     app = make_app(okta, SECRET=["new", "old"], INBOX=f"sqlite:///{tmp_path}/inbox.sqlite3")
     app.testing = True
 
     assert post(app, body(CREATED), secret="old").status_code == 204
 
     state = app.extensions["okta_hooks"]
-    assert list(state.runtime().inbox.secret_use("okta", 2)) == [1]
-    assert state.runtime().inbox.secret_use("okta", 1) == {}
+    assert list(state.runtime().inbox.secret_use("okta", protocol.tag_of(["new", "old"]))) == [1]
+    for other in (["old", "new"], ["newer", "new"], ["old"]):
+        assert state.runtime().inbox.secret_use("okta", protocol.tag_of(other)) == {}
     state.close()
 
 

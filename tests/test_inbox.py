@@ -465,9 +465,9 @@ def test_when_each_secret_was_last_used(
 ) -> None:
     """The places of one list are told, by the first and last delivery of each; of other lists and hooks nothing is."""
 
-    def store(uuid: str, secret: int | None, of: int | None, **values: Any) -> float:
+    def store(uuid: str, secret: int | None, among: int | None, **values: Any) -> float:
         clock.now += HOUR
-        new = replace(delivery(uuid, **values), secret=secret, secret_count=of)
+        new = replace(delivery(uuid, **values), secret=secret, secret_list=among)
         inbox.store([new])
         return clock.now
 

@@ -46,6 +46,23 @@ def test_same_secret_twice() -> None:
     assert protocol.authenticate(b"same", ["other", "same", "same"]) == 1
 
 
+def test_a_list_has_a_tag() -> None:
+    """It is 16 bits, and the same in every process; another order, another secret and another cut have another."""
+    assert protocol.tag_of(["new", "old"]) == 0xBA8A
+    others: tuple[list[str], ...] = (
+        [],
+        ["new"],
+        ["old", "new"],
+        ["newo", "ld"],
+        ["newold"],
+        ["newer", "new"],
+    )
+    tags = [protocol.tag_of(each) for each in others]
+    assert protocol.tag_of(["new", "old"]) not in tags
+    assert len(set(tags)) == len(tags)
+    assert max(tags) < 1 << 16
+
+
 @pytest.mark.parametrize("presented", ["schlüssel".encode(), "schlüssel".encode("latin-1")])
 def test_non_ascii_secret(presented: bytes) -> None:
     """A secret beyond ASCII is accepted in either encoding that HTTP leaves open."""

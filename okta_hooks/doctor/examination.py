@@ -135,7 +135,11 @@ class _Examination:
         yield from storage.dead_letters(counts)
         live = len(self._secrets)
         if live > 1:
-            used = inbox.secret_use(self._hook, live, ignoring=testing.SAMPLE_SOURCE)
+            used = inbox.secret_use(
+                self._hook,
+                self._state.secret_lists[self._hook],
+                ignoring=testing.SAMPLE_SOURCE,
+            )
             yield from storage.rotation(used, live, now)
 
     def registration(self) -> Iterator[Check]:

@@ -226,14 +226,16 @@ def orphans(
 def rotation(used: Mapping[int, tuple[float, float]], live: int, now: float) -> Iterator[Check]:
     """Look at which of several secrets Okta sends, and say which can go.
 
-    :param used: When each was first and last used since as many are live, by its place in the list.
+    :param used: When each was first and last used since this list of them is live, by its place in the list.
     :param live: How many secrets there are.
     """
     name = "rotation"
     if live < 2:  # noqa: PLR2004 - one secret is no rotation
         return
     if not used:
-        yield skipped(name, f"No delivery has come yet since {live} secrets are live: keep them.")
+        yield skipped(
+            name, f"No delivery has come yet since these {live} secrets are live: keep them."
+        )
         return
     said = ", ".join(
         f"the {place(number)} was "
