@@ -144,3 +144,9 @@ class Reject(OktaHooksError):
 
 class UnknownEventTypeWarning(UserWarning):
     """A pattern names no event type that Okta is known to deliver to event hooks."""
+
+
+def sentence(error: Exception) -> str:
+    """Return what an error says as a sentence: with one stop at its end, or its question mark."""
+    text = str(error).rstrip(".")
+    return text if text.endswith("?") else f"{text}."

@@ -7,7 +7,7 @@ https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Event
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -94,6 +94,22 @@ class Plan:
     def is_in_step(self) -> bool:
         """Whether there is nothing to do."""
         return self.action == "nothing"
+
+
+def shown(url: str) -> str:
+    """Return a URL without what may be secret in it: user, password, query."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}" if host else parts.path
+
+
+def shown_change(change: Change) -> Change:
+    """Return a change as it may be printed: of a URL, what :func:`shown` leaves."""
+    if change.what != "URL":
+        return change
+    before, after = (each and shown(each) for each in (change.before, change.after))
+    hidden = f"{after} (what is not shown of it differs)"
+    return replace(change, before=before, after=hidden if before == after else after)
 
 
 def demand(receivers: Receivers, app: Flask) -> Demand:
@@ -190,35 +206,60 @@ def choose(
     name: str | None = None,
     url: str | None = None,
     path: str | None = None,
+    creates: bool = True,
 ) -> RegisteredHook | None:
     """Return the one hook that is meant: by its name; else by its URL; if neither is said, by its path.
 
     :param hook: What it would be called if it is created and has no other name: its name in the app.
-    :return: None if there is none, and it can be created at the URL.
+    :param creates: Whether it is to be created if there is none.
+    :return: None if there is none, and it can be created at the URL, or is not to be.
     :raises SubscriptionImpossible: if there are several, or there is none and it cannot.
     """
     found = find(registered, name=name, url=url, path=path)
-    cure = "say which with --name"
     if name is not None:
-        cure = "give one another name at Okta"
         # One of the name may be to move to the URL, one at the URL to get the name.
         at_url = find(registered, url=url) if url else []
         both = [hook for hook in found if hook in at_url]
         found = both or [*found, *at_url]
-    if len(found) > 1:
-        listed = ", ".join(f"{hook.name!r} ({hook.id}) at {hook.url}" for hook in found)
-        raise SubscriptionImpossible(f"Several hooks of the org may be meant, {listed}: {cure}.")
-    if not found and url is None:
-        sought = f"is named {name!r}" if name is not None else f"delivers to the path {path}"
+    only = the_one(found, name=name)
+    if only is not None or not creates:
+        return only
+    if url is None:
         raise SubscriptionImpossible(
-            f"No event hook of the org {sought}: say with --url where Okta is to deliver to."
+            f"{none_found(name=name, path=path)}: say with --url where Okta is to deliver to."
         )
-    if not found and name is None and find(registered, name=hook):
+    if name is None and find(registered, name=hook):
         raise SubscriptionImpossible(
             f"The org has a hook named {hook!r}, at another URL: "
             f"--name {hook} moves that one, and another --name creates one beside it."
         )
+    return None
+
+
+def the_one(found: Sequence[RegisteredHook], *, name: str | None) -> RegisteredHook | None:
+    """Return what was found if it is one hook, or None if it is none.
+
+    :param name: The name at Okta by which it was sought, or None.
+    :raises SubscriptionImpossible: if there are several.
+    """
+    if len(found) > 1:
+        listed = ", ".join(
+            f"{hook.name!r} ({hook.id}) at {shown(hook.url or '')}" for hook in found
+        )
+        cure = "say which with --name" if name is None else "give one another name at Okta"
+        raise SubscriptionImpossible(f"Several hooks of the org may be meant, {listed}: {cure}.")
     return found[0] if found else None
+
+
+def none_found(*, name: str | None = None, url: str | None = None, path: str | None = None) -> str:
+    """Return in words, without a full stop, that there is no hook of this name, else of this URL, else of this path."""
+    if name is not None:
+        return f"No event hook of the org is named {name!r}"
+    if url is not None:
+        return f"No event hook of the org delivers to {shown(url)}"
+    if path is not None:
+        return f"No event hook of the org delivers to the path {path}"
+    return "The path of the hook is not known, so none of the org's is found by it"
 
 
 def plan(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,10 @@ import sqlalchemy as sa
 from okta_hooks import EventHook, Reject, testing
 from okta_hooks.cli import group
 from okta_hooks.doctor import configuration, examination, storage
-from okta_hooks.doctor.check import age, place, shown
+from okta_hooks.doctor.check import age, place
 from okta_hooks.simulator import Answer, Request, Simulator
 from okta_hooks.simulator import Org as SimulatedOrg
+from okta_hooks.subscription import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -203,6 +205,8 @@ def test_a_good_inbox(app: Flask, inbox: Inbox, delivery: DeliveryFactory) -> No
 
 def test_nobody_works(app: Flask, inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> None:
     """A worker that was there and is not, and what waits for it, are told with how long."""
+    clock.now -= 2 * HOUR
+    inbox.store([delivery("a"), delivery("b")])
     inbox.see_lanes([("okta", "users"), ("okta", "gone")])
     inbox.fan_out(["okta"], lambda _: ["gone"])
 
@@ -436,10 +440,11 @@ def registered(simulator: Simulator, make_app: AppFactory) -> Callable[..., Flas
         key: str = "Authorization",
         verified: bool = True,
         active: bool = True,
+        name: str = "Staff",
     ) -> Flask:
         made = simulator.org.create_hook(
             {
-                "name": "Staff",
+                "name": name,
                 "events": {"type": "EVENT_TYPE", "items": list(items)},
                 "channel": {
                     "type": "HTTP",
@@ -507,14 +512,39 @@ def test_a_hook_at_another_path(registered: Callable[..., Flask]) -> None:
 
 def test_no_hook_at_okta(registered: Callable[..., Flask]) -> None:
     """It is said how to register it."""
-    found = examine(registered(), "--url", "https://127.0.0.1:1/other")
+    app = registered(url="https://127.0.0.1:1/elsewhere")
+    for arguments, said in [
+        ((), "delivers to the path /okta/events."),
+        (("--url", "http://localhost:9/okta/events"), "delivers to the path /okta/events."),
+        (("--url", "https://a.invalid/okta?k=v"), "delivers to https://a.invalid/okta."),
+        (("--name", "Others"), "is named 'Others'."),
+    ]:
+        (found,) = examine(app, *arguments)["registration"]
 
-    assert level(found, "registration") == "failure"
+        assert found["level"] == "failure"
+        assert found["text"] == f"No event hook of the org {said}"
+        assert "apply --url" in found["cure"]
+
+
+def test_the_app_itself_is_asked(registered: Callable[..., Flask]) -> None:
+    """The registration is found by its path in the app, and that its URL is another is no difference."""
+    app = registered(url="https://app.invalid/okta/events")
+    (found,) = examine(app, "--url", "http://localhost:9/okta/events")["registration"]
+
+    assert found["level"] == "ok"
+
+
+def test_another_url_than_okta_has(registered: Callable[..., Flask]) -> None:
+    """A public URL to which Okta does not post is warned of; a slash at its end is no difference."""
+    app = registered(url="https://app.invalid/okta/events?key=k")
+    (found,) = examine(app, "--url", "https://test.invalid/okta/events")["registration"]
+
+    assert found["level"] == "warning"
     assert (
-        "No event hook of the org delivers to https://127.0.0.1:1/other"
-        in found["registration"][0]["text"]
+        "delivers to https://app.invalid/okta/events, which is not what is asked" in found["text"]
     )
-    assert "apply --url" in found["registration"][0]["cure"]
+    same = examine(app, "--url", "https://app.invalid/okta/events?key=k/")
+    assert level(same, "registration") == "ok"
 
 
 def test_several_hooks_at_okta(registered: Callable[..., Flask]) -> None:
@@ -524,7 +554,22 @@ def test_several_hooks_at_okta(registered: Callable[..., Flask]) -> None:
 
     assert level(found, "registration") == "failure"
     assert "Several hooks of the org may be meant" in found["registration"][0]["text"]
+    assert found["registration"][0]["text"].endswith("say which with --name.")
+    assert "--url" not in found["registration"][0]["cure"]
     assert level(found, "url") == "skipped"
+
+
+def test_a_hook_is_told_by_its_name(registered: Callable[..., Flask]) -> None:
+    """Of several at one path, and with a query that nobody else is shown."""
+    url = "https://127.0.0.1:1/okta/events?key=hush"
+    registered(url=url, name="Others", verified=False)
+    app = registered(url=url)
+
+    assert "hush" not in examine(app)["registration"][0]["text"]
+    found = examine(app, "--name", "Staff")
+    assert level(found, "registration") == "ok"
+    assert "127.0.0.1:1/okta/events" in found["url"][0]["text"]
+    assert "is UNVERIFIED" in examine(app, "--name", "Others")["registration"][0]["text"]
 
 
 def test_no_receivers_to_compare_with(
@@ -567,6 +612,44 @@ def test_okta_is_not_asked(
 
     assert level(examine(app), "registration") == "skipped"
     assert "registration" not in examine(app, "--offline")
+    monkeypatch.setitem(sys.modules, "okta.config.config_setter", None)
+    assert level(examine(app), "registration") == "skipped"
+
+
+def test_the_sdk_is_not_there(
+    make_app: AppFactory, okta: EventHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cure is in what is said, and no other contradicts it."""
+    monkeypatch.setitem(sys.modules, "okta.config.config_setter", None)
+    app = make_app(okta, SECRET=SECRET, INBOX=None, ORG_URL="https://acme.okta.com")
+
+    (found,) = examine(app)["registration"]
+    assert found["level"] == "failure"
+    assert found["text"].endswith("pip install 'okta-hooks[okta]'.")
+    assert "ORG_URL" not in found["cure"]
+
+
+def test_an_org_that_only_the_sdk_knows(
+    make_app: AppFactory, okta: EventHook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What stands in okta.yaml counts."""
+    file = tmp_path / "okta.yaml"
+    file.write_text("okta:\n  client:\n    orgUrl: https://acme.okta.com\n")
+    monkeypatch.setattr("okta.config.config_setter._LOCAL_YAML_PATH", str(file))
+    monkeypatch.delenv("OKTA_CLIENT_ORGURL", raising=False)
+    app = make_app(okta, SECRET=SECRET, INBOX=None)
+
+    assert "OKTA_HOOKS_API_TOKEN is not set" in examine(app)["registration"][0]["text"]
+
+
+def test_something_that_is_no_org(registered: Callable[..., Flask], simulator: Simulator) -> None:
+    """A question is the end of its sentence, and the cure is about the way there."""
+    app = registered()
+    simulator.app.before_request(lambda: "Hello")
+
+    (found,) = examine(app)["registration"]
+    assert found["text"].endswith("is it the URL of an Okta org?")
+    assert "OKTA_HOOKS_ORG_URL" in found["cure"]
 
 
 # The command
@@ -589,6 +672,7 @@ def test_what_people_see(make_app: AppFactory, okta: EventHook) -> None:
     ("arguments", "complaint"),
     [
         (["--offline", "--url", URL], "--url is asked over the network"),
+        (["--offline", "--name", "Staff"], "--name is looked up at Okta"),
         (["--url", "app.example.com"], "is no URL"),
         (["--hook", "other"], "Say which --hook: okta."),
     ],

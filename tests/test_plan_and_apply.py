@@ -387,13 +387,42 @@ def test_the_default_name_is_taken(world: World) -> None:
 
 def test_no_hook_is_found(world: World) -> None:
     """Without a URL there is nothing to create, and nothing to verify."""
-    for command in ("plan", "apply", "verify"):
+    for command in ("plan", "apply"):
         assert world.fail(command) == (
             "Error: No event hook of the org delivers to the path /okta/events: "
             "say with --url where Okta is to deliver to."
         )
     assert "is named 'Staff'" in world.fail("plan", "--name", "Staff")
-    assert "apply creates it" in world.fail("verify", "--url", world.url)
+    cure = "apply --url https://... creates it."
+    assert world.fail("verify") == (
+        f"Error: No event hook of the org delivers to the path /okta/events: {cure}"
+    )
+    world.create(CREATE, name="okta")
+    assert world.fail("verify", "--url", "https://new.example.com/okta/events?key=k") == (
+        f"Error: No event hook of the org delivers to https://new.example.com/okta/events: {cure}"
+    )
+
+
+def test_of_a_url_only_its_path_is_shown(world: World) -> None:
+    """What may be secret in it is neither printed nor in the JSON, and that it changes is said."""
+    url = f"{world.url}?key=hush"
+    applied = world.run("apply", "--url", url, "--yes")
+    again = world.run("apply", "--json", "--rotate", "--yes")
+    moved = world.run("plan", "--name", "okta", "--url", f"{world.url}?key=other", status=2)
+    document = world.run(
+        "plan", "--name", "okta", "--url", f"{world.url}?key=other", "--json", status=2
+    )
+    beside = world.run(
+        "plan", "--url", world.url.replace("127.0.0.1", "localhost"), "--name", "B", status=2
+    )
+    world.create(CREATE, name="B")
+    several = world.run("plan", status=1)
+
+    for result in (applied, again, moved, document, beside, several):
+        assert "hush" not in result.output
+        assert "key=" not in result.output
+    assert f"URL: {world.url} -> {world.url} (what is not shown of it differs)" in moved.stdout
+    assert world.org.hooks()[0]["channel"]["config"]["uri"] == url
 
 
 def test_several_hooks_with_one_url(world: World) -> None:
@@ -617,6 +646,10 @@ def test_something_that_is_no_org(world: World) -> None:
     assert world.fail("plan") == (
         "Error: Okta answered 404: it gave no reason. Is OKTA_HOOKS_ORG_URL the URL of an Okta org?"
     )
+    world.configure(ORG_URL="http://127.0.0.1:9")
+    world.configure(ORG_URL=world.org.url)
+    world.simulator.app.before_request(lambda: "Hello")
+    assert world.fail("plan").endswith("with JSON: is it the URL of an Okta org?")
     world.configure(ORG_URL="http://127.0.0.1:9")
     assert world.fail("plan").startswith("Error: http://127.0.0.1:9 cannot be reached: ")
     world.configure(ORG_URL=None)

@@ -27,12 +27,19 @@ _MARGIN: Final = 24
 @click.option(
     "--url",
     callback=check_url,
-    help="Where Okta posts to; by default what Okta says, if it can be asked.",
+    help="What to ask; by default where Okta posts to, if it can be asked.",
 )
+@click.option("--name", help="What the hook is called at Okta.")
 @click.option("--hook", help="Which hook of this app, if it has several.")
 @click.option("--offline", is_flag=True, help="Ask neither Okta nor the URL.")
 @as_json_option
-def doctor(url: str | None, hook: str | None, offline: bool, as_json: bool) -> None:  # noqa: FBT001
+def doctor(
+    url: str | None,
+    name: str | None,
+    hook: str | None,
+    offline: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> None:
     """Find out what is wrong, and say what to do about it.
 
     Exits with 1 if anything is a failure.
@@ -41,10 +48,12 @@ def doctor(url: str | None, hook: str | None, offline: bool, as_json: bool) -> N
 
     if url is not None and offline:
         raise click.UsageError("--url is asked over the network: leave --offline away.")
+    if name is not None and offline:
+        raise click.UsageError("--name is looked up at Okta: leave --offline away.")
     state = state_of_app()
     app: Any = current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001
     found = []
-    for check in examine(app, state, one_hook(state, hook), url=url, offline=offline):
+    for check in examine(app, state, one_hook(state, hook), url=url, name=name, offline=offline):
         found.append(check)
         if not as_json:
             _print(check)

@@ -14,7 +14,7 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from okta_hooks.exceptions import InboxUnavailable, OktaRefused, OktaUnavailable
+from okta_hooks.exceptions import InboxUnavailable, OktaRefused, OktaUnavailable, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +35,9 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 #: What the token endpoint says of a service app that may not have a scope.
 _NOT_GRANTED: Final = ("access_denied", "consent_required", "invalid_scope")
 
-group = AppGroup("okta-hooks", help="Receive Okta event hooks: the inbox and its worker.")
+group = AppGroup(
+    "okta-hooks", help="Receive Okta event hooks: the inbox, its worker, the registration."
+)
 
 
 class Moment(_ParamType):
@@ -162,13 +164,9 @@ def open_org(
         try:
             yield org
         except OktaRefused as error:
-            raise click.ClickException(_sentence(error) + _cure(error, permissions)) from error
+            raise click.ClickException(sentence(error) + _cure(error, permissions)) from error
         except OktaUnavailable as error:
-            raise click.ClickException(_sentence(error)) from error
-
-
-def _sentence(error: Exception) -> str:
-    return f"{str(error).rstrip('.')}."
+            raise click.ClickException(sentence(error)) from error
 
 
 def _cure(error: OktaRefused, permissions: tuple[str, ...]) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import click
 from flask import current_app
 
-from okta_hooks.exceptions import SubscriptionImpossible, VerificationFailed
+from okta_hooks.exceptions import SubscriptionImpossible, VerificationFailed, sentence
 
 from .options import as_json_option, check_url, group, one_hook, open_org, state_of_app
 
@@ -160,14 +160,14 @@ def verify(url: str | None, name: str | None, hook: str | None) -> None:
 
     state = state_of_app()
     ours = one_hook(state, hook)
+    path = state.path_of(ours)
     with open_org(state, READ, MANAGE) as org, _plainly():
         live = subscription.choose(
-            org.hooks(), hook=ours, name=name, url=url, path=state.path_of(ours)
+            org.hooks(), hook=ours, name=name, url=url, path=path, creates=False
         )
         if live is None:
-            raise click.ClickException(
-                f"No event hook of the org delivers to {url}: apply creates it."
-            )
+            sought = subscription.none_found(name=name, url=url, path=path)
+            raise click.ClickException(f"{sought}: apply --url https://... creates it.")
         live = subscription.verify(org, live)
     click.echo(f"The hook {live.name!r} ({live.id}) is verified.")
     if not live.is_active:
@@ -208,11 +208,13 @@ def _plan(
         )
     if path is not None and urlsplit(made.url).path.rstrip("/") != path.rstrip("/"):
         warnings.append(
-            f"The app has this hook at {path}: does something in front of it change the path of {made.url}?"
+            f"The app has this hook at {path}: "
+            f"does something in front of it change the path of {subscription.shown(made.url)}?"
         )
     if live is None:
         warnings.extend(
-            f"The hook {other.name!r} delivers to the same path, at {other.url}: --name moves it."
+            f"The hook {other.name!r} delivers to the same path, "
+            f"at {subscription.shown(other.url or '')}: --name moves it."
             for other in subscription.find(registered, path=path)
         )
     return made, warnings
@@ -227,29 +229,34 @@ def _ask(*, as_json: bool) -> None:
 @contextmanager
 def _plainly() -> Iterator[None]:
     """End the command in one line if the hook cannot be as it should."""
+    from okta_hooks.subscription import shown  # noqa: PLC0415 - marshmallow
+
     try:
         yield
     except SubscriptionImpossible as error:
         raise click.ClickException(error.reason) from error
     except VerificationFailed as error:
-        click.echo(f"Okta asked {error.url}, and got no right answer. Look at", err=True)
+        click.echo(f"Okta asked {shown(error.url)}, and got no right answer. Look at", err=True)
         for cure in _VERIFY_CURES:
             click.echo(f"  - {cure}", err=True)
         raise click.ClickException(
-            f"The hook is not verified. {error.reason}. When that is mended: flask okta-hooks verify"
+            f"The hook is not verified. {sentence(error)} When that is mended: flask okta-hooks verify"
         ) from error
 
 
 def _print(made: Plan, warnings: Sequence[str], *, err: bool = False) -> None:
+    from okta_hooks.subscription import shown, shown_change  # noqa: PLC0415 - marshmallow
+
+    url = shown(made.url)
     for warning in warnings:
         click.secho(f"Warning: {warning}", fg="yellow", err=True)
     if made.live is None:
-        _line("+", f"{made.name!r} at {made.url}", err=err)
+        _line("+", f"{made.name!r} at {url}", err=err)
     elif made.is_in_step:
-        click.echo(f"{made.live.name!r} ({made.live.id}) at {made.url} is in step.", err=err)
+        click.echo(f"{made.live.name!r} ({made.live.id}) at {url} is in step.", err=err)
     else:
-        _line("~", f"{made.live.name!r} ({made.live.id}) at {made.live.url}", err=err)
-    for change in made.changes:
+        _line("~", f"{made.live.name!r} ({made.live.id}) at {shown(made.live.url or '')}", err=err)
+    for change in map(shown_change, made.changes):
         before, after = change.before or "none", change.after or "none"
         _line("~", f"{change.what}: {before} -> {after}", indent=4, err=err)
     if made.rotates:
@@ -287,18 +294,20 @@ def _count(number: int, what: str) -> str:
 
 
 def _document(made: Plan, warnings: Sequence[str]) -> dict[str, Any]:
+    from okta_hooks.subscription import shown, shown_change  # noqa: PLC0415 - marshmallow
+
     return {
         "action": made.action,
         "in_step": made.is_in_step,
         "id": made.live.id if made.live else None,
         "name": made.name,
-        "url": made.url,
+        "url": shown(made.url),
         "types": list(made.types),
         "add": list(made.add),
         "remove": list(made.remove),
         "changes": [
             {"what": change.what, "before": change.before, "after": change.after}
-            for change in made.changes
+            for change in map(shown_change, made.changes)
         ],
         "rotates": made.rotates,
         "kept": list(made.kept),
@@ -311,10 +320,12 @@ def _document(made: Plan, warnings: Sequence[str]) -> dict[str, Any]:
 
 
 def _hook_document(live: RegisteredHook) -> dict[str, Any]:
+    from okta_hooks.subscription import shown  # noqa: PLC0415 - marshmallow
+
     return {
         "id": live.id,
         "name": live.name,
-        "url": live.url,
+        "url": live.url and shown(live.url),
         "status": live.status,
         "verification": live.verification_status,
     }

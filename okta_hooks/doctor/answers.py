@@ -8,7 +8,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from .check import failure, ok, place, shown, skipped, warning
+from okta_hooks.subscription import shown
+
+from .check import failure, ok, place, skipped, warning
 from .refusals import (
     ANOTHER_SECRET,
     CACHE,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
-from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,13 +44,6 @@ def failure(name: str, text: str, cure: str) -> Check:
 def skipped(name: str, text: str, cure: str | None = None) -> Check:
     """Return that something was not looked at, and how it would be."""
     return Check(name=name, level="skipped", text=text, cure=cure)
-
-
-def shown(url: str) -> str:
-    """Return a URL without what may be secret in it: user, password, query."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}" if host else parts.path
 
 
 def age(seconds: float) -> str:

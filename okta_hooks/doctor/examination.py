@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from okta_hooks import okta_api, subscription, testing
@@ -14,6 +14,7 @@ from okta_hooks.exceptions import (
     OktaRefused,
     OktaUnavailable,
     SubscriptionImpossible,
+    sentence,
 )
 from okta_hooks.simulator import HttpSender, app_sender
 
@@ -22,7 +23,7 @@ from .check import failure, skipped
 from .refusals import Expected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from flask import Flask
 
@@ -33,19 +34,28 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_PLAN: Final = "flask okta-hooks plan compares the whole of it."
+
 
 def examine(
-    app: Flask, state: AppState, hook: str, *, url: str | None = None, offline: bool = False
+    app: Flask,
+    state: AppState,
+    hook: str,
+    *,
+    url: str | None = None,
+    name: str | None = None,
+    offline: bool = False,
 ) -> Iterator[Check]:
     """Look at everything that commonly goes wrong with a hook, and yield what was seen, as it is seen.
 
     Nothing is raised, no receiver runs, and nothing is stored.
 
     :param hook: The hook's name.
-    :param url: Where Okta posts to; by default what Okta says, if the app has an API token.
+    :param url: What is to be asked; by default what Okta posts to, if the app has an API token.
+    :param name: What the hook is called at Okta; by default it is found by the URL, else by its path in the app.
     :param offline: Ask neither Okta nor the URL.
     """
-    examination = _Examination(app, state, hook, url)
+    examination = _Examination(app, state, hook, url=url, name=name)
     yield from examination.guarded("secret", examination.configuration)
     yield from examination.guarded("receivers", examination.receivers)
     if not offline:
@@ -58,11 +68,14 @@ def examine(
 
 
 class _Examination:
-    def __init__(self, app: Flask, state: AppState, hook: str, url: str | None) -> None:
+    def __init__(
+        self, app: Flask, state: AppState, hook: str, *, url: str | None, name: str | None
+    ) -> None:
         self._app = app
         self._state = state
         self._hook = hook
         self._url = url
+        self._name = name
         self._path: str | None = None
         self._no_path = ""
         self._receivers = state.hooks[hook].receivers
@@ -143,51 +156,77 @@ class _Examination:
             yield from storage.rotation(used, live, now)
 
     def registration(self) -> Iterator[Check]:
-        """Ask Okta for the hook; what it says of the URL is what is asked afterwards."""
+        """Ask Okta for the hook; if no URL is given, what it says of it is what is asked afterwards."""
         name = registration.NAME
-        if self._state.settings.org_url is None and "OKTA_CLIENT_ORGURL" not in os.environ:
-            yield skipped(
-                name,
-                "Okta is not asked.",
-                "Set OKTA_HOOKS_ORG_URL and OKTA_HOOKS_API_TOKEN.",
-            )
-            return
         try:
-            registered = self._registered()
-        except (RuntimeError, OktaUnavailable, OktaRefused) as error:
+            with okta_api.Org(self._state.settings) as org:
+                registered = org.hooks()
+        except RuntimeError as error:
+            if self._names_no_org(error):
+                yield skipped(
+                    name,
+                    "Okta is not asked.",
+                    "Set OKTA_HOOKS_ORG_URL and OKTA_HOOKS_API_TOKEN, or configure Okta's SDK.",
+                )
+            else:
+                yield failure(name, f"Okta cannot be asked: {sentence(error)}", _PLAN)
+            return
+        except OktaUnavailable as error:
             yield failure(
                 name,
-                f"Okta cannot be asked: {str(error).rstrip('.')}.",
-                "Correct OKTA_HOOKS_ORG_URL and OKTA_HOOKS_API_TOKEN; "
-                "the token needs the permission okta.eventHooks.read.",
+                f"Okta cannot be asked: {sentence(error)}",
+                "See that OKTA_HOOKS_ORG_URL is right, and that this host may call it.",
             )
             return
-        path = self._own_path()
-        try:
-            live = subscription.choose(registered, hook=self._hook, url=self._url, path=path)
-            self._url = self._url or (live.url if live else None)
-            if not self._connected:
-                yield skipped(name, "Without receivers there is nothing to compare with.")
-                return
-            plan = subscription.plan(
-                subscription.demand(self._receivers, self._app),
-                live,
-                name=(live and live.name) or self._hook,
-                url=self._url,
-                auth_header=self._state.settings.auth_header if self._secrets else None,
+        except OktaRefused as error:
+            yield failure(
+                name,
+                f"Okta cannot be asked: {sentence(error)}",
+                "Correct OKTA_HOOKS_ORG_URL and OKTA_HOOKS_API_TOKEN, or the service app; "
+                "it needs the permission okta.eventHooks.read.",
             )
+            return
+        try:
+            yield from self._compared(registered)
         except SubscriptionImpossible as error:
-            yield failure(
-                name,
-                f"{error.reason.rstrip('.')}.",
-                "Say with --url which is meant; flask okta-hooks plan compares the whole of it.",
-            )
-            return
-        yield from registration.judge(plan, path)
+            yield failure(name, sentence(error), _PLAN)
 
-    def _registered(self) -> list[RegisteredHook]:
-        with okta_api.Org(self._state.settings) as org:
-            return org.hooks()
+    def _names_no_org(self, error: RuntimeError) -> bool:
+        """Return whether an org cannot be opened because nobody has said which.
+
+        Okta's SDK may know it from a file, which nobody can tell where the SDK is not installed.
+        """
+        if self._state.settings.org_url is not None or "OKTA_CLIENT_ORGURL" in os.environ:
+            return False
+        return isinstance(error.__cause__, ImportError) or str(error).startswith(
+            "OKTA_HOOKS_ORG_URL is not set"
+        )
+
+    def _compared(self, registered: Sequence[RegisteredHook]) -> Iterator[Check]:
+        path, asked = self._own_path(), self._url
+        live = subscription.the_one(self._found(registered), name=self._name)
+        if live is None:
+            yield from registration.missing(name=self._name, url=asked, path=path)
+            return
+        self._url = asked or live.url
+        if not self._connected:
+            yield skipped(registration.NAME, "Without receivers there is nothing to compare with.")
+            return
+        plan = subscription.plan(
+            subscription.demand(self._receivers, self._app),
+            live,
+            name=live.name or self._hook,
+            url=None,
+            auth_header=self._state.settings.auth_header if self._secrets else None,
+        )
+        yield from registration.judge(plan, path, asked)
+
+    def _found(self, registered: Sequence[RegisteredHook]) -> list[RegisteredHook]:
+        """Return the hooks that may be meant. The URL that is asked need not be Okta's: it may go around the proxy."""
+        if self._name is not None:
+            return subscription.find(registered, name=self._name)
+        at_url = subscription.find(registered, url=self._url) if self._url else []
+        return at_url or subscription.find(registered, path=self._own_path())
 
     def _own_path(self) -> str | None:
         """Return the path of the hook in the app, or None if it depends on what the app is not asked."""

@@ -7,7 +7,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from .check import shown
+from okta_hooks.subscription import shown
+
 from .silence import reason
 
 if TYPE_CHECKING:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from .check import failure, listed, ok, shown, warning
+from okta_hooks.subscription import none_found, shown, shown_change
+
+from .answers import is_inside
+from .check import failure, listed, ok, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,20 +22,29 @@ NAME = "registration"
 _APPLY = "flask okta-hooks apply brings it in step."
 
 
-def judge(plan: Plan, path: str | None) -> Iterator[Check]:
+def missing(*, name: str | None, url: str | None, path: str | None) -> Iterator[Check]:
+    """Say that the hook is not at Okta."""
+    by_url = None if url is None or is_inside(urlsplit(url).hostname or "") else url
+    yield failure(
+        NAME,
+        f"{none_found(name=name, url=by_url, path=path)}.",
+        "flask okta-hooks apply --url https://... registers it. One of another path is found by --name.",
+    )
+
+
+def judge(plan: Plan, path: str | None, asked: str | None = None) -> Iterator[Check]:
     """Say in what the hook at Okta differs from what the app needs.
 
     :param path: Where the app has the hook, or None if that cannot be told.
+    :param asked: The URL that doctor was told to ask, or None.
     """
-    if plan.live is None:
-        yield failure(
-            NAME,
-            f"No event hook of the org delivers to {shown(plan.url)}.",
-            "flask okta-hooks apply --url https://... registers it.",
-        )
-        return
+    assert plan.live is not None  # noqa: S101 - see `missing`
     called = f"The hook {plan.live.name!r} at Okta"
-    found = [*_differences(plan, plan.live, called), *_place(plan, path, called)]
+    found = [
+        *_differences(plan, plan.live, called),
+        *_place(plan, path, called),
+        *_elsewhere(plan, asked, called),
+    ]
     yield from found
     if not found:
         yield ok(
@@ -62,7 +74,7 @@ def _differences(plan: Plan, live: RegisteredHook, called: str) -> Iterator[Chec
             f"{called} has {len(plan.remove)} types that no receiver wants: {listed(plan.remove)}.",
             _APPLY,
         )
-    for change in plan.changes:
+    for change in map(shown_change, plan.changes):
         if change.what not in ("status", "verification"):
             yield failure(
                 NAME,
@@ -78,4 +90,17 @@ def _place(plan: Plan, path: str | None, called: str) -> Iterator[Check]:
             NAME,
             f"{called} delivers to {shown(plan.url)}, and the app has the hook at {path}.",
             "Correct the URL at Okta, unless a proxy maps one to the other.",
+        )
+
+
+def _elsewhere(plan: Plan, asked: str | None, called: str) -> Iterator[Check]:
+    """Compare the URLs, unless it is the app itself that was asked, behind whatever Okta calls."""
+    if asked is None or is_inside(urlsplit(asked).hostname or ""):
+        return
+    if plan.url.rstrip("/") != asked.rstrip("/"):
+        yield warning(
+            NAME,
+            f"{called} delivers to {shown(plan.url)}, which is not what is asked here.",
+            "If another hook is meant, say which with --name; "
+            "flask okta-hooks apply, with --name and --url, moves this one.",
         )
