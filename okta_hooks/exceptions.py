@@ -143,7 +143,7 @@ class Reject(OktaHooksError):
 
 
 class UnknownEventTypeWarning(UserWarning):
-    """A pattern names no event type that Okta is known to deliver to event hooks."""
+    """A pattern for which nothing is subscribed to: unknown, in the System Log only, or over types in beta alone."""
 
 
 def sentence(error: Exception) -> str:

@@ -122,29 +122,43 @@ def warn_if_unknown(pattern: str, stacklevel: int) -> None:
         warnings.warn(text, UnknownEventTypeWarning, stacklevel=stacklevel + 1)
 
 
-def doubt(pattern: str) -> str | None:
-    """Return why Okta will deliver nothing under a pattern, and which one may be meant; None if it may."""
+def why_never(pattern: str) -> str | None:
+    """Return why nothing will be subscribed to for a pattern, without a full stop; None if something will.
+
+    A pattern stands for what is generally available below it; a type in beta must be named exactly.
+    """
     from . import catalog  # noqa: PLC0415 - keeps `import okta_hooks` fast
 
     known = [entry for name, entry in catalog.entries().items() if matches(pattern, name)]
-    if any(entry.event_hook_eligible for entry in known):
+    eligible = [entry for entry in known if entry.event_hook_eligible]
+    if any(entry.stage == "ga" or entry.event_type == pattern for entry in eligible):
         return None
+    if eligible:
+        names = ", ".join(entry.event_type for entry in eligible)
+        return f"all that is below it is in beta, and has to be named exactly: {names}"
     if known:
-        text = (
-            f"Okta has {pattern!r} in its System Log only: it does not deliver it to event hooks."
-        )
-    else:
-        text = f"{pattern!r} names no event type known in Okta's release {catalog.RELEASE}."
-    near: str | None
+        return "Okta has it in its System Log only, and delivers it to no event hook"
+    return f"no such event type is known in Okta's release {catalog.RELEASE}"
+
+
+def doubt(pattern: str) -> str | None:
+    """Return :func:`why_never` with the pattern that may be meant, as sentences."""
+    reason = why_never(pattern)
+    if reason is None:
+        return None
+    near = _suggestion(pattern)
+    meant = f" Is {near!r} meant?" if near and near != pattern else ""
+    return f"For {pattern!r} nothing is subscribed to: {reason}.{meant}"
+
+
+def _suggestion(pattern: str) -> str | None:
+    from . import catalog  # noqa: PLC0415
+
     if pattern.endswith(".*"):
-        near = catalog.suggest_prefix(pattern.removesuffix(".*"))
-    elif any(matches(f"{pattern}.*", name) for name in catalog.entries()):
-        near = f"{pattern}.*"
-    else:
-        near = catalog.suggest(pattern)
-    if near and near != pattern:
-        text += f" Is {near!r} meant?"
-    return text
+        return catalog.suggest_prefix(pattern.removesuffix(".*"))
+    if any(matches(f"{pattern}.*", name) for name in catalog.entries()):
+        return f"{pattern}.*"
+    return catalog.suggest(pattern)
 
 
 class Receiver(NamedTuple):

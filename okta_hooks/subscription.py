@@ -127,7 +127,7 @@ def demand(receivers: Receivers, app: Flask) -> Demand:
             Undeliverable(receiver=receiver, pattern=pattern, reason=reason)
             for receiver, patterns in patterns_of.items()
             for pattern in patterns
-            if (reason := _why_never(pattern)) is not None
+            if (reason := signals.why_never(pattern)) is not None
         ),
     )
 
@@ -158,20 +158,6 @@ def needed_types(receivers: Receivers, app: Flask) -> tuple[str, ...]:
             )
         )
     )
-
-
-def _why_never(pattern: str) -> str | None:
-    """Return why nothing will be subscribed to for a pattern, or None if something will."""
-    known = [entry for name, entry in catalog.entries().items() if signals.matches(pattern, name)]
-    eligible = [entry for entry in known if entry.event_hook_eligible]
-    if any(entry.stage == "ga" or entry.event_type == pattern for entry in eligible):
-        return None
-    if eligible:
-        names = ", ".join(entry.event_type for entry in eligible)
-        return f"all that is below it is in beta, and has to be named exactly: {names}"
-    if known:
-        return "Okta has it in its System Log only, and delivers it to no event hook"
-    return f"no such event type is known in Okta's release {catalog.RELEASE}"
 
 
 def find(

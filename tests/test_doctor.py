@@ -184,6 +184,9 @@ def test_receivers() -> None:
     assert "'user.lifecycle.deactivate' meant? For that, a will" in misspelt.text
     assert "in its System Log only" in log_only.text
     assert (misspelt.level, log_only.level) == ("warning", "warning")
+    in_beta = only(configuration.receivers({"a": ["entitlement.*"]}, is_external=False))
+    assert in_beta.level == "warning"
+    assert "has to be named exactly: entitlement." in in_beta.text
 
 
 # The inbox

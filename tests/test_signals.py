@@ -494,7 +494,8 @@ def test_unknown_pattern(okta: EventHook, pattern: str, meant: str | None) -> No
     """A pattern under which nothing is known is a warning at the line of ``on``, with the nearest name."""
     text = warning_of(lambda: okta.on(pattern))
 
-    known = f"{pattern!r} names no event type known in Okta's release {catalog.RELEASE}."
+    unknown = f"no such event type is known in Okta's release {catalog.RELEASE}."
+    known = f"For {pattern!r} nothing is subscribed to: {unknown}"
     assert text == (f"{known} Is {meant!r} meant?" if meant else known)
 
 
@@ -509,8 +510,24 @@ def test_pattern_that_is_only_logged(okta: EventHook, pattern: str) -> None:
     assert log_only
 
     assert warning_of(lambda: okta.on(pattern)).startswith(
-        f"Okta has {pattern!r} in its System Log only: it does not deliver it to event hooks."
+        f"For {pattern!r} nothing is subscribed to: Okta has it in its System Log only"
     )
+
+
+def test_a_pattern_over_types_in_beta_only(okta: EventHook) -> None:
+    """It gets nothing, which is a warning with the names to write instead; these are none."""
+    beta = next(
+        name
+        for name, entry in catalog.entries().items()
+        if entry.event_hook_eligible
+        and signals.why_never(f"{name.rpartition('.')[0]}.*") is not None
+    )
+    text = warning_of(lambda: okta.on(f"{beta.rpartition('.')[0]}.*"))
+
+    assert "is in beta, and has to be named exactly: " in text
+    assert beta in text
+    assert "meant" not in text
+    okta.on(beta)
 
 
 def test_unknown_pattern_is_connected_all_the_same(okta: EventHook) -> None:

@@ -306,7 +306,7 @@ def test_a_type_that_no_column_takes(
     okta: EventHook, inbox: Inbox, make_worker: WorkerFactory, delivery: DeliveryFactory, kind: str
 ) -> None:
     """It is read from the body, so a receiver of just that type gets the event."""
-    with pytest.warns(UserWarning, match="names no event type"):
+    with pytest.warns(UserWarning, match="no such event type"):
         heard = okta.on(kind)(Heard())
     inbox.store([delivery("a", type=kind)])
 

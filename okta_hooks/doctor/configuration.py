@@ -157,7 +157,7 @@ def receivers(patterns: Mapping[str, Sequence[str]], *, is_external: bool) -> It
         yield warning(
             name,
             f"{text} For that, {listed(having)} will not be called.",
-            "Correct the pattern. If the type is new at Okta, this warning can stay.",
+            "Correct the pattern, or name the types. If the type is new at Okta, this warning can stay.",
         )
     if not doubts:
         yield ok(name, f"{len(patterns)} connected, each to types that Okta delivers.")
