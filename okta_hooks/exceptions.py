@@ -101,10 +101,12 @@ class VerificationFailed(OktaHooksError):
 
     :param url: Where Okta's request went.
     :param reason: What Okta said.
+    :param has_new_secret: Whether Okta was given a secret before, which it keeps.
     """
 
-    def __init__(self, url: str, reason: str) -> None:
+    def __init__(self, url: str, reason: str, *, has_new_secret: bool = False) -> None:
         super().__init__(reason)
+        self.has_new_secret = has_new_secret
         self.url = url
         self.reason = reason
 

@@ -413,7 +413,15 @@ def apply(
         hook = _of_live(hook, lambda live: org.activate_hook(live.id))
         tell("Activated.")
     if verifies and (plan.replaces or not hook.is_verified):
-        hook = verify(org, hook, wait=wait)
+        try:
+            hook = verify(org, hook, wait=wait)
+        except VerificationFailed as error:
+            # The replacement stays, and the hook may be VERIFIED still: Okta delivers, with this secret.
+            raise VerificationFailed(
+                error.url,
+                error.reason,
+                has_new_secret=plan.replaces and plan.auth_header is not None,
+            ) from error
         tell("Verified.")
     return hook
 

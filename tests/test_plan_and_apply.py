@@ -335,6 +335,13 @@ def test_verify_later(world: World) -> None:
 
     (hook,) = world.org.hooks()
     assert world.run("verify").stdout == f"The hook 'okta' ({hook['id']}) is verified.\n"
+    assert json.loads(world.run("verify", "--json").stdout) == {
+        "id": hook["id"],
+        "name": "okta",
+        "url": world.url,
+        "status": "ACTIVE",
+        "verification": "VERIFIED",
+    }
     world.run("plan")
 
 
@@ -484,9 +491,14 @@ def test_the_secret_is_rotated(world: World, okta: EventHook) -> None:
         assert "is in step" in world.run("apply", "--yes").stdout
         result = world.run("apply", "--rotate", "--yes", status=1)
 
-    assert "    ~ secret: the first one of OKTA_HOOKS_SECRET" in result.stdout
-    assert "The endpoint answered 401" in result.stderr
-    assert "the newest" not in result.output
+        assert "    ~ secret: the first one of OKTA_HOOKS_SECRET" in result.stdout
+        assert "The endpoint answered 401" in result.stderr
+        assert "Okta has the first secret of here already." in result.stderr
+        assert "the newest" not in result.output
+        assert "has the first secret" not in world.run("verify", status=1).stderr
+        world.configure(SECRET=["the new one", SECRET])
+        assert "run apply --rotate where the right one is configured" in result.stderr
+        assert world.run("apply", "--rotate", "--yes").stdout.endswith("Verified.\n")
 
 
 def test_too_many_hooks(world: World) -> None:
@@ -518,6 +530,7 @@ def test_an_app_that_is_down(world: World) -> None:
     assert lines[0] == "Okta asked http://127.0.0.1:9/okta/events, and got no right answer. Look at"
     assert lines[-1].startswith("Error: The hook is not verified. Okta answered 400: E0000001")
     assert lines[-1].endswith("When that is mended: flask okta-hooks verify")
+    assert "has the first secret" not in result.stderr
 
     assert "Connection refused" in world.fail("verify")
     world.asked()

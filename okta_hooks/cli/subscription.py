@@ -34,6 +34,10 @@ _VERIFY_CURES: Final = (
     "redirects and login walls: Okta follows neither.",
     "the secret: the app's log says when it was wrong. Okta has the first one of where apply was run.",
 )
+_IT_IS_OUT: Final = (
+    "Okta has the first secret of here already. As long as the served app does not know it, deliveries are "
+    "refused, and plan cannot tell: give it to the app, or run apply --rotate where the right one is configured."
+)
 
 
 class _UsedWrongly(click.UsageError):
@@ -151,7 +155,8 @@ def apply(
 
 @group.command()
 @which
-def verify(url: str | None, name: str | None, hook: str | None) -> None:
+@as_json_option
+def verify(url: str | None, name: str | None, hook: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Let Okta verify the URL of the hook.
 
     Only an active and verified hook gets events.
@@ -169,7 +174,10 @@ def verify(url: str | None, name: str | None, hook: str | None) -> None:
             sought = subscription.none_found(name=name, url=url, path=path)
             raise click.ClickException(f"{sought}: apply --url https://... creates it.")
         live = subscription.verify(org, live)
-    click.echo(f"The hook {live.name!r} ({live.id}) is verified.")
+    if as_json:
+        click.echo(json.dumps(_hook_document(live)))
+    else:
+        click.echo(f"The hook {live.name!r} ({live.id}) is verified.")
     if not live.is_active:
         click.echo("It is inactive and gets no events: apply activates it.", err=True)
 
@@ -239,6 +247,8 @@ def _plainly() -> Iterator[None]:
         click.echo(f"Okta asked {shown(error.url)}, and got no right answer. Look at", err=True)
         for cure in _VERIFY_CURES:
             click.echo(f"  - {cure}", err=True)
+        if error.has_new_secret:
+            click.echo(_IT_IS_OUT, err=True)
         raise click.ClickException(
             f"The hook is not verified. {sentence(error)} When that is mended: flask okta-hooks verify"
         ) from error
