@@ -8,6 +8,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+def as_sentence(error: Exception) -> str:
+    """Return what an error says with a full stop, if it does not end like a sentence anyway."""
+    text = str(error)
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 class OktaHooksError(Exception):
     """The base of every error this library raises on its own account."""
 
