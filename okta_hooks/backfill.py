@@ -35,7 +35,8 @@ logger = logging.getLogger(__name__)
 RETENTION_SECONDS: Final = 90 * 24 * 3600.0
 _SLACK_SECONDS: Final = 60.0
 _OVERLAP_SECONDS: Final = 3600.0
-_MINUTES_AGO: Final = 300.0
+#: How long before now to begin, since the clocks of this host and of Okta may differ.
+_HEAD_START_SECONDS: Final = 300.0
 _SECONDS_BETWEEN_LOOKS: Final = 600.0
 _LONGEST_PAUSE: Final = 60.0
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
@@ -156,7 +157,7 @@ class Backfill:
             if self._cursor is not None and _is_before(self._cursor, since):
                 self._resume()
                 return
-            self._begin_at(self._inbox.clock() - _MINUTES_AGO if since is None else since)
+            self._begin_at(self._inbox.clock() - _HEAD_START_SECONDS if since is None else since)
             start = Cursor(next_url=self._url, reached_at=self.tally.reached_at)
             if self._store([], start) is not None:
                 return
@@ -256,6 +257,7 @@ class Backfill:
         try:
             return self._org.log_page(self._url)
         except OktaRefused as refused:
+            # One that was made here is as good as it gets, and one that is refused again never gets better.
             is_cursor = self._url not in {self._start_url, self._refused_url}
             if refused.status != HTTPStatus.BAD_REQUEST or not is_cursor:
                 raise
@@ -302,11 +304,14 @@ class Backfill:
         if time.monotonic() < self._look_again_at:
             return self._shares
         registered = readable_hooks(self._org, self._tell_once)
+        # What a hook was known by before, the log knows it by still, also if it is gone or cannot be read now.
+        before = {share.hook.name: share.ids for share in self._shares}
         self._shares = []
         for name, hook in self._worker.hooks.items():
             named = self._at_okta if name == self._hook else {}
             known = registration(self._state, self._inbox, name, registered, **named)
-            share = Share(hook=hook, ids=known.ids, restricted=restricted_types(known.live))
+            ids = known.ids | before.get(name, frozenset())
+            share = Share(hook=hook, ids=ids, restricted=restricted_types(known.live))
             self._shares.append(share)
         self._look_again_at = time.monotonic() + _SECONDS_BETWEEN_LOOKS
         return self._shares

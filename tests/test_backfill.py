@@ -670,6 +670,36 @@ def test_a_hook_is_named(simulator: Simulator, app: Flask) -> None:
 
 
 @SQLITE
+def test_a_named_hook_that_cannot_be_read_any_more(
+    serve: Callable[..., Log],
+    connect: Callable[..., Flask],
+    okta: EventHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What Okta means for it still is its own."""
+    monkeypatch.setattr("okta_hooks.backfill._SECONDS_BETWEEN_LOOKS", 0.0)
+    data = {"debugData": {"targetEventHookIds": "who1"}}
+    pages = [
+        json.dumps([{"uuid": uuid, "eventType": "group.lifecycle.create", "debugContext": data}])
+        for uuid in ("a", "b")
+    ]
+    log = serve(*pages)
+    log.hooks = (200, b'[{"id": "who1", "name": "Gateway"}]')
+    app = connect(log.url, okta)
+    stopping = threading.Event()
+
+    def forbid(_: object) -> None:
+        log.hooks = (403, FORBIDDEN)
+
+    with open_org(app, stopping) as org:
+        reader = reading(app, org, stopping, hook="okta", name="Gateway", progress=forbid)
+        reader.begin(time.time() - 60)
+        reader.catch_up()
+
+    assert reader.tally.new == {"okta": 2}
+
+
+@SQLITE
 @pytest.mark.parametrize("option", ["--name=Gatway 1", "--url=https://gateway.example.com/hooks/8"])
 def test_a_hook_that_is_named_wrongly(simulator: Simulator, app: Flask, option: str) -> None:
     """It is refused before anything is read, and those that are there are named."""
