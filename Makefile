@@ -24,7 +24,7 @@ test: $(READY)  ## the whole suite, with branch coverage
 chaos: $(READY)  ## 100,000 events on each database while processes are killed: make chaos EVENTS=20000
 	$(BIN)/python -m tests.acceptance.chaos --events $(or $(EVENTS),100000)
 
-backfill-kills: $(READY)  ## a backfill of 10,000 events that is killed 20 times, on each database
+backfill-kills: $(READY)  ## a backfill of 30,000 events that is killed 20 times, on each database
 	BACKFILL_KILLS=20 $(BIN)/pytest tests/acceptance/test_backfill.py -k killed -rP
 
 BENCH := .venv/bench

@@ -71,7 +71,8 @@ def registration(
         if _HOOK_IN_SOURCE in source
     }
     if registered is None:
-        return Registration(ids=frozenset(seen))
+        is_named = name is not None or url is not None  # and cannot be looked up
+        return Registration(ids=frozenset() if is_named else frozenset(seen))
     found = subscription.find(registered, name=name, url=url, ids=seen, path=state.path_of(hook))
     urls = {each.url for each in found}
     if name is not None or url is not None:

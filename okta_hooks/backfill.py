@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from . import dispatch, signals
 from .audience import Share, readable_hooks, registration, restricted_types, seconds_of
 from .events import Delivery, Envelope
-from .exceptions import InboxUnavailable, OktaRefused, OktaUnavailable
+from .exceptions import InboxUnavailable, OktaRefused, OktaUnavailable, as_sentence
 from .inbox import Cursor, incoming
 from .okta_api import LARGEST_PAGE
 
@@ -35,8 +35,28 @@ logger = logging.getLogger(__name__)
 RETENTION_SECONDS: Final = 90 * 24 * 3600.0
 _SLACK_SECONDS: Final = 60.0
 _OVERLAP_SECONDS: Final = 3600.0
+#: How long before now to begin, since the clocks of this host and of Okta may differ.
+_HEAD_START_SECONDS: Final = 300.0
 _SECONDS_BETWEEN_LOOKS: Final = 600.0
 _LONGEST_PAUSE: Final = 60.0
+_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def forgotten(since: float, now: float, tell: Callable[[str], Any]) -> tuple[float, float] | None:
+    """Return from when to when Okta has forgotten what is to be read, and say so, or None if it has not.
+
+    :param since: From when on it is to be read, in seconds since the epoch, as is ``now``.
+    :param tell: Is called with a line for a person.
+    """
+    oldest = now - RETENTION_SECONDS
+    if since >= oldest - _SLACK_SECONDS:
+        return None
+    begin, end = (datetime.fromtimestamp(at, UTC) for at in (since, oldest))
+    tell(
+        f"Okta keeps its log for 90 days: what happened from {begin:{_TIME}} to {end:{_TIME}} "
+        "cannot be read any more."
+    )
+    return since, oldest
 
 
 class Stopped(Exception):
@@ -58,8 +78,7 @@ class Tally:
     """What has been read so far, and how far.
 
     ``new``, ``duplicate`` and ``dead`` are numbers by hook, of events in the inbox.
-    ``gap`` is what Okta has forgotten of what was to be read. ``behind`` is where the saved cursor still stands,
-    if that is before what was read.
+    ``gap`` is what Okta has forgotten of what was to be read.
     """
 
     pages: int = 0
@@ -70,7 +89,6 @@ class Tally:
     began_at: float | None = None
     reached_at: float | None = None
     gap: tuple[float, float] | None = None
-    behind: float | None = None
     is_at_end: bool = False
 
     def add(self, hook: str, stored: Stored) -> None:
@@ -122,34 +140,36 @@ class Backfill:
         self._look_again_at = 0.0
         self._told: set[str] = set()
         self._cursor: Cursor | None = None
-        self._since: float | None = None
-        self._is_saving = True
-        self._is_resumed = False
         self._was_short = False
-        self._url = ""
+        self._url = self._start_url = ""
+        self._refused_url: str | None = None
 
     def begin(self, since: float | None = None) -> None:
-        """Choose where to begin: where the last backfill stopped, or now if there was none.
+        """Choose where to begin: where the last backfill stopped, or some minutes ago if there was none.
 
-        :param since: Read from this time on instead, in seconds since the epoch. A cursor that is there
-            stays where it is meanwhile; it comes along in the end if that leaves nothing out.
+        Where that is, is in the inbox from now on.
+
+        :param since: Begin at this time, in seconds since the epoch, unless the last backfill stopped earlier:
+            nothing is passed over.
         """
-        self._cursor = self._inbox.cursor(self._org.url)
-        self._since = since
-        self._is_saving = since is None or self._cursor is None
-        if since is None and self._cursor is not None:
-            self._resume()
-        else:
-            now = self._inbox.clock() if self.tally.began_at is None else self.tally.began_at
-            self._begin_at(now if since is None else since)
+        while True:
+            self._cursor = self._inbox.cursor(self._org.url)
+            if self._cursor is not None and _is_before(self._cursor, since):
+                self._resume()
+                return
+            self._begin_at(self._inbox.clock() - _HEAD_START_SECONDS if since is None else since)
+            start = Cursor(next_url=self._url, reached_at=self.tally.reached_at)
+            if self._store([], start) is not None:
+                return
 
     def _begin_at(self, moment: float) -> None:
-        oldest = self._inbox.clock() - RETENTION_SECONDS
-        if moment < oldest - _SLACK_SECONDS:
-            self.tally.gap = (moment, oldest)
-            moment = oldest
-        self._url = self._org.log_url(since=datetime.fromtimestamp(moment, UTC))
-        self._is_resumed = False
+        now = self._inbox.clock()
+        gap = forgotten(moment, now, self._tell)
+        if gap is not None:
+            self.tally.gap = gap
+            moment = gap[1]
+        self._url = self._start_url = self._org.log_url(since=datetime.fromtimestamp(moment, UTC))
+        self._was_short = False
         self.tally.reached_at = moment
         if self.tally.began_at is None:
             self.tally.began_at = moment
@@ -163,15 +183,10 @@ class Backfill:
             self._begin_at(cursor.reached_at)
             return
         self._url = cursor.next_url
-        self._is_resumed = True
+        self._was_short = False
         self.tally.reached_at = cursor.reached_at
         if self.tally.began_at is None:
             self.tally.began_at = cursor.reached_at
-
-    def saved_at(self) -> float | None:
-        """Return the time up to which the saved cursor has come, in seconds since the epoch."""
-        saved = self._inbox.cursor(self._org.url)
-        return saved.reached_at if saved else None
 
     def catch_up(self, *, patience: int | None = None) -> bool:
         """Read to the end of the log, or until the work is to stop.
@@ -179,7 +194,7 @@ class Backfill:
         What may pass is waited for, longer each time: no answer from Okta, or a database that is locked or away.
 
         :param patience: How often in a row; by default, as long as it takes.
-        :return: whether the end of the log was reached from the saved cursor on.
+        :return: whether the end of the log was reached.
         """
         failures = 0
         while not self._stopping.is_set():
@@ -189,7 +204,7 @@ class Backfill:
                 if self._progress is not None:
                     self._progress(self.tally)
                 if is_end:
-                    return self._finish()
+                    return True
             except Stopped:
                 break
             except (OktaUnavailable, OktaRefused, InboxUnavailable) as error:
@@ -197,7 +212,7 @@ class Backfill:
                 if not _may_pass(error) or (patience is not None and failures > patience):
                     raise
                 pause = min(2.0**failures, _LONGEST_PAUSE)
-                self._tell(f"{error}. Trying again in {pause:.0f} s.")
+                self._tell(f"{as_sentence(error)} Trying again in {pause:.0f} s.")
                 self._stopping.wait(pause)
         return False
 
@@ -207,10 +222,8 @@ class Backfill:
         :param seconds: How long to wait at the end of the log.
         """
         while not self._stopping.is_set():
-            if self.catch_up():
-                self._stopping.wait(seconds)
-            else:
-                self._resume()
+            self.catch_up()
+            self._stopping.wait(seconds)
 
     def _read_page(self) -> bool:
         """Read a page, store what it has for the app's hooks, and return whether it was the last for now."""
@@ -226,10 +239,11 @@ class Backfill:
         after = Cursor(next_url=page.next_url, reached_at=reached_at)
         stored = self._store(new, after)
         if stored is None:
-            self._yield_to_other()
+            # Another backfill is at work: go on from where it has got to.
+            self._cursor = self._inbox.cursor(self._org.url)
+            self._resume()
             return False
         self._url = page.next_url
-        self._is_resumed = False
         self.tally.is_at_end = is_end
         self._was_short = is_short and not is_end
         self.tally.pages += 1
@@ -243,13 +257,16 @@ class Backfill:
         try:
             return self._org.log_page(self._url)
         except OktaRefused as refused:
-            if refused.status != HTTPStatus.BAD_REQUEST or not self._is_resumed:
+            # One that was made here is as good as it gets, and one that is refused again never gets better.
+            is_cursor = self._url not in {self._start_url, self._refused_url}
+            if refused.status != HTTPStatus.BAD_REQUEST or not is_cursor:
                 raise
+            self._refused_url = self._url
             back = (self.tally.reached_at or self._inbox.clock()) - _OVERLAP_SECONDS
             moment = datetime.fromtimestamp(back, UTC)
             self._tell(
                 f"Okta does not go on from where the backfill stopped ({refused}). "
-                f"Reading again from {moment:%Y-%m-%dT%H:%M:%SZ}."
+                f"Reading again from {moment:{_TIME}}."
             )
             self._begin_at(back)
             return self._org.log_page(self._url)
@@ -261,47 +278,10 @@ class Backfill:
         return max((at for at in (last, self.tally.reached_at) if at is not None), default=None)
 
     def _store(self, new: Sequence[NewDelivery], after: Cursor) -> list[Stored] | None:
-        if not self._is_saving:
-            return self._inbox.store(new)
         stored = self._inbox.backfill(new, self._org.url, before=self._cursor, after=after)
         if stored is not None:
             self._cursor = after
         return stored
-
-    def _yield_to_other(self) -> None:
-        """Go on from where another backfill, at work at the same time, has got to."""
-        begun = self._cursor is not None
-        self._cursor = self._inbox.cursor(self._org.url)
-        if not begun and self._since is not None:
-            self._is_saving = False  # the other may have begun later
-        else:
-            self._resume()
-
-    def _finish(self) -> bool:
-        """Bring the saved cursor along, if it is behind and nothing lies between."""
-        if self._is_saving:
-            return True
-        before, reached_at = self._cursor, self.tally.reached_at
-        is_covered = (
-            before is not None
-            and before.reached_at is not None
-            and self._since is not None
-            and self._since <= before.reached_at
-        )
-        after = Cursor(next_url=self._url, reached_at=reached_at)
-        moved = (
-            self._inbox.backfill([], self._org.url, before=before, after=after)
-            if is_covered
-            else None
-        )
-        self._is_saving = True
-        if moved is not None:
-            self._cursor = after
-            return True
-        self._cursor = self._inbox.cursor(self._org.url)
-        if not is_covered and self._cursor is not None:
-            self.tally.behind = self._cursor.reached_at
-        return False
 
     def _deliveries(self, events: Sequence[Any]) -> list[NewDelivery]:
         """Return what is to be stored of a page: for each hook one delivery, of what it is to have."""
@@ -324,11 +304,14 @@ class Backfill:
         if time.monotonic() < self._look_again_at:
             return self._shares
         registered = readable_hooks(self._org, self._tell_once)
+        # What a hook was known by before, the log knows it by still, also if it is gone or cannot be read now.
+        before = {share.hook.name: share.ids for share in self._shares}
         self._shares = []
         for name, hook in self._worker.hooks.items():
             named = self._at_okta if name == self._hook else {}
             known = registration(self._state, self._inbox, name, registered, **named)
-            share = Share(hook=hook, ids=known.ids, restricted=restricted_types(known.live))
+            ids = known.ids | before.get(name, frozenset())
+            share = Share(hook=hook, ids=ids, restricted=restricted_types(known.live))
             self._shares.append(share)
         self._look_again_at = time.monotonic() + _SECONDS_BETWEEN_LOOKS
         return self._shares
@@ -358,6 +341,10 @@ class Backfill:
         self._worker.wake()
 
 
+def _is_before(cursor: Cursor, since: float | None) -> bool:
+    return since is None or (cursor.reached_at is not None and cursor.reached_at <= since)
+
+
 def _may_pass(error: OktaUnavailable | OktaRefused | InboxUnavailable) -> bool:
     if isinstance(error, OktaRefused):
         return error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or (
@@ -369,7 +356,7 @@ def _may_pass(error: OktaUnavailable | OktaRefused | InboxUnavailable) -> bool:
 def keep_up(state: AppState, org: Org, stopping: threading.Event, seconds: float) -> None:
     """Read the log again and again beside other work: whatever fails is logged, and tried again.
 
-    It begins where the last backfill stopped, or now if there was none.
+    It begins where the last backfill stopped, or some minutes ago if there was none.
 
     :param seconds: How long to wait between.
     """

@@ -106,11 +106,11 @@ def bury(
     :param error: What the receiver raised at last, for the log.
     """
     logger.error(
-        "Dead letter of the hook %r: %r for %s, from the delivery %r: %s",
+        "Dead letter of the hook %r: %r for %s, from %s: %s",
         hook.name,
         event or "an unreadable event",
         receiver or "all receivers",
-        delivery.event_id,
+        "a backfill" if delivery.via == "backfill" else f"the delivery {delivery.event_id!r}",
         reason,
         exc_info=error if not isinstance(error, Reject) else None,
     )

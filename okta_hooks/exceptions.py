@@ -8,6 +8,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+def as_sentence(error: Exception) -> str:
+    """Return what an error says with a full stop, if it does not end like a sentence anyway."""
+    text = str(error)
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 class OktaHooksError(Exception):
     """The base of every error this library raises on its own account."""
 
@@ -146,9 +152,3 @@ class Reject(OktaHooksError):
 
 class UnknownEventTypeWarning(UserWarning):
     """A pattern for which nothing is subscribed to: unknown, in the System Log only, or over types in beta alone."""
-
-
-def sentence(error: Exception) -> str:
-    """Return what an error says as a sentence: with one stop at its end, or its question mark."""
-    text = str(error).rstrip(".")
-    return text if text.endswith("?") else f"{text}."

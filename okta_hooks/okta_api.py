@@ -13,6 +13,7 @@ import contextvars
 import html
 import json
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -249,19 +250,24 @@ class Org:
         self, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> tuple[Any, str | None]:
         """Return what the answer's JSON holds, and the link to the next page."""
-        for _ in range(_MOST_WAITS):
+        waits = 0
+        while True:
             status, headers, links, text = self._request(method, path, body)
-            if status != HTTPStatus.TOO_MANY_REQUESTS:
+            if status != HTTPStatus.TOO_MANY_REQUESTS or waits == _MOST_WAITS:
                 break
+            waits += 1
             seconds = _seconds_to_reset(headers)
             self._tell(f"The rate limit of {self.url} is used up: going on in {seconds:.0f} s.")
             self._wait(seconds)
+        reason: Exception | None = None
         try:
             document = json.loads(text) if text else None
-        except (ValueError, RecursionError):
-            document = text
+        except (ValueError, RecursionError) as error:
+            document, reason = text, error
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             raise _refusal(status, document)
+        if reason is not None and text.lstrip().startswith("["):
+            raise OktaUnavailable(f"{self.url} answered with a page that cannot be read: {reason}")
         if isinstance(document, str):
             raise OktaUnavailable(
                 f"{self.url} did not answer with JSON: is it the URL of an Okta org?"
@@ -354,11 +360,11 @@ def _check(url: str, client: Mapping[str, Any]) -> None:
         raise RuntimeError(
             "OKTA_HOOKS_ORG_URL is not set: it is the URL of the Okta org, such as https://acme.okta.com."
         )
-    parts = urlsplit(url)
-    is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-    if not is_safe or not parts.hostname or parts.path or parts.query:
+    if not _is_of_an_org(url):
+        # What stands before an @ may be a password.
+        found = "has an @ in it" if "@" in url else f"is {url!r}"
         raise RuntimeError(
-            f"OKTA_HOOKS_ORG_URL is {url!r}: it must be https:// and a host, and nothing behind it."
+            f"OKTA_HOOKS_ORG_URL {found}: it must be https:// and a host, and nothing behind it."
         )
     if client["authorizationMode"] == "PrivateKey":
         return
@@ -373,6 +379,17 @@ def _check(url: str, client: Mapping[str, Any]) -> None:
             "OKTA_HOOKS_API_TOKEN holds a blank, a line break or another character that no token has: "
             "give the token alone, without SSWS."
         )
+
+
+def _is_of_an_org(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        is_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # such as a port that is no number
+        return False
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+    is_bare = not (parts.path or parts.query or parts.fragment or "@" in url)
+    return is_host and is_safe and is_bare
 
 
 def _refusal(status: int, document: Any) -> OktaRefused:
@@ -401,6 +418,8 @@ def _seconds_to_reset(headers: Mapping[str, str]) -> float:
         now = parsedate_to_datetime(headers["Date"]).timestamp()
         left = float(headers["X-Rate-Limit-Reset"]) - now + 1
     except (KeyError, ValueError):
+        left = _USUAL_WAIT
+    if not math.isfinite(left):
         left = _USUAL_WAIT
     return min(max(left, 1.0), _LONGEST_WAIT)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from array import array
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import schemas
 from .audience import seconds_of, target_ids
-from .backfill import RETENTION_SECONDS
+from .backfill import forgotten
 from .events import Delivery, Envelope
 from .exceptions import OktaUnavailable
 from .inbox import incoming
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from .inbox import Inbox
     from .okta_api import Org
+
+logger = logging.getLogger(__name__)
 
 FAILED_DELIVERY: Final = "event_hook.delivery"
 
@@ -74,6 +77,7 @@ def reconcile(
     *,
     since: float,
     until: float | None = None,
+    tell: Callable[[str], Any] = logger.warning,
     progress: Callable[[Report], Any] | None = None,
 ) -> Report:
     """Read the log page by page, and look up what has arrived of the events that were meant for a hook.
@@ -82,13 +86,13 @@ def reconcile(
     :param ids: What it is known by at Okta.
     :param since: Only events published at or after this time, in seconds since the epoch.
     :param until: Only events published before this time.
+    :param tell: Is called with a line for a person.
     :param progress: Is called after each page.
     """
     report = Report()
-    oldest = inbox.clock() - RETENTION_SECONDS
-    if since < oldest - _UNDER_WAY_SECONDS:
-        report.gap = (since, oldest)
-        since = oldest
+    report.gap = forgotten(since, inbox.clock(), tell)
+    if report.gap is not None:
+        since = report.gap[1]
     # Polled, though it has an end: a bounded query may miss what came into the log late.
     url = org.log_url(since=datetime.fromtimestamp(since, UTC))
     was_short = False

@@ -258,52 +258,99 @@ def test_it_goes_on_where_it_stopped(simulator: Simulator, app: Flask) -> None:
     assert (second["events"], second["new"]) == (2, 2)
     again = read(app, "--since=1h")
     assert (again["new"], again["duplicate"]) == (0, 1502)
-    assert again["cursor_at"] > second["cursor_at"] or again["cursor_at"] == again["reached"]
     simulator.org.emit(CREATED, faults=["lost"])
     assert read(app)["events"] == 1
 
 
 def test_what_lies_between_is_not_left_out(simulator: Simulator, app: Flask) -> None:
-    """After reading from later than where it stopped, it still goes on from where it stopped."""
+    """Told to begin later than where it stopped, it goes on from where it stopped."""
     began = datetime.now(UTC)
-    simulator.org.clock = lambda: began - 5 * DAY
-    assert read(app, "--since=6d")["new"] == 0
-    inbox = inbox_of(app)
-    before = inbox.cursor(simulator.url)
-    assert before
-    old = Cursor(next_url=before.next_url, reached_at=(began - 5 * DAY).timestamp())
-    assert inbox.backfill([], simulator.url, before=before, after=old) == []
     simulator.org.clock = lambda: began - 3 * DAY
     simulator.org.emit(CREATED, faults=["lost"])
+    stopping = threading.Event()
+    with open_org(app, stopping) as org:
+        url = org.log_url(since=began - 5 * DAY)
+    stopped = Cursor(next_url=url, reached_at=(began - 5 * DAY).timestamp())
+    assert inbox_of(app).backfill([], simulator.url, before=None, after=stopped) == []
     simulator.org.clock = lambda: began
     simulator.org.emit(CREATED, faults=["lost"])
 
-    result = run(app, "backfill", "--since=1d")
-    assert "okta: 1 new" in result.output
-    assert f"still stands at {began - 5 * DAY:%Y-%m-%dT%H:%M:%S}" in result.output
-    assert inbox.cursor(simulator.url) == old
-    assert read(app)["new"] == 1
+    document = read(app, "--since=1d")
+
+    assert document["new"] == 2
+    assert document["since"][:10] == f"{began - 5 * DAY:%Y-%m-%d}"
 
 
-def test_following_goes_on_with_what_lies_between(simulator: Simulator, app: Flask) -> None:
-    """With --since it reads that first, and then from the cursor on, and stays at the end."""
+def test_it_goes_back(simulator: Simulator, app: Flask) -> None:
+    """Told to begin earlier than where it stopped, it does, and goes on from there wherever it is killed."""
     began = datetime.now(UTC)
-    simulator.org.clock = lambda: began - 5 * DAY
-    simulator.org.emit(CREATED, faults=["lost"])
-    stopping = Impatient(most=3)
-    with open_org(app, stopping) as org:
-        url = org.log_url(since=began - 6 * DAY)
-        cursor = Cursor(next_url=url, reached_at=(began - 6 * DAY).timestamp())
-        inbox_of(app).backfill([], org.url, before=None, after=cursor)
-        simulator.org.clock = lambda: began
-        simulator.org.emit(CREATED, faults=["lost"])
-        follower = reading(app, org, stopping)
-        follower.begin((began - DAY).timestamp())
-        follower.follow(60)
+    simulator.org.clock = lambda: began - DAY / 2
+    simulator.org.emit(CREATED, count=2500, faults=["lost"])
+    simulator.org.clock = lambda: began
+    assert read(app, "--since=1m")["new"] == 0
 
-    assert follower.tally.new == {"okta": 2}
-    assert stopping.waited == [60] * 3
-    assert (follower.saved_at() or 0) >= began.timestamp()
+    for pages, there in enumerate([0, 998, 1998]):  # the log begins with the hook itself
+        stopping = threading.Event()
+        with open_org(app, stopping) as org:
+            reader = reading(app, org, stopping, progress=lambda _: stopping.set())  # noqa: B023
+            reader.begin(None if pages else time.time() - DAY.total_seconds())
+            if pages:
+                reader.catch_up()  # one page, and then it is gone
+        assert inbox_of(app).counts()["pending"] == there
+
+    assert read(app)["new"] == 502
+
+
+def test_one_goes_back_while_another_is_at_the_end(simulator: Simulator, app: Flask) -> None:
+    """The one at the end goes back as well, and nothing is passed over."""
+    began = datetime.now(UTC)
+    simulator.org.clock = lambda: began - DAY / 2
+    simulator.org.emit(CREATED, count=1500, faults=["lost"])
+    simulator.org.clock = lambda: began
+    read(app, "--since=1m")
+    with open_org(app, threading.Event()) as org, open_org(app, threading.Event()) as other_org:
+        stopping = threading.Event()
+        at_end = reading(app, org, threading.Event())
+        back = reading(app, other_org, stopping, progress=lambda _: stopping.set())
+        at_end.begin()
+        back.begin(time.time() - DAY.total_seconds())
+        assert not back.catch_up()  # one page
+        assert at_end.catch_up()
+        assert at_end.tally.new == {"okta": 502}
+        stopping.clear()
+        back.catch_up()
+    assert inbox_of(app).counts()["pending"] == 1500
+
+
+@SQLITE
+def test_a_beginning_that_somebody_else_moves(
+    simulator: Simulator, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is told to begin earlier than another that has just begun goes back all the same."""
+    inbox = inbox_of(app)
+    asked = []
+
+    def overtaken(org: str) -> Cursor | None:
+        found = Inbox.cursor(inbox, org)
+        asked.append(found)
+        if len(asked) == 1:
+            with open_org(app, threading.Event()) as other:
+                url = other.log_url(since=datetime.now(UTC))
+            inbox.backfill([], org, before=None, after=Cursor(next_url=url, reached_at=time.time()))
+        return found
+
+    began = datetime.now(UTC)
+    simulator.org.clock = lambda: began - DAY / 2
+    simulator.org.emit(CREATED, faults=["lost"])
+    simulator.org.clock = lambda: began
+    with open_org(app, threading.Event()) as org:
+        reader = reading(app, org, threading.Event())
+        monkeypatch.setattr(inbox, "cursor", overtaken)
+        reader.begin(time.time() - DAY.total_seconds())
+        assert reader.catch_up()
+
+    assert len(asked) == 2
+    assert reader.tally.new == {"okta": 1}
 
 
 @SQLITE
@@ -339,7 +386,9 @@ HOSTILE = """[
 ]"""
 
 
-def test_a_hostile_page(serve: Callable[..., Log], connect: Callable[..., Flask]) -> None:
+def test_a_hostile_page(
+    serve: Callable[..., Log], connect: Callable[..., Flask], caplog: pytest.LogCaptureFixture
+) -> None:
     """What can be read is handled; what cannot is a dead letter; reading it twice adds nothing."""
     got = []
     okta = EventHook("okta")
@@ -357,6 +406,7 @@ def test_a_hostile_page(serve: Callable[..., Log], connect: Callable[..., Flask]
 
     assert document["hooks"] == {"okta": {"new": 11, "duplicate": 0, "dead": 5}}
     assert len(buried) == 5
+    assert "for all receivers, from a backfill: The event" in caplog.text
     assert [event.get("uuid") for event in got] == ["nan", "surrogate", "\0", None, 7, "good"]
     assert got[1]["displayMessage"] == "\ud800"
     assert (again["new"], again["duplicate"]) == (0, 11)
@@ -455,10 +505,40 @@ def test_a_cursor_that_okta_does_not_take(
     )
     assert "okta: 0 new, 1 there already" in result.output
 
+    log.pages.append(page("b"))
+    with open_org(app, threading.Event()) as org:
+        told: list[str] = []
+        reader = reading(app, org, threading.Event(), tell=told.append)
+        reader.begin()
+        assert reader.catch_up()
+        log.refused = [(400, b"{}")]
+        assert reader.catch_up()  # also in the middle of a run
+    assert len(told) == 1
+    assert inbox_of(app).counts()["pending"] == 2
+
     log.refused = [(400, b"{}")] * 2
     assert "Okta answered 400" in run(app, "backfill", status=1).output
     log.refused = [(400, b"{}")]
     assert "Okta answered 400" in run(app, "backfill", "--since=1h", status=1).output
+
+
+@SQLITE
+def test_a_place_that_okta_never_gets_past(
+    serve: Callable[..., Log], connect: Callable[..., Flask], okta: EventHook
+) -> None:
+    """It is read again once; that it is refused again ends it, instead of going round for ever."""
+    log = serve(page("a"), page("b"))
+    app = connect(log.url, okta)
+    answer = log.answer
+
+    def refuse(path: str) -> tuple[int, bytes, str | None]:
+        return (400, b"{}", None) if "after=1" in path else answer(path)
+
+    log.answer = refuse  # type: ignore[method-assign]
+
+    result = run(app, "backfill", "--since=1h", status=1)
+    assert result.output.count("does not go on from where") == 1
+    assert "Okta answered 400" in result.output
 
 
 @SQLITE
@@ -477,6 +557,7 @@ def test_what_may_pass_is_waited_for(
         assert reader.catch_up()
         assert stopping.waited == [2, 4, 8, 16]
         assert "Trying again in 2 s" in told[0]
+        assert "is it the URL of an Okta org? Trying again in 4 s" in told[1]
         assert reader.tally.new == {"okta": 1}
 
         log.refused = [(503, b"")] * 3
@@ -525,7 +606,7 @@ def test_a_page_is_stored_with_its_cursor_or_not_at_all(
 
 
 def test_another_backfill_is_at_work(simulator: Simulator, app: Flask) -> None:
-    """One that finds the cursor moved goes on from there; one that was to begin it reads to the end first."""
+    """Who finds the cursor moved goes on from there: what one has read the other does not read again."""
     simulator.org.emit(CREATED, count=1200, faults=["lost"])
     since = time.time() - 3600
     stopping = Impatient(most=1)
@@ -535,7 +616,8 @@ def test_another_backfill_is_at_work(simulator: Simulator, app: Flask) -> None:
         other.begin(since)
         assert one.catch_up()
         assert other.catch_up()
-        assert other.tally.duplicate == {"okta": 1200}
+        assert one.tally.new == {"okta": 1200}
+        assert (other.tally.new, other.tally.duplicate) == ({}, {})
 
         simulator.org.emit(CREATED, faults=["lost"])
         late = reading(app, other_org, threading.Event())
@@ -550,6 +632,8 @@ def test_another_backfill_is_at_work(simulator: Simulator, app: Flask) -> None:
 def test_used_wrongly(app: Flask) -> None:
     """Each mistake is named in a line."""
     assert "with --since 24h" in run(app, "backfill", status=2).output
+    for later in ("2999-01-01", f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M}"):
+        assert "is later than now" in run(app, "backfill", f"--since={later}", status=2).output
     assert "no span of time" in run(app, "backfill", "--follow", "--every=0s", status=2).output
     assert "no span of time" in run(app, "worker", "--backfill=soon", status=2).output
     assert "comes to an end" in run(app, "worker", "--drain", "--backfill=5m", status=2).output
@@ -583,6 +667,47 @@ def test_a_hook_is_named(simulator: Simulator, app: Flask) -> None:
     assert read(app, "--since=1h")["new"] == 0
     assert read(app, "--since=1h", "--name=Gateway 1")["new"] == 2
     assert read(app, "--since=1h", f"--url={url}/")["duplicate"] == 2
+
+
+@SQLITE
+def test_a_named_hook_that_cannot_be_read_any_more(
+    serve: Callable[..., Log],
+    connect: Callable[..., Flask],
+    okta: EventHook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What Okta means for it still is its own."""
+    monkeypatch.setattr("okta_hooks.backfill._SECONDS_BETWEEN_LOOKS", 0.0)
+    data = {"debugData": {"targetEventHookIds": "who1"}}
+    pages = [
+        json.dumps([{"uuid": uuid, "eventType": "group.lifecycle.create", "debugContext": data}])
+        for uuid in ("a", "b")
+    ]
+    log = serve(*pages)
+    log.hooks = (200, b'[{"id": "who1", "name": "Gateway"}]')
+    app = connect(log.url, okta)
+    stopping = threading.Event()
+
+    def forbid(_: object) -> None:
+        log.hooks = (403, FORBIDDEN)
+
+    with open_org(app, stopping) as org:
+        reader = reading(app, org, stopping, hook="okta", name="Gateway", progress=forbid)
+        reader.begin(time.time() - 60)
+        reader.catch_up()
+
+    assert reader.tally.new == {"okta": 2}
+
+
+@SQLITE
+@pytest.mark.parametrize("option", ["--name=Gatway 1", "--url=https://gateway.example.com/hooks/8"])
+def test_a_hook_that_is_named_wrongly(simulator: Simulator, app: Flask, option: str) -> None:
+    """It is refused before anything is read, and those that are there are named."""
+    result = run(app, "backfill", "--since=1h", option, status=1)
+
+    assert "No hook at" in result.output
+    assert "https://app.example.com/okta/events" in result.output
+    assert inbox_of(app).cursor(simulator.url) is None
 
 
 class Terminal(io.StringIO):
@@ -631,7 +756,7 @@ def test_beside_other_work(
     okta: EventHook,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """It begins with what happens from now on, and no failure ends it."""
+    """It begins some minutes ago, whatever either clock shows, and no failure ends it."""
     caplog.set_level("INFO")
     log = serve(page("a"))
     app = connect(log.url, okta)
@@ -647,7 +772,33 @@ def test_beside_other_work(
     assert "has brought 1 events" in caplog.text
     times = {parse_qs(urlsplit(path).query).get("since", [""])[0] for path in log.asked} - {""}
     (since,) = times  # after the failure it begins at the same time
-    assert abs(datetime.fromisoformat(since).timestamp() - began) < 5
+    assert abs(datetime.fromisoformat(since).timestamp() - (began - 300)) < 5
+
+
+@SQLITE
+def test_a_gap_beside_other_work(
+    serve: Callable[..., Log],
+    connect: Callable[..., Flask],
+    okta: EventHook,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What Okta has forgotten is in the log of a worker, too, also if it is found in the middle of a run."""
+    log = serve()
+    app = connect(log.url, okta)
+    ancient = Cursor(next_url=f"{log.url}/api/v1/logs?after=00", reached_at=0.0)
+    inbox_of(app).backfill([], log.url, before=None, after=ancient)
+    with open_org(app, Impatient(most=1)) as org:
+        keep_up(app.extensions["okta_hooks"], org, Impatient(most=1), 300)
+    assert "what happened from 1970-01-01T00:00:00Z to" in caplog.text
+
+    told: list[str] = []
+    with open_org(app, threading.Event()) as org:
+        reader = reading(app, org, threading.Event(), tell=told.append)
+        reader.begin()
+        before = inbox_of(app).cursor(log.url)
+        inbox_of(app).backfill([], log.url, before=before, after=ancient)
+        assert reader.catch_up()
+    assert [line.partition(":")[0] for line in told] == ["Okta keeps its log for 90 days"]
 
 
 @SQLITE

@@ -89,6 +89,7 @@ def serve() -> Iterator[Callable[..., str]]:
     def start(status: int, body: bytes, **headers: str) -> str:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                start.asked += 1  # type: ignore[attr-defined]
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name.replace("_", "-"), value)
@@ -104,6 +105,7 @@ def serve() -> Iterator[Callable[..., str]]:
         servers.append(server)
         return f"http://127.0.0.1:{server.server_port}"
 
+    start.asked = 0  # type: ignore[attr-defined]
     yield start
     for server in servers:
         server.shutdown()
@@ -218,6 +220,24 @@ def test_something_that_is_no_org(serve: Callable[..., str], body: bytes) -> Non
         org.hooks()
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'[{"uuid": ' + b"9" * 5000 + b"}]", "digits"),
+        (b"[" * 100_000 + b"]" * 100_000, "recursion"),
+        (b'\n[{"uuid": "a"', "Expecting"),
+    ],
+)
+def test_a_page_that_cannot_be_read(serve: Callable[..., str], body: bytes, reason: str) -> None:
+    """A list that JSON's reader refuses comes from the org all the same, and the reason is named."""
+    url = serve(200, body, Content_Type="application/json")
+
+    with connect(url) as org, pytest.raises(OktaUnavailable) as caught:
+        org.hooks()
+    assert str(caught.value).startswith(f"{url} answered with a page that cannot be read: ")
+    assert reason in str(caught.value)
+
+
 @pytest.mark.parametrize("body", [b"{}", b"[{}]", b"[1]", b""])
 def test_an_answer_of_another_form(serve: Callable[..., str], body: bytes) -> None:
     """JSON that is no list of hooks is named as that."""
@@ -264,11 +284,23 @@ def test_the_rate_limit_is_waited_out(simulator: Simulator) -> None:
 
 
 def test_a_rate_limit_that_never_ends(serve: Callable[..., str]) -> None:
-    """After a few waits it is a refusal; without a time of reset the wait is 10 s."""
+    """After a few waits it is a refusal, for which nobody waits; without a time of reset the wait is 10 s."""
     waited: list[float] = []
     url = serve(429, b'{"errorCode": "E0000047"}', Content_Type="application/json")
 
     with connect(url, wait=waited.append) as org, pytest.raises(OktaRefused, match="E0000047"):
+        org.hooks()
+    assert waited == [10.0] * 5
+    assert serve.asked == 6  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("reset", ["nan", "inf", "-inf", "soon", ""])
+def test_a_reset_at_no_time(serve: Callable[..., str], reset: str) -> None:
+    """What is no time is as good as none."""
+    waited: list[float] = []
+    url = serve(429, b"{}", X_Rate_Limit_Reset=reset)
+
+    with connect(url, wait=waited.append) as org, pytest.raises(OktaRefused):
         org.hooks()
     assert waited == [10.0] * 5
 
@@ -281,6 +313,11 @@ def test_a_rate_limit_that_never_ends(serve: Callable[..., str]) -> None:
         ("https://acme.okta.com/api/v1", TOKEN, "nothing behind it"),
         ("http://acme.okta.com", TOKEN, "it must be https:// and a host"),
         ("https://acme-admin.okta.com", TOKEN, "-admin"),
+        ("https://[bad", TOKEN, "it must be https:// and a host"),
+        ("https://acme.okta.com:abc", TOKEN, "it must be https:// and a host"),
+        ("https://acme.okta.com#top", TOKEN, "nothing behind it"),
+        (f"https://user:{TOKEN}@acme.okta.com", TOKEN, "has an @ in it"),
+        (f"https://user:{TOKEN}@[bad", TOKEN, "has an @ in it"),
         ("https://acme.okta.com", None, "OKTA_HOOKS_API_TOKEN is not set"),
         ("https://acme.okta.com", "", "OKTA_HOOKS_API_TOKEN is not set"),
         ("https://acme.okta.com", f"SSWS {TOKEN}", "without SSWS"),

@@ -11,6 +11,7 @@ import pytest
 
 from okta_hooks import EventHook
 from okta_hooks.cli import group
+from okta_hooks.exceptions import OktaRefused
 from okta_hooks.okta_api import Org
 from okta_hooks.reconcile import Report, reconcile
 from okta_hooks.simulator import Answer, Request, Simulator
@@ -205,6 +206,7 @@ def test_a_window(simulator: Simulator, run: Callable[..., Result]) -> None:
     whole = report_of(run("--since=3h", "--until=1h", "--json", status=1))
     assert whole["missing"] == [before["uuid"]]
     assert whole["events"] < 2105
+    assert "is later than now" in run("--since=2999-01-01", status=2).output
     assert "must be later" in run("--since=1h", "--until=2h", status=2).output
 
 
@@ -243,6 +245,27 @@ def test_which_hook_at_okta(simulator: Simulator, run: Callable[..., Result]) ->
     output = run("--name=Nobody", status=1).output
     assert "No hook at" in output
     assert "'Test 1' (who" in output
+
+
+@SQLITE
+def test_hooks_that_may_not_be_read(
+    inbox: Inbox, delivery: DeliveryFactory, run: Callable[..., Result], simulator: Simulator
+) -> None:
+    """What has been delivered tells which it is; if nothing has, or another is named, the permission is wanting."""
+
+    def refused() -> Any:
+        raise OktaRefused(403, "E0000006", "You do not have permission.")
+
+    lacking = "The token needs okta.eventHooks.read."
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Org, "hooks", lambda _: refused())
+        for options in ([], ["--name=Staff 1"], [f"--url={URL}"]):
+            output = run(*options, status=1).output
+            assert lacking in output
+            assert "by --name or --url" not in output
+        inbox.store([delivery("a", source=f"{simulator.url}/api/v1/eventHooks/who1")])
+        assert report_of(run("--json"))["hook_ids"] == ["who1"]
+        assert lacking in run("--name=Staff 1", status=1).output
 
 
 @SQLITE

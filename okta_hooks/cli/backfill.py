@@ -16,12 +16,13 @@ from .options import (
     as_json_option,
     check_url,
     group,
+    hook_at_okta,
     one_hook,
     open_org,
     state_of_app,
     with_inbox,
 )
-from .output import Progress, iso, tell_gap
+from .output import Progress, iso
 from .worker import in_thread
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _PATIENCE = 5
 
 
 @group.command()
-@click.option("--since", type=Moment(), help="Read from this time, or age, on.")
+@click.option("--since", type=Moment(past=True), help="Read from this time, or age, on.")
 @click.option("--follow", is_flag=True, help="Go on for good, until SIGTERM or SIGINT.")
 @click.option(
     "--every",
@@ -109,6 +110,8 @@ def _read(
             raise click.UsageError(
                 f"The System Log of {org.url} was never read before: say from when on, with --since 24h."
             )
+        if at_okta["name"] is not None or at_okta["url"] is not None:
+            hook_at_okta(state, inbox, org, **at_okta)
         with progress:
             reading = Backfill(
                 state,
@@ -122,7 +125,6 @@ def _read(
             )
             reading.begin(since)
             progress.begin(reading.tally.began_at, inbox.clock(), org.url)
-            tell_gap(progress.tell, reading.tally.gap)
             if every is None:
                 reading.catch_up(patience=_PATIENCE)
             else:
@@ -154,7 +156,6 @@ def _print(state: AppState, reading: Backfill, org: str, *, as_json: bool) -> No
             "reached": iso(tally.reached_at),
             "is_at_end": tally.is_at_end,
             "gap": tally.gap and [iso(moment) for moment in tally.gap],
-            "cursor_at": iso(reading.saved_at()),
         }
         click.echo(json.dumps(document))
         return
@@ -164,8 +165,3 @@ def _print(state: AppState, reading: Backfill, org: str, *, as_json: bool) -> No
     for name, counts in hooks.items():
         text = f"{name}: {counts['new']} new, {counts['duplicate']} there already"
         click.echo(text + (f", {counts['dead']} unreadable" if counts["dead"] else ""))
-    if tally.behind is not None:
-        click.echo(
-            f"The backfill without --since still stands at {iso(tally.behind)}, and goes on from there.",
-            err=True,
-        )

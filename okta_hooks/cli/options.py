@@ -14,13 +14,15 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from okta_hooks.exceptions import InboxUnavailable, OktaRefused, OktaUnavailable, sentence
+from okta_hooks.exceptions import InboxUnavailable, OktaRefused, OktaUnavailable, as_sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from okta_hooks.audience import Registration
     from okta_hooks.blueprint import AppState
-    from okta_hooks.okta_api import Org
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.okta_api import Org, RegisteredHook
 
     _ParamType = click.ParamType[float]
 else:
@@ -41,18 +43,34 @@ group = AppGroup(
 
 
 class Moment(_ParamType):
-    """A time: ISO 8601 (UTC if it names no zone), or an age such as 90m, 24h or 7d."""
+    """A time: ISO 8601 (UTC if it names no zone), or an age such as 90m, 24h or 7d.
+
+    :param past: Whether one that is later than now is refused.
+    """
 
     name = "time"
+
+    def __init__(self, *, past: bool = False) -> None:
+        self._past = past
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:  # noqa: ARG002
         """Return it in seconds since the epoch."""
         if isinstance(value, float):
             return value
+        now = datetime.now(UTC)
+        moment = self._read(value, now)
+        if self._past and moment > now.timestamp():
+            self.fail(
+                f"{value!r} is later than now, which is {now:%Y-%m-%dT%H:%M:%SZ}: "
+                "a time without a zone is in UTC."
+            )
+        return moment
+
+    def _read(self, value: str, now: datetime) -> float:
         try:
             if value[-1:] in _UNITS and value[:-1].isdigit():
                 age = timedelta(**{_UNITS[value[-1]]: int(value[:-1])})
-                return (datetime.now(UTC) - age).timestamp()
+                return (now - age).timestamp()
             moment = datetime.fromisoformat(value)
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
@@ -164,9 +182,9 @@ def open_org(
         try:
             yield org
         except OktaRefused as error:
-            raise click.ClickException(sentence(error) + _cure(error, permissions)) from error
+            raise click.ClickException(as_sentence(error) + _cure(error, permissions)) from error
         except OktaUnavailable as error:
-            raise click.ClickException(sentence(error)) from error
+            raise click.ClickException(as_sentence(error)) from error
 
 
 def _cure(error: OktaRefused, permissions: tuple[str, ...]) -> str:
@@ -181,6 +199,40 @@ def _cure(error: OktaRefused, permissions: tuple[str, ...]) -> str:
     if error.status == HTTPStatus.NOT_FOUND and error.code is None:
         return " Is OKTA_HOOKS_ORG_URL the URL of an Okta org?"
     return ""
+
+
+def hook_at_okta(
+    state: AppState, inbox: Inbox, org: Org, hook: str, name: str | None, url: str | None
+) -> Registration:
+    """Return what a hook of the app is known by at Okta, or end the command if that is not clear.
+
+    :param name: Its name at Okta, if that was given, as ``url``.
+    """
+    from okta_hooks.audience import readable_hooks, registration  # noqa: PLC0415 - marshmallow
+
+    registered = readable_hooks(org, functools.partial(click.echo, err=True))
+    known = registration(state, inbox, hook, registered, name=name, url=url)
+    if registered is None and not known.ids:
+        raise click.ClickException(
+            f"The hooks at {org.url} cannot be read, so nothing tells which of them delivers to {hook!r}. "
+            "The token needs okta.eventHooks.read."
+        )
+    if not known.ids:
+        there = _listed(registered or [])
+        raise click.ClickException(
+            f"No hook at {org.url} is found that delivers to {hook!r}. "
+            f"Say which, by --name or --url. There are: {there}."
+        )
+    if not known.is_certain:
+        raise click.ClickException(
+            f"Several hooks at {org.url} may be the one that delivers to {hook!r}. "
+            f"Say which, by --url: {_listed(known.live)}."
+        )
+    return known
+
+
+def _listed(hooks: Iterable[RegisteredHook]) -> str:
+    return ", ".join(f"{each.name!r} ({each.id}, {each.url})" for each in hooks) or "none"
 
 
 def one_hook(state: AppState, hook: str | None) -> str:

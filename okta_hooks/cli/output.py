@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 _SECONDS_BETWEEN_LINES: Final = 10.0
 
@@ -52,15 +52,6 @@ def iso(seconds: float | None) -> str | None:
         return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
     except (ValueError, OverflowError, OSError):  # no calendar has it
         return f"{seconds:g} s"
-
-
-def tell_gap(tell: Callable[[str], Any], gap: tuple[float, float] | None) -> None:
-    """Say what Okta has forgotten of what was to be read."""
-    if gap is not None:
-        begin, end = map(iso, gap)
-        tell(
-            f"Okta keeps its log for 90 days: what happened from {begin} to {end} cannot be read any more."
-        )
 
 
 class Progress:

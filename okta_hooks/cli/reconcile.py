@@ -13,19 +13,16 @@ from .options import (
     as_json_option,
     check_url,
     group,
+    hook_at_okta,
     one_hook,
     open_org,
     state_of_app,
     with_inbox,
 )
-from .output import Progress, iso, tell_gap
+from .output import Progress, iso
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from okta_hooks.audience import Registration
-    from okta_hooks.blueprint import AppState
-    from okta_hooks.okta_api import Org, RegisteredHook
     from okta_hooks.reconcile import Report
     from okta_hooks.runtime import Runtime
 
@@ -35,7 +32,7 @@ _MOST_LISTED: Final = 20
 @group.command()
 @click.option(
     "--since",
-    type=Moment(),
+    type=Moment(past=True),
     default="24h",
     show_default=True,
     help="Of events published at or after this time, or age.",
@@ -67,7 +64,7 @@ def reconcile(
     hook = one_hook(state, hook)
     progress = Progress(bar=True)
     with open_org(state, "okta.logs.read", tell=progress.tell) as org:
-        known = _known(state, runtime, org, hook, name, url)
+        known = hook_at_okta(state, runtime.inbox, org, hook, name, url)
         with progress:
             progress.begin(since, until or runtime.inbox.clock(), org.url)
             report = compare(
@@ -77,46 +74,17 @@ def reconcile(
                 known.ids,
                 since=since,
                 until=until,
+                tell=progress.tell,
                 progress=lambda report: progress.show(
                     report.read, report.reached_at, f"{len(report.missing)} missing"
                 ),
             )
-    tell_gap(progress.tell, report.gap)
     document = _document(report, hook, known, org.url, since, until)
     if as_json:
         click.echo(json.dumps(document))
     else:
         _print(report, document)
     sys.exit(1 if report.missing else 0)
-
-
-def _known(
-    state: AppState, runtime: Runtime, org: Org, hook: str, name: str | None, url: str | None
-) -> Registration:
-    """Return what the hook is known by at Okta, or end the command if that is not clear."""
-    from okta_hooks.audience import readable_hooks, registration  # noqa: PLC0415 - marshmallow
-
-    def tell(text: str) -> None:
-        click.echo(text, err=True)
-
-    registered = readable_hooks(org, tell)
-    known = registration(state, runtime.inbox, hook, registered, name=name, url=url)
-    if not known.ids:
-        there = _listed(registered or [])
-        raise click.ClickException(
-            f"No hook at {org.url} is found that delivers to {hook!r}. "
-            f"Say which, by --name or --url. There are: {there}."
-        )
-    if not known.is_certain:
-        raise click.ClickException(
-            f"Several hooks at {org.url} may be the one that delivers to {hook!r}. "
-            f"Say which, by --url: {_listed(known.live)}."
-        )
-    return known
-
-
-def _listed(hooks: Iterable[RegisteredHook]) -> str:
-    return ", ".join(f"{each.name!r} ({each.id}, {each.url})" for each in hooks) or "none"
 
 
 def _document(

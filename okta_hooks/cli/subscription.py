@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import click
 from flask import current_app
 
-from okta_hooks.exceptions import SubscriptionImpossible, VerificationFailed, sentence
+from okta_hooks.exceptions import SubscriptionImpossible, VerificationFailed, as_sentence
 
 from .options import as_json_option, check_url, group, one_hook, open_org, state_of_app
 
@@ -250,7 +250,7 @@ def _plainly() -> Iterator[None]:
         if error.has_new_secret:
             click.echo(_IT_IS_OUT, err=True)
         raise click.ClickException(
-            f"The hook is not verified. {sentence(error)} When that is mended: flask okta-hooks verify"
+            f"The hook is not verified. {as_sentence(error)} When that is mended: flask okta-hooks verify"
         ) from error
 
 

@@ -14,7 +14,7 @@ from okta_hooks.exceptions import (
     OktaRefused,
     OktaUnavailable,
     SubscriptionImpossible,
-    sentence,
+    as_sentence,
 )
 from okta_hooks.simulator import HttpSender, app_sender
 
@@ -169,19 +169,19 @@ class _Examination:
                     "Set OKTA_HOOKS_ORG_URL and OKTA_HOOKS_API_TOKEN, or configure Okta's SDK.",
                 )
             else:
-                yield failure(name, f"Okta cannot be asked: {sentence(error)}", _PLAN)
+                yield failure(name, f"Okta cannot be asked: {as_sentence(error)}", _PLAN)
             return
         except OktaUnavailable as error:
             yield failure(
                 name,
-                f"Okta cannot be asked: {sentence(error)}",
+                f"Okta cannot be asked: {as_sentence(error)}",
                 "See that OKTA_HOOKS_ORG_URL is right, and that this host may call it.",
             )
             return
         except OktaRefused as error:
             yield failure(
                 name,
-                f"Okta cannot be asked: {sentence(error)}",
+                f"Okta cannot be asked: {as_sentence(error)}",
                 "Correct OKTA_HOOKS_ORG_URL and OKTA_HOOKS_API_TOKEN, or the service app; "
                 "it needs the permission okta.eventHooks.read.",
             )
@@ -189,7 +189,7 @@ class _Examination:
         try:
             yield from self._compared(registered)
         except SubscriptionImpossible as error:
-            yield failure(name, sentence(error), _PLAN)
+            yield failure(name, as_sentence(error), _PLAN)
 
     def _names_no_org(self, error: RuntimeError) -> bool:
         """Return whether an org cannot be opened because nobody has said which.

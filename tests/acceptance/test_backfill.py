@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 TOKEN = "00a-token"
 #: ``make backfill-kills`` sets it to 20.
 KILLS = int(os.environ.get("BACKFILL_KILLS", "5"))
+#: In the log before the first start, and before each.
+EVENTS_BEHIND = 1000 * KILLS
 EVENTS_PER_KILL = 500
+FULL_PAGE = 1000
 SQLITE = pytest.mark.parametrize("inbox_url", ["SQLite"], indirect=True)
 
 
@@ -191,22 +195,48 @@ def test_a_wrong_secret_is_made_good(host: Host, okta: Okta) -> None:
 def test_a_backfill_that_is_killed_goes_on(host: Host, unserved: Okta) -> None:
     """Wherever it dies, nothing is missing in the end, and nothing is there twice."""
     chance = random.Random(KILLS)
-    uuids = []
-    stored = []
-    for _ in range(KILLS):
+    uuids = unserved.emit(EVENTS_BEHIND, "lost")
+    stored = [0]
+    left = []
+    for number in range(KILLS):
         uuids += unserved.emit(EVENTS_PER_KILL, "lost")
         cursor = host.inbox.cursor(unserved.org.url)
         since = [] if cursor else ["--since=1h"]
         process = unserved.start("backfill", "--follow", *since)
         process.await_output("Reading the System Log")
-        time.sleep(chance.uniform(0, 0.2))
+        if number % 2 == 0 and len(uuids) - stored[-1] > 2 * FULL_PAGE:
+            begun = host.inbox.cursor(unserved.org.url)
+            until(lambda: host.inbox.cursor(unserved.org.url) != begun, "a page")  # noqa: B023
+        time.sleep(chance.uniform(0, 0.1))
         process.kill()
         stored.append(len(unserved.stored()))
-    print(f"of {len(uuids)} events, stored at the kills: {stored}")  # noqa: T201
+        left.append(len(uuids) - stored[-1])
+    print(f"of {len(uuids)} events, stored at the kills: {stored[1:]}, left: {left}")  # noqa: T201
+    grown = [after > before for before, after in itertools.pairwise(stored)]
+    between = [more and rest > FULL_PAGE for more, rest in zip(grown, left, strict=True)]
+    print(f"{sum(between)} of {KILLS} kills between two full pages")  # noqa: T201
+    assert any(between)
 
-    since = [] if host.inbox.cursor(unserved.org.url) else ["--since=1h"]
-    assert unserved.run("backfill", *since)[0] == 0
+    assert unserved.run("backfill")[0] == 0
 
+    assert unserved.stored() == sorted(uuids)
+    assert unserved.run("reconcile")[0] == 0
+
+
+def test_a_backfill_that_was_to_go_back_and_is_killed(host: Host, unserved: Okta) -> None:
+    """Without --since it goes on from where it was killed, though an earlier one had come further."""
+    now = datetime.now(UTC)
+    unserved.org.clock = lambda: now - timedelta(hours=2)
+    uuids = unserved.emit(5000, "lost")
+    unserved.org.clock = lambda: datetime.now(UTC)
+    assert unserved.run("backfill", "--since=1m")[1]["new"] == 0
+
+    process = unserved.start("backfill", "--since=3h")
+    until(unserved.stored, "a page")
+    process.kill()
+    assert 0 < len(unserved.stored()) < len(uuids)
+
+    assert unserved.run("backfill")[0] == 0
     assert unserved.stored() == sorted(uuids)
     assert unserved.run("reconcile")[0] == 0
 
