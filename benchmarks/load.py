@@ -61,7 +61,7 @@ def as_much_as_possible(port: int, events: int, seconds: int, folder: Path) -> f
     """Return how many deliveries a server answers per second, from ``THREADS`` connections at once.
 
     :param events: How many each holds.
-    :raises RuntimeError: if any was not answered with 2xx.
+    :raises RuntimeError: if any was not answered with 204.
     """
     template = folder / f"delivery-{events}.json"
     if not template.exists():
