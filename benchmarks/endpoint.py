@@ -99,4 +99,7 @@ def _rate(
     with nullcontext(server) if server else running(one.command, environment, folder) as process:
         port = port_of(process)
         as_much_as_possible(port, events, _SECONDS_TO_WARM_UP, folder)
-        return [as_much_as_possible(port, events, seconds, folder)]
+        rate = as_much_as_possible(port, events, seconds, folder)
+    if not rate:
+        raise RuntimeError("Nothing was answered.")
+    return [rate]
