@@ -100,7 +100,13 @@ def _measure(
     elif item == "parser":
         parser.measure(figures, rounds=rounds, times=extent.parsed)
     elif item == "dispatch":
-        dispatch.measure(figures, postgresql, folder, rounds=rounds, events=extent.dispatched)
+        dispatch.measure(
+            figures,
+            postgresql,
+            folder,
+            rounds=extent.rounds_of_draining,
+            events=extent.dispatched,
+        )
     elif item == "memory":
         dispatch.measure_memory(
             figures, folder, rounds=extent.rounds_of_draining, sizes=extent.drained
