@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks.events import Delivery
 from okta_hooks.inbox import Inbox, incoming
 from okta_hooks.schemas import load_delivery
 
+from .figures import turns
 from .load import bodies
-from .servers import okta_hooks, redis, running
+from .servers import okta_hooks, redis, running, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from .figures import Figures
+    from .servers import Process
 
 ITEM: Final = "events dispatched per second"
 SQLITE: Final = "okta_hooks, SQLite: one lane"
@@ -47,33 +51,45 @@ def _rate(left: Callable[[], int], events: int) -> float:
     first: tuple[int, float] | None = None
     while True:
         now, number = time.monotonic(), left()
-        if first is None and number < events * 0.95:
+        if first is None and 0 < number < events * 0.95:
             first = number, now
-        if number == 0 and first is not None:
+        if number == 0:
+            if first is None:
+                raise RuntimeError(f"{events} events were done between two looks: take more.")
             return first[0] / (now - first[1])
         if now > give_up_at:
             raise TimeoutError(f"{number} of {events} events are left.")
         time.sleep(0.05)
 
 
-def _ours(url: str, events: int, folder: Path) -> tuple[float, float]:
-    """Return events per second, and the worker's peak of memory."""
+@contextmanager
+def _draining(url: str, events: int, folder: Path) -> Iterator[tuple[Process, Callable[[], int]]]:
+    """Store so many events and start a worker; yields it, and what counts the events that are left."""
     inbox = Inbox(url)
     fill(inbox, events)
+
+    def left() -> int:
+        counted = inbox.counts()
+        return int(counted["pending"] + counted["claimed"])
+
     command = ["flask", "--app=benchmarks.apps:ours()", "okta-hooks", "worker"]
-    with running(command, okta_hooks(url), folder) as worker:
-        rate = _rate(lambda: _open(inbox), events)
-        peak = worker.peak()
-    inbox.close()
-    return rate, peak
+    with closing(inbox), running(command, okta_hooks(url), folder) as worker:
+        yield worker, left
 
 
-def _open(inbox: Inbox) -> int:
-    counted = inbox.counts()
-    return int(counted["pending"] + counted["claimed"])
+def _ours(new: Callable[[], str], events: int, folder: Path) -> list[float]:
+    with _draining(new(), events, folder) as (_, left):
+        return [_rate(left, events)]
 
 
-def _celery(pool: str, events: int, folder: Path) -> float:
+def _peak(events: int, folder: Path) -> list[float]:
+    with _draining(_new(folder), events, folder) as (worker, left):
+        # Counting many events takes time of the processor.
+        until(lambda: left() == 0, _SECONDS, f"{events} events done", every=0.5)
+        return [worker.peak()]
+
+
+def _celery(pool: str, events: int, folder: Path) -> list[float]:
     import celery
     from redis import Redis
 
@@ -95,27 +111,27 @@ def _celery(pool: str, events: int, folder: Path) -> float:
         command = ["celery", "--app=benchmarks.tasks", "worker", f"--pool={pool}"]
         options = ["--concurrency=1", "--without-gossip", "--without-mingle", "--loglevel=warning"]
         with running([*command, *options], {"BENCH_BROKER": url}, folder):
-            return _rate(left, events)
+            return [_rate(left, events)]
 
 
 def measure(
     figures: Figures, postgresql: Callable[[], str], folder: Path, *, rounds: int, events: int
 ) -> None:
     """Drain as many events by each, in turn, in each round."""
-    for _ in range(rounds):
-        rate, _ = _ours(_new(folder), events, folder)
-        figures.add(ITEM, SQLITE, rate)
-        rate, _ = _ours(postgresql(), events, folder)
-        figures.add(ITEM, "okta_hooks, PostgreSQL: one lane", rate)
-        figures.add(ITEM, CELERY, _celery("prefork", events, folder))
-        figures.add(ITEM, CELERY_SOLO, _celery("solo", events, folder))
+    everybody: list[tuple[str, Callable[..., list[float]], object]] = [
+        (SQLITE, _ours, partial(_new, folder)),
+        ("okta_hooks, PostgreSQL: one lane", _ours, postgresql),
+        (CELERY, _celery, "prefork"),
+        (CELERY_SOLO, _celery, "solo"),
+    ]
+    for name, drain, how in turns(everybody, rounds):
+        figures.measure(ITEM, [name], drain, how, events, folder)
 
 
-def measure_memory(figures: Figures, folder: Path, *, sizes: tuple[int, ...]) -> None:
-    """Drain a few events, and many."""
-    for events in sizes:
-        _, peak = _ours(_new(folder), events, folder)
-        figures.add(MEMORY, f"{events:,} events", peak)
+def measure_memory(figures: Figures, folder: Path, *, rounds: int, sizes: tuple[int, ...]) -> None:
+    """Drain a few events, and many, each by a fresh worker, in turn in each round."""
+    for events in turns(sizes, rounds):
+        figures.measure(MEMORY, [f"{events:,} events"], _peak, events, folder)
 
 
 def _new(folder: Path) -> str:

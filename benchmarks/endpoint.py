@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from .figures import turns
 from .load import as_much_as_possible
 from .servers import Process, gunicorn, okta_hooks, port_of, running, uvicorn
 
@@ -63,27 +64,28 @@ def measure(
     *,
     rounds: int,
     seconds: int,
-    only: str = "",
 ) -> None:
     """Let everybody answer for some seconds, in turn, in each round."""
-    chosen = [one for one in contenders(postgresql) if only in one.name]
+    everybody = contenders(postgresql)
     with ExitStack() as stack:
         # What stores nothing stays; what stores begins anew each time, with an empty database.
         kept = {
             one.name: stack.enter_context(
                 running(one.command, one.environment | okta_hooks(None), folder)
             )
-            for one in chosen
+            for one in everybody
             if one.inbox is None
         }
-        for _ in range(rounds):
+        for one in turns(everybody, rounds):
             for events in SIZES:
-                for one in chosen:
-                    rate = _rate(one, kept.get(one.name), events, seconds, folder)
-                    figures.add(f"deliveries of {events} answered per second", one.name, rate)
+                item = f"deliveries of {events} answered per second"
+                server = kept.get(one.name)
+                figures.measure(item, [one.name], _rate, one, server, events, seconds, folder)
 
 
-def _rate(one: Contender, server: Process | None, events: int, seconds: int, folder: Path) -> float:
+def _rate(
+    one: Contender, server: Process | None, events: int, seconds: int, folder: Path
+) -> list[float]:
     for old in folder.glob("inbox.sqlite3*"):
         old.unlink()
     environment = one.environment
@@ -97,4 +99,7 @@ def _rate(one: Contender, server: Process | None, events: int, seconds: int, fol
     with nullcontext(server) if server else running(one.command, environment, folder) as process:
         port = port_of(process)
         as_much_as_possible(port, events, _SECONDS_TO_WARM_UP, folder)
-        return as_much_as_possible(port, events, seconds, folder)
+        rate = as_much_as_possible(port, events, seconds, folder)
+    if not rate:
+        raise RuntimeError("Nothing was answered.")
+    return [rate]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,8 @@ import sqlalchemy as sa
 
 from okta_hooks.events import Delivery
 from okta_hooks.inbox import Inbox, NewDelivery, NewEvent, Settlement
+
+from .figures import turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +30,7 @@ _KEY: Final = {"sqlite": "lower(hex(randomblob(16)))", "postgresql": "gen_random
 _NUMBERS: Final = (
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) "
 )
-_FILL: Final = (
+_FILLING: Final = (
     """INSERT INTO okta_hooks_delivery (id, hook, via, event_id, body, received_at)
     {numbers} SELECT i, 'okta', 'hook', 'filled', '{{}}', 1.7e9 FROM n""",
     """INSERT INTO okta_hooks_event (id, delivery_id, ordinal, hook, key, type, published, state)
@@ -35,6 +38,12 @@ _FILL: Final = (
     'user.session.start', 1.7e9, 'done' FROM n""",
     """INSERT INTO okta_hooks_receipt (event_id, receiver, hook, state, due, attempts, claims)
     {numbers} SELECT i, 'no-op', 'okta', 'done', 0, 1, 1 FROM n""",
+)
+#: What was stored meanwhile: a table of so many events keeps its size.
+_EMPTY: Final = (
+    "DELETE FROM okta_hooks_receipt WHERE event_id > {count}",
+    "DELETE FROM okta_hooks_event WHERE id > {count}",
+    f"DELETE FROM okta_hooks_delivery WHERE id > {{count}} / {_IN_A_DELIVERY}",  # noqa: S608 - numbers
 )
 _AFTER: Final = {
     "sqlite": (),
@@ -45,22 +54,20 @@ _AFTER: Final = {
 }
 
 
-def _filled(url: str, events: int) -> Inbox:
-    """Return an inbox with so many events that are done."""
-    inbox = Inbox(url)
+def _fill(inbox: Inbox, engine: sa.Engine, events: int) -> None:
+    """Put so many events that are done into an inbox."""
     inbox.open()
-    kind = sa.make_url(url).get_backend_name()
-    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    kind = engine.dialect.name
     with engine.begin() as connection:
-        for statement, count in zip(_FILL, (events // _IN_A_DELIVERY, events, events), strict=True):
+        for statement, count in zip(
+            _FILLING, (events // _IN_A_DELIVERY, events, events), strict=True
+        ):
             numbers = _NUMBERS.format(count=count)
             connection.exec_driver_sql(statement.format(numbers=numbers, key=_KEY[kind]))
         for statement in _AFTER[kind]:
             connection.exec_driver_sql(statement.format(count=events))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE")
-    engine.dispose()
-    return inbox
 
 
 def measure(
@@ -72,18 +79,24 @@ def measure(
     times: int,
 ) -> None:
     """Store and claim in a small inbox and in a large one, in turn."""
-    inboxes: dict[str, Inbox] = {}
-    for size in sizes:
-        path = folder / f"growth-{size}.sqlite3"
-        inboxes[f"SQLite, {size:,} events"] = _filled(f"sqlite:///{path}", size)
-        inboxes[f"PostgreSQL, {size:,} events"] = _filled(postgresql(), size)
-    for _ in range(times):
-        for name, inbox in inboxes.items():
+    with ExitStack() as stack:
+        filled = []
+        for size in sizes:
+            sqlite = f"sqlite:///{folder / f'growth-{size}.sqlite3'}"
+            for kind, url in (("SQLite", sqlite), ("PostgreSQL", postgresql())):
+                inbox = stack.enter_context(closing(Inbox(url)))
+                engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+                stack.callback(engine.dispose)
+                _fill(inbox, engine, size)
+                filled.append((kind, size, inbox, engine))
+        for kind, size, inbox, engine in turns(filled, times):
             new = _delivery()
-            figures.note(STORE, name, _milliseconds(inbox.store, [new]))
-            figures.note(CLAIM, name, _milliseconds(_claim, inbox))
-    for inbox in inboxes.values():
-        inbox.close()
+            name = f"{size:,} events"
+            figures.note(f"{STORE}, {kind}", name, _milliseconds(inbox.store, [new]))
+            figures.note(f"{CLAIM}, {kind}", name, _milliseconds(_claim, inbox))
+            with engine.begin() as connection:
+                for statement in _EMPTY:
+                    connection.exec_driver_sql(statement.format(count=size))
 
 
 def _delivery() -> NewDelivery:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
+from .figures import turns
 from .load import TYPES
 from .servers import ROOT
 
@@ -29,8 +30,10 @@ for event in events * {times}:
 print((time.process_time() - began) / (len(events) * {times}) * 1e6)
 """
 _READERS: Final = {
-    "plain marshmallow": "from okta_hooks.events import LogEvent\nfrom okta_hooks.schemas import _schema\n"
-    "read = _schema(LogEvent).load",
+    "marshmallow, our schemas, without the generated loader": (
+        "from okta_hooks.events import LogEvent\nfrom okta_hooks.schemas import _schema\n"
+        "read = _schema(LogEvent).load"
+    ),
     SDK: "from okta.models.log_event import LogEvent\nread = LogEvent.from_dict",
     OURS: "from okta_hooks.schemas import load_event as read",
 }
@@ -38,9 +41,12 @@ _READERS: Final = {
 
 def measure(figures: Figures, *, rounds: int, times: int) -> None:
     """Let each read the same events, in a process of its own, in turn in each round."""
-    for _ in range(rounds):
-        for name, setup in _READERS.items():
-            code = _TIMED.format(setup=setup, times=times)
-            command = [sys.executable, "-c", code, json.dumps(TYPES)]
-            ran = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-            figures.add(ITEM, name, float(ran.stdout))
+    for name in turns(list(_READERS), rounds):
+        figures.measure(ITEM, [name], _read, _READERS[name], times)
+
+
+def _read(setup: str, times: int) -> list[float]:
+    code = _TIMED.format(setup=setup, times=times)
+    command = [sys.executable, "-c", code, json.dumps(TYPES)]
+    ran = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return [float(ran.stdout)]

@@ -29,7 +29,9 @@ _SECONDS_TO_START: Final = 60.0
 _SCRIPTS: Final = Path(sys.executable).parent
 
 
-def until(condition: Callable[[], object], seconds: float, what: str) -> None:
+def until(
+    condition: Callable[[], object], seconds: float, what: str, *, every: float = 0.02
+) -> None:
     """Wait for what another process does.
 
     :raises TimeoutError: if it does not within so many seconds.
@@ -38,7 +40,7 @@ def until(condition: Callable[[], object], seconds: float, what: str) -> None:
     while not condition():
         if time.monotonic() > give_up_at:
             raise TimeoutError(f"Not within {seconds:g} s: {what}")
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 class Process:
