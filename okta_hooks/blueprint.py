@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from .catalog import EventType
     from .events import Delivery, Envelope
+    from .inbox import NewDelivery
     from .runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -182,17 +183,7 @@ class EventHook(Blueprint):
         )
         if state.settings.inbox is None:
             return self._run_in_request(app, envelope, delivery)
-        return self._store(app, state, envelope, delivery, secret)
-
-    def _store(
-        self,
-        app: Flask,
-        state: AppState,
-        envelope: Envelope,
-        delivery: Delivery,
-        secret: int | None,
-    ) -> Response:
-        from . import dispatch, inbox  # noqa: PLC0415
+        from . import inbox  # noqa: PLC0415
 
         new = inbox.incoming(
             self.name,
@@ -201,6 +192,13 @@ class EventHook(Blueprint):
             secret=secret,
             secret_list=state.secret_lists[self.name],
         )
+        # What was read goes before the wait: of many requests at once it would fill the caches.
+        del envelope
+        return self._store(app, state, new)
+
+    def _store(self, app: Flask, state: AppState, new: NewDelivery) -> Response:
+        from . import dispatch  # noqa: PLC0415
+
         try:
             began = request.environ.get(_BEGAN, time.monotonic())
             runtime = state.runtime()
@@ -222,13 +220,13 @@ class EventHook(Blueprint):
         )
         for reason in stored.dead:
             dispatch.bury(
-                app, hook=self, delivery=delivery, event=None, receiver=None, reason=reason
+                app, hook=self, delivery=new.delivery, event=None, receiver=None, reason=reason
             )
         signals.notify(
             signals.delivery_stored,
             app,
             hook=self,
-            delivery=delivery,
+            delivery=new.delivery,
             new=stored.new,
             duplicate=stored.duplicate,
         )
