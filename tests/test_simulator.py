@@ -1711,7 +1711,7 @@ SERVER = {"SERVER_NAME": "example.com:8443"}
         (plain, {"TRUSTED_HOSTS": [".example.com"]}, {}, "https://example.com/okta/events"),
         (plain, {"TRUSTED_HOSTS": "a.test"}, {}, "https://a.test/okta/events"),
         (plain, SERVER | {"TRUSTED_HOSTS": ["a.test"]}, {}, "https://a.test/okta/events"),
-        (plain, {"APPLICATION_ROOT": "/root"}, {}, "https://localhost/root/okta/events"),
+        (plain, {"APPLICATION_ROOT": "/mount"}, {}, "https://localhost/mount/okta/events"),
         (plain, {"APPLICATION_ROOT": "/okta/"}, {}, "https://localhost/okta/okta/events"),
     ],
 )
@@ -1737,12 +1737,12 @@ def test_an_app_is_called_by_a_name_that_it_answers_to(
     assert seen == [(root, "/okta/events", "user.session.start")]
 
 
-@pytest.mark.parametrize("url", ["https://in.test/okta/events", "https://in.test/root/okta/events"])
+@pytest.mark.parametrize("url", ["https://in.test/okta/events", "https://in.test/mount/okta/events"])
 def test_a_url_may_begin_with_the_root_of_the_app(url: str) -> None:
     """What a proxy would take off the URL need not be in it."""
     app = Flask("app")
     app.config.from_mapping(
-        OKTA_HOOKS_SECRET="s3cret", OKTA_HOOKS_INBOX=None, APPLICATION_ROOT="/root"
+        OKTA_HOOKS_SECRET="s3cret", OKTA_HOOKS_INBOX=None, APPLICATION_ROOT="/mount"
     )
     app.register_blueprint(EventHook("okta"))
     assert Org(send=app_sender(app)).register(url, ["user.session.start"], secret="s3cret")
