@@ -102,7 +102,7 @@ def _read_keys(body: bytes) -> tuple[Any, str] | None:
     try:
         document = _keys.decode(body)
         text = body.decode()
-    except (ValueError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     # Another event is known by all that it says.
     if all(is_plain(raw["uuid"]) for raw in document["data"]["events"]):
