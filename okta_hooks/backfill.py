@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from . import dispatch, signals
+from . import dispatch
 from .audience import Share, readable_hooks, registration, restricted_types, seconds_of
 from .events import Delivery, Envelope
 from .exceptions import InboxUnavailable, OktaRefused, OktaUnavailable, as_sentence
@@ -326,17 +326,13 @@ class Backfill:
         if not stored.new:
             return
         app, hook = self._worker.app, self._worker.hooks[new.hook]
-        for reason in stored.dead:
-            dispatch.bury(
-                app, hook=hook, delivery=new.delivery, event=None, receiver=None, reason=reason
-            )
-        signals.notify(
-            signals.delivery_stored,
+        dispatch.tell_stored(
             app,
             hook=hook,
             delivery=new.delivery,
             new=stored.new,
             duplicate=stored.duplicate,
+            dead=stored.dead,
         )
         self._worker.wake()
 

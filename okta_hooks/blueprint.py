@@ -218,17 +218,13 @@ class EventHook(Blueprint):
             stored.new,
             stored.duplicate,
         )
-        for reason in stored.dead:
-            dispatch.bury(
-                app, hook=self, delivery=new.delivery, event=None, receiver=None, reason=reason
-            )
-        signals.notify(
-            signals.delivery_stored,
+        dispatch.tell_stored(
             app,
             hook=self,
             delivery=new.delivery,
             new=stored.new,
             duplicate=stored.duplicate,
+            dead=stored.dead,
         )
         return Response(status=HTTPStatus.NO_CONTENT)
 

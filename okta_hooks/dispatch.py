@@ -91,6 +91,20 @@ def run_delivery(
     return failures
 
 
+def tell_stored(
+    app: Flask, *, hook: Any, delivery: Delivery, new: int, duplicate: int, dead: Iterable[str]
+) -> None:
+    """Tell of a delivery that is in the inbox now: ``event_dead``, and then ``delivery_stored``.
+
+    :param dead: Why those of its events that are new cannot be read, for each that cannot.
+    """
+    for reason in dead:
+        bury(app, hook=hook, delivery=delivery, event=None, receiver=None, reason=reason)
+    signals.notify(
+        signals.delivery_stored, app, hook=hook, delivery=delivery, new=new, duplicate=duplicate
+    )
+
+
 def bury(
     app: Flask,
     *,

@@ -1737,7 +1737,9 @@ def test_an_app_is_called_by_a_name_that_it_answers_to(
     assert seen == [(root, "/okta/events", "user.session.start")]
 
 
-@pytest.mark.parametrize("url", ["https://in.test/okta/events", "https://in.test/mount/okta/events"])
+@pytest.mark.parametrize(
+    "url", ["https://in.test/okta/events", "https://in.test/mount/okta/events"]
+)
 def test_a_url_may_begin_with_the_root_of_the_app(url: str) -> None:
     """What a proxy would take off the URL need not be in it."""
     app = Flask("app")
