@@ -12,6 +12,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -290,7 +291,8 @@ def test_two_at_once(host: Host, unserved: Okta) -> None:
         process.send(signal.SIGTERM)
         assert process.await_end() == 0
     assert unserved.stored() == sorted(uuids)
-    assert reached == sorted(reached, key=lambda at: at or 0)
+    # Of two that ask at the end of the log at once, either may write down last when it has asked.
+    assert all((later or 0) > (earlier or 0) - 1 for earlier, later in pairwise(reached))
 
 
 @SQLITE
