@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from okta_hooks.events import Delivery
-from okta_hooks.inbox import Inbox, incoming
-from okta_hooks.schemas import load_delivery
+from okta_hooks.inbox.claims import Inbox, incoming
+from okta_hooks.wire.events import Delivery
+from okta_hooks.wire.reading import load_delivery
 
 from .figures import turns
 from .load import bodies

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from okta_hooks.events import Delivery
-from okta_hooks.inbox import Inbox, NewDelivery, NewEvent, Settlement
+from okta_hooks.inbox.claims import Inbox, NewDelivery, NewEvent, Settlement
+from okta_hooks.wire.events import Delivery
 
 from .figures import turns
 

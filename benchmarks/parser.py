@@ -31,11 +31,11 @@ print((time.process_time() - began) / (len(events) * {times}) * 1e6)
 """
 _READERS: Final = {
     "marshmallow, our schemas, without the generated loader": (
-        "from okta_hooks.events import LogEvent\nfrom okta_hooks.schemas import _schema\n"
+        "from okta_hooks.wire.events import LogEvent\nfrom okta_hooks.wire.reading import _schema\n"
         "read = _schema(LogEvent).load"
     ),
     SDK: "from okta.models.log_event import LogEvent\nread = LogEvent.from_dict",
-    OURS: "from okta_hooks.schemas import load_event as read",
+    OURS: "from okta_hooks.wire.reading import load_event as read",
 }
 
 

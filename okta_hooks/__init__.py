@@ -13,7 +13,7 @@ from .exceptions import (
 )
 
 if TYPE_CHECKING:
-    from .events import (
+    from .wire.events import (
         Actor,
         AuthenticationContext,
         ChangeDetails,
@@ -68,7 +68,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # The classes of events take longer to make than all the rest, and most apps never name them.
     if name in __all__:
-        from . import events  # noqa: PLC0415
+        from .wire import events  # noqa: PLC0415
 
         return getattr(events, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

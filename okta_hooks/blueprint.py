@@ -20,8 +20,9 @@ from flask import Blueprint, Flask, Response, current_app, request, request_star
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing import BuildError
 
-from . import protocol, settings, signals
+from . import receivers, settings, signals
 from .exceptions import InboxUnavailable, UnreadableDelivery
+from .wire import protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from flask.sansio.app import App
 
     from .catalog import EventType
-    from .events import Delivery, Envelope
-    from .inbox import NewDelivery
-    from .runtime import Runtime
+    from .inbox.claims import NewDelivery
+    from .state import Runtime
+    from .wire.events import Delivery, Envelope
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class EventHook(Blueprint):
 
     def __init__(self, name: str, *, url_prefix: str = "/okta/events") -> None:
         super().__init__(name, __name__, url_prefix=url_prefix)
-        self.receivers = signals.Receivers()
+        self.receivers = receivers.Receivers()
         # Okta follows no redirect, so neither form of the URL may answer with one.
         self.add_url_rule("/", "verify", self._verify, methods=["GET"], strict_slashes=False)
         self.add_url_rule("/", "receive", self._receive, methods=["POST"], strict_slashes=False)
@@ -86,7 +87,7 @@ class EventHook(Blueprint):
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency!r}.")
         for pattern in patterns:
-            signals.warn_if_unknown(signals.check_pattern(pattern), stacklevel=2)
+            receivers.warn_if_unknown(receivers.check_pattern(pattern), stacklevel=2)
 
         def connect(receiver: F) -> F:
             self.receivers.connect(receiver, patterns, name=name, concurrency=concurrency)
@@ -153,8 +154,8 @@ class EventHook(Blueprint):
 
     def _receive(self) -> Response:
         # Here, to keep `import okta_hooks` fast: the event classes and marshmallow take most of it.
-        from . import schemas  # noqa: PLC0415
-        from .events import Delivery  # noqa: PLC0415
+        from .wire import reading  # noqa: PLC0415
+        from .wire.events import Delivery  # noqa: PLC0415
 
         app, state = _app_and_state()
         # One byte more: of a chunked body Werkzeug reads as much as it may, and does not tell of the rest.
@@ -165,7 +166,7 @@ class EventHook(Blueprint):
             _drain()
             return self._announce(app, self._refuse_secret(state, presented), "wrong secret")
         try:
-            envelope = schemas.load_delivery(
+            envelope = reading.load_delivery(
                 _body(state.settings.max_body), keys_only=state.settings.inbox is not None
             )
         except UnreadableDelivery as error:
@@ -183,9 +184,9 @@ class EventHook(Blueprint):
         )
         if state.settings.inbox is None:
             return self._run_in_request(app, envelope, delivery)
-        from . import inbox  # noqa: PLC0415
+        from .inbox import claims  # noqa: PLC0415
 
-        new = inbox.incoming(
+        new = claims.incoming(
             self.name,
             envelope,
             delivery,
@@ -197,7 +198,7 @@ class EventHook(Blueprint):
         return self._store(app, state, new)
 
     def _store(self, app: Flask, state: AppState, new: NewDelivery) -> Response:
-        from . import dispatch  # noqa: PLC0415
+        from .work import dispatch  # noqa: PLC0415
 
         try:
             began = request.environ.get(_BEGAN, time.monotonic())
@@ -233,7 +234,7 @@ class EventHook(Blueprint):
         return self._announce(app, refusal, reason)
 
     def _run_in_request(self, app: Flask, envelope: Envelope, delivery: Delivery) -> Response:
-        from . import dispatch  # noqa: PLC0415
+        from .work import dispatch  # noqa: PLC0415
 
         failures = dispatch.run_delivery(app, self, delivery, envelope.events)
         if not failures:
@@ -359,7 +360,7 @@ class AppState:
         """Use another inbox or worker from now on: for tests, and for commands that post to their own app.
 
         :param clock: The inbox's.
-        :param jitter: The worker's: see :func:`okta_hooks.worker.back_off`.
+        :param jitter: The worker's: see :func:`okta_hooks.work.worker.back_off`.
         """
         with self._lock:
             runtime = self._take_runtime()
@@ -395,7 +396,7 @@ class AppState:
         """
         with self._lock:
             if self._runtime is None or self._runtime.pid != os.getpid():
-                from .runtime import Runtime  # noqa: PLC0415 - SQLAlchemy
+                from .state import Runtime  # noqa: PLC0415 - SQLAlchemy
 
                 self._runtime = Runtime(
                     self._the_app(),

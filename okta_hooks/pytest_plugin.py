@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
-    from .events import LogEvent
     from .simulator.app_org import AppOrg
+    from .wire.events import LogEvent
 
 
 class Run(NamedTuple):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, Final, NoReturn
 
-from .protocol import DEFAULT_AUTH_HEADER
+from .wire.protocol import DEFAULT_AUTH_HEADER
 
 logger = logging.getLogger(__name__)
 

@@ -12,15 +12,16 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from okta_hooks import EventHook, schemas
-from okta_hooks.events import Delivery
-from okta_hooks.inbox import Inbox, NewDelivery, incoming
+from okta_hooks import EventHook
+from okta_hooks.inbox.claims import Inbox, NewDelivery, incoming
+from okta_hooks.wire import reading
+from okta_hooks.wire.events import Delivery
+
+from .support import SECRET, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-SECRET = "correct horse"
 
 
 @pytest.fixture
@@ -67,17 +68,6 @@ def body() -> Callable[..., bytes]:
         return json.dumps(whole | envelope, separators=(",", ":")).encode()
 
     return make
-
-
-class Clock:
-    """The time, as a test sets it: seconds since the epoch, but for that beginning in 2026."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 5, 4, tzinfo=UTC).timestamp()
-
-    def __call__(self) -> float:
-        """Return what time it is."""
-        return self.now
 
 
 @pytest.fixture
@@ -180,7 +170,7 @@ def delivery(clock: Clock, body: Callable[..., bytes]) -> Callable[..., NewDeliv
                 for event in events
             ]
             whole = body(*made, **envelope)
-        read = schemas.load_delivery(whole)
+        read = reading.load_delivery(whole)
         received = Delivery(
             event_id=read.event_id,
             source=read.source,

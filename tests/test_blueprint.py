@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from flask import Blueprint, Flask, redirect, request
 from flask_wtf import CSRFProtect
 
-from okta_hooks import EventHook, Reject, blueprint, protocol, signals
+from okta_hooks import EventHook, Reject, blueprint, signals
+from okta_hooks.wire import protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -7,12 +7,12 @@ import sys
 import pytest
 
 import okta_hooks
-from okta_hooks import events
+from okta_hooks.wire import events
 
 IMPORTED_WHEN_USED = [
-    "okta_hooks.events",
-    "okta_hooks.schemas",
-    "okta_hooks.dispatch",
+    "okta_hooks.wire.events",
+    "okta_hooks.wire.reading",
+    "okta_hooks.work.dispatch",
     "okta_hooks.catalog",
     "okta_hooks._event_types",
     "marshmallow",

@@ -7,8 +7,8 @@ import pytest
 
 # What the inner sessions use is imported here, for they put `sys.modules` back when they end.
 import okta_hooks.pytest_plugin
-import okta_hooks.runtime
 import okta_hooks.simulator.app_org
+import okta_hooks.state
 import okta_hooks.testing  # noqa: F401
 
 pytest_plugins = ["pytester"]

@@ -15,17 +15,16 @@ from flask import Flask
 
 from okta_hooks import EventHook, LogEvent, Reject, RetryLater
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox import Inbox, Selection
-from okta_hooks.lease import FileLease
-from okta_hooks.worker import Worker
+from okta_hooks.inbox.claims import Inbox, Selection
+from okta_hooks.work.lease import FileLease
+from okta_hooks.work.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from okta_hooks.inbox import NewDelivery
-
-    from .conftest import Clock
+    from okta_hooks.inbox.claims import NewDelivery
+    from tests.support import Clock
 
     DeliveryFactory = Callable[..., NewDelivery]
 
@@ -117,7 +116,7 @@ def test_takeover_of_a_locked_file(
     tmp_path: Path, delivery: DeliveryFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new leader that cannot free what the old one had in hand tries again, and runs nothing until then."""
-    monkeypatch.setattr("okta_hooks.database._SQLITE_PATIENCE", 0.1)
+    monkeypatch.setattr("okta_hooks.inbox.database._SQLITE_PATIENCE", 0.1)
     file = tmp_path / "inbox.sqlite3"
     inbox = Inbox(f"sqlite:///{file}")
     inbox.store([delivery("a")])

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from okta_hooks import UnknownEventTypeWarning, catalog, schemas
+from okta_hooks import UnknownEventTypeWarning, catalog
 from okta_hooks.testing import make_delivery, make_event
+from okta_hooks.wire import reading
 
 
 def read(event: dict[str, Any]) -> Any:
-    return schemas.load_event(json.loads(json.dumps(event)))
+    return reading.load_event(json.loads(json.dumps(event)))
 
 
 @pytest.mark.parametrize("nulls", [True, False])
@@ -293,7 +294,7 @@ def test_a_delivery_is_an_envelope_with_okta_s_keys() -> None:
         "eventTime",
         "contentType",
     ]
-    envelope = schemas.load_delivery(json.dumps(delivery).encode())
+    envelope = reading.load_delivery(json.dumps(delivery).encode())
     assert envelope.event_id == delivery["eventId"]
     assert envelope.source == "https://example.okta.com/api/v1/eventHooks/who1"
     assert envelope.events == (event,)

@@ -26,9 +26,9 @@ from .output import Progress, iso
 from .worker import in_thread
 
 if TYPE_CHECKING:
-    from okta_hooks.backfill import Backfill
     from okta_hooks.blueprint import AppState
-    from okta_hooks.runtime import Runtime
+    from okta_hooks.org.backfill import Backfill
+    from okta_hooks.state import Runtime
 
 #: How often in a row Okta or the database may fail before the command does.
 _PATIENCE = 5
@@ -100,7 +100,7 @@ def _read(
     as_json: bool,
 ) -> bool:
     """Do it, and return whether the end of the log was reached."""
-    from okta_hooks.backfill import Backfill, interruptible  # noqa: PLC0415 - marshmallow
+    from okta_hooks.org.backfill import Backfill, interruptible  # noqa: PLC0415 - marshmallow
 
     wait = interruptible(stopping)
     progress = Progress(bar=every is None)

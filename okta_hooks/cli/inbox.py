@@ -14,7 +14,7 @@ from .output import iso, print_rows, print_table
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from okta_hooks.runtime import Runtime
+    from okta_hooks.state import Runtime
 
 
 @group.command("init-db")
@@ -150,6 +150,6 @@ def prune(runtime: Runtime, dead: bool, older_than: float | None, dry_run: bool)
 
 
 def _select(chosen: Mapping[str, Any]) -> Any:
-    from okta_hooks.inbox import Selection  # noqa: PLC0415 - SQLAlchemy
+    from okta_hooks.inbox.claims import Selection  # noqa: PLC0415 - SQLAlchemy
 
     return Selection(**chosen)

@@ -19,10 +19,10 @@ from okta_hooks.exceptions import InboxUnavailable, OktaRefused, OktaUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from okta_hooks.audience import Registration
     from okta_hooks.blueprint import AppState
-    from okta_hooks.inbox import Inbox
-    from okta_hooks.okta_api import Org, RegisteredHook
+    from okta_hooks.inbox.claims import Inbox
+    from okta_hooks.org.audience import Registration
+    from okta_hooks.org.client import Org, RegisteredHook
 
     _ParamType = click.ParamType[float]
 else:
@@ -170,9 +170,9 @@ def open_org(
     """Open the org that an app's settings name; what Okta or the way to it refuses ends the command in one line.
 
     :param permissions: What the command needs, such as ``okta.logs.read``: Okta does not say it when it refuses.
-    :param tell: As for :class:`~okta_hooks.okta_api.Org`, as is ``wait``; by default, prints to the standard error.
+    :param tell: As for :class:`~okta_hooks.org.client.Org`, as is ``wait``; by default, prints to the standard error.
     """
-    from okta_hooks.okta_api import Org  # noqa: PLC0415 - marshmallow
+    from okta_hooks.org.client import Org  # noqa: PLC0415 - marshmallow
 
     try:
         org = Org(state.settings, tell=tell or functools.partial(click.echo, err=True), wait=wait)
@@ -208,7 +208,7 @@ def hook_at_okta(
 
     :param name: Its name at Okta, if that was given, as ``url``.
     """
-    from okta_hooks.audience import readable_hooks, registration  # noqa: PLC0415 - marshmallow
+    from okta_hooks.org.audience import readable_hooks, registration  # noqa: PLC0415 - marshmallow
 
     registered = readable_hooks(org, functools.partial(click.echo, err=True))
     known = registration(state, inbox, hook, registered, name=name, url=url)

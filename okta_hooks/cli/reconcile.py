@@ -22,9 +22,9 @@ from .options import (
 from .output import Progress, iso
 
 if TYPE_CHECKING:
-    from okta_hooks.audience import Registration
-    from okta_hooks.reconcile import Report
-    from okta_hooks.runtime import Runtime
+    from okta_hooks.org.audience import Registration
+    from okta_hooks.org.reconcile import Report
+    from okta_hooks.state import Runtime
 
 _MOST_LISTED: Final = 20
 
@@ -56,7 +56,7 @@ def reconcile(
 
     Exits with 1 if anything is missing.
     """
-    from okta_hooks.reconcile import reconcile as compare  # noqa: PLC0415 - marshmallow
+    from okta_hooks.org.reconcile import reconcile as compare  # noqa: PLC0415 - marshmallow
 
     if until is not None and until <= since:
         raise click.UsageError("--until must be later than --since.")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from okta_hooks.blueprint import AppState
-    from okta_hooks.okta_api import RegisteredHook
-    from okta_hooks.subscription import Plan
+    from okta_hooks.org.client import RegisteredHook
+    from okta_hooks.org.subscription import Plan
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -114,7 +114,7 @@ def apply(
 
     It is created or changed as plan shows, activated, and verified by Okta.
     """
-    from okta_hooks import subscription  # noqa: PLC0415 - marshmallow
+    from okta_hooks.org import subscription  # noqa: PLC0415 - marshmallow
 
     state = state_of_app()
     ours = one_hook(state, hook)
@@ -161,7 +161,7 @@ def verify(url: str | None, name: str | None, hook: str | None, as_json: bool) -
 
     Only an active and verified hook gets events.
     """
-    from okta_hooks import subscription  # noqa: PLC0415 - marshmallow
+    from okta_hooks.org import subscription  # noqa: PLC0415 - marshmallow
 
     state = state_of_app()
     ours = one_hook(state, hook)
@@ -192,7 +192,7 @@ def _plan(
     rotates: bool = False,
 ) -> tuple[Plan, list[str]]:
     """Return the plan for a hook of the app, and what else a person should know."""
-    from okta_hooks import subscription  # noqa: PLC0415 - marshmallow
+    from okta_hooks.org import subscription  # noqa: PLC0415 - marshmallow
 
     app = current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001
     path = state.path_of(hook)
@@ -237,7 +237,7 @@ def _ask(*, as_json: bool) -> None:
 @contextmanager
 def _plainly() -> Iterator[None]:
     """End the command in one line if the hook cannot be as it should."""
-    from okta_hooks.subscription import shown  # noqa: PLC0415 - marshmallow
+    from okta_hooks.org.subscription import shown  # noqa: PLC0415 - marshmallow
 
     try:
         yield
@@ -255,7 +255,7 @@ def _plainly() -> Iterator[None]:
 
 
 def _print(made: Plan, warnings: Sequence[str], *, err: bool = False) -> None:
-    from okta_hooks.subscription import shown, shown_change  # noqa: PLC0415 - marshmallow
+    from okta_hooks.org.subscription import shown, shown_change  # noqa: PLC0415 - marshmallow
 
     url = shown(made.url)
     for warning in warnings:
@@ -304,7 +304,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _document(made: Plan, warnings: Sequence[str]) -> dict[str, Any]:
-    from okta_hooks.subscription import shown, shown_change  # noqa: PLC0415 - marshmallow
+    from okta_hooks.org.subscription import shown, shown_change  # noqa: PLC0415 - marshmallow
 
     return {
         "action": made.action,
@@ -330,7 +330,7 @@ def _document(made: Plan, warnings: Sequence[str]) -> dict[str, Any]:
 
 
 def _hook_document(live: RegisteredHook) -> dict[str, Any]:
-    from okta_hooks.subscription import shown  # noqa: PLC0415 - marshmallow
+    from okta_hooks.org.subscription import shown  # noqa: PLC0415 - marshmallow
 
     return {
         "id": live.id,

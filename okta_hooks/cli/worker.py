@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from okta_hooks.blueprint import AppState
-    from okta_hooks.runtime import Runtime
+    from okta_hooks.state import Runtime
 
 _SECONDS_TO_STOP: Final = 10.0
 
@@ -78,8 +78,8 @@ def worker(
 @contextmanager
 def _backfilling(state: AppState, seconds: float) -> Iterator[None]:
     """Read the log in another thread, over the same inbox, until the worker has stopped."""
-    from okta_hooks.backfill import interruptible, keep_up  # noqa: PLC0415 - marshmallow
-    from okta_hooks.okta_api import Org  # noqa: PLC0415
+    from okta_hooks.org.backfill import interruptible, keep_up  # noqa: PLC0415 - marshmallow
+    from okta_hooks.org.client import Org  # noqa: PLC0415
 
     stopping = state.runtime().worker.stopping
 

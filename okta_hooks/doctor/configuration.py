@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from okta_hooks import signals
+from okta_hooks.receivers import doubt
 
 from .check import failure, listed, ok, place, warning
 
@@ -150,7 +150,7 @@ def receivers(patterns: Mapping[str, Sequence[str]], *, is_external: bool) -> It
         pattern: text
         for each in patterns.values()
         for pattern in each
-        if (text := signals.doubt(pattern)) is not None
+        if (text := doubt(pattern)) is not None
     }
     for pattern, text in sorted(doubts.items()):
         having = sorted(receiver for receiver, each in patterns.items() if pattern in each)

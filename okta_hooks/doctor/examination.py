@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from okta_hooks import okta_api, subscription, testing
+from okta_hooks import testing
 from okta_hooks.exceptions import (
     InboxUnavailable,
     OktaRefused,
@@ -16,6 +16,7 @@ from okta_hooks.exceptions import (
     SubscriptionImpossible,
     as_sentence,
 )
+from okta_hooks.org import client, subscription
 from okta_hooks.simulator import HttpSender, app_sender
 
 from . import answers, configuration, host, probes, registration, storage
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from okta_hooks.blueprint import AppState
-    from okta_hooks.okta_api import RegisteredHook
+    from okta_hooks.org.client import RegisteredHook
 
     from .check import Check
 
@@ -159,7 +160,7 @@ class _Examination:
         """Ask Okta for the hook; if no URL is given, what it says of it is what is asked afterwards."""
         name = registration.NAME
         try:
-            with okta_api.Org(self._state.settings) as org:
+            with client.Org(self._state.settings) as org:
                 registered = org.hooks()
         except RuntimeError as error:
             if self._names_no_org(error):

@@ -11,8 +11,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from okta_hooks.protocol import CHALLENGE_HEADER
 from okta_hooks.simulator import Request
+from okta_hooks.wire.protocol import CHALLENGE_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

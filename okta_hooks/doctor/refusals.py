@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from okta_hooks.subscription import shown
+from okta_hooks.org.subscription import shown
 
 from .silence import reason
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from okta_hooks.subscription import none_found, shown, shown_change
+from okta_hooks.org.subscription import none_found, shown, shown_change
 
 from .answers import is_inside
 from .check import failure, listed, ok, warning
@@ -13,8 +13,8 @@ from .check import failure, listed, ok, warning
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from okta_hooks.okta_api import RegisteredHook
-    from okta_hooks.subscription import Plan
+    from okta_hooks.org.client import RegisteredHook
+    from okta_hooks.org.subscription import Plan
 
     from .check import Check
 

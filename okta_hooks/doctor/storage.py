@@ -7,8 +7,8 @@ import shutil
 import stat
 from typing import TYPE_CHECKING, Any, Final
 
-from okta_hooks.database import EPHEMERAL, file_system
 from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.inbox.database import EPHEMERAL, file_system
 
 from .check import age, failure, listed, ok, place, skipped, warning
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.claims import Inbox
 
     from .check import Check
 

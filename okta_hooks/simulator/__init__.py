@@ -3,10 +3,11 @@
 ``python -m okta_hooks.simulator`` runs one; :class:`Simulator` and :class:`Org` are for tests.
 """
 
+from okta_hooks.calling import Answer, Attempt, HttpSender, Request, Send, app_sender
+
 from .errors import RequestRefused
 from .org import Delivery, Org
 from .server import Simulator
-from .wire import Answer, Attempt, HttpSender, Request, Send, app_sender
 
 __all__ = [
     "Answer",

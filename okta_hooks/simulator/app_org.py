@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from okta_hooks import catalog
+from okta_hooks.calling import app_sender
 
 from .org import Org
-from .wire import app_sender
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from okta_hooks import calling
 from okta_hooks.testing import (
     make_delivery,
     make_id,
@@ -28,7 +29,7 @@ from okta_hooks.testing import (
     warn_if_unknown,
 )
 
-from . import errors, wire
+from . import errors
 from .event_hooks import MOST_ACTIVE_HOOKS, MOST_EVENT_TYPES, Hook, read_settings
 from .system_log import SystemLog, read_query
 
@@ -66,7 +67,7 @@ class Delivery:
     after: timedelta
     events: list[dict[str, Any]]
     state: str = "pending"
-    attempts: list[wire.Attempt] = field(default_factory=list)
+    attempts: list[calling.Attempt] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``GET /simulator/deliveries`` tells it."""
@@ -115,8 +116,8 @@ class Org:
         seed: int | None = None,
         http_hooks: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        send: wire.Send | None = None,
-        timeout: float = wire.TIMEOUT,
+        send: calling.Send | None = None,
+        timeout: float = calling.TIMEOUT,
         batch_seconds: float = 0.5,
         batch_size: int = 100,
     ) -> None:
@@ -124,7 +125,7 @@ class Org:
         self.token = token
         self.http_hooks = http_hooks
         self.clock = clock
-        self.send = send or wire.HttpSender(timeout)
+        self.send = send or calling.HttpSender(timeout)
         self.batch = timedelta(seconds=batch_seconds)
         self.batch_size = batch_size
         self._random = random.Random(seed)  # noqa: S311 - nothing here is a secret
@@ -233,9 +234,9 @@ class Org:
                 "X-Okta-Verification-Challenge": challenge,
             }
             headers = hook.added_to(headers)
-        request = wire.Request(method="GET", url=settings.uri, headers=headers)
-        attempts: list[wire.Attempt] = []
-        answer = wire.attempt(self.send, request, self.clock, attempts)
+        request = calling.Request(method="GET", url=settings.uri, headers=headers)
+        attempts: list[calling.Attempt] = []
+        answer = calling.attempt(self.send, request, self.clock, attempts)
         complaint = _complaint(attempts[-1], answer, challenge)
         if complaint:
             raise errors.invalid(
@@ -554,7 +555,7 @@ class Org:
             delivery.url = hook.settings.uri
             request = self._request(hook, delivery)
         try:
-            wire.deliver(self.send, request, self.clock, delivery.attempts)
+            calling.deliver(self.send, request, self.clock, delivery.attempts)
         finally:
             state = self._conclude(hook, delivery)
         return state
@@ -571,7 +572,7 @@ class Org:
             self._log_failure(hook, delivery, reason)
         return "failed"
 
-    def _request(self, hook: Hook, delivery: Delivery) -> wire.Request:
+    def _request(self, hook: Hook, delivery: Delivery) -> calling.Request:
         envelope = make_delivery(
             delivery.events,
             source=f"{self.url}/api/v1/eventHooks/{hook.id}",
@@ -585,7 +586,7 @@ class Org:
             "X-Okta-Request-Id": make_id("", self._traffic),
         }
         body = json.dumps(envelope, separators=(",", ":")).encode()
-        return wire.Request(
+        return calling.Request(
             method="POST", url=hook.settings.uri, headers=hook.added_to(headers), body=body
         )
 
@@ -617,7 +618,9 @@ def _check_how(count: int, faults: Collection[str], delay: float) -> None:
         raise ValueError(f"delay is a number of seconds from 0, not {delay!r}.")
 
 
-def _complaint(attempt: wire.Attempt, answer: wire.Answer | None, challenge: str) -> str | None:
+def _complaint(
+    attempt: calling.Attempt, answer: calling.Answer | None, challenge: str
+) -> str | None:
     """Return what is wrong with the answer to a challenge."""
     if answer is None:
         return f"There was no answer: {attempt.error}"

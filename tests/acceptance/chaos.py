@@ -30,9 +30,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from okta_hooks import database
-from okta_hooks.inbox import Inbox
-from okta_hooks.worker import MOST_IN_HAND
+from okta_hooks.inbox import database
+from okta_hooks.inbox.claims import Inbox
+from okta_hooks.work.worker import MOST_IN_HAND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

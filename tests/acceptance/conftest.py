@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 import sqlalchemy as sa
 
-from okta_hooks.database import worker
-from okta_hooks.events import Delivery
-from okta_hooks.inbox import Inbox, incoming
-from okta_hooks.schemas import load_delivery
+from okta_hooks.inbox.claims import Inbox, incoming
+from okta_hooks.inbox.database import worker
+from okta_hooks.wire.events import Delivery
+from okta_hooks.wire.reading import load_delivery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

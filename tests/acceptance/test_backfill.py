@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from okta_hooks.inbox import Selection
+from okta_hooks.inbox.claims import Selection
 from okta_hooks.simulator import Answer, Org, Request, Simulator
 from tests.acceptance.conftest import SECRET, SESSION_START, STORED, until
 

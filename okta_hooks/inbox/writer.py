@@ -1,0 +1,167 @@
+"""One thread per process that writes deliveries: what is queued meanwhile becomes one transaction.
+
+A request waits for the commit, but not for ever: no time limit of a database's own is one that always holds.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from okta_hooks.exceptions import InboxUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .claims import Inbox, NewDelivery, Stored
+
+logger = logging.getLogger(__name__)
+
+_IDLE_SECONDS: Final = 30.0
+_MOST_WAITING: Final = 1000
+_MOST_CHARACTERS_WAITING: Final = 64 * 1024 * 1024
+_MOST_AT_ONCE: Final = 100
+_MOST_EVENTS_AT_ONCE: Final = 5000
+
+
+class Writer:
+    """Stores deliveries in one inbox.
+
+    Its thread starts with the first delivery, and goes when there has been none for a while.
+
+    :param on_stored: Is called in that thread after a commit.
+    """
+
+    def __init__(self, inbox: Inbox, on_stored: Callable[[], None]) -> None:
+        self._inbox = inbox
+        self._on_stored = on_stored
+        self._waiting: deque[_Waiting] = deque()
+        self._characters = 0
+        self._changed = threading.Condition(threading.Lock())
+        self._thread: threading.Thread | None = None
+        self._is_stopping = False
+
+    def store(self, new: NewDelivery, timeout: float) -> Stored:
+        """Store a delivery and return what became of it, once it is on the disk.
+
+        :param timeout: Seconds to wait for that. It may be stored all the same afterwards.
+        :raises InboxUnavailable: if it took longer, too many are waiting already, or the database refused.
+        """
+        mine = _Waiting(new)
+        with self._changed:
+            if len(self._waiting) >= _MOST_WAITING or self._characters > _MOST_CHARACTERS_WAITING:
+                raise InboxUnavailable("too many deliveries wait for the database")
+            self._ensure_thread()
+            self._characters += len(new.body)
+            self._waiting.append(mine)
+            self._changed.notify()
+        return mine.outcome(timeout)
+
+    def start(self) -> None:
+        """Open the inbox now, in the writer's thread, rather than with the first delivery."""
+        with self._changed:
+            self._ensure_thread()
+
+    def stop(self, timeout: float) -> None:
+        """Write what is queued, and let the thread end. It starts again with the next delivery.
+
+        :param timeout: Seconds to wait for that.
+        """
+        with self._changed:
+            thread = self._thread
+            self._is_stopping = True
+            self._changed.notify()
+        if thread is not None:
+            thread.join(timeout)
+
+    def _ensure_thread(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._is_stopping = False
+            self._thread = threading.Thread(target=self._run, name="okta-hooks-writer", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._inbox.open()
+        except InboxUnavailable as error:
+            logger.error("The inbox cannot be opened: %s", error)  # noqa: TRY400 - no traceback helps
+        while batch := self._take():
+            self._write([item for item in batch if not item.is_given_up])
+
+    def _take(self) -> list[_Waiting]:
+        """Return what waits, up to a size; nothing if the thread is to end."""
+        batch: list[_Waiting] = []
+        events = 0
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._is_stopping, _IDLE_SECONDS)
+            while self._waiting and len(batch) < _MOST_AT_ONCE and events < _MOST_EVENTS_AT_ONCE:
+                item = self._waiting.popleft()
+                batch.append(item)
+                events += len(item.new.events)
+                self._characters -= len(item.new.body)
+            if not batch:
+                self._thread = None
+        return batch
+
+    def _write(self, batch: list[_Waiting]) -> None:
+        if not batch:
+            return
+        try:
+            stored = self._store([item.new for item in batch])
+        except InboxUnavailable as error:
+            if len(batch) > 1 and not error.is_transient:
+                # One delivery that the database refuses must not take the others with it.
+                for item in batch:
+                    self._write([item])
+                return
+            for item in batch:
+                item.answer(error)
+            return
+        except BaseException as error:
+            for item in batch:
+                item.answer(error)
+            raise
+        for item, result in zip(batch, stored, strict=True):
+            item.answer(result)
+        self._on_stored()
+
+    def _store(self, batch: list[NewDelivery]) -> list[Stored]:
+        try:
+            return self._inbox.store(batch)
+        except InboxUnavailable as error:
+            if not error.connection_lost:
+                raise
+            # It had died since it was last used: the database may be back already.
+            return self._inbox.store(batch)
+
+
+class _Waiting:
+    """A delivery that is to be stored, and the request that waits for it.
+
+    A bare lock, released once: a ``Future`` takes and releases three, and each may cost the interpreter.
+    """
+
+    def __init__(self, new: NewDelivery) -> None:
+        self.new = new
+        self.is_given_up = False
+        self._outcome: Stored | BaseException | None = None
+        self._answered = threading.Lock()
+        self._answered.acquire()
+
+    def answer(self, outcome: Stored | BaseException) -> None:
+        """Let the request go on; once."""
+        self._outcome = outcome
+        self._answered.release()
+
+    def outcome(self, timeout: float) -> Stored:
+        """Wait for the answer."""
+        if not self._answered.acquire(timeout=timeout):
+            # Okta will send it again: if its turn has not come yet, it need not come.
+            self.is_given_up = True
+            raise InboxUnavailable(f"the database did not commit within {timeout:g} s")
+        if isinstance(self._outcome, BaseException):
+            raise self._outcome
+        assert self._outcome is not None  # noqa: S101 - it was answered
+        return self._outcome

@@ -1,0 +1,171 @@
+"""Completeness: what Okta meant for a hook, by its System Log, against what has arrived in the inbox."""
+
+from __future__ import annotations
+
+import logging
+import math
+from array import array
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from okta_hooks.exceptions import OktaUnavailable
+from okta_hooks.inbox.claims import incoming
+from okta_hooks.wire import reading
+from okta_hooks.wire.events import Delivery, Envelope
+
+from .audience import seconds_of, target_ids
+from .backfill import forgotten
+from .client import LARGEST_PAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from okta_hooks.inbox.claims import Inbox
+
+    from .client import Org
+
+logger = logging.getLogger(__name__)
+
+FAILED_DELIVERY: Final = "event_hook.delivery"
+
+#: Okta delivers most events within seconds.
+_UNDER_WAY_SECONDS: Final = 60.0
+#: How much later than it was published an event may come into the log.
+_LONGEST_DELAY: Final = 3600.0
+_MOST_FAILURES: Final = 1000
+_NO_DELIVERY: Final = Delivery(
+    event_id=None, source=None, via="backfill", received_at=datetime.fromtimestamp(0, UTC)
+)
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What Okta meant for a hook, and what became of it; all numbers are of events.
+
+    ``missing`` are uuids. ``failures`` are deliveries that Okta recorded as failed, the first of ``failed``.
+    ``unidentified`` have no uuid that tells them from others.
+    """
+
+    meant: int = 0
+    by_hook: int = 0
+    by_backfill: int = 0
+    under_way: int = 0
+    unidentified: int = 0
+    failed: int = 0
+    missing: list[str] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    read: int = 0
+    pages: int = 0
+    reached_at: float | None = None
+    gap: tuple[float, float] | None = None
+    lateness: array[float] = field(default_factory=lambda: array("d"))
+
+    def late(self, share: float) -> float | None:
+        """Return within how many seconds of being published a share of the events came by the hook.
+
+        :param share: From 0 to 1; 1 stands for the latest.
+        """
+        if not self.lateness:
+            return None
+        return sorted(self.lateness)[max(math.ceil(share * len(self.lateness)) - 1, 0)]
+
+
+def reconcile(
+    org: Org,
+    inbox: Inbox,
+    hook: str,
+    ids: Collection[str],
+    *,
+    since: float,
+    until: float | None = None,
+    tell: Callable[[str], Any] = logger.warning,
+    progress: Callable[[Report], Any] | None = None,
+) -> Report:
+    """Read the log page by page, and look up what has arrived of the events that were meant for a hook.
+
+    :param hook: The hook's name in the app.
+    :param ids: What it is known by at Okta.
+    :param since: Only events published at or after this time, in seconds since the epoch.
+    :param until: Only events published before this time.
+    :param tell: Is called with a line for a person.
+    :param progress: Is called after each page.
+    """
+    report = Report()
+    report.gap = forgotten(since, inbox.clock(), tell)
+    if report.gap is not None:
+        since = report.gap[1]
+    # Polled, though it has an end: a bounded query may miss what came into the log late.
+    url = org.log_url(since=datetime.fromtimestamp(since, UTC))
+    was_short = False
+    while True:
+        page = org.log_page(url)
+        window = [raw for raw in page.events if _is_within(seconds_of(raw), since, until)]
+        _compare(report, inbox, hook, window, ids)
+        _note_failures(report, window, ids)
+        report.pages += 1
+        report.read += len(page.events)
+        times = [at for raw in page.events if (at := seconds_of(raw)) is not None]
+        report.reached_at = times[-1] if times else report.reached_at
+        if progress is not None:
+            progress(report)
+        is_short = len(page.events) < LARGEST_PAGE
+        if not page.events or (is_short and was_short):
+            return report
+        if until is not None and min(times, default=until) > until + _LONGEST_DELAY:
+            return report
+        if page.next_url is None:
+            raise OktaUnavailable(f"{org.url} does not say where its log goes on")
+        url, was_short = page.next_url, is_short
+
+
+def _is_within(at: float | None, since: float, until: float | None) -> bool:
+    return at is None or (since <= at and (until is None or at < until))
+
+
+def _compare(
+    report: Report, inbox: Inbox, hook: str, events: Sequence[Any], ids: Collection[str]
+) -> None:
+    meant = [raw for raw in events if not target_ids(raw).isdisjoint(ids)]
+    new = incoming(hook, Envelope(events=tuple(meant)), _NO_DELIVERY).events
+    arrived = inbox.arrivals(hook, [event.key for event in new])
+    now = inbox.clock()
+    for raw, event in zip(meant, new, strict=True):
+        report.meant += 1
+        arrival = arrived.get(event.key)
+        if event.key != raw.get("uuid"):
+            # By the hook it comes in another form, so nothing tells that it is the same.
+            report.unidentified += 1
+        elif arrival is None:
+            if event.published is not None and now - event.published < _UNDER_WAY_SECONDS:
+                report.under_way += 1
+            else:
+                report.missing.append(event.key)
+        elif arrival.via == "hook":
+            report.by_hook += 1
+            if event.published is not None:
+                report.lateness.append(arrival.received_at - event.published)
+        else:
+            report.by_backfill += 1
+
+
+def _note_failures(report: Report, events: Sequence[Any], ids: Collection[str]) -> None:
+    for raw in events:
+        if not isinstance(raw, dict) or raw.get("eventType") != FAILED_DELIVERY:
+            continue
+        event = reading.load_event(raw)
+        if not any(target.id in ids for target in event.target):
+            continue
+        result = event.outcome.result if event.outcome else None
+        if result and result.upper() == "SUCCESS":
+            continue
+        report.failed += 1
+        if len(report.failures) < _MOST_FAILURES:
+            data = (event.debug_context.debug_data if event.debug_context else None) or {}
+            report.failures.append(
+                {
+                    "published": raw.get("published"),
+                    "reason": event.outcome.reason if event.outcome else None,
+                    "event_id": data.get("eventId"),
+                }
+            )

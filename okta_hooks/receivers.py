@@ -1,0 +1,256 @@
+"""Which receivers an event has: patterns, blinker signals, identities."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import warnings
+import weakref
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from blinker import Namespace
+
+from .exceptions import UnknownEventTypeWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from blinker import NamedSignal
+
+
+def check_pattern(pattern: object) -> str:
+    """Return a pattern that is an event type, a prefix ending in ``.*``, or ``*``.
+
+    :raises TypeError: if it is no string.
+    :raises ValueError: if it is anything else.
+    """
+    if not isinstance(pattern, str):
+        raise TypeError(f'A pattern is a string such as "user.lifecycle.create", not {pattern!r}.')
+    segments = pattern.removesuffix(".*").split(".") if pattern != "*" else ["any"]
+    if any(not segment or "*" in segment or segment != segment.strip() for segment in segments):
+        raise ValueError(
+            f"{pattern!r} is no pattern: write an event type, a prefix of whole segments and .*, or * alone."
+        )
+    return pattern
+
+
+def matches(pattern: str, event_type: str) -> bool:
+    """Return whether an event type falls under a pattern, by whole segments.
+
+    ``user.*`` matches everything below ``user``, at any depth; ``user.session`` matches only itself.
+    """
+    return pattern in _patterns_of(event_type)
+
+
+def _patterns_of(event_type: str) -> Iterator[str]:
+    """Yield every pattern that the event type falls under."""
+    yield event_type
+    yield "*"
+    segments = event_type.split(".")
+    for length in range(1, len(segments)):
+        yield ".".join(segments[:length]) + ".*"
+
+
+def warn_if_unknown(pattern: str, stacklevel: int) -> None:
+    """Warn about a pattern under which Okta is not known to deliver anything."""
+    text = doubt(pattern)
+    if text is not None:
+        warnings.warn(text, UnknownEventTypeWarning, stacklevel=stacklevel + 1)
+
+
+def why_never(pattern: str) -> str | None:
+    """Return why nothing will be subscribed to for a pattern, without a full stop; None if something will.
+
+    A pattern stands for what is generally available below it; a type in beta must be named exactly.
+    """
+    from . import catalog  # noqa: PLC0415 - keeps `import okta_hooks` fast
+
+    known = [entry for name, entry in catalog.entries().items() if matches(pattern, name)]
+    eligible = [entry for entry in known if entry.event_hook_eligible]
+    if any(entry.stage == "ga" or entry.event_type == pattern for entry in eligible):
+        return None
+    if eligible:
+        names = ", ".join(entry.event_type for entry in eligible)
+        return f"all that is below it is in beta, and has to be named exactly: {names}"
+    if known:
+        return "Okta has it in its System Log only, and delivers it to no event hook"
+    return f"no such event type is known in Okta's release {catalog.RELEASE}"
+
+
+def doubt(pattern: str) -> str | None:
+    """Return :func:`why_never` with the pattern that may be meant, as sentences."""
+    reason = why_never(pattern)
+    if reason is None:
+        return None
+    near = _suggestion(pattern)
+    meant = f" Is {near!r} meant?" if near and near != pattern else ""
+    return f"For {pattern!r} nothing is subscribed to: {reason}.{meant}"
+
+
+def _suggestion(pattern: str) -> str | None:
+    from . import catalog  # noqa: PLC0415
+
+    if pattern.endswith(".*"):
+        return catalog.suggest_prefix(pattern.removesuffix(".*"))
+    if any(matches(f"{pattern}.*", name) for name in catalog.entries()):
+        return f"{pattern}.*"
+    return catalog.suggest(pattern)
+
+
+class Receiver(NamedTuple):
+    """A connected callable under the name by which its receipts know it.
+
+    ``concurrency`` is how many events it may have in hand at once, in one worker.
+    """
+
+    name: str
+    call: Callable[..., Any]
+    concurrency: int
+
+
+class _Identity:
+    """What is remembered of a callable from its first connection on, without keeping it alive."""
+
+    def __init__(self, call: Callable[..., Any], name: str, order: int) -> None:
+        self.reference = _reference(call)
+        self.name = name
+        self.order = order
+        self.is_named = False
+        self.concurrency = 1
+
+
+class Receivers:
+    """The receivers of one hook: a namespace of blinker signals, and who is connected to them."""
+
+    def __init__(self) -> None:
+        self._namespace = Namespace()
+        self._identities: dict[Any, _Identity] = {}
+        self._connections = 0
+        self._lock = threading.Lock()
+
+    def signal(self, pattern: str) -> NamedSignal:
+        """Return the signal of a pattern; the same one each time.
+
+        :raises TypeError: as :func:`check_pattern`.
+        :raises ValueError: as :func:`check_pattern`.
+        """
+        check_pattern(pattern)
+        with self._lock:
+            if pattern not in self._namespace:
+                signal = self._namespace.signal(pattern)
+                # However a receiver is connected, this is where it gets its name.
+                signal.receiver_connected.connect(self._on_connected)
+            return self._namespace[pattern]
+
+    def connect(
+        self,
+        call: Callable[..., Any],
+        patterns: tuple[str, ...],
+        *,
+        name: str | None = None,
+        concurrency: int = 1,
+    ) -> None:
+        """Connect a callable, strongly, to the signal of each pattern.
+
+        :raises ValueError: if another receiver has that name, or this callable another name.
+        """
+        signals = [self.signal(pattern) for pattern in patterns]
+        with self._lock:
+            known = self._identify(call, name)
+            known.concurrency = max(concurrency, known.concurrency)
+        for signal in signals:
+            signal.connect(call, weak=False)
+
+    def matching(self, event_type: str, sender: object) -> list[Receiver]:
+        """Return the receivers of an event type, each once, in the order of their connection.
+
+        A muted signal has none.
+
+        :param sender: The application: a receiver may be connected for one only.
+        """
+        return self._receivers(_patterns_of(event_type), sender)
+
+    def connected(self, sender: object) -> list[Receiver]:
+        """Return all receivers, each once, in the order of their connection."""
+        return self._receivers(list(self._namespace), sender)
+
+    def patterns_of(self, receiver: Receiver, sender: object) -> list[str]:
+        """Return the patterns that a receiver is connected to."""
+        return [
+            pattern
+            for pattern, signal in self._namespace.items()
+            if any(_key(call) == _key(receiver.call) for call in signal.receivers_for(sender))
+        ]
+
+    def _receivers(self, patterns: Iterable[str], sender: object) -> list[Receiver]:
+        found = {}
+        for pattern in patterns:
+            signal = self._namespace.get(pattern)
+            if signal is None or signal.is_muted:
+                continue
+            for receiver in list(signal.receivers_for(sender)):
+                known = self._identities.get(_key(receiver))
+                if known is None:
+                    # Another thread is just connecting it: blinker has it, and tells of it next.
+                    with self._lock:
+                        known = self._identify(receiver)
+                found[known.order] = Receiver(known.name, receiver, known.concurrency)
+        return [found[order] for order in sorted(found)]
+
+    def _on_connected(self, _: object, receiver: Callable[..., Any], **__: Any) -> None:
+        with self._lock:
+            self._identify(receiver)
+
+    def _identify(self, call: Callable[..., Any], name: str | None = None) -> _Identity:
+        alive = {
+            key: identity
+            for key, identity in self._identities.items()
+            if identity.reference() is not None
+        }
+        taken = {identity.name for identity in alive.values()}
+        known = alive.get(_key(call))
+        if name in taken:
+            raise ValueError(f"This hook has a receiver named {name!r} already.")
+        if known is None:
+            self._connections += 1
+            known = _Identity(call, _first_free(_qualified_name(call), taken), self._connections)
+        if name is not None:
+            if known.is_named:
+                raise ValueError(f"This receiver is named {known.name!r} already.")
+            known.name = name
+            known.is_named = True
+        self._identities = {**alive, _key(call): known}
+        return known
+
+
+def _key(call: Callable[..., Any]) -> Any:
+    """Return what tells callables apart: a bound method is a new object at each access."""
+    if hasattr(call, "__func__") and hasattr(call, "__self__"):
+        return id(call.__func__), id(call.__self__)
+    return id(call)
+
+
+def _reference(call: Callable[..., Any]) -> Callable[[], Callable[..., Any] | None]:
+    """Return how to ask for a callable without keeping it alive: its id may be another's later."""
+    try:
+        if hasattr(call, "__func__") and hasattr(call, "__self__"):
+            return weakref.WeakMethod(call)
+        return weakref.ref(call)
+    except TypeError:  # some callables of C cannot be referred to weakly
+        return lambda: call
+
+
+def _qualified_name(call: Callable[..., Any]) -> str:
+    while isinstance(call, functools.partial):
+        call = call.func
+    named = call if hasattr(call, "__qualname__") else type(call)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def _first_free(name: str, taken: set[str]) -> str:
+    number = 1
+    candidate = name
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}#{number}"
+    return candidate

@@ -1,0 +1,77 @@
+"""What one process has of one app at work: the inbox, its writer, its worker."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from .inbox.claims import Inbox
+from .inbox.writer import Writer
+from .work.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flask import Flask
+
+    from .settings import Settings
+
+_SECONDS_TO_STOP: Final = 10.0
+
+
+class Runtime:
+    """Made at the first request in a process, and again in each process that is forked off later.
+
+    :param hooks: The app's hooks by name.
+    :param clock: The inbox's.
+    :param jitter: The worker's.
+    """
+
+    def __init__(
+        self,
+        app: Flask,
+        config: Settings,
+        hooks: Mapping[str, Any],
+        *,
+        clock: Callable[[], float],
+        jitter: Callable[[], float],
+    ) -> None:
+        if config.inbox is None:
+            raise RuntimeError("There is no inbox: OKTA_HOOKS_INBOX is None.")
+        self.pid = os.getpid()
+        self.inbox = Inbox(config.inbox, folder=app.instance_path, clock=clock)
+        self.worker = Worker(
+            app,
+            hooks,
+            self.inbox,
+            max_attempts=config.max_attempts,
+            retention=config.retention,
+            jitter=jitter,
+        )
+        self.writer = Writer(self.inbox, self.worker.wake)
+        self._lock = threading.Lock()
+        self._is_working = False
+        self._is_closed = False
+
+    def work(self) -> None:
+        """Start the worker in a thread of this process, once; it stops when the process exits.
+
+        Nothing starts once this has been closed.
+        """
+        with self._lock:
+            if not self._is_working and not self._is_closed:
+                self.worker.start()
+                self._is_working = True
+                atexit.register(self.worker.stop, _SECONDS_TO_STOP)
+
+    def close(self) -> None:
+        """Stop the worker and the writer, and close the inbox's connections."""
+        with self._lock:
+            self._is_closed = True
+        if self._is_working:
+            atexit.unregister(self.worker.stop)
+            self.worker.stop(_SECONDS_TO_STOP)
+        self.writer.stop(_SECONDS_TO_STOP)
+        self.inbox.close()

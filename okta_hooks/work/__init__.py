@@ -1,0 +1,1 @@
+"""Handing stored events to receivers."""
