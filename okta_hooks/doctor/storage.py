@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox.database import EPHEMERAL, file_system
+from okta_hooks.inbox.sqlite import EPHEMERAL, file_system
 
 from .check import age, failure, listed, ok, place, skipped, warning
 

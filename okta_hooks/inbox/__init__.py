@@ -1,6 +1,6 @@
 """The inbox: stored deliveries and events on their way to receivers."""
 
 from .claims import Inbox
-from .database import metadata
+from .tables import metadata
 
 __all__ = ["Inbox", "metadata"]

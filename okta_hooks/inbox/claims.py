@@ -15,12 +15,12 @@ from okta_hooks.exceptions import UnreadableEvent
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery
 
-from .database import (
+from .database import Database
+from .tables import (
     CLAIMED,
     DEAD,
     DONE,
     PENDING,
-    Database,
     cursor,
     delivery,
     event,

@@ -1,28 +1,31 @@
-"""The database under the inbox: its tables, its transactions, and what SQLite and PostgreSQL need set.
-
-Times are seconds since the epoch, bodies are text exactly as received: a `jsonb` column would refuse some.
-"""
+"""The database under the inbox: its transactions, and what SQLite and PostgreSQL need set."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import logging
-import os
-import sqlite3
 import threading
-import time
 from contextlib import contextmanager, nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from weakref import WeakValueDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 
 from okta_hooks.exceptions import InboxUnavailable
+
+from .sqlite import (
+    _SQLITE_PATIENCE,
+    EPHEMERAL,
+    _begin_sqlite,
+    _create_file,
+    _inode,
+    _prepare_sqlite,
+    _turn_at,
+    file_system,
+)
+from .tables import SCHEMA_VERSION, meta, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,15 +34,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SCHEMA_VERSION: Final = 2
-PENDING: Final = "pending"
-CLAIMED: Final = "claimed"
-DONE: Final = "done"
-DEAD: Final = "dead"
-
-_SQLITE_PATIENCE: Final = 5.0
-_TURN_PATIENCE: Final = 2.0
-_TURN_LOOK: Final = 0.0005
 _ROWS_AT_ONCE: Final = 1000
 _POSTGRESQL: Final[Mapping[str, Any]] = {
     "connect_timeout": 5,
@@ -50,111 +44,6 @@ _POSTGRESQL: Final[Mapping[str, Any]] = {
 }
 #: Any number: who creates tables in the same database holds the lock of this one meanwhile.
 _ADVISORY_LOCK: Final = 0x0C7A_400C
-#: File systems that may be gone after a restart.
-EPHEMERAL: Final = frozenset({"tmpfs", "ramfs", "overlay"})
-
-metadata = sa.MetaData()
-_BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-
-delivery = sa.Table(
-    "okta_hooks_delivery",
-    metadata,
-    sa.Column("id", _BigId, primary_key=True),
-    sa.Column("hook", sa.Text, nullable=False),
-    sa.Column("via", sa.Text, nullable=False),
-    sa.Column("event_id", sa.Text),
-    sa.Column("source", sa.Text),
-    sa.Column("secret", sa.Integer),
-    sa.Column("secret_list", sa.Integer),
-    sa.Column("body", sa.Text),
-    sa.Column("received_at", sa.Double, nullable=False),
-    sqlite_autoincrement=True,  # an id never comes back
-)
-sa.Index(
-    "okta_hooks_delivery_body",
-    delivery.c.received_at,
-    sqlite_where=delivery.c.body.is_not(None),
-    postgresql_where=delivery.c.body.is_not(None),
-)
-sa.Index("okta_hooks_delivery_received", delivery.c.received_at)
-
-event = sa.Table(
-    "okta_hooks_event",
-    metadata,
-    sa.Column("id", _BigId, primary_key=True),
-    sa.Column("delivery_id", _BigId, nullable=False, index=True),
-    sa.Column("ordinal", sa.Integer, nullable=False),
-    sa.Column("hook", sa.Text, nullable=False),
-    sa.Column("key", sa.Text, nullable=False),
-    sa.Column("type", sa.Text),
-    sa.Column("published", sa.Double),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text),
-    sa.UniqueConstraint("hook", "key", name="okta_hooks_event_key"),
-    sqlite_autoincrement=True,
-)
-for _state in (PENDING, CLAIMED, DEAD):
-    sa.Index(
-        f"okta_hooks_event_{_state}",
-        event.c.id,
-        sqlite_where=event.c.state == _state,
-        postgresql_where=event.c.state == _state,
-    )
-
-receipt = sa.Table(
-    "okta_hooks_receipt",
-    metadata,
-    sa.Column("event_id", _BigId, primary_key=True, autoincrement=False),
-    sa.Column("receiver", sa.Text, primary_key=True),
-    sa.Column("hook", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("due", sa.Double, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("claims", sa.Integer, nullable=False),
-    sa.Column("worker", sa.Text),
-    sa.Column("error", sa.Text),
-)
-sa.Index(
-    "okta_hooks_receipt_due",
-    receipt.c.hook,
-    receipt.c.receiver,
-    receipt.c.due,
-    receipt.c.event_id,
-    sqlite_where=receipt.c.state == PENDING,
-    postgresql_where=receipt.c.state == PENDING,
-)
-sa.Index(
-    "okta_hooks_receipt_worker",
-    receipt.c.worker,
-    sqlite_where=receipt.c.state == CLAIMED,
-    postgresql_where=receipt.c.state == CLAIMED,
-)
-
-worker = sa.Table(
-    "okta_hooks_worker",
-    metadata,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("alive_until", sa.Double, nullable=False),
-)
-lane = sa.Table(
-    "okta_hooks_lane",
-    metadata,
-    sa.Column("hook", sa.Text, primary_key=True),
-    sa.Column("receiver", sa.Text, primary_key=True),
-    sa.Column("seen_at", sa.Double, nullable=False),
-)
-cursor = sa.Table(
-    "okta_hooks_cursor",
-    metadata,
-    sa.Column("org", sa.Text, primary_key=True),
-    sa.Column("next_url", sa.Text, nullable=False),
-    sa.Column("reached_at", sa.Double),
-)
-meta = sa.Table(
-    "okta_hooks_meta",
-    metadata,
-    sa.Column("schema_version", sa.Integer, primary_key=True, autoincrement=False),
-)
 
 
 class Database:
@@ -329,71 +218,6 @@ class Database:
             yield connection.execution_options(okta_hooks_reads=True)
 
 
-class _Turn:
-    """Lets who wants to write to an SQLite file queue: threads at a lock, processes at the lock of a file.
-
-    SQLite itself makes them sleep, up to 0.1 s at a time, and who comes back first wins:
-    beside a busy process that took seconds. It still guards the data; this only says whose turn it is.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: int | None = None
-        self._among_threads = threading.Lock()
-
-    def __del__(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-
-    @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Wait for the turn, but not for ever: who has it may have been stopped. SQLite is next to be asked."""
-        give_up_at = time.monotonic() + _TURN_PATIENCE
-        is_taken = self._among_threads.acquire(timeout=_TURN_PATIENCE)
-        try:
-            if is_taken:
-                self._lock(give_up_at)
-            yield
-        finally:
-            if is_taken:
-                self._unlock()
-                self._among_threads.release()
-
-    def _lock(self, give_up_at: float) -> None:
-        try:
-            # lockf's, as a lease's: the system drops it when this process dies, whatever its children do.
-            if self._file is None:
-                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            # Not waiting in the system: under gevent that would stop every greenlet.
-            while not _is_locked(self._file) and time.monotonic() < give_up_at:
-                time.sleep(_TURN_LOOK)
-        except OSError:
-            logger.debug("No turns are taken at %s.", self._path, exc_info=True)
-
-    def _unlock(self) -> None:
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                fcntl.lockf(self._file, fcntl.LOCK_UN)
-
-
-def _is_locked(file: int) -> bool:
-    """Try to lock a file; return whether this process has the lock now."""
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-#: One for each file in a process: closing a file drops every lock that the process has on it.
-#: By the process, because a child must not wait for a thread that it does not have.
-_turns: WeakValueDictionary[tuple[int, Path], _Turn] = WeakValueDictionary()
-
-
-def _turn_at(path: Path) -> _Turn:
-    return _turns.setdefault((os.getpid(), path), _Turn(path))
-
-
 def _located(url: sa.URL, folder: str) -> sa.URL:
     if url.get_backend_name() == "sqlite":
         return url.set(database=str(Path(folder, str(url.database)).resolve()))
@@ -435,56 +259,3 @@ def _engine(url: sa.URL) -> sa.Engine:
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
-
-
-def _prepare_sqlite(connection: Any, _: object) -> None:
-    # The driver would begin transactions by itself, and too late.
-    connection.isolation_level = None
-    give_up_at = time.monotonic() + _SQLITE_PATIENCE
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            break
-        except sqlite3.OperationalError:
-            # Of two that open a new file at once, SQLite refuses one here without waiting.
-            if time.monotonic() > give_up_at:
-                raise
-            time.sleep(0.01)
-    connection.execute("PRAGMA synchronous = FULL")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    # A transaction that reads first and writes then fails at once when another has written meanwhile.
-    reads = connection.get_execution_options().get("okta_hooks_reads")
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-
-
-def _create_file(path: Path) -> None:
-    """Create the file for its owner alone: SQLite gives its companions the same mode."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Never open a file that is there: closing it would drop every lock that SQLite has on it in this process.
-    # https://www.sqlite.org/howtocorrupt.html, section 2.2
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-
-
-def _inode(path: Path) -> int | None:
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return None
-
-
-def file_system(path: Path) -> str | None:
-    """Return the type of the file system that a file lies on, where the system tells."""
-    try:
-        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    best: tuple[str, str | None] = ("", None)
-    for line in mounts:
-        head, _, tail = line.partition(" - ")
-        point = head.split()[4].replace("\\040", " ")
-        if path.resolve().is_relative_to(point) and len(point) >= len(best[0]):
-            best = (point, tail.split()[0])
-    return best[1]

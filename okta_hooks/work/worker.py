@@ -26,7 +26,7 @@ from okta_hooks.exceptions import (
     UnreadableEvent,
 )
 from okta_hooks.inbox.claims import DIED_HERE, NOT_CONNECTED, Settlement
-from okta_hooks.inbox.database import DEAD, DONE, PENDING
+from okta_hooks.inbox.tables import DEAD, DONE, PENDING
 from okta_hooks.wire import reading
 
 from . import dispatch

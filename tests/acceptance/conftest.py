@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks.inbox.claims import Inbox, incoming
-from okta_hooks.inbox.database import worker
+from okta_hooks.inbox.tables import worker
 from okta_hooks.wire.events import Delivery
 from okta_hooks.wire.reading import load_delivery
 

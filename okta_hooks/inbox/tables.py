@@ -1,0 +1,119 @@
+"""The tables of the inbox.
+
+Times are seconds since the epoch, bodies are text exactly as received: a `jsonb` column would refuse some.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+
+SCHEMA_VERSION: Final = 2
+PENDING: Final = "pending"
+CLAIMED: Final = "claimed"
+DONE: Final = "done"
+DEAD: Final = "dead"
+
+metadata = sa.MetaData()
+_BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+delivery = sa.Table(
+    "okta_hooks_delivery",
+    metadata,
+    sa.Column("id", _BigId, primary_key=True),
+    sa.Column("hook", sa.Text, nullable=False),
+    sa.Column("via", sa.Text, nullable=False),
+    sa.Column("event_id", sa.Text),
+    sa.Column("source", sa.Text),
+    sa.Column("secret", sa.Integer),
+    sa.Column("secret_list", sa.Integer),
+    sa.Column("body", sa.Text),
+    sa.Column("received_at", sa.Double, nullable=False),
+    sqlite_autoincrement=True,  # an id never comes back
+)
+sa.Index(
+    "okta_hooks_delivery_body",
+    delivery.c.received_at,
+    sqlite_where=delivery.c.body.is_not(None),
+    postgresql_where=delivery.c.body.is_not(None),
+)
+sa.Index("okta_hooks_delivery_received", delivery.c.received_at)
+
+event = sa.Table(
+    "okta_hooks_event",
+    metadata,
+    sa.Column("id", _BigId, primary_key=True),
+    sa.Column("delivery_id", _BigId, nullable=False, index=True),
+    sa.Column("ordinal", sa.Integer, nullable=False),
+    sa.Column("hook", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("type", sa.Text),
+    sa.Column("published", sa.Double),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.UniqueConstraint("hook", "key", name="okta_hooks_event_key"),
+    sqlite_autoincrement=True,
+)
+for _state in (PENDING, CLAIMED, DEAD):
+    sa.Index(
+        f"okta_hooks_event_{_state}",
+        event.c.id,
+        sqlite_where=event.c.state == _state,
+        postgresql_where=event.c.state == _state,
+    )
+
+receipt = sa.Table(
+    "okta_hooks_receipt",
+    metadata,
+    sa.Column("event_id", _BigId, primary_key=True, autoincrement=False),
+    sa.Column("receiver", sa.Text, primary_key=True),
+    sa.Column("hook", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("due", sa.Double, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("claims", sa.Integer, nullable=False),
+    sa.Column("worker", sa.Text),
+    sa.Column("error", sa.Text),
+)
+sa.Index(
+    "okta_hooks_receipt_due",
+    receipt.c.hook,
+    receipt.c.receiver,
+    receipt.c.due,
+    receipt.c.event_id,
+    sqlite_where=receipt.c.state == PENDING,
+    postgresql_where=receipt.c.state == PENDING,
+)
+sa.Index(
+    "okta_hooks_receipt_worker",
+    receipt.c.worker,
+    sqlite_where=receipt.c.state == CLAIMED,
+    postgresql_where=receipt.c.state == CLAIMED,
+)
+
+worker = sa.Table(
+    "okta_hooks_worker",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("alive_until", sa.Double, nullable=False),
+)
+lane = sa.Table(
+    "okta_hooks_lane",
+    metadata,
+    sa.Column("hook", sa.Text, primary_key=True),
+    sa.Column("receiver", sa.Text, primary_key=True),
+    sa.Column("seen_at", sa.Double, nullable=False),
+)
+cursor = sa.Table(
+    "okta_hooks_cursor",
+    metadata,
+    sa.Column("org", sa.Text, primary_key=True),
+    sa.Column("next_url", sa.Text, nullable=False),
+    sa.Column("reached_at", sa.Double),
+)
+meta = sa.Table(
+    "okta_hooks_meta",
+    metadata,
+    sa.Column("schema_version", sa.Integer, primary_key=True, autoincrement=False),
+)
