@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from .blueprint import EventHook
 from .exceptions import (
+    ConfigurationError,
     OktaHooksError,
     Reject,
     RetryLater,
@@ -11,6 +12,7 @@ from .exceptions import (
     UnreadableDelivery,
     UnreadableEvent,
 )
+from .state import state_of
 
 if TYPE_CHECKING:
     from .wire.events import (
@@ -40,6 +42,7 @@ __all__ = [
     "AuthenticationContext",
     "ChangeDetails",
     "Client",
+    "ConfigurationError",
     "DebugContext",
     "Delivery",
     "Device",
@@ -62,6 +65,7 @@ __all__ = [
     "UnreadableEvent",
     "UserAgent",
     "UserBehavior",
+    "state_of",
 ]
 
 

@@ -6,7 +6,7 @@ import functools
 import threading
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from blinker import Namespace
 
@@ -100,12 +100,29 @@ def _suggestion(pattern: str) -> str | None:
 class Receiver(NamedTuple):
     """A connected callable under the name by which its receipts know it.
 
-    ``concurrency`` is how many events it may have in hand at once, in one worker.
+    ``concurrency`` is how many events it may have in hand at once, in one worker;
+    ``timeout`` is for how many seconds it may run, or None.
     """
 
     name: str
     call: Callable[..., Any]
     concurrency: int
+    timeout: float | None = None
+
+
+class Hook(Protocol):
+    """What the rest of this library asks of an :class:`~okta_hooks.EventHook`."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the app and in the inbox."""
+
+    @property
+    def receivers(self) -> Receivers:
+        """Who is connected to it."""
+
+    def receive(self) -> Any:
+        """Take a delivery: the view, by which its URL is found."""
 
 
 class _Identity:
@@ -117,6 +134,7 @@ class _Identity:
         self.order = order
         self.is_named = False
         self.concurrency = 1
+        self.timeout: float | None = None
 
 
 class Receivers:
@@ -149,6 +167,7 @@ class Receivers:
         *,
         name: str | None = None,
         concurrency: int = 1,
+        timeout: float | None = None,
     ) -> None:
         """Connect a callable, strongly, to the signal of each pattern.
 
@@ -158,6 +177,8 @@ class Receivers:
         with self._lock:
             known = self._identify(call, name)
             known.concurrency = max(concurrency, known.concurrency)
+            if timeout is not None:
+                known.timeout = timeout
         for signal in signals:
             signal.connect(call, weak=False)
 
@@ -194,7 +215,9 @@ class Receivers:
                     # Another thread is just connecting it: blinker has it, and tells of it next.
                     with self._lock:
                         known = self._identify(receiver)
-                found[known.order] = Receiver(known.name, receiver, known.concurrency)
+                found[known.order] = Receiver(
+                    known.name, receiver, known.concurrency, known.timeout
+                )
         return [found[order] for order in sorted(found)]
 
     def _on_connected(self, _: object, receiver: Callable[..., Any], **__: Any) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, Final, NoReturn
 
+from .exceptions import ConfigurationError
 from .wire.protocol import DEFAULT_AUTH_HEADER
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,12 @@ DEFAULT_INBOX: Final = "sqlite:///okta_hooks.sqlite3"
 _NOWHERE_IN_A_HEADER = frozenset("\0\r\n")
 #: RFC 9110's token, without the underscore.
 _HEADER_NAME = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^`|~")
-_SPOKEN_FOR = {"content-length", "content-type", "host", "x-okta-verification-challenge"}
+_HEADERS_WITH_A_MEANING = {
+    "content-length",
+    "content-type",
+    "host",
+    "x-okta-verification-challenge",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +87,7 @@ def secrets_of(settings: Settings, hook: str) -> tuple[str, ...]:
     if configured is None or (isinstance(configured, str | list | tuple) and not configured):
         if settings.allow_unauthenticated:
             return ()
-        raise RuntimeError(
+        raise ConfigurationError(
             f"{where} is not set, so anybody could post events to the hook {hook!r}. "
             "Set it to the authentication secret that the event hook has at Okta "
             "(from the environment: FLASK_OKTA_HOOKS_SECRET)."
@@ -93,14 +99,14 @@ def secrets_of(settings: Settings, hook: str) -> tuple[str, ...]:
 def _secret(where: str, value: object) -> str:
     value = _digits_as_text(value)
     if not isinstance(value, str):
-        raise RuntimeError(
+        raise ConfigurationError(
             f"{where} holds a {type(value).__name__} where a secret should be, which is a string. "
             "In the environment, put double quotes inside the single ones: '\"1e5\"'."
         )
     if not value:
-        raise RuntimeError(f"{where} holds an empty secret. Remove it, or set it.")
+        raise ConfigurationError(f"{where} holds an empty secret. Remove it, or set it.")
     if _NOWHERE_IN_A_HEADER & set(value):
-        raise RuntimeError(
+        raise ConfigurationError(
             f"{where} holds a secret with a line break or a NUL, which no header can carry. "
             "Was it read from a file? Strip it."
         )
@@ -108,12 +114,12 @@ def _secret(where: str, value: object) -> str:
         value.encode()
     except UnicodeEncodeError:
         # `from None`: the encoder's error carries the secret.
-        raise RuntimeError(
+        raise ConfigurationError(
             f"{where} holds a secret with a lone surrogate, which no header can carry. "
             "Does the environment hold it in UTF-8?"
         ) from None
     if any(end.isspace() or not end.isprintable() for end in (value[0], value[-1])):
-        raise RuntimeError(
+        raise ConfigurationError(
             f"{where} holds a secret that begins or ends with a blank or a control character, "
             "which servers strip from a header. Strip it here and at Okta."
         )
@@ -125,7 +131,7 @@ def _digits_as_text(value: object) -> object:
 
 
 def _refuse(name: str, value: object, cure: str) -> NoReturn:
-    raise RuntimeError(f"{PREFIX}{name.upper()} is {value!r}: {cure}")
+    raise ConfigurationError(f"{PREFIX}{name.upper()} is {value!r}: {cure}")
 
 
 def _as_is(_: str, value: Any) -> Any:
@@ -146,7 +152,7 @@ def _header(name: str, value: Any) -> str:
             "it must be the name of a header, of letters, digits and hyphens "
             "(servers drop headers with an underscore).",
         )
-    if value.lower() in _SPOKEN_FOR:
+    if value.lower() in _HEADERS_WITH_A_MEANING:
         _refuse(name, value, "that header has a meaning of its own. Choose another at Okta.")
     return value
 
@@ -158,7 +164,7 @@ def _inbox(name: str, value: Any) -> str | None:
     is_file = scheme == "sqlite" and len(rest) > 1 and not rest.startswith(("/:memory:", "/file:"))
     if not separator or not (is_file or scheme in ("postgresql", "postgresql+psycopg")):
         # The value is not quoted: it may hold a password.
-        raise RuntimeError(
+        raise ConfigurationError(
             f"{PREFIX}{name.upper()} must be the URL of an SQLite file ({DEFAULT_INBOX!r}) "
             "or of a PostgreSQL database ('postgresql://user:password@host/name'), "
             "or None to store nothing and run receivers inside the request (in the environment: null)."
@@ -190,7 +196,7 @@ def _days(name: str, value: Any) -> timedelta:
 
 def _text(name: str, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise RuntimeError(
+        raise ConfigurationError(
             f"{PREFIX}{name.upper()} must be a string, not a {type(value).__name__}."
         )
     return value

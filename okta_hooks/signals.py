@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from blinker import Namespace
@@ -43,6 +44,11 @@ receiver_failed: Final = _service.signal(
     "receiver-failed",
     "An attempt failed. Arguments: ``hook``, ``receiver`` (its name), ``event``, ``delivery``, ``attempt``, ``error``.",
 )
+inconsistency_found: Final = _service.signal(
+    "inconsistency-found",
+    "The inbox holds what it must not. Arguments: ``hook``, ``kind`` (a word for what it is), ``number`` "
+    "(of events or receipts), and ``repaired`` (whether that has been put right).",
+)
 event_done: Final = _service.signal(
     "event-done",
     "Every receiver has finished an event. Arguments: ``hook``, ``event``, ``delivery``.",
@@ -59,10 +65,9 @@ def notify(signal: NamedSignal, sender: Flask, /, **arguments: Any) -> None:
     if signal.is_muted:
         return
     for receiver in list(signal.receivers_for(sender)):
-        try:
-            call(sender, receiver, **arguments)
-        except Exception:
-            logger.exception("A receiver of the signal %s failed.", signal.name)
+        error = contained(call, sender, receiver, **arguments)
+        if error is not None:
+            logger.error("A receiver of the signal %s failed.", signal.name, exc_info=error)
 
 
 def call(app: Flask, receiver: Callable[..., Any], /, **arguments: Any) -> None:
@@ -70,6 +75,31 @@ def call(app: Flask, receiver: Callable[..., Any], /, **arguments: Any) -> None:
     result = receiver(app, **arguments)
     if inspect.isawaitable(result):
         app.ensure_sync(_await)(result)
+
+
+def contained(
+    function: Callable[..., Any], /, *arguments: Any, **named: Any
+) -> BaseException | None:
+    """Call code of the host's, and return what it raised, or None: whatever that is, it goes no further.
+
+    Only Ctrl-C and a server's order to stop come out: they reach the main thread as exceptions.
+    """
+    try:
+        function(*arguments, **named)
+    except BaseException as error:  # noqa: BLE001 - asyncio, gevent and sys.exit raise others than Exception
+        is_order = isinstance(error, KeyboardInterrupt | SystemExit)
+        if is_order and threading.current_thread() is threading.main_thread():
+            raise
+        return error
+    return None
+
+
+def text_of(error: BaseException) -> str:
+    """Return what an error of the host's says; how it says it is the host's code, and may fail at anything."""
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - as in `contained`
+        return "(no text)"
 
 
 async def _await(result: Awaitable[Any]) -> Any:

@@ -68,6 +68,8 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         #: The dialect's INSERT, which can tell what to do on a conflict.
         self.insert: Any = sqlite_dialect.insert if self.is_sqlite else postgresql.insert
+        #: What stands for a parameter in a statement that goes to the driver as it is.
+        self.placeholder = "?" if self.is_sqlite else "%s"
         self._turn = _turn_at(Path(f"{self.path}.turn")) if self.is_sqlite else None
         self._opening = threading.Lock()
         self._is_open = False

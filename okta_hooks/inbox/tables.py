@@ -9,11 +9,12 @@ from typing import Final
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 PENDING: Final = "pending"
 CLAIMED: Final = "claimed"
 DONE: Final = "done"
 DEAD: Final = "dead"
+STATES: Final = (PENDING, CLAIMED, DONE, DEAD)
 
 metadata = sa.MetaData()
 _BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -52,6 +53,8 @@ event = sa.Table(
     sa.Column("published", sa.Double),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text),
+    # How often its body was about to be read before its receivers were known; NULL where that was not needed.
+    sa.Column("readings", sa.Integer),
     sa.UniqueConstraint("hook", "key", name="okta_hooks_event_key"),
     sqlite_autoincrement=True,
 )
@@ -70,7 +73,10 @@ receipt = sa.Table(
     sa.Column("receiver", sa.Text, primary_key=True),
     sa.Column("hook", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
+    # Below zero where nothing is to be waited for: see claims.
     sa.Column("due", sa.Double, nullable=False),
+    # The seconds from which `due` was reckoned.
+    sa.Column("wait", sa.Double),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("claims", sa.Integer, nullable=False),
     sa.Column("worker", sa.Text),
@@ -97,6 +103,7 @@ worker = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("alive_until", sa.Double, nullable=False),
+    sa.Column("is_stopping", sa.Integer),
 )
 lane = sa.Table(
     "okta_hooks_lane",
@@ -104,6 +111,8 @@ lane = sa.Table(
     sa.Column("hook", sa.Text, primary_key=True),
     sa.Column("receiver", sa.Text, primary_key=True),
     sa.Column("seen_at", sa.Double, nullable=False),
+    # The seconds for which some worker has watched it not being connected.
+    sa.Column("unseen", sa.Double),
 )
 cursor = sa.Table(
     "okta_hooks_cursor",

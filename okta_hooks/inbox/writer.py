@@ -15,7 +15,8 @@ from okta_hooks.exceptions import InboxUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .claims import Inbox, NewDelivery, Stored
+    from .inbox import Inbox
+    from .intake import NewDelivery, Stored
 
 logger = logging.getLogger(__name__)
 
@@ -129,12 +130,12 @@ class Writer:
 
     def _store(self, batch: list[NewDelivery]) -> list[Stored]:
         try:
-            return self._inbox.store(batch)
+            return self._inbox.intake.store(batch)
         except InboxUnavailable as error:
             if not error.connection_lost:
                 raise
             # It had died since it was last used: the database may be back already.
-            return self._inbox.store(batch)
+            return self._inbox.intake.store(batch)
 
 
 class _Waiting:

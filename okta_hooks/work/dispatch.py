@@ -1,65 +1,108 @@
-"""Running receivers: a fresh application context for each call, and no failure that reaches another."""
+"""The one place where receivers are called: each in an application context of its own, and telling what came of it."""
 
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, Any
 
 from okta_hooks import signals
 from okta_hooks.exceptions import Reject, UnreadableEvent
+from okta_hooks.threads import start_thread
 from okta_hooks.wire import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import threading
+    from collections.abc import Callable, Iterable
 
     from flask import Flask
 
-    from okta_hooks.receivers import Receiver
+    from okta_hooks.receivers import Hook, Receiver
     from okta_hooks.wire.events import Delivery, LogEvent
 
 logger = logging.getLogger(__name__)
+
+
+class ReceiverTimeout(TimeoutError):
+    """A receiver has not returned within its ``timeout``.
+
+    :param thread: The thread that it is still running in.
+    """
+
+    def __init__(self, seconds: float, thread: threading.Thread) -> None:
+        super().__init__(f"it did not return within {seconds:g} s")
+        self.thread = thread
 
 
 def run(
     app: Flask,
     receiver: Receiver,
     *,
-    hook: Any,
+    hook: Hook,
     event: LogEvent,
     delivery: Delivery,
     attempt: int,
 ) -> BaseException | None:
-    """Call one receiver for one event.
+    """Call one receiver for one event, in an application context of its own.
 
     :param app: The application object itself, not a proxy: receivers may be connected to it alone.
     :param attempt: 1 for the first time.
-    :return: what the receiver raised, or None; ``receiver_failed`` or ``receiver_done`` has told of it.
+    :return: what the receiver raised, or None. Nobody has been told of it: see :func:`tell_ran`.
     """
-    context = {
-        "hook": hook,
-        "receiver": receiver.name,
-        "event": event,
-        "delivery": delivery,
-        "attempt": attempt,
-    }
-    try:
+
+    def call() -> None:
         with app.app_context():
             signals.call(
                 app, receiver.call, event=event, delivery=delivery, hook=hook, attempt=attempt
             )
-    except BaseException as error:
-        # Ctrl-C and a server's order to stop reach the main thread as exceptions: they are not the receiver's.
-        if isinstance(error, KeyboardInterrupt | SystemExit) and _in_main_thread():
-            raise
+
+    if receiver.timeout is None:
+        return signals.contained(call)
+    return _run_within(receiver.timeout, call, receiver.name)
+
+
+def _run_within(seconds: float, call: Callable[[], None], receiver: str) -> BaseException | None:
+    """Call a receiver in a thread, and wait for it no longer than it may take.
+
+    Nothing can end a thread: it may go on, but whatever comes of it is not looked at any more.
+    """
+    outcome: list[BaseException | None] = []
+
+    def run_here() -> None:
+        outcome.append(signals.contained(call))
+
+    thread = start_thread(run_here, name=f"okta-hooks-timed-{receiver}")
+    thread.join(seconds)
+    # Looked at once: it may end at this very moment.
+    ended = tuple(outcome)
+    return ended[0] if ended else ReceiverTimeout(seconds, thread)
+
+
+def tell_ran(
+    app: Flask,
+    *,
+    hook: Hook,
+    receiver: str,
+    event: LogEvent,
+    delivery: Delivery,
+    attempt: int,
+    error: BaseException | None,
+) -> None:
+    """Tell ``receiver_done``, or with an error ``receiver_failed``, of an attempt."""
+    context = {
+        "hook": hook,
+        "receiver": receiver,
+        "event": event,
+        "delivery": delivery,
+        "attempt": attempt,
+    }
+    if error is None:
+        signals.notify(signals.receiver_done, app, **context)
+    else:
         signals.notify(signals.receiver_failed, app, **context, error=error)
-        return error
-    signals.notify(signals.receiver_done, app, **context)
-    return None
 
 
 def run_delivery(
-    app: Flask, hook: Any, delivery: Delivery, events: Iterable[object]
+    app: Flask, hook: Hook, delivery: Delivery, events: Iterable[object]
 ) -> list[BaseException]:
     """Run every receiver of every event of a delivery, here and now.
 
@@ -70,7 +113,7 @@ def run_delivery(
     :return: what the receivers raised that another attempt may cure.
     """
     failures: list[BaseException] = []
-    context = {"hook": hook, "delivery": delivery}
+    context: dict[str, Any] = {"hook": hook, "delivery": delivery}
     for raw in events:
         try:
             event = reading.load_event(raw)
@@ -80,11 +123,13 @@ def run_delivery(
         all_done = True
         for receiver in hook.receivers.matching(event.event_type, app):
             error = run(app, receiver, **context, event=event, attempt=1)
+            tell_ran(app, **context, receiver=receiver.name, event=event, attempt=1, error=error)
             if error is None:
                 continue
             all_done = False
             if isinstance(error, Reject):
-                bury(app, **context, event=event, receiver=receiver.name, reason=error.reason)
+                reason = signals.text_of(error)
+                bury(app, **context, event=event, receiver=receiver.name, reason=reason)
             else:
                 failures.append(error)
         if all_done:
@@ -93,13 +138,18 @@ def run_delivery(
 
 
 def tell_stored(
-    app: Flask, *, hook: Any, delivery: Delivery, new: int, duplicate: int, dead: Iterable[str]
+    app: Flask, *, hook: Hook, delivery: Delivery, new: int, duplicate: int, dead: Iterable[str]
 ) -> None:
     """Tell of a delivery that is in the inbox now: ``event_dead``, and then ``delivery_stored``.
 
     :param dead: Why those of its events that are new cannot be read, for each that cannot.
+        One signal and one line of the log stand for all of them.
     """
-    for reason in dead:
+    reasons = list(dead)
+    if reasons:
+        # Once for all of them: a hostile delivery may hold thousands.
+        several = f"{len(reasons)} events cannot be read. The first: {reasons[0]}"
+        reason = several if len(reasons) > 1 else reasons[0]
         bury(app, hook=hook, delivery=delivery, event=None, receiver=None, reason=reason)
     signals.notify(
         signals.delivery_stored, app, hook=hook, delivery=delivery, new=new, duplicate=duplicate
@@ -109,7 +159,7 @@ def tell_stored(
 def bury(
     app: Flask,
     *,
-    hook: Any,
+    hook: Hook,
     delivery: Delivery,
     event: LogEvent | None,
     receiver: str | None,
@@ -138,7 +188,3 @@ def bury(
         receiver=receiver,
         reason=reason,
     )
-
-
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()

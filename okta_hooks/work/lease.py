@@ -1,7 +1,7 @@
 """How a worker knows that it may dispatch, and how others know when it has died.
 
-On PostgreSQL every worker has a lease: a row that says until when it lives.
-On SQLite one process at a time dispatches: it holds a lock on a file, which dies with it.
+On PostgreSQL every worker has a lease: a row with a heartbeat. On SQLite one process at a time dispatches:
+it holds a lock on a file, which dies with it, and is the only worker in the inbox's list.
 """
 
 from __future__ import annotations
@@ -9,25 +9,30 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-import time
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, Self
+
+from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.threads import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from okta_hooks.inbox.claims import Inbox
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.workers import DeadReceipt
+
+    from .outage import Outage
 
 HEARTBEAT_SECONDS: Final = 5.0
 LEASE_SECONDS: Final = 30.0
-
-Dead = list[tuple[str, str, int]]
+#: How long a worker must have been watched whose lease has run out by the clock of the database.
+_SECONDS_TO_WATCH: Final = 2 * HEARTBEAT_SECONDS
 
 
 class Lease(Protocol):
-    """What a worker asks of either kind."""
+    """What a worker asks of either kind. It may be used by several threads."""
 
-    def renew(self) -> Dead | None:
+    def renew(self) -> list[DeadReceipt] | None:
         """Return None if this worker may not dispatch now.
 
         Otherwise it may, and what is returned are receipts that died with other workers.
@@ -44,37 +49,73 @@ def lease_for(inbox: Inbox, worker_id: str) -> Lease:
     """Return the lease that fits the inbox's database."""
     if inbox.path is None:
         return RowLease(inbox, worker_id)
-    return FileLease(inbox, inbox.path.with_name(inbox.path.name + ".lock"))
+    return FileLease(inbox, worker_id, inbox.path.with_name(inbox.path.name + ".lock"))
 
 
 class RowLease:
-    """A row with a time of expiry, renewed by heartbeats."""
+    """A row that is renewed by heartbeats."""
 
     def __init__(self, inbox: Inbox, worker_id: str) -> None:
         self._inbox = inbox
         self._worker_id = worker_id
-        # Of time that passes: a clock that is set must neither prolong the lease nor cut it short.
-        self._clock: Callable[[], float] = (
-            time.monotonic if inbox.clock is time.time else inbox.clock
-        )
-        self._renew_at = float("-inf")
+        self._lock = threading.Lock()
+        self._watch = _Watch()
+        self._renewed_at = float("-inf")
 
-    def renew(self) -> Dead | None:
-        """Beat if it is time to, and take receipts back from workers whose lease ran out."""
-        now = self._clock()
-        if now < self._renew_at:
-            return []
-        self._inbox.keep_alive(self._worker_id, LEASE_SECONDS)
-        self._renew_at = now + HEARTBEAT_SECONDS
-        return self._inbox.free()
+    def renew(self) -> list[DeadReceipt] | None:
+        """Beat if it is time to, and take receipts back from workers that beat no more."""
+        with self._lock:
+            now = self._inbox.elapsed()
+            if now < self._renewed_at + HEARTBEAT_SECONDS:
+                return []
+            workers = self._inbox.workers
+            workers.beat(self._worker_id, LEASE_SECONDS)
+            self._renewed_at = now
+            beats, expired = workers.beats()
+            gone = self._watch.gone(beats, expired, self._inbox.elapsed())
+            return workers.free(gone - {self._worker_id})
 
     def holds(self) -> bool:
         """Return whether the lease has not run out: a database that hangs stops the heartbeat."""
-        return self._clock() < self._renew_at - HEARTBEAT_SECONDS + LEASE_SECONDS
+        return self._inbox.elapsed() < self._renewed_at + LEASE_SECONDS
 
     def give_up(self) -> None:
         """Delete the row."""
-        self._inbox.leave(self._worker_id)
+        with self._lock:
+            self._renewed_at = float("-inf")
+            self._inbox.workers.leave(self._worker_id)
+
+
+class _Watch:
+    """For how long each worker has been seen without a new heartbeat.
+
+    Only time in which somebody looked counts, and no clock of another host does:
+    a worker is not gone because this one was suspended, or a clock was set.
+    """
+
+    def __init__(self) -> None:
+        self._looked_at: float | None = None
+        self._silent: dict[str, tuple[float, float]] = {}
+
+    def gone(self, beats: dict[str, float], expired: set[str], now: float) -> set[str]:
+        """Return the workers that are gone.
+
+        :param beats: For each worker a number that changes with each heartbeat.
+        :param expired: Those whose lease has run out by the clock of the database. It may have been set,
+            so they are watched all the same, but not for a whole lease.
+        :param now: The time that passes, in seconds.
+        """
+        step = 0.0 if self._looked_at is None else min(now - self._looked_at, HEARTBEAT_SECONDS)
+        self._looked_at = now
+        before, self._silent = self._silent, {}
+        for worker, beat in beats.items():
+            known, seconds = before.get(worker, (None, 0.0))
+            self._silent[worker] = beat, seconds + step if known == beat else 0.0
+        return {
+            worker
+            for worker, (_, seconds) in self._silent.items()
+            if seconds >= (_SECONDS_TO_WATCH if worker in expired else LEASE_SECONDS)
+        }
 
 
 class FileLease:
@@ -82,28 +123,43 @@ class FileLease:
 
     It is ``lockf``'s: ``flock``'s would live on in children of a leader that was killed.
     That kind of lock does not hold between threads of one process, hence the set.
+    Whoever removes the file lets a second process get a lock: that one enters itself into the inbox's
+    list of workers as the only one, and from then on the first can claim nothing.
     """
 
     _held: Final[set[Path]] = set()
     _guard: Final = threading.Lock()
 
-    def __init__(self, inbox: Inbox, path: Path) -> None:
+    def __init__(self, inbox: Inbox, worker_id: str, path: Path) -> None:
         self._inbox = inbox
+        self._worker_id = worker_id
         self._path = path
+        self._lock = threading.Lock()
         self._file: int | None = None
-        self._is_clean = False
+        self._leads = False
+        self._checked_at = float("-inf")
 
-    def renew(self) -> Dead | None:
+    def renew(self) -> list[DeadReceipt] | None:
         """Try to get the lock; who gets it takes every receipt back, for nobody else can run one."""
-        if self._is_clean:
-            return []
-        if self._file is None and not self._lock():
-            return None
-        died = self._inbox.free(all_workers=True)
-        self._is_clean = True
-        return died
+        with self._lock:
+            if self._leads and self._is_deposed():
+                self._unlock()
+            if self._leads:
+                return []
+            if self._file is None and not self._get_lock():
+                return None
+            died = self._inbox.workers.lead(self._worker_id)
+            self._leads = True
+            return died
 
-    def _lock(self) -> bool:
+    def _is_deposed(self) -> bool:
+        now = self._inbox.elapsed()
+        if now < self._checked_at + HEARTBEAT_SECONDS:
+            return False
+        self._checked_at = now
+        return not self._inbox.workers.is_listed(self._worker_id)
+
+    def _get_lock(self) -> bool:
         with self._guard:
             if self._path in self._held:
                 return False
@@ -119,18 +175,62 @@ class FileLease:
 
     def holds(self) -> bool:
         """Return whether the lock was got, and what others left has been freed."""
-        return self._is_clean
+        return self._leads
 
     def give_up(self) -> None:
-        """Unlock the file."""
-        if self._file is None:
-            return
+        """Unlock the file, and leave the list."""
+        with self._lock:
+            if self._file is None:
+                return
+            try:
+                if self._leads:
+                    self._inbox.workers.leave(self._worker_id)
+            finally:
+                self._unlock()
+
+    def _unlock(self) -> None:
         with self._guard:
-            os.close(self._file)
+            if self._file is not None:
+                os.close(self._file)
             self._held.discard(self._path)
             self._file = None
-            self._is_clean = False
+            self._leads = False
 
 
 # A child has none of its parent's locks.
-os.register_at_fork(after_in_child=FileLease._held.clear)  # noqa: SLF001
+os.register_at_fork(after_in_child=FileLease._held.clear)  # noqa: SLF001 - the hook of the class itself
+
+
+class Heartbeat:
+    """Renews a lease in a thread of its own, however long receivers and handlers of signals take.
+
+    :param on_died: Gets the receipts that died with other workers.
+    """
+
+    def __init__(
+        self, lease: Lease, on_died: Callable[[list[DeadReceipt]], None], outage: Outage
+    ) -> None:
+        self._lease = lease
+        self._on_died = on_died
+        self._outage = outage
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self._thread = start_thread(self._beat, name="okta-hooks-heartbeat")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._stopping.wait(HEARTBEAT_SECONDS):
+            try:
+                died = self._lease.renew()
+            except InboxUnavailable as error:
+                self._outage.failed(error)
+                continue
+            if died:
+                self._on_died(died)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from .inbox.claims import Inbox
-from .inbox.writer import Writer
-from .work.worker import Worker
+from okta_hooks.exceptions import ConfigurationError
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.writer import Writer
+from okta_hooks.work.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from flask import Flask
 
-    from .settings import Settings
+    from okta_hooks.receivers import Hook
+    from okta_hooks.settings import Settings
 
 _SECONDS_TO_STOP: Final = 10.0
 
@@ -33,13 +35,13 @@ class Runtime:
         self,
         app: Flask,
         config: Settings,
-        hooks: Mapping[str, Any],
+        hooks: Mapping[str, Hook],
         *,
-        clock: Callable[[], float],
+        clock: Callable[[], float] | None,
         jitter: Callable[[], float],
     ) -> None:
         if config.inbox is None:
-            raise RuntimeError("There is no inbox: OKTA_HOOKS_INBOX is None.")
+            raise ConfigurationError("There is no inbox: OKTA_HOOKS_INBOX is None.")
         self.pid = os.getpid()
         self.inbox = Inbox(config.inbox, folder=app.instance_path, clock=clock)
         self.worker = Worker(

@@ -1,0 +1,73 @@
+"""The inbox as a whole: one database, and what is done to it, by the part that does it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from .claims import Claims
+from .cursor import Cursors
+from .database import Database
+from .intake import Intake
+from .overview import Overview
+from .upkeep import Upkeep
+from .workers import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def time_that_passes() -> float:
+    """Return seconds from some moment on: no setting of the clock changes them, and a suspended machine's count.
+
+    That it was suspended counts only where the system has such a clock; elsewhere it is as ``time.monotonic``.
+    """
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+class Inbox:
+    """One database with everything that is done to it. It belongs to one process; many threads may use it.
+
+    Every method raises :exc:`InboxUnavailable` if the database does not do what it is asked.
+
+    :param url: An SQLAlchemy URL of SQLite (a file) or PostgreSQL (psycopg 3).
+    :param folder: Where a relative path of an SQLite file begins.
+    :param clock: Returns the time, in seconds since the epoch, for tests:
+        then nothing goes by any other clock. By default the system's clocks.
+    """
+
+    def __init__(
+        self, url: str, *, folder: str = ".", clock: Callable[[], float] | None = None
+    ) -> None:
+        #: The time of day: what is stored, and shown to people.
+        self.clock = clock or time.time
+        #: The time that passes: for how long something has lasted.
+        self.elapsed = clock or time_that_passes
+        self.database = Database(url, folder)
+        self.intake = Intake(self.database)
+        self.cursors = Cursors(self.database, self.intake)
+        self.claims = Claims(self.database, self.clock)
+        self.workers = Workers(self.database, self.clock)
+        self.overview = Overview(self.database, self.clock)
+        self.upkeep = Upkeep(self.database, self.clock)
+
+    @property
+    def generation(self) -> int:
+        """A number that changes when the file was replaced by another: ids begin anew."""
+        return self.database.generation
+
+    @property
+    def path(self) -> Path | None:
+        """The file, if it is SQLite."""
+        return self.database.path
+
+    def open(self) -> None:
+        """Connect, and create the tables if they are not there. Any use of the inbox does this."""
+        self.database.open()
+
+    def close(self) -> None:
+        """Close the connections. The inbox opens again when it is used again."""
+        self.database.close()

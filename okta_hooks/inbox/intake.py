@@ -1,0 +1,221 @@
+"""From Okta into the inbox: what is stored of a delivery before it is answered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from okta_hooks.exceptions import UnreadableEvent
+from okta_hooks.wire import reading
+
+from .tables import DEAD, PENDING, delivery, event
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from okta_hooks.wire.events import Delivery, Envelope
+
+    from .database import Database
+
+
+class NewEvent(NamedTuple):
+    """What is stored of one event beside its delivery's body. ``reason``: why it cannot be read."""
+
+    key: str
+    type: str | None
+    published: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDelivery:
+    """A delivery that is to be stored.
+
+    ``secret`` is the place of the secret that it was authenticated by, in the list of
+    secrets that :func:`okta_hooks.wire.protocol.tag_of` has given the tag ``secret_list``.
+    """
+
+    hook: str
+    delivery: Delivery
+    body: str = field(repr=False)
+    events: tuple[NewEvent, ...]
+    secret: int | None = None
+    secret_list: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What became of a delivery: how many of its events are new, how many were there before.
+
+    ``dead`` holds the reasons of new events that cannot be read.
+    """
+
+    new: int
+    duplicate: int
+    dead: tuple[str, ...] = ()
+
+
+def incoming(
+    hook: str,
+    envelope: Envelope,
+    received: Delivery,
+    *,
+    secret: int | None = None,
+    secret_list: int | None = None,
+) -> NewDelivery:
+    """Return what is to be stored of a delivery.
+
+    :param hook: The hook's name.
+    :param envelope: The delivery, of which the keys suffice.
+    :param secret: The place of the secret that it was authenticated by, in the list of secrets.
+    :param secret_list: The tag of that list: see :func:`okta_hooks.wire.protocol.tag_of`.
+    """
+    occurrences: dict[str, int] = {}
+    events = []
+    for ordinal, raw in enumerate(envelope.events):
+        key = _key(raw, envelope.text, ordinal, occurrences)
+        try:
+            keys = reading.event_keys(raw)
+        except UnreadableEvent as unreadable:
+            events.append(NewEvent(key=key, type=None, published=None, reason=unreadable.reason))
+            continue
+        # A type that no column can hold is stored as NULL, and read from the body again when the receivers
+        # are decided on: a shortened one would match other receivers than the real one.
+        stored_type = _plain(keys.event_type)
+        events.append(NewEvent(key=key, type=stored_type, published=keys.published))
+    return NewDelivery(
+        hook=hook,
+        delivery=received,
+        body=envelope.text,
+        events=tuple(events),
+        secret=secret,
+        secret_list=secret_list,
+    )
+
+
+def _key(raw: Any, text: str, ordinal: int, occurrences: dict[str, int]) -> str:
+    """Return what tells an event from all others of its hook.
+
+    That is its uuid. An event without a uuid that a column can hold is known by a hash of all it says,
+    and by how many events of the same delivery that say the same stand before it.
+    """
+    uuid = raw.get("uuid") if isinstance(raw, dict) else None
+    if isinstance(uuid, str) and reading.is_plain(uuid):
+        return uuid
+    try:
+        canonical = json.dumps(raw, sort_keys=True)
+    except RecursionError:
+        canonical = f"{ordinal} {json.dumps(text)}"
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    occurrences[digest] = occurrences.get(digest, 0) + 1
+    return f"sha256:{digest}:{occurrences[digest]}"
+
+
+def _plain(text: str | None) -> str | None:
+    """Return a text that any column takes, or None: a NUL in one would cost the whole delivery."""
+    return text if text is not None and reading.is_plain(text) else None
+
+
+class Intake:
+    """Stores deliveries, each event of a hook once.
+
+    Its methods raise :exc:`InboxUnavailable` if the database does not do what it is asked.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def store(self, deliveries: Sequence[NewDelivery]) -> list[Stored]:
+        """Store deliveries, all in one transaction, and return what became of each.
+
+        When this returns, they are on the disk.
+        """
+        with self._database.transaction() as connection:
+            return self.add(connection, deliveries)
+
+    def add(self, connection: sa.Connection, deliveries: Sequence[NewDelivery]) -> list[Stored]:
+        """Do :meth:`store` within a transaction that is open already."""
+        ids = self._database.next_ids(connection, delivery, len(deliveries))
+        self._database.add(
+            connection,
+            _STORED_OF_DELIVERY,
+            [
+                (
+                    delivery_id,
+                    new.hook,
+                    new.delivery.via,
+                    _plain(new.delivery.event_id),
+                    _plain(new.delivery.source),
+                    new.secret,
+                    new.secret_list,
+                    new.body,
+                    new.delivery.received_at.timestamp(),
+                )
+                for delivery_id, new in zip(ids, deliveries, strict=True)
+            ],
+        )
+        rows = [
+            (
+                new.hook,
+                item.key,
+                delivery_id,
+                ordinal,
+                item.type,
+                item.published,
+                PENDING if item.reason is None else DEAD,
+                item.reason,
+            )
+            for delivery_id, new in zip(ids, deliveries, strict=True)
+            for ordinal, item in enumerate(new.events)
+        ]
+        # Sorted by key: two transactions that insert the same keys lock them in the same order, and cannot deadlock.
+        # The order in which Okta delivered the events is kept in (delivery_id, ordinal).
+        rows.sort(key=lambda row: row[:2])
+        kept = [(row[2], row[-1]) for row in rows]
+        inserted = self._database.add(connection, _STORED_OF_EVENT, rows, skip_known=True)
+        if inserted < len(rows):
+            of_these = sa.select(event.c.delivery_id, event.c.reason).where(
+                event.c.delivery_id.in_(ids)
+            )
+            kept = [tuple(row) for row in connection.execute(of_these)]
+        stored: dict[int, list[str | None]] = {delivery_id: [] for delivery_id in ids}
+        for delivery_id, reason in kept:
+            stored[delivery_id].append(reason)
+        bare = [delivery_id for delivery_id, reasons in stored.items() if not reasons]
+        if bare:
+            connection.execute(delivery.delete().where(delivery.c.id.in_(bare)))
+        return [
+            Stored(
+                new=len(stored[delivery_id]),
+                duplicate=len(new.events) - len(stored[delivery_id]),
+                dead=tuple(filter(None, stored[delivery_id])),
+            )
+            for delivery_id, new in zip(ids, deliveries, strict=True)
+        ]
+
+
+_STORED_OF_DELIVERY: Final = (
+    delivery.c.id,
+    delivery.c.hook,
+    delivery.c.via,
+    delivery.c.event_id,
+    delivery.c.source,
+    delivery.c.secret,
+    delivery.c.secret_list,
+    delivery.c.body,
+    delivery.c.received_at,
+)
+_STORED_OF_EVENT: Final = (
+    event.c.hook,
+    event.c.key,
+    event.c.delivery_id,
+    event.c.ordinal,
+    event.c.type,
+    event.c.published,
+    event.c.state,
+    event.c.reason,
+)

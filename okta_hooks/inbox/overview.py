@@ -1,0 +1,299 @@
+"""What is in the inbox, for people and for commands: nothing here changes anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from okta_hooks.wire import reading
+
+from .selection import Selection
+from .tables import CLAIMED, DONE, PENDING, STATES, delivery, event, lane, receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .database import Database
+
+_LATEST_DELIVERIES: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How many events are in each state, and the age in seconds of the oldest that is pending or claimed."""
+
+    pending: int = 0
+    claimed: int = 0
+    done: int = 0
+    dead: int = 0
+    oldest_pending_seconds: float | None = None
+
+    @property
+    def open(self) -> int:
+        """How many are neither done nor dead."""
+        return self.pending + self.claimed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """An event as it is stored. Times are in seconds since the epoch.
+
+    ``uuid`` is its key: a hash where the event has no usable uuid. ``event_id`` is the delivery's.
+    """
+
+    id: int
+    hook: str
+    uuid: str
+    type: str | None
+    published: float | None
+    state: str
+    reason: str | None
+    via: str
+    event_id: str | None
+    received_at: float
+    has_body: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReceipt:
+    """What one receiver has done with an event. ``due`` is when its next attempt is, in seconds since the epoch."""
+
+    receiver: str
+    state: str
+    due: float
+    attempts: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventDetails:
+    """An event with its receipts, and as it came; ``raw`` is None if retention has taken the body."""
+
+    event: StoredEvent
+    receipts: tuple[StoredReceipt, ...]
+    raw: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverCounts:
+    """When a receiver was last connected anywhere, in seconds since the epoch, and its receipts by state."""
+
+    hook: str
+    receiver: str
+    seen_at: float
+    pending: int = 0
+    claimed: int = 0
+    done: int = 0
+    dead: int = 0
+
+
+class Arrival(NamedTuple):
+    """How an event came, and when; in seconds since the epoch."""
+
+    via: str
+    received_at: float
+
+
+class Overview:
+    """Answers what is in the inbox.
+
+    Its methods raise :exc:`InboxUnavailable` if the database does not do what it is asked.
+
+    :param clock: Returns the time, in seconds since the epoch.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._clock = clock
+
+    def counts(self) -> Counts:
+        """Return how many events are in each state, and how old the oldest open one is."""
+        with self._database.reading() as connection:
+            counted = sa.select(event.c.state, sa.func.count()).group_by(event.c.state)
+            found: dict[str, int] = {row[0]: row[1] for row in connection.execute(counted)}
+            oldest = [
+                connection.scalar(
+                    sa.select(delivery.c.received_at)
+                    .join(event, event.c.delivery_id == delivery.c.id)
+                    .where(event.c.state == state)
+                    .order_by(event.c.id)
+                    .limit(1)
+                )
+                for state in (PENDING, CLAIMED)
+            ]
+        received = [at for at in oldest if at is not None]
+        age = max(0.0, self._clock() - min(received)) if received else None
+        return Counts(
+            **{state: found.get(state, 0) for state in STATES}, oldest_pending_seconds=age
+        )
+
+    def next_due(self, receivers: Sequence[tuple[str, str]]) -> float | None:
+        """Return when the next attempt is due, in seconds since the epoch, or None if none is to come.
+
+        Whatever is due at once is due at 0 or before.
+
+        :param receivers: The hooks and names of the receivers that count.
+        """
+        query = sa.select(sa.func.min(receipt.c.due)).where(
+            receipt.c.state == PENDING,
+            sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(receivers),
+        )
+        with self._database.reading() as connection:
+            due: float | None = connection.scalar(query)
+        return due
+
+    def has_due(self, receivers: Sequence[tuple[str, str]]) -> bool:
+        """Return whether there is anything that a worker could do now, or another worker has in hand.
+
+        :param receivers: The hooks and names of the receivers that it has.
+        """
+        hooks = {hook for hook, _ in receivers}
+        waiting = sa.select(event.c.id).where(event.c.state == PENDING, event.c.hook.in_(hooks))
+        due = sa.select(receipt.c.event_id).where(
+            sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(receivers),
+            sa.or_(
+                sa.and_(receipt.c.state == PENDING, receipt.c.due <= self._clock()),
+                receipt.c.state == CLAIMED,
+            ),
+        )
+        with self._database.reading() as connection:
+            return any(connection.execute(q.limit(1)).first() is not None for q in (waiting, due))
+
+    def find(self, chosen: Selection, *, limit: int = 100) -> list[StoredEvent]:
+        """Return events, newest first."""
+        query = (
+            sa.select(
+                event.c.id,
+                event.c.hook,
+                event.c.key.label("uuid"),
+                event.c.type,
+                event.c.published,
+                event.c.state,
+                event.c.reason,
+                delivery.c.via,
+                delivery.c.event_id,
+                delivery.c.received_at,
+                delivery.c.body.is_not(None).label("has_body"),
+            )
+            .join(delivery, delivery.c.id == event.c.delivery_id)
+            .where(*chosen.conditions())
+            .order_by(event.c.id.desc())
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return [StoredEvent(**row) for row in connection.execute(query).mappings()]
+
+    def show(self, uuid: str) -> list[EventDetails]:
+        """Return the events of a uuid (one per hook that got it), each with its receipts and its body."""
+        return [self._details(one) for one in self.find(Selection(uuids=(uuid,)))]
+
+    def _details(self, one: StoredEvent) -> EventDetails:
+        receipts = (
+            sa.select(
+                receipt.c.receiver,
+                receipt.c.state,
+                # What is due at once has no time of its own: it has been due since it was received.
+                sa.case(
+                    ((receipt.c.state == PENDING) & (receipt.c.due <= 0), one.received_at),
+                    else_=receipt.c.due,
+                ).label("due"),
+                receipt.c.attempts,
+                receipt.c.error,
+            )
+            .where(receipt.c.event_id == one.id)
+            .order_by(receipt.c.receiver)
+        )
+        body = (
+            sa.select(event.c.ordinal, delivery.c.body)
+            .join(delivery, delivery.c.id == event.c.delivery_id)
+            .where(event.c.id == one.id)
+        )
+        with self._database.reading() as connection:
+            found = tuple(StoredReceipt(**row) for row in connection.execute(receipts).mappings())
+            row = connection.execute(body).one()
+        raw = row.body and reading.load_delivery(row.body.encode()).events[row.ordinal]
+        return EventDetails(event=one, receipts=found, raw=raw)
+
+    def receivers(self) -> list[ReceiverCounts]:
+        """Return for each receiver that was ever connected: when last, and its receipts by state."""
+        counted = sa.select(
+            receipt.c.hook, receipt.c.receiver, receipt.c.state, sa.func.count()
+        ).group_by(receipt.c.hook, receipt.c.receiver, receipt.c.state)
+        known = sa.select(lane.c.hook, lane.c.receiver, lane.c.seen_at).order_by(
+            lane.c.hook, lane.c.receiver
+        )
+        with self._database.reading() as connection:
+            numbers: dict[tuple[str, str], dict[str, int]] = {}
+            for hook, name, state, number in connection.execute(counted):
+                numbers.setdefault((hook, name), {})[state] = number
+            return [
+                ReceiverCounts(
+                    hook=row.hook,
+                    receiver=row.receiver,
+                    seen_at=row.seen_at,
+                    **numbers.get((row.hook, row.receiver), {}),
+                )
+                for row in connection.execute(known)
+            ]
+
+    def secret_use(
+        self, hook: str, secret_list: int, *, ignoring: str | None = None
+    ) -> dict[int, tuple[float, float]]:
+        """Return when each of a hook's secrets first and last authenticated a delivery, by its position.
+
+        A position means something in one list only, so what counts is what was received
+        since the last delivery that knew another list.
+
+        :param secret_list: The tag of the list that is live now.
+        :param ignoring: A source whose deliveries do not count.
+        """
+        by_okta = (
+            delivery.c.hook == hook,
+            delivery.c.via == "hook",
+            delivery.c.source.is_distinct_from(ignoring) if ignoring else sa.true(),
+        )
+        other_list = sa.select(sa.func.max(delivery.c.received_at)).where(
+            *by_okta, delivery.c.secret_list.is_distinct_from(secret_list)
+        )
+        with self._database.reading() as connection:
+            since = connection.scalar(other_list) or 0.0
+            rows = connection.execute(
+                sa.select(
+                    delivery.c.secret,
+                    sa.func.min(delivery.c.received_at).label("first"),
+                    sa.func.max(delivery.c.received_at).label("last"),
+                )
+                .where(
+                    *by_okta,
+                    delivery.c.secret.is_not(None),
+                    delivery.c.received_at > since,
+                )
+                .group_by(delivery.c.secret)
+            )
+            return {row.secret: (row.first, row.last) for row in rows}
+
+    def sources(self, hook: str) -> set[str]:
+        """Return what sent the latest deliveries to a hook: URLs of hooks at Okta."""
+        latest = (
+            sa.select(delivery.c.source)
+            .where(delivery.c.hook == hook, delivery.c.via == "hook")
+            .order_by(delivery.c.id.desc())
+            .limit(_LATEST_DELIVERIES)
+            .subquery()
+        )
+        query = sa.select(latest.c.source).where(latest.c.source.is_not(None)).distinct()
+        with self._database.reading() as connection:
+            return set(connection.scalars(query))
+
+    def arrivals(self, hook: str, keys: Sequence[str]) -> dict[str, Arrival]:
+        """Return how those of the events came that are there, by their keys."""
+        query = (
+            sa.select(event.c.key, delivery.c.via, delivery.c.received_at)
+            .join(delivery, delivery.c.id == event.c.delivery_id)
+            .where(event.c.hook == hook, event.c.key.in_(keys))
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return {row.key: Arrival(row.via, row.received_at) for row in rows}

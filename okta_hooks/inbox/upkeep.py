@@ -1,0 +1,342 @@
+"""What is done to stored events now and then: replay, prune, repair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, lane, receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .database import Database
+    from .selection import Selection
+
+_BATCH: Final = 500
+
+#: The kinds of :class:`Inconsistency`.
+NO_OPEN_RECEIPT: Final = "claimed event without an open receipt"
+DUE_TOO_LATE: Final = "receipt that is due later than it was to wait"
+NO_EVENT: Final = "receipt without its event"
+UNKNOWN_HOOK: Final = "pending event of a hook that no app has"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inconsistency:
+    """Something in the inbox that nothing here leaves behind: a fault, a repair by hand, or a clock that was set.
+
+    ``number`` is of events or receipts; ``repaired`` is whether it has been put right.
+    """
+
+    kind: str
+    hook: str
+    number: int
+    repaired: bool
+
+
+class Upkeep:
+    """Changes stored events in small batches, so that nobody waits long for it.
+
+    Whatever changes or deletes events locks them first, in the order of their ids, and looks again
+    at what it was going to change: since it looked, another may have changed it.
+
+    Its methods raise :exc:`InboxUnavailable` if the database does not do what it is asked.
+
+    :param clock: Returns the time, in seconds since the epoch.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._clock = clock
+
+    def try_writing(self) -> None:
+        """Write a delivery and take it back: nothing of it is left, and nobody else sees it."""
+        with self._database.transaction() as connection:
+            savepoint = connection.begin_nested()
+            connection.execute(
+                delivery.insert().values(hook="", via="hook", received_at=self._clock())
+            )
+            savepoint.rollback()
+
+    def replay(
+        self, chosen: Selection, *, receiver: str | None = None, dry_run: bool = False
+    ) -> int:
+        """Send events to their receivers again.
+
+        A dead event gets its dead receipts back; a done one forgets all its receipts and begins anew.
+
+        :param receiver: Reset this receiver's receipt, done or dead, and nothing else.
+        :param dry_run: Only count.
+        :return: how many events.
+        """
+        query = (
+            sa.select(event.c.id, event.c.state)
+            .join(delivery, delivery.c.id == event.c.delivery_id)
+            .where(
+                *chosen.conditions(),
+                event.c.state.in_([DONE, DEAD] if receiver is None else [CLAIMED, DONE, DEAD]),
+                delivery.c.body.is_not(None),
+            )
+            .order_by(event.c.id)
+        )
+        if receiver is not None:
+            mine = sa.exists().where(
+                receipt.c.event_id == event.c.id,
+                receipt.c.receiver == receiver,
+                receipt.c.state.in_([DONE, DEAD]),
+            )
+            query = query.where(mine)
+        total = 0
+        after = 0
+        while True:
+            page = query.where(event.c.id > after).limit(_BATCH)
+            with self._database.reading() as connection:
+                ids = [row.id for row in connection.execute(page)]
+            if not dry_run and ids:
+                with self._database.transaction() as connection:
+                    self._lock(connection, ids)
+                    rows = connection.execute(query.where(event.c.id.in_(ids))).all()
+                    self._reset(connection, rows, receiver)
+                    total += len(rows)
+            else:
+                total += len(ids)
+            if len(ids) < _BATCH:
+                return total
+            after = ids[-1]
+
+    def _lock(self, connection: sa.Connection, ids: Sequence[int]) -> None:
+        if not self._database.is_sqlite:  # nobody else writes there during this transaction
+            connection.execute(_LOCK_EVENTS, {"ids": ids})
+
+    def _reset(self, connection: sa.Connection, rows: Sequence[Any], receiver: str | None) -> None:
+        fresh = {
+            "state": PENDING,
+            "due": 0.0,
+            "wait": None,
+            "attempts": 0,
+            "claims": 0,
+            "error": None,
+        }
+        ids = [row.id for row in rows]
+        if receiver is not None:
+            connection.execute(
+                receipt.update()
+                .where(
+                    receipt.c.event_id.in_(ids),
+                    receipt.c.receiver == receiver,
+                    receipt.c.state.in_([DONE, DEAD]),
+                )
+                .values(**fresh)
+            )
+            connection.execute(
+                event.update().where(event.c.id.in_(ids)).values(state=CLAIMED, reason=None)
+            )
+            return
+        done = [row.id for row in rows if row.state == DONE]
+        dead = [row.id for row in rows if row.state == DEAD]
+        connection.execute(receipt.delete().where(receipt.c.event_id.in_(done)))
+        connection.execute(
+            receipt.update()
+            .where(receipt.c.event_id.in_(dead), receipt.c.state == DEAD)
+            .values(**fresh)
+        )
+        handed = sa.exists().where(receipt.c.event_id == event.c.id)
+        connection.execute(
+            event.update()
+            .where(event.c.id.in_(ids))
+            .values(state=sa.case((handed, CLAIMED), else_=PENDING), reason=None, readings=None)
+        )
+
+    def prune(self, *, bodies_before: float, keys_before: float) -> int:
+        """Forget what is old and done: bodies first, keys and receipts later. One small batch.
+
+        A delivery with an event that is not done keeps everything.
+
+        :param bodies_before: Deliveries received before this lose their body.
+        :param keys_before: Deliveries received before this go altogether.
+        :return: how many deliveries; call again until it is 0.
+        """
+        unfinished = sa.exists().where(event.c.delivery_id == delivery.c.id, event.c.state != DONE)
+        finished = sa.select(delivery.c.id).where(~unfinished)
+        stale = finished.where(delivery.c.received_at < bodies_before, delivery.c.body.is_not(None))
+        ancient = finished.where(delivery.c.received_at < keys_before)
+        oldest = delivery.c.received_at
+        with self._database.transaction() as connection:
+            gone = self._still(connection, finished, ancient.order_by(oldest).limit(_BATCH))
+            self._delete(connection, gone)
+            bare = self._still(connection, finished, stale.order_by(oldest).limit(_BATCH))
+            connection.execute(delivery.update().where(delivery.c.id.in_(bare)).values(body=None))
+        return len(gone) + len(bare)
+
+    def _still(
+        self, connection: sa.Connection, finished: sa.Select[tuple[int]], batch: Any
+    ) -> Sequence[int]:
+        """Lock the events of a batch of deliveries, and return the deliveries that are finished still."""
+        ids = connection.scalars(batch).all()
+        if self._database.is_sqlite or not ids:
+            return ids
+        of_these = sa.select(event.c.id).where(event.c.delivery_id.in_(ids)).order_by(event.c.id)
+        connection.execute(of_these.with_for_update())
+        return connection.scalars(finished.where(delivery.c.id.in_(ids))).all()
+
+    def prune_dead(self, *, before: float, dry_run: bool = False) -> int:
+        """Delete dead letters received before a time, with their receipts.
+
+        Their keys go too: if Okta sends one of them again, it is new.
+
+        :return: how many events.
+        """
+        query = (
+            sa.select(event.c.id)
+            .join(delivery, delivery.c.id == event.c.delivery_id)
+            .where(event.c.state == DEAD, delivery.c.received_at < before)
+        )
+        if dry_run:
+            with self._database.reading() as connection:
+                counted = sa.select(sa.func.count()).select_from(query.subquery())
+                return int(connection.scalar(counted) or 0)
+        total = 0
+        while True:
+            with self._database.transaction() as connection:
+                found = connection.scalars(query.order_by(event.c.id).limit(_BATCH)).all()
+                self._lock(connection, found)
+                ids = connection.scalars(query.where(event.c.id.in_(found))).all()
+                connection.execute(receipt.delete().where(receipt.c.event_id.in_(ids)))
+                connection.execute(event.delete().where(event.c.id.in_(ids)))
+                bare = ~sa.exists().where(event.c.delivery_id == delivery.c.id)
+                old = delivery.c.received_at < before
+                connection.execute(delivery.delete().where(old, bare))
+            total += len(ids)
+            if len(found) < _BATCH:
+                return total
+
+    def inspect(
+        self, hooks: Sequence[str], *, longest_wait: float, repair: bool = False
+    ) -> list[Inconsistency]:
+        """Look for what would keep stored events from ever getting to their receivers.
+
+        It looks at what is open only, and at no more than a part of a large backlog.
+
+        :param hooks: The hooks that the app has.
+        :param longest_wait: The longest that a receipt can be meant to wait, in seconds.
+        :param repair: Whether to put right what can be put right safely.
+        """
+        now = self._clock()
+        checks = (
+            (NO_OPEN_RECEIPT, _unheld_events(), self._repair_events, True),
+            (DUE_TOO_LATE, _late_receipts(now, longest_wait), _bring_forward(now), True),
+            (NO_EVENT, _stray_receipts(), _delete_receipts, True),
+            (UNKNOWN_HOOK, _foreign_events(hooks), None, False),
+        )
+        found = []
+        for kind, query, cure, can_be_repaired in checks:
+            with self._database.reading() as connection:
+                rows = connection.execute(query).all()
+            repaired = repair and can_be_repaired and bool(rows)
+            if repaired and cure is not None:
+                with self._database.transaction() as connection:
+                    cure(connection, rows)
+            numbers: dict[str, int] = {}
+            for row in rows:
+                numbers[row.hook] = numbers.get(row.hook, 0) + 1
+            found += [
+                Inconsistency(kind=kind, hook=hook, number=number, repaired=repaired)
+                for hook, number in sorted(numbers.items())
+            ]
+        return found
+
+    def _repair_events(self, connection: sa.Connection, rows: Sequence[Any]) -> None:
+        ids = [row.id for row in rows]
+        self._lock(connection, ids)
+        connection.execute(_REOPEN_OR_CLOSE, {"ids": ids})
+
+    def _delete(self, connection: sa.Connection, delivery_ids: Sequence[int]) -> None:
+        of_these = sa.select(event.c.id).where(event.c.delivery_id.in_(delivery_ids))
+        connection.execute(receipt.delete().where(receipt.c.event_id.in_(of_these)))
+        connection.execute(event.delete().where(event.c.delivery_id.in_(delivery_ids)))
+        connection.execute(delivery.delete().where(delivery.c.id.in_(delivery_ids)))
+
+
+#: The ids of the events that a statement is about.
+_IDS: Final[Any] = sa.bindparam("ids", expanding=True)
+_LOCK_EVENTS: Final = (
+    sa.select(event.c.id).where(event.c.id.in_(_IDS)).order_by(event.c.id).with_for_update()
+)
+
+
+def _unheld_events() -> Any:
+    return (
+        sa.select(event.c.id, event.c.hook)
+        .where(event.c.state == CLAIMED, ~_HAS_OPEN)
+        .order_by(event.c.id)
+        .limit(_BATCH)
+    )
+
+
+def _late_receipts(now: float, longest_wait: float) -> Any:
+    # By receiver: the index on what is due begins with it.
+    late = now + sa.func.coalesce(receipt.c.wait, longest_wait)
+    return (
+        sa.select(receipt.c.event_id, receipt.c.receiver, receipt.c.hook, receipt.c.wait)
+        .join(lane, (lane.c.hook == receipt.c.hook) & (lane.c.receiver == receipt.c.receiver))
+        # A second more: the clocks of the hosts differ.
+        .where(receipt.c.state == PENDING, receipt.c.due > now, receipt.c.due > late + 1.0)
+        .limit(_BATCH)
+    )
+
+
+def _bring_forward(now: float) -> Callable[[sa.Connection, Sequence[Any]], None]:
+    def bring_forward(connection: sa.Connection, rows: Sequence[Any]) -> None:
+        for row in rows:
+            connection.execute(
+                receipt.update()
+                .where(
+                    receipt.c.event_id == row.event_id,
+                    receipt.c.receiver == row.receiver,
+                    receipt.c.state == PENDING,
+                )
+                .values(due=now + (row.wait or 0.0))
+            )
+
+    return bring_forward
+
+
+def _stray_receipts() -> Any:
+    return (
+        sa.select(receipt.c.event_id, receipt.c.receiver, receipt.c.hook)
+        .where(
+            receipt.c.state == PENDING,
+            ~sa.exists().where(event.c.id == receipt.c.event_id),
+        )
+        .limit(_BATCH)
+    )
+
+
+def _delete_receipts(connection: sa.Connection, rows: Sequence[Any]) -> None:
+    ids = [row.event_id for row in rows]
+    strays = receipt.c.event_id.in_(ids) & ~sa.exists().where(event.c.id == receipt.c.event_id)
+    connection.execute(receipt.delete().where(strays))
+
+
+def _foreign_events(hooks: Sequence[str]) -> Any:
+    return (
+        sa.select(event.c.id, event.c.hook)
+        .where(event.c.state == PENDING, event.c.hook.not_in(hooks))
+        .limit(_BATCH)
+    )
+
+
+_HAS_OPEN: Final = sa.exists().where(
+    receipt.c.event_id == event.c.id, receipt.c.state.in_([PENDING, CLAIMED])
+)
+_HAS_DEAD: Final = sa.exists().where(receipt.c.event_id == event.c.id, receipt.c.state == DEAD)
+_HAS_ANY: Final = sa.exists().where(receipt.c.event_id == event.c.id)
+#: Without any receipt nobody has decided on its receivers: that is done again.
+_REOPEN_OR_CLOSE: Final = (
+    event.update()
+    .where(event.c.id.in_(_IDS), event.c.state == CLAIMED, ~_HAS_OPEN)
+    .values(state=sa.case((_HAS_DEAD, DEAD), (_HAS_ANY, DONE), else_=PENDING))
+)

@@ -1,0 +1,221 @@
+"""Who works at the inbox: the workers that are alive, and which receivers are connected anywhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from .claims import DEATHS_ALLOWED, DIED_HERE, close_events
+from .tables import CLAIMED, DEAD, PENDING, lane, receipt, worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from .database import Database
+
+NOT_CONNECTED: Final = "its receiver has not been connected for a day"
+
+_BATCH: Final = 500
+
+
+class DeadReceipt(NamedTuple):
+    """A receipt that was given up without an attempt."""
+
+    hook: str
+    receiver: str
+    event_id: int
+
+
+class Workers:
+    """Keeps the list of workers, and takes receipts back from those that are gone.
+
+    Its methods raise :exc:`InboxUnavailable` if the database does not do what it is asked.
+
+    :param clock: Returns the time, in seconds since the epoch.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._clock = clock
+
+    def beat(self, worker_id: str, seconds: float) -> None:
+        """Say that a worker is alive, and enter it into the list if it is not there.
+
+        :param seconds: How long it is to count as alive for workers of version 0.1, which go by that time.
+        """
+        statement = self._database.insert(worker).values(
+            id=worker_id, alive_until=self._now() + seconds
+        )
+        with self._database.transaction() as connection:
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=[worker.c.id],
+                    set_={"alive_until": statement.excluded.alive_until},
+                )
+            )
+
+    def _now(self) -> Any:
+        """Return the time for a heartbeat: the database's own where it has one, for the hosts' clocks differ."""
+        if self._database.is_sqlite:
+            return self._clock()
+        return sa.func.extract("epoch", sa.func.clock_timestamp()).cast(sa.Double)
+
+    def beats(self) -> tuple[dict[str, float], set[str]]:
+        """Return for each worker in the list a number that changes with each of its heartbeats.
+
+        The second of the pair are those that were to be alive only until a time that is past
+        by the database's clock.
+        """
+        is_expired = (worker.c.alive_until < self._now()).label("is_expired")
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                sa.select(worker.c.id, worker.c.alive_until, is_expired)
+            ).all()
+        return (
+            {row.id: row.alive_until for row in rows},
+            {row.id for row in rows if row.is_expired},
+        )
+
+    def is_listed(self, worker_id: str) -> bool:
+        """Return whether a worker is in the list: one that is not can claim nothing."""
+        query = sa.select(worker.c.id).where(worker.c.id == worker_id)
+        with self._database.reading() as connection:
+            return connection.execute(query).first() is not None
+
+    def lead(self, worker_id: str) -> list[DeadReceipt]:
+        """Make a worker the only one in the list, and take every receipt back that another has in hand.
+
+        :return: as :meth:`free`.
+        """
+        with self._database.transaction() as connection:
+            dead = self._free(connection, receipt.c.worker.is_distinct_from(worker_id))
+            connection.execute(worker.delete())
+            connection.execute(worker.insert().values(id=worker_id, alive_until=self._now()))
+        return dead
+
+    def say_stopping(self, worker_id: str) -> None:
+        """Say that a worker is being stopped: if it does not live to give back what it has in hand,
+        that is not held against what it had.
+        """
+        with self._database.transaction() as connection:
+            connection.execute(
+                worker.update().where(worker.c.id == worker_id).values(is_stopping=1)
+            )
+
+    def leave(self, worker_id: str) -> None:
+        """Take a worker off the list. What it still has in hand goes to others."""
+        with self._database.transaction() as connection:
+            connection.execute(worker.delete().where(worker.c.id == worker_id))
+
+    def free(self, gone: Collection[str]) -> list[DeadReceipt]:
+        """Take receipts back from workers that are gone, and from those that are not in the list.
+
+        Attempts do not count by this; but a receipt that five processes died with is dead.
+
+        :param gone: The ids of workers that are gone: they are taken off the list.
+        :return: the receipts that are dead now.
+        """
+        listed = sa.select(worker.c.id)
+        if gone:
+            listed = listed.where(worker.c.id.not_in(gone))
+        of_gone = receipt.c.worker.not_in(listed)
+        with self._database.reading() as connection:
+            held = sa.select(receipt.c.event_id).where(receipt.c.state == CLAIMED, of_gone)
+            if not gone and connection.execute(held.limit(1)).first() is None:
+                return []
+        with self._database.transaction() as connection:
+            dead = self._free(connection, of_gone)
+            connection.execute(worker.delete().where(worker.c.id.in_(gone)))
+        return dead
+
+    def _free(self, connection: sa.Connection, of_gone: Any) -> list[DeadReceipt]:
+        lost = (receipt.c.state == CLAIMED) & of_gone
+        stopped = receipt.c.worker.in_(sa.select(worker.c.id).where(worker.c.is_stopping == 1))
+        connection.execute(
+            receipt.update()
+            .where(lost, stopped)
+            .values(state=PENDING, worker=None, claims=receipt.c.claims - 1)
+        )
+        died_too_often = receipt.c.claims - receipt.c.attempts >= DEATHS_ALLOWED
+        rows = connection.execute(
+            receipt.update()
+            .where(lost, died_too_often)
+            .values(state=DEAD, worker=None, error=DIED_HERE)
+            .returning(receipt.c.hook, receipt.c.receiver, receipt.c.event_id)
+        ).all()
+        connection.execute(receipt.update().where(lost).values(state=PENDING, worker=None))
+        close_events(self._database, connection, sorted({row.event_id for row in rows}))
+        return [DeadReceipt(*row) for row in rows]
+
+    def see_receivers(self, receivers: Sequence[tuple[str, str]]) -> None:
+        """Say that these receivers, each a hook and a name, are connected somewhere, now."""
+        if not receivers:
+            return
+        statement = self._database.insert(lane)
+        now = self._clock()
+        rows = [
+            {"hook": hook, "receiver": name, "seen_at": now} for hook, name in sorted(receivers)
+        ]
+        with self._database.transaction() as connection:
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=[lane.c.hook, lane.c.receiver],
+                    set_={"seen_at": statement.excluded.seen_at, "unseen": 0.0},
+                ),
+                rows,
+            )
+
+    def note_unconnected(
+        self, connected: Sequence[tuple[str, str]], watched_seconds: float
+    ) -> None:
+        """Add to the time for which receivers have been watched without being connected.
+
+        :param connected: The receivers, each a hook and a name, that are connected here.
+        :param watched_seconds: How long the calling worker has watched since it last said so.
+            Time in which nobody watched does not count: the worker was paused, or the database away.
+        """
+        others = sa.tuple_(lane.c.hook, lane.c.receiver).not_in(list(connected))
+        # Every worker says so: each adds its share.
+        workers = sa.select(sa.func.count()).select_from(worker).scalar_subquery()
+        share = watched_seconds / sa.case((workers > 0, workers), else_=1)
+        with self._database.transaction() as connection:
+            connection.execute(
+                lane.update()
+                .where(others)
+                .values(unseen=sa.func.coalesce(lane.c.unseen, 0.0) + share)
+            )
+
+    def bury_orphans(self, seconds: float) -> list[DeadReceipt]:
+        """Give up pending receipts of receivers that were watched so long without being connected anywhere.
+
+        One small batch: call again until there are none.
+
+        :return: the receipts that are dead now.
+        """
+        lost = (
+            sa.select(receipt.c.hook, receipt.c.receiver, receipt.c.event_id)
+            .join(lane, (lane.c.hook == receipt.c.hook) & (lane.c.receiver == receipt.c.receiver))
+            .where(receipt.c.state == PENDING, lane.c.unseen >= seconds)
+            .order_by(receipt.c.event_id, receipt.c.receiver)
+            .limit(_BATCH)
+            .with_for_update(skip_locked=True, of=receipt)
+        )
+        with self._database.transaction() as connection:
+            rows = connection.execute(lost).all()
+            if rows:
+                connection.execute(
+                    _BURY, [{"of_event": r.event_id, "of_receiver": r.receiver} for r in rows]
+                )
+                close_events(self._database, connection, sorted({row.event_id for row in rows}))
+        return [DeadReceipt(*row) for row in rows]
+
+
+_BURY: Final = (
+    receipt.update()
+    .where(
+        receipt.c.event_id == sa.bindparam("of_event"),
+        receipt.c.receiver == sa.bindparam("of_receiver"),
+    )
+    .values(state=DEAD, error=NOT_CONNECTED)
+)

@@ -1,0 +1,10 @@
+"""What one app has of this library, and what this process has of it at work.
+
+:class:`AppState` lives in ``app.extensions``, as Flask's guide for extensions has it; a ``Runtime`` is made
+at the first request of a process, and again in each that is forked off later.
+Nothing here knows the blueprint or an answer of HTTP.
+"""
+
+from .app import EXTENSION, AppState, state_of
+
+__all__ = ["EXTENSION", "AppState", "state_of"]

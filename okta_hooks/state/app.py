@@ -1,0 +1,201 @@
+"""The state of one app: its settings, its hooks and their secrets, and the runtime of this process."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import threading
+import time
+import weakref
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from flask import request, request_started
+
+from okta_hooks import settings
+from okta_hooks.exceptions import ConfigurationError, InboxUnavailable
+from okta_hooks.wire import protocol
+
+from .refusals import Refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flask import Flask
+
+    from okta_hooks.receivers import Hook
+
+    from .runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+EXTENSION: Final = "okta_hooks"
+#: The key of the WSGI environment under which the monotonic time stands at which a request came in.
+BEGAN: Final = "okta_hooks.began"
+
+
+def state_of(app: Flask) -> AppState:
+    """Return what an app has of this library.
+
+    :raises RuntimeError: if no hook is registered in it.
+    """
+    state: AppState | None = app.extensions.get(EXTENSION)
+    if state is None:
+        raise ConfigurationError(
+            "No hook is registered in this app: app.register_blueprint(EventHook(name))."
+        )
+    return state
+
+
+class AppState:
+    """What one app has of this library: see :func:`okta_hooks.state_of`.
+
+    ``settings`` are the app's, ``hooks`` its hooks by name, ``secrets`` the live secrets of each, and
+    ``secret_lists`` the tag of each list of them. ``refusals`` counts requests without a right secret.
+    """
+
+    def __init__(self, app: Flask) -> None:
+        self.settings = settings.read(app.config)
+        self.hooks: dict[str, Hook] = {}
+        self.secrets: dict[str, tuple[str, ...]] = {}
+        self.secret_lists: dict[str, int] = {}
+        self.refusals = Refusals()
+        self._app = weakref.ref(app)
+        self._clock: Callable[[], float] | None = None
+        self._jitter: Callable[[], float] = random.random
+        self._runtime: Runtime | None = None
+        self._pid_at_work: int | None = None
+        self._lock = threading.Lock()
+        if self.settings.inbox is not None:
+            # Weakly, so that apps of a test suite can go. Earlier than any `before_request` of the host.
+            request_started.connect(self._on_request, sender=app)
+
+    def add(self, hook: Hook) -> None:
+        """Take a hook in.
+
+        :raises RuntimeError: if the app has another of its name, or its secret cannot be right.
+        """
+        if self.hooks.get(hook.name, hook) is not hook:
+            raise ConfigurationError(
+                f"This app already has a hook named {hook.name!r}. "
+                "Give one of the two another name: EventHook(name)."
+            )
+        secrets = settings.secrets_of(self.settings, hook.name)
+        self.secrets[hook.name] = secrets
+        self.secret_lists[hook.name] = protocol.tag_of(secrets)
+        self.hooks[hook.name] = hook
+
+    def url_of(self, hook: str) -> str:
+        """Return a URL at which this app takes deliveries to a hook, for requests within the process.
+
+        :param hook: The hook's name.
+        :raises RuntimeError: if there is none, or it has variable parts.
+        """
+        from . import urls  # noqa: PLC0415 - werkzeug.test, which production does not need
+
+        return urls.url_of(self._the_app(), self.hooks[hook])
+
+    def path_of(self, hook: str) -> str | None:
+        """Return the path of :meth:`url_of`, without a slash at its end, or None if there is no such URL."""
+        with contextlib.suppress(RuntimeError):
+            return urlsplit(self.url_of(hook)).path.rstrip("/") or "/"
+        return None
+
+    @contextmanager
+    def configure(
+        self,
+        *,
+        inbox: str | None,
+        worker: str,
+        clock: Callable[[], float] | None = None,
+        jitter: Callable[[], float] | None = None,
+    ) -> Iterator[None]:
+        """Use another inbox or worker within this context, and what was used before after it.
+
+        It is for tests, and for commands that post to their own app.
+
+        :param clock: The inbox's: see :class:`okta_hooks.inbox.Inbox`; None leaves it as it is.
+        :param jitter: The worker's: see :func:`okta_hooks.work.retry.back_off`; None leaves it as it is.
+        """
+        before = self.settings, self._clock, self._jitter
+        changed = replace(self.settings, inbox=inbox, worker=worker)
+        self._use(changed, clock or self._clock, jitter or self._jitter)
+        try:
+            yield
+        finally:
+            self._use(*before)
+
+    def _use(
+        self,
+        settings: settings.Settings,
+        clock: Callable[[], float] | None,
+        jitter: Callable[[], float],
+    ) -> None:
+        with self._lock:
+            runtime = self._take_runtime()
+            self.settings, self._clock, self._jitter = settings, clock, jitter
+        if runtime is not None:
+            runtime.close()
+
+    def close(self) -> None:
+        """Stop what this process has at work. It starts again with the next request."""
+        with self._lock:
+            runtime = self._take_runtime()
+        # Receivers may be running: requests must not wait for them. What a request starts meanwhile
+        # gets the lease when this gives it up.
+        if runtime is not None:
+            runtime.close()
+
+    def _take_runtime(self) -> Runtime | None:
+        """Forget the runtime, and return it if it is this process's to close."""
+        runtime, self._runtime, self._pid_at_work = self._runtime, None, None
+        return runtime if runtime is not None and runtime.pid == os.getpid() else None
+
+    def _the_app(self) -> Flask:
+        app = self._app()
+        if app is None:
+            raise RuntimeError("The app of this state is gone.")
+        return app
+
+    def runtime(self) -> Runtime:
+        """Return what this process has at work; nothing is opened yet.
+
+        :raises InboxUnavailable: if the inbox's URL or its driver are not as they should be.
+        :raises RuntimeError: if there is no inbox.
+        """
+        with self._lock:
+            if self._runtime is None or self._runtime.pid != os.getpid():
+                from .runtime import Runtime  # noqa: PLC0415 - SQLAlchemy and marshmallow
+
+                self._runtime = Runtime(
+                    self._the_app(),
+                    self.settings,
+                    self.hooks,
+                    clock=self._clock,
+                    jitter=self._jitter,
+                )
+            return self._runtime
+
+    def _on_request(self, app: Flask, **_: Any) -> None:
+        if self.settings.inbox is None or app.testing or self._pid_at_work == os.getpid():
+            return
+        # The first request of a process imports SQLAlchemy: that counts as time that Okta has waited.
+        request.environ[BEGAN] = time.monotonic()
+        try:
+            runtime = self.runtime()
+            runtime.writer.start()
+            if self.settings.worker == "thread":
+                runtime.work()
+            with self._lock:
+                # It may have been closed meanwhile: then the next request has another to start.
+                if self._runtime is runtime:
+                    self._pid_at_work = os.getpid()
+        except InboxUnavailable as error:
+            logger.error("The inbox cannot be used: %s", error)  # noqa: TRY400
+        except Exception:
+            # Whatever it is, the host's other pages have nothing to do with it; the next request tries again.
+            logger.exception("The inbox cannot be used.")

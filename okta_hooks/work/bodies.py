@@ -1,0 +1,57 @@
+"""The deliveries whose events are being handled, read from the inbox and kept for a while."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+from okta_hooks.exceptions import UnreadableDelivery
+from okta_hooks.wire import reading
+
+if TYPE_CHECKING:
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.wire.events import Delivery
+
+_MOST_CHARACTERS: Final = 4 * 1024 * 1024
+_MOST_DELIVERIES: Final = 100
+
+
+class Bodies:
+    """The deliveries that were read last: the events of one are handled one after another, and it may hold thousands."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[int, tuple[Delivery, tuple[Any, ...], int]] = OrderedDict()
+        self._generation = inbox.generation
+        self._characters = 0
+
+    def event(self, delivery_id: int, ordinal: int) -> tuple[Delivery, Any]:
+        """Return a delivery and one of its events, as it came; None if retention has taken it."""
+        with self._lock:
+            if self._generation != self._inbox.generation:
+                self._generation = self._inbox.generation
+                self._kept.clear()
+                self._characters = 0
+            if delivery_id in self._kept:
+                self._kept.move_to_end(delivery_id)
+                delivery, events, _ = self._kept[delivery_id]
+                return delivery, events[ordinal] if events else None
+        delivery, body = self._inbox.claims.load(delivery_id)
+        try:
+            events = reading.load_delivery(body.encode()).events if body is not None else ()
+        except UnreadableDelivery:
+            # How deep JSON may be nested depends on the room on a thread's stack: the thread
+            # that stored it had more of it than this one.
+            events = ()
+        with self._lock:
+            if delivery_id not in self._kept:
+                self._kept[delivery_id] = delivery, events, len(body or "")
+                self._characters += len(body or "")
+            while len(self._kept) > 1 and (
+                self._characters > _MOST_CHARACTERS or len(self._kept) > _MOST_DELIVERIES
+            ):
+                _, (_, _, characters) = self._kept.popitem(last=False)
+                self._characters -= characters
+        return delivery, events[ordinal] if events else None

@@ -1,0 +1,107 @@
+"""What a worker does beside handing out events: it forgets, gives up orphans, and repairs, each in small batches."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from .retry import LONGEST_WAIT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.upkeep import Inconsistency
+    from okta_hooks.inbox.workers import DeadReceipt
+
+_SEEN_SECONDS: Final = 60.0
+_INSPECT_SECONDS: Final = 60.0
+_BETWEEN_SECONDS: Final = 600.0
+_ORPHAN_SECONDS: Final = 24 * 3600.0
+_KEYS_KEPT: Final = timedelta(days=100)
+#: Nothing is deleted or given up in so many seconds after a start, or after the clock was set.
+_SECONDS_TO_TRUST: Final = 600.0
+#: By how many seconds the clock may differ from the time that has passed since the last look.
+_JUMP_SECONDS: Final = 60.0
+
+
+class Housekeeping:
+    """Keeps one inbox tidy.
+
+    It goes by time that it has itself watched pass: the clock may be set, the machine suspended,
+    the database away for days.
+
+    :param retention: How long the bodies of done deliveries stay.
+    """
+
+    def __init__(self, inbox: Inbox, retention: timedelta) -> None:
+        self._inbox = inbox
+        self._retention = retention
+        now = inbox.elapsed()
+        self._offset = inbox.clock() - now
+        self._trusted_since = now
+        self._seen_at: float | None = None
+        self._timers: dict[str, float] = {}
+
+    def see(self, connected: Sequence[tuple[str, str]]) -> None:
+        """Say in the inbox which receivers are connected, and how long others have been seen not to be."""
+        now = self._inbox.elapsed()
+        if not self._is_time("seen", _SEEN_SECONDS):
+            return
+        watched = 0.0 if self._seen_at is None else min(now - self._seen_at, 2 * _SEEN_SECONDS)
+        self._inbox.workers.see_receivers(connected)
+        if watched:
+            self._inbox.workers.note_unconnected(connected, watched)
+        self._seen_at = now
+
+    def clean(self) -> list[DeadReceipt]:
+        """Prune a batch and give up a batch of orphans, if it is time to.
+
+        :return: the receipts that were given up.
+        """
+        if not self._is_clock_trusted():
+            return []
+        died: list[DeadReceipt] = []
+        if self._is_time("orphans", _BETWEEN_SECONDS):
+            died = self._inbox.workers.bury_orphans(_ORPHAN_SECONDS)
+            if died:
+                self._again("orphans")
+        if self._is_time("prune", _BETWEEN_SECONDS) and self.prune():
+            self._again("prune")
+        return died
+
+    def prune(self) -> int:
+        """Forget one batch of what retention does not keep; return how many deliveries."""
+        now = self._inbox.clock()
+        return self._inbox.upkeep.prune(
+            bodies_before=now - self._retention.total_seconds(),
+            keys_before=now - max(self._retention, _KEYS_KEPT).total_seconds(),
+        )
+
+    def repair(self, hooks: Sequence[str]) -> list[Inconsistency]:
+        """Look for what must not be in the inbox, if it is time to, and put right what can be.
+
+        :param hooks: The hooks that the app has.
+        """
+        if not self._is_time("inspect", _INSPECT_SECONDS):
+            return []
+        return self._inbox.upkeep.inspect(hooks, longest_wait=LONGEST_WAIT, repair=True)
+
+    def _is_clock_trusted(self) -> bool:
+        now = self._inbox.elapsed()
+        offset = self._inbox.clock() - now
+        if abs(offset - self._offset) > _JUMP_SECONDS:
+            self._trusted_since = now
+        self._offset = offset
+        return now - self._trusted_since >= _SECONDS_TO_TRUST
+
+    def _is_time(self, timer: str, seconds: float) -> bool:
+        now = self._inbox.elapsed()
+        if now < self._timers.get(timer, float("-inf")):
+            return False
+        self._timers[timer] = now + seconds
+        return True
+
+    def _again(self, timer: str) -> None:
+        """Let what a batch has left be done in the next pass."""
+        self._timers[timer] = float("-inf")
