@@ -31,7 +31,7 @@ print((time.process_time() - began) / (len(events) * {times}) * 1e6)
 """
 _READERS: Final = {
     "marshmallow, our schemas, without the generated loader": (
-        "from okta_hooks.wire.events import LogEvent\nfrom okta_hooks.wire.reading import _schema\n"
+        "from okta_hooks.wire.events import LogEvent\nfrom okta_hooks.wire.fields import _schema\n"
         "read = _schema(LogEvent).load"
     ),
     SDK: "from okta.models.log_event import LogEvent\nread = LogEvent.from_dict",

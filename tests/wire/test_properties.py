@@ -25,7 +25,7 @@ import okta_hooks.wire.events
 from okta_hooks import EventHook, LogEvent, UnreadableDelivery, UnreadableEvent
 from okta_hooks.inbox.claims import NewDelivery, incoming
 from okta_hooks.testing import make_event
-from okta_hooks.wire import reading
+from okta_hooks.wire import fields, reading
 from okta_hooks.wire.events import ALIASES, Delivery
 
 if TYPE_CHECKING:
@@ -400,7 +400,7 @@ def anatomy(value: Any) -> Any:
 
 def check_against_marshmallow(raw: Any) -> None:
     """Check that an event is read as its schema reads it: values, their types, and problems."""
-    known, problems = reading._load(reading._schema(LogEvent), raw)  # noqa: SLF001
+    known, problems = fields._load(fields._schema(LogEvent), raw)  # noqa: SLF001
     try:
         event = reading.load_event(raw)
     except UnreadableEvent:

@@ -14,7 +14,7 @@ import pytest
 
 from okta_hooks import Actor, LogEvent, UnreadableDelivery, UnreadableEvent, catalog
 from okta_hooks.testing import make_event
-from okta_hooks.wire import events, reading
+from okta_hooks.wire import events, fields, loader, reading
 
 SAMPLES = Path(__file__).parent / "samples"
 OURS = {"raw", "problems"}  # made here, not read from a key
@@ -350,10 +350,10 @@ def test_samples_fit(name: str) -> None:
 
 def test_usual_events_need_no_marshmallow() -> None:
     """The sample of every type is read in a straight line, and comes to what marshmallow makes of it."""
-    load_straight = reading._loader(LogEvent)  # noqa: SLF001
+    load_straight = loader._loader(LogEvent)  # noqa: SLF001
     for event_type in catalog.entries():
         raw = json.loads(json.dumps(make_event(event_type, seed=1)))
-        known, problems = reading._load(reading._schema(LogEvent), raw)  # noqa: SLF001
+        known, problems = fields._load(fields._schema(LogEvent), raw)  # noqa: SLF001
 
         event = load_straight(raw, raw=raw, problems={})
 
