@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from okta_hooks.wire.protocol import okta_time
+
 from . import catalog
 from .exceptions import UnknownEventTypeWarning
 
@@ -261,12 +263,6 @@ def make_delivery(
         "eventTime": okta_time(event_time or sent),
         "contentType": "application/json",
     }
-
-
-def okta_time(moment: datetime) -> str:
-    """Return a time as Okta writes it: UTC, in milliseconds, with a ``Z``."""
-    utc = moment.astimezone(UTC).replace(tzinfo=None)
-    return utc.isoformat(timespec="milliseconds") + "Z"
 
 
 def make_id(prefix: str, rng: random.Random) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -87,3 +88,9 @@ def hint(presented: bytes | None, secrets: Sequence[str]) -> str:
     if len(presented) < min(lengths):
         return "shorter than the secret: was it cut when it was copied?"
     return "as long as a secret can be, but another value"
+
+
+def okta_time(moment: datetime) -> str:
+    """Return a time as Okta writes it: UTC, in milliseconds, with a ``Z``."""
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return utc.isoformat(timespec="milliseconds") + "Z"
