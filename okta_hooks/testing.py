@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from okta_hooks.wire.protocol import okta_time
+from okta_hooks.wire.protocol import okta_key, okta_time
 
 from . import catalog
 from .exceptions import UnknownEventTypeWarning
@@ -214,12 +214,12 @@ def sample_event(
     else:
         rng = random.Random(f"{event_type} {seed}")  # noqa: S311 - nothing here is a secret
         published = _SEEDED_TIME + timedelta(milliseconds=rng.randrange(3_600_000))
-    said = {_camel(name): copy.deepcopy(value) for name, value in overrides.items()}
+    said = {okta_key(name): copy.deepcopy(value) for name, value in overrides.items()}
     if isinstance(said.get("actor"), str):
         said["actor"] = _entity(said["actor"])
     event = _sample(event_type, rng, published, said)
     for name in overrides:
-        if _camel(name) not in event:
+        if okta_key(name) not in event:
             raise TypeError(f"An event has no key {name!r}. It has: {', '.join(event)}.")
     event |= {key: value for key, value in said.items() if key != "target"}
     event = {
@@ -510,12 +510,6 @@ def _authentication(request_id: str, *, signs_in: bool) -> dict[str, Any]:
         "externalSessionId": session,
         "rootSessionId": session,
     }
-
-
-def _camel(name: str) -> str:
-    """Return Okta's spelling of a key, whether it was in snake case or not."""
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 def _without_nulls(value: Any) -> Any:

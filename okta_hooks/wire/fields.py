@@ -12,6 +12,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 
 from .events import ALIASES, Envelope, LogEvent
+from .protocol import okta_key
 
 #: Fields that are made here, not read from a key of Okta's.
 _OURS: dict[type, set[str]] = {LogEvent: {"raw", "problems"}, Envelope: {"events", "text"}}
@@ -105,13 +106,13 @@ def _schema(cls: type) -> _Tolerant:
     members: dict[str, Any] = {
         field.name: _field(
             hints[field.name],
-            data_key=_camel(field.name),
+            data_key=okta_key(field.name),
             required=field.default is dataclasses.MISSING,
         )
         for field in declared
     }
     aliases = {
-        _camel(field.name): field.metadata[ALIASES]
+        okta_key(field.name): field.metadata[ALIASES]
         for field in declared
         if field.metadata.get(ALIASES)
     }
@@ -143,9 +144,3 @@ _PLAIN: dict[type, Any] = {
     bool: fields.Boolean,
     datetime: functools.partial(fields.AwareDateTime, format="iso", default_timezone=UTC),
 }
-
-
-def _camel(name: str) -> str:
-    """Return Okta's spelling of one of our names: ``from_`` is ``from``, ``event_type`` ``eventType``."""
-    first, *rest = name.rstrip("_").split("_")
-    return first + "".join(word.capitalize() for word in rest)

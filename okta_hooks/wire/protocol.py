@@ -94,3 +94,12 @@ def okta_time(moment: datetime) -> str:
     """Return a time as Okta writes it: UTC, in milliseconds, with a ``Z``."""
     utc = moment.astimezone(UTC).replace(tzinfo=None)
     return utc.isoformat(timespec="milliseconds") + "Z"
+
+
+def okta_key(name: str) -> str:
+    """Return Okta's spelling of a key: ``eventType`` for ``event_type``, ``from`` for ``from_``.
+
+    :param name: An attribute of one of the classes of events, or a key that is in Okta's spelling already.
+    """
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
