@@ -14,12 +14,12 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 from .events import ALIASES, Envelope, LogEvent
 from .protocol import okta_key
 
-#: Fields that are made here, not read from a key of Okta's.
-_OURS: dict[type, set[str]] = {LogEvent: {"raw", "problems"}, Envelope: {"events", "text"}}
+#: The attributes that the parser adds: no key of Okta's stands for them.
+MADE_HERE: dict[type, set[str]] = {LogEvent: {"raw", "problems"}, Envelope: {"events", "text"}}
 
 
-class _Tolerant(Schema):
-    """The base of the generated schemas: ignores what it does not know, reads aliases."""
+class _TolerantSchema(Schema):
+    """The base of the generated schemas: it ignores unknown keys, and reads a field from its aliases too."""
 
     aliases: Mapping[str, tuple[str, ...]] = {}
 
@@ -31,13 +31,13 @@ class _Tolerant(Schema):
     @pre_load
     def _read_aliases(self, data: Any, **_: Any) -> Any:
         for key, aliases in self.aliases.items():
-            spelt = [alias for alias in aliases if data.get(alias) is not None]
-            if spelt and data.get(key) is None:
-                data = {**data, key: data[spelt[0]]}
+            present = [alias for alias in aliases if data.get(alias) is not None]
+            if present and data.get(key) is None:
+                data = {**data, key: data[present[0]]}
         return data
 
 
-class _Text(fields.String):
+class Text(fields.String):
     """A string. Okta sends ``version`` and ``postalCode`` as numbers, too."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
@@ -49,7 +49,7 @@ class _Text(fields.String):
         return super()._deserialize(value, *args, **kwargs)
 
 
-class _Free(fields.Dict):
+class FreeObject(fields.Dict):
     """An object whose keys Okta does not promise. An empty string stands for none."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
@@ -58,30 +58,31 @@ class _Free(fields.Dict):
         return super()._deserialize(value, *args, **kwargs)  # type: ignore[no-untyped-call]
 
 
-class _Object(fields.Field[Any]):
-    """An object that becomes a dataclass, from whatever part of it did fit."""
+class Object(fields.Field[Any]):
+    """An object that becomes a dataclass, made of those of its values that fit."""
 
     def __init__(self, cls: type, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.cls = cls
-        self.schema = _schema(cls)
+        self.schema = schema_of(cls)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
-        if value == "" and self.allow_none:  # in a list, neither null nor "" is an element
+        if value == "" and self.allow_none:  # an element of a list may be neither null nor ""
             return None
         if not isinstance(value, Mapping):
             raise ValidationError("Not a valid object.")
-        known, problems = _load(self.schema, value)
+        known, problems = load_fitting(self.schema, value)
         made = self.cls(**known)
         if problems:
             raise ValidationError(problems, valid_data=made)
         return made
 
 
-class _Tuple(fields.List[Any]):
+class Tuple(fields.List[Any]):
     """A list that becomes a tuple, empty for null, without the elements that do not fit."""
 
     def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        """Read a list: here and not in ``_deserialize``, which marshmallow does not call for null."""
         try:
             return tuple(super().deserialize(value, *args, **kwargs) or ())
         except ValidationError as error:
@@ -89,7 +90,7 @@ class _Tuple(fields.List[Any]):
             raise ValidationError(error.messages, valid_data=kept) from error
 
 
-def _load(schema: Schema, data: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def load_fitting(schema: Schema, data: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what fits, and marshmallow's messages for what does not."""
     try:
         return schema.load(data), {}
@@ -99,12 +100,14 @@ def _load(schema: Schema, data: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 @functools.cache
-def _schema(cls: type) -> _Tolerant:
-    """Make the schema of a dataclass; once, because that is slow and an instance is thread-safe."""
+def schema_of(cls: type) -> _TolerantSchema:
+    """Return the schema of a dataclass. It is generated once, which is slow, and may be used by many threads."""
     hints = get_type_hints(cls)
-    declared = [field for field in dataclasses.fields(cls) if field.name not in _OURS.get(cls, ())]
+    declared = [
+        field for field in dataclasses.fields(cls) if field.name not in MADE_HERE.get(cls, ())
+    ]
     members: dict[str, Any] = {
-        field.name: _field(
+        field.name: _field_of(
             hints[field.name],
             data_key=okta_key(field.name),
             required=field.default is dataclasses.MISSING,
@@ -116,29 +119,29 @@ def _schema(cls: type) -> _Tolerant:
         for field in declared
         if field.metadata.get(ALIASES)
     }
-    made: type[_Tolerant] = type(
-        f"{cls.__name__}Schema", (_Tolerant,), {**members, "aliases": aliases}
+    made: type[_TolerantSchema] = type(
+        f"{cls.__name__}Schema", (_TolerantSchema,), {**members, "aliases": aliases}
     )
     return made()
 
 
-def _field(hint: Any, *, data_key: str, required: bool) -> fields.Field[Any]:
+def _field_of(hint: Any, *, data_key: str, required: bool) -> fields.Field[Any]:
     """Return the field that an annotation stands for."""
     options: Any = {"data_key": data_key, "required": required, "allow_none": not required}
     bare: Any = get_args(hint)[0] if get_origin(hint) is UnionType else hint  # `X | None`
     if get_origin(bare) is tuple:
         of = get_args(bare)[0]
-        return _Tuple(_Text() if of is str else _Object(of), **options)
+        return Tuple(Text() if of is str else Object(of), **options)
     if get_origin(bare) is dict:
-        return _Free(**options)
+        return FreeObject(**options)
     if isinstance(bare, type) and dataclasses.is_dataclass(bare):
-        return _Object(bare, **options)
-    made: fields.Field[Any] = _PLAIN[bare](**options)
+        return Object(bare, **options)
+    made: fields.Field[Any] = _SCALARS[bare](**options)
     return made
 
 
-_PLAIN: dict[type, Any] = {
-    str: _Text,
+_SCALARS: dict[type, Any] = {
+    str: Text,
     int: functools.partial(fields.Integer, strict=True),
     float: fields.Float,
     bool: fields.Boolean,

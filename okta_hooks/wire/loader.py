@@ -1,4 +1,7 @@
-"""Functions that read usual objects without marshmallow, generated from the schemas."""
+"""Functions that read an object of Okta's into its dataclass without marshmallow, if its values are of the usual types.
+
+They are generated from the schemas in :mod:`okta_hooks.wire.fields`, one for each class, and twenty times as fast.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import fields
 
-from .fields import _OURS, _Free, _Object, _schema, _Text, _Tuple
+from .fields import MADE_HERE, FreeObject, Object, Text, Tuple, schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: What a field takes without marshmallow: a test of `v`, and what `v` becomes. `load` is the loader of its class.
-_STRAIGHT: dict[type, tuple[str, str]] = {
-    _Text: ("type(v) is str", "v"),
+#: For each kind of field the source of a test of a value `v` that needs no marshmallow, and of what becomes of it.
+#: `{load}` is the function for the class of the field's objects.
+_FAST_PATHS: dict[type, tuple[str, str]] = {
+    Text: ("type(v) is str", "v"),
     fields.Integer: ("type(v) is int", "v"),
-    fields.Float: ("type(v) is float and v - v == 0", "v"),  # NaN and the infinite are no numbers
+    fields.Float: ("type(v) is float and v - v == 0", "v"),  # false of NaN and the infinities
     fields.Boolean: ("type(v) is bool", "v"),
     fields.AwareDateTime: ("type(v) is str and v[-1:] == 'Z'", "fromisoformat(v)"),
-    _Free: ("type(v) is dict", "v.copy()"),
-    _Object: ("type(v) is dict", "{load}(v)"),
-    _Tuple: (
+    FreeObject: ("type(v) is dict", "v.copy()"),
+    Object: ("type(v) is dict", "{load}(v)"),
+    Tuple: (
         "type(v) is list",
         "tuple([{load}(e) if type(e) is dict else {load}_element(e) for e in v])",
     ),
@@ -31,38 +35,44 @@ _STRAIGHT: dict[type, tuple[str, str]] = {
 
 
 @functools.cache
-def _loader(cls: type) -> Callable[..., Any]:
-    """Write a function that does what the schema of a class does, in a straight line.
+def loader_of(cls: type) -> Callable[..., Any]:
+    """Generate the function that reads one object as the schema of a class does.
 
-    It takes an object, and by keyword the fields that are made here.
-    What it cannot take as it is goes through the schema's field;
-    if that refuses it, the function raises ``ValidationError`` or ``ValueError``.
+    It takes the object, and by keyword the attributes that :data:`~okta_hooks.wire.fields.MADE_HERE` names.
+    It has one line for each key, without a loop or a call where the value is of the expected type.
+    Any other value goes through the schema's field; if that refuses it, the function raises
+    ``ValidationError`` or ``ValueError``, and the schema has to read the whole object.
+
+    :param cls: One of the dataclasses in :mod:`okta_hooks.wire.events`.
     """
-    ours = [field.name for field in dataclasses.fields(cls) if field.name in _OURS.get(cls, ())]
-    # A frozen class takes longer to set its attributes than all the rest: an instance becomes one when it has them.
-    thawed = type(cls.__name__, (), {"__slots__": cls.__slots__})  # type: ignore[attr-defined]
-    known: dict[str, Any] = {
-        "thawed": thawed,
+    made_here = [
+        field.name for field in dataclasses.fields(cls) if field.name in MADE_HERE.get(cls, ())
+    ]
+    # The __init__ of a frozen dataclass sets each attribute by object.__setattr__, which takes longer than all the
+    # rest. So the attributes are set on an instance of a class with the same slots, which then changes its class.
+    mutable = type(cls.__name__, (), {"__slots__": cls.__slots__})  # type: ignore[attr-defined]
+    names: dict[str, Any] = {
+        "mutable": mutable,
         "cls": cls,
         "fromisoformat": datetime.fromisoformat,
     }
-    lines = [f"def load({', '.join(['data', *ours])}):", "made = thawed()", "get = data.get"]
-    lines += [f"made.{name} = {name}" for name in ours]
-    schema = _schema(cls)
+    lines = [f"def load({', '.join(['data', *made_here])}):", "made = mutable()", "get = data.get"]
+    lines += [f"made.{name} = {name}" for name in made_here]
+    schema = schema_of(cls)
     for name, field in schema.fields.items():
         load, otherwise = f"load_{name}", f"{name}_otherwise"
-        known[otherwise] = field.deserialize
-        one = field.inner if isinstance(field, _Tuple) else field
-        if isinstance(one, _Object):
-            known |= {load: _loader(one.cls), f"{load}_element": one.deserialize}
-        test, value = _STRAIGHT[type(field)]
-        nothing = "()" if isinstance(field, _Tuple) else "None"
-        null = f"{nothing} if v is None else " if field.allow_none else ""
+        names[otherwise] = field.deserialize
+        inner = field.inner if isinstance(field, Tuple) else field
+        if isinstance(inner, Object):
+            names |= {load: loader_of(inner.cls), f"{load}_element": inner.deserialize}
+        test, value = _FAST_PATHS[type(field)]
+        empty = "()" if isinstance(field, Tuple) else "None"
+        null = f"{empty} if v is None else " if field.allow_none else ""
         key = str(field.data_key)
         lines.append(f"v = get({key!r})")
         lines += [f"if v is None: v = get({alias!r})" for alias in schema.aliases.get(key, ())]
         lines.append(f"made.{name} = {value.format(load=load)} if {test} else {null}{otherwise}(v)")
     lines += ["made.__class__ = cls", "return made"]
-    exec("\n    ".join(lines), known)  # noqa: S102 - as dataclasses do: of the declarations above, and nothing else
-    made: Callable[..., Any] = known["load"]
-    return made
+    exec("\n    ".join(lines), names)  # noqa: S102 - as dataclasses do: the source is made of our declarations alone
+    loader: Callable[..., Any] = names["load"]
+    return loader

@@ -1,8 +1,8 @@
 """Reading what Okta sends, tolerantly: bytes to an envelope, one element of it to a ``LogEvent``.
 
-The schemas are generated from the dataclasses in :mod:`okta_hooks.wire.events`: a new field is declared there, once.
-From the schemas in turn functions are generated that read what is of the plain types, twenty times as fast;
-marshmallow reads the rest, and is the judge of every error.
+A new field of an event is declared in :mod:`okta_hooks.wire.events`, once: the schemas (:mod:`okta_hooks.wire.fields`)
+are generated from the classes there, and from the schemas the functions that read without marshmallow what is of the
+expected types (:mod:`okta_hooks.wire.loader`). Marshmallow reads the rest, and decides what is an error.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from marshmallow import ValidationError
 from okta_hooks.exceptions import UnreadableDelivery, UnreadableEvent
 
 from .events import Envelope, LogEvent
-from .fields import _load, _schema
-from .loader import _loader
+from .fields import load_fitting, schema_of
+from .loader import loader_of
 
 try:
     import msgspec
@@ -28,16 +28,16 @@ except ImportError:  # it comes with the extra `fast`
     msgspec = None  # type: ignore[assignment]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-#: The longest text, in characters, that is kept in a column of its own.
-_LONGEST = 200
+#: The longest text, in characters, that is stored in a column of its own.
+_LONGEST_PLAIN = 200
 
 
 def load_delivery(body: bytes, *, keys_only: bool = False) -> Envelope:
     """Read the body of a delivery, without looking into its events.
 
     :param body: The request body: JSON in UTF-8 (UTF-16 and UTF-32 are recognised too).
-    :param keys_only: Whether of the events nothing matters but what identifies them, and :func:`event_keys`.
-        Then msgspec reads them if it is installed, and nothing else is there.
+    :param keys_only: Whether the events are only to be stored, so that their uuid and :func:`event_keys` suffice.
+        Then msgspec reads these keys, if it is installed, and the events of the envelope have no others.
     :raises UnreadableDelivery: if it is not JSON, or has no list at ``data.events``.
     """
     document, text = (_read_keys(body) if keys_only else None) or _read(body)
@@ -45,9 +45,9 @@ def load_delivery(body: bytes, *, keys_only: bool = False) -> Envelope:
     if events is None:
         raise UnreadableDelivery("The body has no list at data.events.")
     try:
-        envelope: Envelope = _loader(Envelope)(document, events=tuple(events), text=text)
+        envelope: Envelope = loader_of(Envelope)(document, events=tuple(events), text=text)
     except (ValidationError, ValueError):
-        known, _ = _load(_schema(Envelope), document)
+        known, _ = load_fitting(schema_of(Envelope), document)
         envelope = Envelope(**known, events=tuple(events), text=text)
     return envelope
 
@@ -58,12 +58,14 @@ def _read(body: bytes) -> tuple[Any, str]:
         text = body.decode(json.detect_encoding(body), "surrogatepass")
         document = json.loads(text)
     except (ValueError, RecursionError):
+        # Nesting counts against the recursion limit together with the calls that led here,
+        # so the same body may be too deep for one thread and not for another.
         # `from None`: the decoder's error carries the whole body.
         raise UnreadableDelivery("The body is not JSON that can be read.") from None
     try:
         text.encode()
     except UnicodeEncodeError:
-        # JSON text has other than printable characters only in strings, so an escape stands for the same.
+        # In JSON text a surrogate can only stand within a string, where its escape means the same.
         text = _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return document, text
 
@@ -85,25 +87,28 @@ class _Keys(TypedDict):
     source: NotRequired[str | None]
 
 
-_keys = msgspec and msgspec.json.Decoder(_Keys)
-#: So many digits among the bytes that are looked at are a number of more than 4,096: Python reads 4,300.
-_LONG_NUMBER = re.compile(rb"[0-9]{16}")
+_decoder = msgspec and msgspec.json.Decoder(_Keys)
+#: The standard library refuses an integer of more than 4,300 digits, msgspec skips one of any length: a body that may
+#: hold one is left to the standard library, or what is refused would depend on whether msgspec is installed.
+#: To search the whole body would take as long as to read it. But of 4,301 digits in a row every 256th byte is a digit,
+#: too, which makes 16 in a row among every 256th byte of the body. Other bodies that match are only read slower.
 _STRIDE = 256
+_LONG_NUMBER = re.compile(rb"[0-9]{16}")
 
 
 def _read_keys(body: bytes) -> tuple[Any, str] | None:
-    """Return what :func:`_read` does, with only these keys, by msgspec, which makes nothing of the rest.
+    """Do what :func:`_read` does by msgspec, which makes objects of the keys above only.
 
-    None where its judgement might differ from the standard library's, or it is not installed.
+    None if it is not installed, or where it might accept what the standard library refuses, or read something else.
     """
-    if _keys is None or _LONG_NUMBER.search(body[::_STRIDE]):
+    if _decoder is None or _LONG_NUMBER.search(body[::_STRIDE]):
         return None
     try:
-        document = _keys.decode(body)
+        document = _decoder.decode(body)
         text = body.decode()
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    # Another event is known by all that it says.
+    # An event whose uuid cannot be its key is identified by a hash of all its content, which was not read here.
     if all(is_plain(raw["uuid"]) for raw in document["data"]["events"]):
         return document, text
     return None
@@ -116,24 +121,28 @@ def _events(document: Any) -> list[Any] | None:
 
 
 def is_plain(text: str) -> bool:
-    """Return whether a text can be in a column of its own, and tell an event from others."""
-    return 0 < len(text) <= _LONGEST and text.isascii() and text.isprintable()
+    """Return whether a text can be stored in a column of its own, and be the key of an event.
+
+    It is 1 to 200 printable ASCII characters: whatever its encoding, any database stores and compares them alike,
+    while PostgreSQL refuses a NUL.
+    """
+    return 0 < len(text) <= _LONGEST_PLAIN and text.isascii() and text.isprintable()
 
 
 class EventKeys(NamedTuple):
-    """What the inbox has columns for: the type, and when it happened, in seconds since the epoch."""
+    """What the inbox has columns for: the type, and when the event was published, in seconds since the epoch."""
 
     event_type: str
     published: float | None
 
 
 def event_keys(raw: object) -> EventKeys:
-    """Read of an event only what the inbox needs: quick enough to do it before the answer.
+    """Read only what the inbox stores in columns of its own, which is quick enough to do it before the answer.
 
     :param raw: As for :func:`load_event`.
     :raises UnreadableEvent: as :func:`load_event`, for the same events.
     """
-    if not isinstance(raw, (dict, Mapping)):  # a dict is told quicker
+    if not isinstance(raw, (dict, Mapping)):  # the check for dict first: it is quicker
         raise UnreadableEvent("The event is not a JSON object.")
     event_type = raw.get("eventType")
     if not isinstance(event_type, str):
@@ -156,12 +165,12 @@ def load_event(raw: object) -> LogEvent:
     :param raw: An element of ``data.events``, as :func:`json.loads` made it.
     :raises UnreadableEvent: if it is no object, or has no ``eventType`` that is text.
     """
-    if not isinstance(raw, (dict, Mapping)):  # a dict is told quicker
+    if not isinstance(raw, (dict, Mapping)):  # the check for dict first: it is quicker
         raise UnreadableEvent("The event is not a JSON object.")
     try:
-        event: LogEvent = _loader(LogEvent)(raw, raw=dict(raw), problems={})
+        event: LogEvent = loader_of(LogEvent)(raw, raw=dict(raw), problems={})
     except (ValidationError, ValueError):
-        known, problems = _load(_schema(LogEvent), raw)
+        known, problems = load_fitting(schema_of(LogEvent), raw)
         if known.get("event_type") is None:
             # `from None`: marshmallow's error carries the event.
             raise UnreadableEvent("The event has no eventType, or one that is not text.") from None
@@ -177,7 +186,7 @@ def load_object(cls: Any, raw: object) -> tuple[Any, dict[str, Any]]:
     """
     if not isinstance(raw, Mapping):
         return None, {"_schema": ["Not a valid object."]}
-    known, problems = _load(_schema(cls), raw)
+    known, problems = load_fitting(schema_of(cls), raw)
     required = {
         item.name for item in dataclasses.fields(cls) if item.default is dataclasses.MISSING
     }

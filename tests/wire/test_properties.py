@@ -400,7 +400,7 @@ def anatomy(value: Any) -> Any:
 
 def check_against_marshmallow(raw: Any) -> None:
     """Check that an event is read as its schema reads it: values, their types, and problems."""
-    known, problems = fields._load(fields._schema(LogEvent), raw)  # noqa: SLF001
+    known, problems = fields.load_fitting(fields.schema_of(LogEvent), raw)
     try:
         event = reading.load_event(raw)
     except UnreadableEvent:

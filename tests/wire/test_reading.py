@@ -350,10 +350,10 @@ def test_samples_fit(name: str) -> None:
 
 def test_usual_events_need_no_marshmallow() -> None:
     """The sample of every type is read in a straight line, and comes to what marshmallow makes of it."""
-    load_straight = loader._loader(LogEvent)  # noqa: SLF001
+    load_straight = loader.loader_of(LogEvent)
     for event_type in catalog.entries():
         raw = json.loads(json.dumps(make_event(event_type, seed=1)))
-        known, problems = fields._load(fields._schema(LogEvent), raw)  # noqa: SLF001
+        known, problems = fields.load_fitting(fields.schema_of(LogEvent), raw)
 
         event = load_straight(raw, raw=raw, problems={})
 
