@@ -33,6 +33,8 @@ SAMPLE_SOURCE: Final = "https://example.okta.com/api/v1/eventHooks/whoSampleHook
 _SEEDED_TIME: Final = datetime(2026, 8, 3, 9, 0, tzinfo=UTC)
 _SOME_TYPE: Final = "user.lifecycle.create"
 _BASE62: Final = string.ascii_letters + string.digits
+#: About as many as one sees.
+_SHARE_OF_IPV6: Final = 0.2
 #: The types that are people, known by their address.
 _PERSONAL: Final = ("User", "AppUser")
 
@@ -209,10 +211,10 @@ def sample_event(
 ) -> dict[str, Any]:
     """Do what :func:`make_event` does, whatever the type. Nothing in the event is the caller's own object."""
     if isinstance(seed, random.Random) or seed is None:
-        rng = seed or random.Random()  # noqa: S311 - nothing here is a secret
+        rng = seed or _random()
         published = datetime.now(UTC)
     else:
-        rng = random.Random(f"{event_type} {seed}")  # noqa: S311 - nothing here is a secret
+        rng = _random(f"{event_type} {seed}")
         published = _SEEDED_TIME + timedelta(milliseconds=rng.randrange(3_600_000))
     said = {okta_key(name): copy.deepcopy(value) for name, value in overrides.items()}
     if isinstance(said.get("actor"), str):
@@ -248,10 +250,10 @@ def make_delivery(
     if isinstance(events, Mapping):
         events = [events]
     if isinstance(seed, random.Random) or seed is None:
-        rng = seed or random.Random()  # noqa: S311 - nothing here is a secret
+        rng = seed or _random()
         sent = datetime.now(UTC)
     else:
-        rng = random.Random(f"delivery {seed}")  # noqa: S311 - nothing here is a secret
+        rng = _random(f"delivery {seed}")
         sent = _SEEDED_TIME + timedelta(hours=1, seconds=8)
     return {
         "eventType": "com.okta.event_hook",
@@ -263,6 +265,11 @@ def make_delivery(
         "eventTime": okta_time(event_time or sent),
         "contentType": "application/json",
     }
+
+
+def _random(seed: str | None = None) -> random.Random:
+    """Return a source of random numbers for sample data: the same ones for the same seed, other ones without."""
+    return random.Random(seed)  # noqa: S311 - nothing in sample data is a secret
 
 
 def make_id(prefix: str, rng: random.Random) -> str:
@@ -413,7 +420,7 @@ def _entity(said: str) -> dict[str, Any]:
         words = re.split(r"[._-]", name.partition("@")[0])
         shown = " ".join(word.capitalize() for word in words)
     return {
-        "id": make_id(prefix, random.Random(f"{kind}:{name}")),  # noqa: S311 - nothing here is a secret
+        "id": make_id(prefix, _random(f"{kind}:{name}")),
         "type": kind,
         # This is all that Okta says of groups.
         "alternateId": "unknown" if kind == "UserGroup" else name,
@@ -450,7 +457,7 @@ def _address(rng: random.Random) -> dict[str, Any]:
     city, country, lat, lon = rng.choice(
         [("Utrecht", "Netherlands", 52.09, 5.12), ("Montréal", "Canada", 45.51, -73.59)]
     )
-    is_v6 = rng.random() < 0.2  # noqa: PLR2004 - about as many as one sees
+    is_v6 = rng.random() < _SHARE_OF_IPV6
     last = rng.randrange(1, 255)
     return {
         "ip": f"2001:db8::{last:x}" if is_v6 else f"203.0.113.{last}",
