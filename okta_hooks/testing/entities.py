@@ -17,15 +17,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from okta_hooks import catalog
+from okta_hooks.exceptions import UnknownEventTypeWarning
 from okta_hooks.wire.protocol import okta_key, okta_time
-
-from . import catalog
-from .exceptions import UnknownEventTypeWarning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .catalog import EventType
+    from okta_hooks.catalog import EventType
 
 #: The hook at Okta that sample deliveries say they are from.
 SAMPLE_SOURCE: Final = "https://example.okta.com/api/v1/eventHooks/whoSampleHook0000000"
