@@ -31,8 +31,8 @@ print((time.process_time() - began) / (len(events) * {times}) * 1e6)
 """
 _READERS: Final = {
     "marshmallow, our schemas, without the generated loader": (
-        "from okta_hooks.wire.events import LogEvent\nfrom okta_hooks.wire.reading import _schema\n"
-        "read = _schema(LogEvent).load"
+        "from okta_hooks.wire.events import LogEvent\nfrom okta_hooks.wire.fields import schema_of\n"
+        "read = schema_of(LogEvent).load"
     ),
     SDK: "from okta.models.log_event import LogEvent\nread = LogEvent.from_dict",
     OURS: "from okta_hooks.wire.reading import load_event as read",

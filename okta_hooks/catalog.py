@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ._event_types import RELEASE as RELEASE  # noqa: PLC0414 - re-exported
-    from ._event_types import EventType as EventType  # noqa: PLC0414 - re-exported
+    from ._event_types import RELEASE, EventType
+
+__all__ = ["RELEASE", "CatalogEntry", "EventType", "entries", "get", "suggest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +93,8 @@ def suggest_prefix(stem: str) -> str | None:
 
 
 def __getattr__(name: str) -> Any:
-    # The Literal of all identifiers costs more to make than the rest of the package.
     if name in ("EventType", "RELEASE"):
-        from . import _event_types  # noqa: PLC0415
+        from . import _event_types  # noqa: PLC0415 - the Literal takes longer to make than the rest of the package
 
         return getattr(_event_types, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 
 from . import signals
 
-# Every test session on a machine imports this module, so the rest is imported when a fixture is used.
+# Every test session of an environment imports this module, so the rest is imported when a fixture is used.
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -61,23 +61,6 @@ class ReceiverRuns:
         """The runs that ended with an error; a later attempt may have ended well."""
         return [run for run in self.runs if run.error is not None]
 
-    def _on_run(
-        self,
-        _: object,
-        *,
-        receiver: str,
-        event: LogEvent,
-        attempt: int,
-        error: BaseException | None = None,
-        **__: Any,
-    ) -> None:
-        self.runs.append(Run(receiver, event, attempt, error))
-
-    def _on_dead(
-        self, _: object, *, receiver: str | None, event: LogEvent | None, reason: str, **__: Any
-    ) -> None:
-        self.dead.append(DeadLetter(receiver, event, reason))
-
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
@@ -110,7 +93,7 @@ def okta_event(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
 
     Ids are the same in every run of the test.
     """
-    from .testing import make_event  # noqa: PLC0415
+    from .testing import make_event  # noqa: PLC0415 - most sessions need no events
 
     return functools.partial(make_event, seed=_random_of(request))
 
@@ -118,7 +101,7 @@ def okta_event(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def okta_delivery(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
     """Return :func:`okta_hooks.testing.make_delivery`: what Okta posts, as a dict."""
-    from .testing import make_delivery  # noqa: PLC0415
+    from .testing import make_delivery  # noqa: PLC0415 - most sessions need no events
 
     return functools.partial(make_delivery, seed=_random_of(request))
 
@@ -127,10 +110,27 @@ def okta_delivery(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any
 def okta_receivers() -> Iterator[ReceiverRuns]:
     """Return what the receivers do from now on: ``runs``, ``done``, ``failed``, ``dead``."""
     seen = ReceiverRuns()
+
+    def note_run(
+        _: object,
+        *,
+        receiver: str,
+        event: LogEvent,
+        attempt: int,
+        error: BaseException | None = None,
+        **__: Any,
+    ) -> None:
+        seen.runs.append(Run(receiver, event, attempt, error))
+
+    def note_dead(
+        _: object, *, receiver: str | None, event: LogEvent | None, reason: str, **__: Any
+    ) -> None:
+        seen.dead.append(DeadLetter(receiver, event, reason))
+
     with (
-        signals.receiver_done.connected_to(seen._on_run),  # noqa: SLF001
-        signals.receiver_failed.connected_to(seen._on_run),  # noqa: SLF001
-        signals.event_dead.connected_to(seen._on_dead),  # noqa: SLF001
+        signals.receiver_done.connected_to(note_run),
+        signals.receiver_failed.connected_to(note_run),
+        signals.event_dead.connected_to(note_dead),
     ):
         yield seen
 
@@ -146,7 +146,7 @@ def okta_org(
 
     The app's inbox is empty, and lies in ``tmp_path``.
     """
-    from .simulator.app_org import AppOrg  # noqa: PLC0415
+    from .simulator.app_org import AppOrg  # noqa: PLC0415 - most sessions need no org
 
     state = app.extensions.get("okta_hooks")
     if state is None:

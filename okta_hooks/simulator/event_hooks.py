@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from okta_hooks import catalog
-from okta_hooks.testing import okta_time
+from okta_hooks.wire.protocol import okta_time
 
 from . import errors
 

@@ -24,10 +24,10 @@ from okta_hooks.testing import (
     make_delivery,
     make_id,
     make_uuid,
-    okta_time,
     sample_event,
     warn_if_unknown,
 )
+from okta_hooks.wire.protocol import okta_time
 
 from . import errors
 from .event_hooks import MOST_ACTIVE_HOOKS, MOST_EVENT_TYPES, Hook, read_settings

@@ -19,13 +19,13 @@ from typing import Any, Final
 ALIASES: Final = "aliases"
 
 
-def _also(*keys: str) -> Any:
-    """Declare a field that Okta spells, or has spelt, in a way its name does not tell."""
+def _aliased(*keys: str) -> Any:
+    """Declare a field that Okta also sends, or has sent, under keys that do not follow from its name."""
     return field(default=None, metadata={ALIASES: keys})
 
 
-def _free(*keys: str) -> Any:
-    """Declare a field that holds whatever JSON object Okta sent: a dict, so not hashed."""
+def _json_object(*keys: str) -> Any:
+    """Declare a field that holds any JSON object as Okta sent it: a dict, which cannot be hashed."""
     return field(default=None, hash=False, metadata={ALIASES: keys})
 
 
@@ -37,7 +37,7 @@ class Actor:
     type: str | None = None
     alternate_id: str | None = None
     display_name: str | None = None
-    detail_entry: dict[str, Any] | None = _free()
+    detail_entry: dict[str, Any] | None = _json_object()
 
     def __repr__(self) -> str:
         return f"<Actor {self.type!r} {self.id!r}>"
@@ -47,8 +47,8 @@ class Actor:
 class ChangeDetails:
     """What changed on a target: attribute names to values, before and after."""
 
-    from_: dict[str, Any] | None = _free()
-    to: dict[str, Any] | None = _free()
+    from_: dict[str, Any] | None = _json_object()
+    to: dict[str, Any] | None = _json_object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -59,7 +59,7 @@ class Target:
     type: str | None = None
     alternate_id: str | None = None
     display_name: str | None = None
-    detail_entry: dict[str, Any] | None = _free()
+    detail_entry: dict[str, Any] | None = _json_object()
     change_details: ChangeDetails | None = None
 
     def __repr__(self) -> str:
@@ -130,15 +130,15 @@ class Device:
 
     id: str | None = None
     name: str | None = None
-    platform: str | None = _also("os_platform", "osPlatform")
-    os_version: str | None = _also("os_version")
+    platform: str | None = _aliased("os_platform", "osPlatform")
+    os_version: str | None = _aliased("os_version")
     managed: bool | None = None
     registered: bool | None = None
-    device_integrator: dict[str, Any] | None = _free("device_integrator")
-    disk_encryption_type: str | None = _also("disk_encryption_type")
-    screen_lock_type: str | None = _also("screen_lock_type")
+    device_integrator: dict[str, Any] | None = _json_object("device_integrator")
+    disk_encryption_type: str | None = _aliased("disk_encryption_type")
+    screen_lock_type: str | None = _aliased("screen_lock_type")
     jailbreak: bool | None = None
-    secure_hardware_present: bool | None = _also("secure_hardware_present")
+    secure_hardware_present: bool | None = _aliased("secure_hardware_present")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -155,14 +155,14 @@ class Transaction:
 
     type: str | None = None
     id: str | None = None
-    detail: dict[str, Any] | None = _free()
+    detail: dict[str, Any] | None = _json_object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class DebugContext:
     """Details for debugging: ``debug_data`` holds strings almost only, and its keys may change."""
 
-    debug_data: dict[str, Any] | None = _free()
+    debug_data: dict[str, Any] | None = _json_object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -295,12 +295,12 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Envelope:
-    """What a request body holds: Okta's word on the delivery, and the events as they came.
+    """What a request body holds: what Okta says of the delivery, and the events, which are not read yet.
 
-    ``text`` is the body itself. Nothing in it stands in the way of UTF-8: a surrogate is escaped, as JSON may.
+    ``text`` is the body itself. It can be encoded as UTF-8: a lone surrogate is written as its JSON escape.
     """
 
-    event_id: str | None = _also("eventID")
+    event_id: str | None = _aliased("eventID")
     source: str | None = None
     events: tuple[Any, ...] = ()
     text: str = field(default="", compare=False)

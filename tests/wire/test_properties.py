@@ -11,6 +11,7 @@ import importlib.util
 import json
 import math
 import operator
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from types import UnionType
@@ -25,7 +26,7 @@ import okta_hooks.wire.events
 from okta_hooks import EventHook, LogEvent, UnreadableDelivery, UnreadableEvent
 from okta_hooks.inbox.claims import NewDelivery, incoming
 from okta_hooks.testing import make_event
-from okta_hooks.wire import reading
+from okta_hooks.wire import fields, reading
 from okta_hooks.wire.events import ALIASES, Delivery
 
 if TYPE_CHECKING:
@@ -67,7 +68,19 @@ def tried(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]
 # Bodies and events
 
 texts = st.text(st.characters(exclude_categories=()), max_size=12) | st.sampled_from(
-    ["", "null", "unknown", "User", "user.session.start", "\0", "\ud800", "email,,title", "9" * 400]
+    [
+        "",
+        "null",
+        "unknown",
+        "User",
+        "user.session.start",
+        "\0",
+        "\ud800",
+        "email,,title",
+        "9" * 400,
+        "." * 100,
+        "x" * 1001,
+    ]
 )
 timestamps = st.datetimes().map(datetime.isoformat) | st.sampled_from(
     [
@@ -258,11 +271,12 @@ def paths(problems: Any) -> Iterator[Place]:
 
 
 def is_event(raw: object) -> bool:
-    """Return whether an element of a delivery is an event: an object with a type that can be text."""
-    if not isinstance(raw, dict):
+    """Return whether an element of a delivery is an event: an object with a type that can be text, within bounds."""
+    event_type = raw.get("eventType") if isinstance(raw, dict) else None
+    if isinstance(event_type, bool) or not isinstance(event_type, str | int | float):
         return False
-    event_type = raw.get("eventType")
-    return isinstance(event_type, str | int | float) and not isinstance(event_type, bool)
+    text = str(event_type)
+    return len(text) <= 1000 and text.count(".") < 200
 
 
 def check_event(raw: Any) -> bool:
@@ -270,10 +284,13 @@ def check_event(raw: Any) -> bool:
     before = json.dumps(raw)
     try:
         event = reading.load_event(raw)
-    except UnreadableEvent:
+    except UnreadableEvent as unreadable:
         assert not is_event(raw)
+        with pytest.raises(UnreadableEvent, match=f"^{re.escape(unreadable.reason)}$"):
+            reading.event_keys(raw)
         return False
     assert is_event(raw)
+    assert reading.event_keys(raw).event_type == event.event_type
     assert json.dumps(raw) == json.dumps(event.raw) == before
     named, missing = list(paths(event.problems)), list(misfits(LogEvent, raw, event))
     assert sorted(named, key=repr) == sorted(missing, key=repr)
@@ -400,11 +417,11 @@ def anatomy(value: Any) -> Any:
 
 def check_against_marshmallow(raw: Any) -> None:
     """Check that an event is read as its schema reads it: values, their types, and problems."""
-    known, problems = reading._load(reading._schema(LogEvent), raw)  # noqa: SLF001
+    known, problems = fields.load_fitting(fields.schema_of(LogEvent), raw)
     try:
         event = reading.load_event(raw)
     except UnreadableEvent:
-        assert known.get("event_type") is None
+        assert not is_event({"eventType": known.get("event_type")})
         return
     assert anatomy(event) == anatomy(LogEvent(**known, raw=dict(raw), problems=problems))
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hmac
 import json
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -134,3 +135,33 @@ def test_hint_quotes_nothing(presented: bytes) -> None:
     text = protocol.hint(presented, ["hush-me"])
 
     assert "hush" not in text
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        (datetime(2026, 8, 3, 9, 0, tzinfo=UTC), "2026-08-03T09:00:00.000Z"),
+        (
+            datetime(2026, 8, 3, 9, 0, 0, 1999, timezone(timedelta(hours=2))),
+            "2026-08-03T07:00:00.001Z",
+        ),
+    ],
+)
+def test_okta_time(moment: datetime, expected: str) -> None:
+    """A time is written in UTC, in whole milliseconds that have passed, with a ``Z``."""
+    assert protocol.okta_time(moment) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("uuid", "uuid"),
+        ("event_type", "eventType"),
+        ("from_", "from"),
+        ("as_org", "asOrg"),
+        ("displayMessage", "displayMessage"),
+    ],
+)
+def test_okta_key(name: str, expected: str) -> None:
+    """A name in snake case is spelt in camel case, and a key of Okta's stays as it is."""
+    assert protocol.okta_key(name) == expected

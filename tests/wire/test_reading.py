@@ -14,7 +14,7 @@ import pytest
 
 from okta_hooks import Actor, LogEvent, UnreadableDelivery, UnreadableEvent, catalog
 from okta_hooks.testing import make_event
-from okta_hooks.wire import events, reading
+from okta_hooks.wire import events, fields, loader, reading
 
 SAMPLES = Path(__file__).parent / "samples"
 OURS = {"raw", "problems"}  # made here, not read from a key
@@ -327,6 +327,55 @@ def test_event_without_a_type(raw: object) -> None:
     assert "hush" not in str(caught.value)
 
 
+LONGEST = "x" * 1000
+MOST_SEGMENTS = ".".join("x" * 200)
+
+
+@pytest.mark.parametrize("event_type", [LONGEST, MOST_SEGMENTS, "." * 199, 10**999])
+def test_event_with_the_largest_type(event_type: object) -> None:
+    """A type of 1,000 characters, or of 200 segments, is a type: Okta's own stay far below."""
+    raw = {"eventType": event_type}
+
+    assert reading.load_event(raw).event_type == str(event_type)
+    assert reading.event_keys(raw).event_type == str(event_type)
+
+
+@pytest.mark.parametrize(
+    ("event_type", "reason"),
+    [
+        (LONGEST + "x", "longer than 1,000 characters"),
+        (10**1000, "longer than 1,000 characters"),
+        ("x." * 1_000_000, "longer than 1,000 characters"),
+        (MOST_SEGMENTS + ".x", "more than 200 segments"),
+        ("." * 200, "more than 200 segments"),
+    ],
+)
+def test_event_with_a_type_beyond_all_bounds(event_type: object, reason: str) -> None:
+    """A type that is too long to match in no time makes the event unreadable, which tells the bound, not the type."""
+    raw = {"eventType": event_type, "uuid": "u-1"}
+
+    for read in (reading.load_event, reading.event_keys):
+        with pytest.raises(UnreadableEvent, match=reason) as caught:
+            read(raw)
+        assert len(str(caught.value)) < 100
+
+
+@pytest.mark.parametrize("rest", [{}, {"eventType": None}, {"eventType": "." * 200}])
+def test_event_without_a_usable_type_is_refused_at_once(rest: dict[str, object]) -> None:
+    """Nothing but the type is read of an event that has none: a delivery may consist of such events."""
+    asked = []
+
+    class Watched(dict[str, object]):
+        def get(self, key: str, default: Any = None) -> Any:
+            asked.append(key)
+            return super().get(key, default)
+
+    for read in (reading.load_event, reading.event_keys):
+        with pytest.raises(UnreadableEvent):
+            read(Watched(rest, uuid="u-1", actor={"id": "a"}))
+    assert set(asked) == {"eventType"}
+
+
 def test_smallest_event() -> None:
     """An object with an ``eventType`` is an event: everything else is None or empty."""
     event = reading.load_event({"eventType": "user.session.start"})
@@ -350,10 +399,10 @@ def test_samples_fit(name: str) -> None:
 
 def test_usual_events_need_no_marshmallow() -> None:
     """The sample of every type is read in a straight line, and comes to what marshmallow makes of it."""
-    load_straight = reading._loader(LogEvent)  # noqa: SLF001
+    load_straight = loader.loader_of(LogEvent)
     for event_type in catalog.entries():
         raw = json.loads(json.dumps(make_event(event_type, seed=1)))
-        known, problems = reading._load(reading._schema(LogEvent), raw)  # noqa: SLF001
+        known, problems = fields.load_fitting(fields.schema_of(LogEvent), raw)
 
         event = load_straight(raw, raw=raw, problems={})
 

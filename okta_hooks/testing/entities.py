@@ -17,13 +17,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from . import catalog
-from .exceptions import UnknownEventTypeWarning
+from okta_hooks import catalog
+from okta_hooks.exceptions import UnknownEventTypeWarning
+from okta_hooks.wire.protocol import okta_key, okta_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .catalog import EventType
+    from okta_hooks.catalog import EventType
 
 #: The hook at Okta that sample deliveries say they are from.
 SAMPLE_SOURCE: Final = "https://example.okta.com/api/v1/eventHooks/whoSampleHook0000000"
@@ -31,6 +32,8 @@ SAMPLE_SOURCE: Final = "https://example.okta.com/api/v1/eventHooks/whoSampleHook
 _SEEDED_TIME: Final = datetime(2026, 8, 3, 9, 0, tzinfo=UTC)
 _SOME_TYPE: Final = "user.lifecycle.create"
 _BASE62: Final = string.ascii_letters + string.digits
+#: About as many as one sees.
+_SHARE_OF_IPV6: Final = 0.2
 #: The types that are people, known by their address.
 _PERSONAL: Final = ("User", "AppUser")
 
@@ -207,17 +210,17 @@ def sample_event(
 ) -> dict[str, Any]:
     """Do what :func:`make_event` does, whatever the type. Nothing in the event is the caller's own object."""
     if isinstance(seed, random.Random) or seed is None:
-        rng = seed or random.Random()  # noqa: S311 - nothing here is a secret
+        rng = seed or _random()
         published = datetime.now(UTC)
     else:
-        rng = random.Random(f"{event_type} {seed}")  # noqa: S311 - nothing here is a secret
+        rng = _random(f"{event_type} {seed}")
         published = _SEEDED_TIME + timedelta(milliseconds=rng.randrange(3_600_000))
-    said = {_camel(name): copy.deepcopy(value) for name, value in overrides.items()}
+    said = {okta_key(name): copy.deepcopy(value) for name, value in overrides.items()}
     if isinstance(said.get("actor"), str):
         said["actor"] = _entity(said["actor"])
     event = _sample(event_type, rng, published, said)
     for name in overrides:
-        if _camel(name) not in event:
+        if okta_key(name) not in event:
             raise TypeError(f"An event has no key {name!r}. It has: {', '.join(event)}.")
     event |= {key: value for key, value in said.items() if key != "target"}
     event = {
@@ -246,10 +249,10 @@ def make_delivery(
     if isinstance(events, Mapping):
         events = [events]
     if isinstance(seed, random.Random) or seed is None:
-        rng = seed or random.Random()  # noqa: S311 - nothing here is a secret
+        rng = seed or _random()
         sent = datetime.now(UTC)
     else:
-        rng = random.Random(f"delivery {seed}")  # noqa: S311 - nothing here is a secret
+        rng = _random(f"delivery {seed}")
         sent = _SEEDED_TIME + timedelta(hours=1, seconds=8)
     return {
         "eventType": "com.okta.event_hook",
@@ -263,10 +266,9 @@ def make_delivery(
     }
 
 
-def okta_time(moment: datetime) -> str:
-    """Return a time as Okta writes it: UTC, in milliseconds, with a ``Z``."""
-    utc = moment.astimezone(UTC).replace(tzinfo=None)
-    return utc.isoformat(timespec="milliseconds") + "Z"
+def _random(seed: str | None = None) -> random.Random:
+    """Return a source of random numbers for sample data: the same ones for the same seed, other ones without."""
+    return random.Random(seed)  # noqa: S311 - nothing in sample data is a secret
 
 
 def make_id(prefix: str, rng: random.Random) -> str:
@@ -417,7 +419,7 @@ def _entity(said: str) -> dict[str, Any]:
         words = re.split(r"[._-]", name.partition("@")[0])
         shown = " ".join(word.capitalize() for word in words)
     return {
-        "id": make_id(prefix, random.Random(f"{kind}:{name}")),  # noqa: S311 - nothing here is a secret
+        "id": make_id(prefix, _random(f"{kind}:{name}")),
         "type": kind,
         # This is all that Okta says of groups.
         "alternateId": "unknown" if kind == "UserGroup" else name,
@@ -454,7 +456,7 @@ def _address(rng: random.Random) -> dict[str, Any]:
     city, country, lat, lon = rng.choice(
         [("Utrecht", "Netherlands", 52.09, 5.12), ("Montréal", "Canada", 45.51, -73.59)]
     )
-    is_v6 = rng.random() < 0.2  # noqa: PLR2004 - about as many as one sees
+    is_v6 = rng.random() < _SHARE_OF_IPV6
     last = rng.randrange(1, 255)
     return {
         "ip": f"2001:db8::{last:x}" if is_v6 else f"203.0.113.{last}",
@@ -514,12 +516,6 @@ def _authentication(request_id: str, *, signs_in: bool) -> dict[str, Any]:
         "externalSessionId": session,
         "rootSessionId": session,
     }
-
-
-def _camel(name: str) -> str:
-    """Return Okta's spelling of a key, whether it was in snake case or not."""
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 def _without_nulls(value: Any) -> Any:
