@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from okta_hooks.inbox.claims import STATES, Inbox, Selection, Settlement
+from okta_hooks.inbox.claims import STATES, Claim, Inbox, Selection, Settlement
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from okta_hooks.inbox.claims import Claim, NewDelivery
+
 
 SECRET = "correct horse"
 CREATED = "user.lifecycle.create"
 NOTHING = {"pending": 0, "claimed": 0, "done": 0, "dead": 0, "oldest_pending_seconds": None}
 HOUR = 3600.0
 DAY = 24 * HOUR
+#: What a busy machine may take; nothing waits as long if it works.
+PATIENCE = 30.0
 
 
 class Clock:
@@ -65,3 +71,11 @@ def counts(inbox: Inbox) -> dict[str, int]:
 def impossible(new: NewDelivery) -> NewDelivery:
     """Return a delivery that no database takes: a column must not be null."""
     return replace(new, delivery=replace(new.delivery, via=None))  # type: ignore[arg-type]
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for what another thread does to the database, which has nothing to wait on."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
