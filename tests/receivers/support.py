@@ -1,3 +1,5 @@
+"""Receivers of every kind, and what they are called."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -5,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from okta_hooks import EventHook
 
 APP = Flask("host")
@@ -40,3 +44,24 @@ class Account:
 
     def __call__(self, sender: object, **extra: Any) -> None:
         """Do nothing."""
+
+
+class Unreferable:
+    """A callable that cannot be referred to weakly."""
+
+    __slots__ = ()
+
+    def __call__(self, sender: object, **extra: Any) -> None:
+        """Do nothing."""
+
+
+def closures(number: int) -> list[Callable[..., None]]:
+    """Return functions of one qualified name."""
+
+    def make() -> Callable[..., None]:
+        def closure(sender: object, **extra: Any) -> None:
+            """Do nothing."""
+
+        return closure
+
+    return [make() for _ in range(number)]

@@ -7,31 +7,10 @@ import pytest
 
 from okta_hooks import EventHook
 
-from .support import APP, HERE, Account, names, other, receiver
+from .support import APP, HERE, Account, Unreferable, closures, names, other, receiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-class Unreferable:
-    """A callable that cannot be referred to weakly."""
-
-    __slots__ = ()
-
-    def __call__(self, sender: object, **extra: Any) -> None:
-        """Do nothing."""
-
-
-def closures(number: int) -> list[Callable[..., None]]:
-    """Return functions of one qualified name."""
-
-    def make() -> Callable[..., None]:
-        def closure(sender: object, **extra: Any) -> None:
-            """Do nothing."""
-
-        return closure
-
-    return [make() for _ in range(number)]
 
 
 def test_equal_qualified_names(okta: EventHook) -> None:
