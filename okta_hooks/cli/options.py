@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from okta_hooks.blueprint import AppState
     from okta_hooks.inbox.claims import Inbox
-    from okta_hooks.org.audience import Registration
+    from okta_hooks.org.registration import Registration
     from okta_hooks.org.client import Org, RegisteredHook
 
     _ParamType = click.ParamType[float]
@@ -208,7 +208,7 @@ def hook_at_okta(
 
     :param name: Its name at Okta, if that was given, as ``url``.
     """
-    from okta_hooks.org.audience import readable_hooks, registration  # noqa: PLC0415 - marshmallow
+    from okta_hooks.org.registration import readable_hooks, registration  # noqa: PLC0415 - marshmallow
 
     registered = readable_hooks(org, functools.partial(click.echo, err=True))
     known = registration(state, inbox, hook, registered, name=name, url=url)

@@ -22,7 +22,7 @@ from .options import (
 from .output import Progress, iso
 
 if TYPE_CHECKING:
-    from okta_hooks.org.audience import Registration
+    from okta_hooks.org.registration import Registration
     from okta_hooks.org.reconcile import Report
     from okta_hooks.state import Runtime
 

@@ -21,7 +21,7 @@ from .refusals import (
     redirect,
     unwanted,
 )
-from .silence import reason
+from .unanswered import reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from okta_hooks.org.subscription import shown
 
-from .silence import reason
+from .unanswered import reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,7 +19,7 @@ from okta_hooks.inbox.claims import Cursor, incoming
 from okta_hooks.wire.events import Delivery, Envelope
 from okta_hooks.work import dispatch
 
-from .audience import Share, readable_hooks, registration, restricted_types, seconds_of
+from .registration import Share, readable_hooks, registration, restricted_types, seconds_of
 from .client import LARGEST_PAGE
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from okta_hooks.inbox.claims import incoming
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery, Envelope
 
-from .audience import seconds_of, target_ids
+from .registration import seconds_of, target_ids
 from .backfill import forgotten
 from .client import LARGEST_PAGE
 
