@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from .blueprint import EventHook
 from .exceptions import (
+    ConfigurationError,
     OktaHooksError,
     Reject,
     RetryLater,
@@ -40,6 +41,7 @@ __all__ = [
     "AuthenticationContext",
     "ChangeDetails",
     "Client",
+    "ConfigurationError",
     "DebugContext",
     "Delivery",
     "Device",

@@ -40,6 +40,10 @@ class UnreadableEvent(OktaHooksError):
         self.reason = reason
 
 
+class ConfigurationError(OktaHooksError, RuntimeError):
+    """A configuration, or a registration, that cannot be right. The message names the key and the cure."""
+
+
 class InboxUnavailable(OktaHooksError):
     """The database of the inbox did not do what it was asked.
 
