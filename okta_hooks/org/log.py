@@ -1,4 +1,4 @@
-"""Backfill: the System Log of an org into the inbox, page by page behind a durable cursor.
+"""The System Log of an org, read page by page.
 
 Polling is the only complete way to read the log: it is in the order of persistence, and goes on for ever.
 https://developer.okta.com/docs/reference/system-log-query/#polling-requests
@@ -6,42 +6,20 @@ https://developer.okta.com/docs/reference/system-log-query/#polling-requests
 
 from __future__ import annotations
 
-import json
-import logging
-import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from okta_hooks.exceptions import InboxUnavailable, OktaRefused, OktaUnavailable, as_sentence
-from okta_hooks.inbox.claims import Cursor, incoming
-from okta_hooks.wire.events import Delivery, Envelope
-from okta_hooks.work import dispatch
-
-from .audience import Share, readable_hooks, registration, restricted_types, seconds_of
-from .client import LARGEST_PAGE
+from okta_hooks.exceptions import OktaUnavailable
+from okta_hooks.wire.protocol import LARGEST_LOG_PAGE, LOG_RETENTION
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from okta_hooks.blueprint import AppState
-    from okta_hooks.inbox.claims import NewDelivery, Stored
+    from .client import LogPage, OktaClient
 
-    from .client import LogPage, Org
-
-logger = logging.getLogger(__name__)
-
-#: Okta keeps its System Log for 90 days.
-RETENTION_SECONDS: Final = 90 * 24 * 3600.0
+#: For people.
+TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 _SLACK_SECONDS: Final = 60.0
-_OVERLAP_SECONDS: Final = 3600.0
-#: How long before now to begin, since the clocks of this host and of Okta may differ.
-_HEAD_START_SECONDS: Final = 300.0
-_SECONDS_BETWEEN_LOOKS: Final = 600.0
-_LONGEST_PAUSE: Final = 60.0
-_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def forgotten(since: float, now: float, tell: Callable[[str], Any]) -> tuple[float, float] | None:
@@ -50,331 +28,63 @@ def forgotten(since: float, now: float, tell: Callable[[str], Any]) -> tuple[flo
     :param since: From when on it is to be read, in seconds since the epoch, as is ``now``.
     :param tell: Is called with a line for a person.
     """
-    oldest = now - RETENTION_SECONDS
+    oldest = now - LOG_RETENTION.total_seconds()
     if since >= oldest - _SLACK_SECONDS:
         return None
     begin, end = (datetime.fromtimestamp(at, UTC) for at in (since, oldest))
     tell(
-        f"Okta keeps its log for 90 days: what happened from {begin:{_TIME}} to {end:{_TIME}} "
+        f"Okta keeps its log for {LOG_RETENTION.days} days: "
+        f"what happened from {begin:{TIME_FORMAT}} to {end:{TIME_FORMAT}} "
         "cannot be read any more."
     )
     return since, oldest
 
 
-class Stopped(Exception):
-    """A wait was broken off, because the work is to stop."""
+class LogReader:
+    """Where one has got to in the log of an org.
 
-
-def interruptible(stopping: threading.Event) -> Callable[[float], None]:
-    """Return how an :class:`~okta_hooks.org.client.Org` is to wait so that it can be stopped."""
-
-    def wait(seconds: float) -> None:
-        if stopping.wait(seconds):
-            raise Stopped
-
-    return wait
-
-
-@dataclass(slots=True, kw_only=True)
-class Tally:
-    """What has been read so far, and how far.
-
-    ``new``, ``duplicate`` and ``dead`` are numbers by hook, of events in the inbox.
-    ``gap`` is what Okta has forgotten of what was to be read.
+    :param url: The first page to read.
     """
 
-    pages: int = 0
-    events: int = 0
-    new: dict[str, int] = field(default_factory=dict)
-    duplicate: dict[str, int] = field(default_factory=dict)
-    dead: dict[str, int] = field(default_factory=dict)
-    began_at: float | None = None
-    reached_at: float | None = None
-    gap: tuple[float, float] | None = None
-    is_at_end: bool = False
-
-    def add(self, hook: str, stored: Stored) -> None:
-        """Count what became of a delivery."""
-        for numbers, number in (
-            (self.new, stored.new),
-            (self.duplicate, stored.duplicate),
-            (self.dead, len(stored.dead)),
-        ):
-            numbers[hook] = numbers.get(hook, 0) + number
-
-
-class Backfill:
-    """Reads the System Log of an org into the inbox of an app.
-
-    Its methods raise :exc:`OktaRefused` if the org does not let it read the log.
-
-    :param org: The org; it should wait as :func:`interruptible` does.
-    :param stopping: Is set when the work is to stop, after the page that is in hand.
-    :param tell: Is called with a line for a person.
-    :param progress: Is called after each page.
-    :param hook: Which hook of the app ``name`` or ``url`` at Okta is about.
-    """
-
-    def __init__(
-        self,
-        state: AppState,
-        org: Org,
-        stopping: threading.Event,
-        *,
-        tell: Callable[[str], Any] = logger.warning,
-        progress: Callable[[Tally], Any] | None = None,
-        hook: str | None = None,
-        name: str | None = None,
-        url: str | None = None,
-    ) -> None:
-        runtime = state.runtime()
-        self.tally = Tally()
-        self._state = state
-        self._inbox = runtime.inbox
-        self._worker = runtime.worker
-        self._org = org
-        self._stopping = stopping
-        self._tell = tell
-        self._progress = progress
-        self._hook = hook
-        self._at_okta = {"name": name, "url": url}
-        self._shares: list[Share] = []
-        self._look_again_at = 0.0
-        self._told: set[str] = set()
-        self._cursor: Cursor | None = None
+    def __init__(self, client: OktaClient, url: str) -> None:
+        self._client = client
         self._was_short = False
-        self._url = self._start_url = ""
-        self._refused_url: str | None = None
+        self.url = url
 
-    def begin(self, since: float | None = None) -> None:
-        """Choose where to begin: where the last backfill stopped, or some minutes ago if there was none.
+    def fetch(self) -> LogPage:
+        """Return the page at :attr:`url`."""
+        return self._client.log_page(self.url)
 
-        Where that is, is in the inbox from now on.
+    def is_last(self, page: LogPage) -> bool:
+        """Return whether a page that was fetched is the last for now.
 
-        :param since: Begin at this time, in seconds since the epoch, unless the last backfill stopped earlier:
-            nothing is passed over.
+        There may be more behind one page that is short, but not behind two in a row.
         """
-        while True:
-            self._cursor = self._inbox.cursor(self._org.url)
-            if self._cursor is not None and _is_before(self._cursor, since):
-                self._resume()
-                return
-            self._begin_at(self._inbox.clock() - _HEAD_START_SECONDS if since is None else since)
-            start = Cursor(next_url=self._url, reached_at=self.tally.reached_at)
-            if self._store([], start) is not None:
-                return
+        return not page.events or (_is_short(page) and self._was_short)
 
-    def _begin_at(self, moment: float) -> None:
-        now = self._inbox.clock()
-        gap = forgotten(moment, now, self._tell)
-        if gap is not None:
-            self.tally.gap = gap
-            moment = gap[1]
-        self._url = self._start_url = self._org.log_url(since=datetime.fromtimestamp(moment, UTC))
-        self._was_short = False
-        self.tally.reached_at = moment
-        if self.tally.began_at is None:
-            self.tally.began_at = moment
+    def url_after(self, page: LogPage) -> str:
+        """Return the URL at which the log goes on.
 
-    def _resume(self) -> None:
-        cursor = self._cursor
-        if cursor is None:  # somebody has deleted it
-            return
-        oldest = self._inbox.clock() - RETENTION_SECONDS
-        if cursor.reached_at is not None and cursor.reached_at < oldest:
-            self._begin_at(cursor.reached_at)
-            return
-        self._url = cursor.next_url
-        self._was_short = False
-        self.tally.reached_at = cursor.reached_at
-        if self.tally.began_at is None:
-            self.tally.began_at = cursor.reached_at
-
-    def catch_up(self, *, patience: int | None = None) -> bool:
-        """Read to the end of the log, or until the work is to stop.
-
-        What may pass is waited for, longer each time: no answer from Okta, or a database that is locked or away.
-
-        :param patience: How often in a row; by default, as long as it takes.
-        :return: whether the end of the log was reached.
+        :raises OktaUnavailable: if Okta has not said it, as polling should.
         """
-        failures = 0
-        while not self._stopping.is_set():
-            try:
-                is_end = self._read_page()
-                failures = 0
-                if self._progress is not None:
-                    self._progress(self.tally)
-                if is_end:
-                    return True
-            except Stopped:
-                break
-            except (OktaUnavailable, OktaRefused, InboxUnavailable) as error:
-                failures += 1
-                if not _may_pass(error) or (patience is not None and failures > patience):
-                    raise
-                pause = min(2.0**failures, _LONGEST_PAUSE)
-                self._tell(f"{as_sentence(error)} Trying again in {pause:.0f} s.")
-                self._stopping.wait(pause)
-        return False
-
-    def follow(self, seconds: float) -> None:
-        """Read the log until the work is to stop.
-
-        :param seconds: How long to wait at the end of the log.
-        """
-        while not self._stopping.is_set():
-            self.catch_up()
-            self._stopping.wait(seconds)
-
-    def _read_page(self) -> bool:
-        """Read a page, store what it has for the app's hooks, and return whether it was the last for now."""
-        asked_at = self._inbox.clock()
-        page = self._page()
         if page.next_url is None:
-            raise OktaUnavailable(f"{self._org.url} does not say where its log goes on")
-        # There may be more behind one that is short, but not behind two.
-        is_short = len(page.events) < LARGEST_PAGE
-        is_end = not page.events or (is_short and self._was_short)
-        reached_at = asked_at if is_end else self._reached(page.events, asked_at)
-        new = self._deliveries(page.events)
-        after = Cursor(next_url=page.next_url, reached_at=reached_at)
-        stored = self._store(new, after)
-        if stored is None:
-            # Another backfill is at work: go on from where it has got to.
-            self._cursor = self._inbox.cursor(self._org.url)
-            self._resume()
-            return False
-        self._url = page.next_url
-        self.tally.is_at_end = is_end
-        self._was_short = is_short and not is_end
-        self.tally.pages += 1
-        self.tally.events += len(page.events)
-        self.tally.reached_at = reached_at
-        for delivery, result in zip(new, stored, strict=True):
-            self._announce(delivery, result)
-        return is_end
+            raise OktaUnavailable(f"{self._client.url} does not say where its log goes on")
+        return page.next_url
 
-    def _page(self) -> LogPage:
-        try:
-            return self._org.log_page(self._url)
-        except OktaRefused as refused:
-            # One that was made here is as good as it gets, and one that is refused again never gets better.
-            is_cursor = self._url not in {self._start_url, self._refused_url}
-            if refused.status != HTTPStatus.BAD_REQUEST or not is_cursor:
-                raise
-            self._refused_url = self._url
-            back = (self.tally.reached_at or self._inbox.clock()) - _OVERLAP_SECONDS
-            moment = datetime.fromtimestamp(back, UTC)
-            self._tell(
-                f"Okta does not go on from where the backfill stopped ({refused}). "
-                f"Reading again from {moment:{_TIME}}."
-            )
-            self._begin_at(back)
-            return self._org.log_page(self._url)
+    def advance(self, page: LogPage) -> None:
+        """Go on to the page after one that was fetched.
 
-    def _reached(self, events: Sequence[Any], asked_at: float) -> float | None:
-        # The last that is not in the future: one odd time must not stand for the whole page.
-        times = (seconds_of(raw) for raw in reversed(events))
-        last = next((at for at in times if at is not None and at <= asked_at), None)
-        return max((at for at in (last, self.tally.reached_at) if at is not None), default=None)
+        :raises OktaUnavailable: as :meth:`url_after`.
+        """
+        is_last = self.is_last(page)
+        self.url = self.url_after(page)
+        self._was_short = _is_short(page) and not is_last
 
-    def _store(self, new: Sequence[NewDelivery], after: Cursor) -> list[Stored] | None:
-        stored = self._inbox.backfill(new, self._org.url, before=self._cursor, after=after)
-        if stored is not None:
-            self._cursor = after
-        return stored
-
-    def _deliveries(self, events: Sequence[Any]) -> list[NewDelivery]:
-        """Return what is to be stored of a page: for each hook one delivery, of what it is to have."""
-        received = Delivery(
-            event_id=None,
-            source=self._org.url,
-            via="backfill",
-            received_at=datetime.fromtimestamp(self._inbox.clock(), UTC),
-        )
-        made = []
-        for share in self._current_shares() if events else []:
-            chosen = [raw for raw in events if share.has(raw, self._worker.app)]
-            if chosen:
-                text = json.dumps({"data": {"events": chosen}}, separators=(",", ":"))
-                envelope = Envelope(events=tuple(chosen), text=text)
-                made.append(incoming(share.hook.name, envelope, received))
-        return made
-
-    def _current_shares(self) -> list[Share]:
-        if time.monotonic() < self._look_again_at:
-            return self._shares
-        registered = readable_hooks(self._org, self._tell_once)
-        # What a hook was known by before, the log knows it by still, also if it is gone or cannot be read now.
-        before = {share.hook.name: share.ids for share in self._shares}
-        self._shares = []
-        for name, hook in self._worker.hooks.items():
-            named = self._at_okta if name == self._hook else {}
-            known = registration(self._state, self._inbox, name, registered, **named)
-            ids = known.ids | before.get(name, frozenset())
-            share = Share(hook=hook, ids=ids, restricted=restricted_types(known.live))
-            self._shares.append(share)
-        self._look_again_at = time.monotonic() + _SECONDS_BETWEEN_LOOKS
-        return self._shares
-
-    def _tell_once(self, line: str) -> None:
-        if line not in self._told:
-            self._told.add(line)
-            self._tell(line)
-
-    def _announce(self, new: NewDelivery, stored: Stored) -> None:
-        self.tally.add(new.hook, stored)
-        if not stored.new:
-            return
-        app, hook = self._worker.app, self._worker.hooks[new.hook]
-        dispatch.tell_stored(
-            app,
-            hook=hook,
-            delivery=new.delivery,
-            new=stored.new,
-            duplicate=stored.duplicate,
-            dead=stored.dead,
-        )
-        self._worker.wake()
+    def seek(self, url: str) -> None:
+        """Go to another page."""
+        self.url = url
+        self._was_short = False
 
 
-def _is_before(cursor: Cursor, since: float | None) -> bool:
-    return since is None or (cursor.reached_at is not None and cursor.reached_at <= since)
-
-
-def _may_pass(error: OktaUnavailable | OktaRefused | InboxUnavailable) -> bool:
-    if isinstance(error, OktaRefused):
-        return error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or (
-            error.status == HTTPStatus.TOO_MANY_REQUESTS
-        )
-    return error.is_transient if isinstance(error, InboxUnavailable) else True
-
-
-def keep_up(state: AppState, org: Org, stopping: threading.Event, seconds: float) -> None:
-    """Read the log again and again beside other work: whatever fails is logged, and tried again.
-
-    It begins where the last backfill stopped, or some minutes ago if there was none.
-
-    :param seconds: How long to wait between.
-    """
-    reading = Backfill(state, org, stopping)
-    has_begun = False
-    while not stopping.is_set():
-        try:
-            if not has_begun:
-                reading.begin()
-                has_begun = True
-            if state.runtime().worker.has_receivers():
-                before = sum(reading.tally.new.values())
-                reading.catch_up()
-                brought = sum(reading.tally.new.values()) - before
-                if brought:
-                    logger.info("The backfill has brought %d events.", brought)
-        except (OktaUnavailable, OktaRefused, InboxUnavailable) as error:
-            logger.error("The backfill failed, and is tried again: %s", error)  # noqa: TRY400
-            has_begun = False
-        except Exception:
-            # The other work is worth more than to end with this.
-            logger.exception("The backfill failed, and is tried again.")
-        stopping.wait(seconds)
+def _is_short(page: LogPage) -> bool:
+    return len(page.events) < LARGEST_LOG_PAGE

@@ -1,4 +1,4 @@
-"""Whose an event of the System Log is: what an org knows a hook of the app by, and what that hook is to have."""
+"""What an org knows a hook of the app by: the ids of its event hooks there."""
 
 from __future__ import annotations
 
@@ -6,24 +6,32 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from okta_hooks import catalog
-from okta_hooks.exceptions import OktaRefused, UnreadableEvent
-from okta_hooks.wire import reading
+from okta_hooks.exceptions import OktaRefused
 
-from . import subscription
-from .client import RegisteredHook
+from .hooks import RegisteredHook
+from .lookup import find
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from flask import Flask
+    from collections.abc import Callable, Sequence
 
     from okta_hooks.blueprint import AppState
     from okta_hooks.inbox.claims import Inbox
 
-    from .client import Org
+    from .client import OktaClient
 
 _HOOK_IN_SOURCE: Final = "/eventHooks/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedHook:
+    """Which hook at Okta a hook of the app is, as a person has said it: by its name or its URL at Okta.
+
+    ``hook`` is the hook's name in the app.
+    """
+
+    hook: str
+    name: str | None = None
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +47,10 @@ class Registration:
     is_certain: bool = True
 
 
-def readable_hooks(org: Org, tell: Callable[[str], Any]) -> list[RegisteredHook] | None:
+def readable_hooks(client: OktaClient, tell: Callable[[str], Any]) -> list[RegisteredHook] | None:
     """Return all hooks of an org, or None, and say so, if the token may not read them."""
     try:
-        return org.hooks()
+        return client.hooks()
     except OktaRefused as refused:
         if refused.status != HTTPStatus.FORBIDDEN:
             raise
@@ -53,7 +61,7 @@ def readable_hooks(org: Org, tell: Callable[[str], Any]) -> list[RegisteredHook]
     return None
 
 
-def registration(
+def registration_of(
     state: AppState,
     inbox: Inbox,
     hook: str,
@@ -62,7 +70,7 @@ def registration(
     name: str | None = None,
     url: str | None = None,
 ) -> Registration:
-    """Find out what an org knows a hook of the app by.
+    """Return what an org knows a hook of the app by.
 
     :param hook: The hook's name in the app.
     :param registered: All hooks of the org, or None if they cannot be read.
@@ -77,7 +85,7 @@ def registration(
     if registered is None:
         is_named = name is not None or url is not None  # and cannot be looked up
         return Registration(ids=frozenset() if is_named else frozenset(seen))
-    found = subscription.find(registered, name=name, url=url, ids=seen, path=state.path_of(hook))
+    found = find(registered, name=name, url=url, ids=seen, path=state.path_of(hook))
     urls = {each.url for each in found}
     if name is not None or url is not None:
         return Registration(
@@ -90,67 +98,3 @@ def registration(
         live=live,
         is_certain=len(urls) <= 1 or any(each.id in seen for each in live),
     )
-
-
-def target_ids(raw: object) -> frozenset[str]:
-    """Return the ids of the hooks that Okta meant an event for.
-
-    :param raw: The event as it came.
-    """
-    value: Any = raw
-    for key in ("debugContext", "debugData", "targetEventHookIds"):
-        value = value.get(key) if isinstance(value, dict) else None
-    listed = value.split(",") if isinstance(value, str) else value
-    if not isinstance(listed, list):
-        return frozenset()
-    return frozenset(each.strip() for each in listed if isinstance(each, str) and each.strip())
-
-
-def seconds_of(raw: object) -> float | None:
-    """Return when an event was published, in seconds since the epoch, or None if it cannot be read."""
-    try:
-        return reading.event_keys(raw).published
-    except UnreadableEvent:
-        return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """What of the log one hook of the app is to have.
-
-    That is what Okta meant for it, and what its receivers want of the types that Okta delivers to event hooks.
-    ``restricted`` are types of which only the former counts.
-    """
-
-    hook: Any
-    ids: frozenset[str]
-    restricted: frozenset[str] = frozenset()
-
-    def has(self, raw: object, app: Flask) -> bool:
-        """Return whether an event belongs to it. One that cannot be read, and names no hook, belongs to all."""
-        meant_for = target_ids(raw)
-        if meant_for & self.ids:
-            return True
-        try:
-            event_type = reading.event_keys(raw).event_type
-        except UnreadableEvent:
-            return not meant_for  # nobody can tell whose it is
-        entry = catalog.get(event_type)
-        # What Okta meant for any hook it delivers to hooks, whatever the catalogue knows.
-        is_eligible = bool(meant_for) or (entry is not None and entry.event_hook_eligible)
-        return (
-            is_eligible
-            and event_type not in self.restricted
-            and bool(self.hook.receivers.matching(event_type, app))
-        )
-
-
-def restricted_types(live: Iterable[RegisteredHook]) -> frozenset[str]:
-    """Return the types of which Okta delivers only what a filter of the admin's lets pass."""
-    found = set()
-    for hook in live:
-        entries = ((hook.events.filter if hook.events else None) or {}).get("eventFilterMap")
-        for entry in entries if isinstance(entries, list) else []:
-            if isinstance(entry, dict) and entry.get("condition"):
-                found.add(entry.get("event"))
-    return frozenset(filter(None, found))

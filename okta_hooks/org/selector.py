@@ -1,17 +1,16 @@
-"""Whose an event of the System Log is: what an org knows a hook of the app by, and what that hook is to have."""
+"""Which events of the System Log the hooks of an app are to have."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks import catalog
-from okta_hooks.exceptions import OktaRefused, UnreadableEvent
+from okta_hooks.exceptions import UnreadableEvent
 from okta_hooks.wire import reading
 
-from . import subscription
-from .client import RegisteredHook
+from .registration import readable_hooks, registration_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,77 +18,12 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from okta_hooks.blueprint import AppState
-    from okta_hooks.inbox.claims import Inbox
 
-    from .client import Org
+    from .client import OktaClient
+    from .hooks import RegisteredHook
+    from .registration import NamedHook
 
-_HOOK_IN_SOURCE: Final = "/eventHooks/"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registration:
-    """What an org knows a hook of the app by.
-
-    ``ids`` are those that its events are meant for; ``live`` the hooks at Okta that are there now.
-    ``is_certain`` is whether they cannot be another app's.
-    """
-
-    ids: frozenset[str]
-    live: tuple[RegisteredHook, ...] = ()
-    is_certain: bool = True
-
-
-def readable_hooks(org: Org, tell: Callable[[str], Any]) -> list[RegisteredHook] | None:
-    """Return all hooks of an org, or None, and say so, if the token may not read them."""
-    try:
-        return org.hooks()
-    except OktaRefused as refused:
-        if refused.status != HTTPStatus.FORBIDDEN:
-            raise
-    tell(
-        "The token may not read the hooks at Okta (okta.eventHooks.read): "
-        "this goes by what has been delivered lately."
-    )
-    return None
-
-
-def registration(
-    state: AppState,
-    inbox: Inbox,
-    hook: str,
-    registered: Sequence[RegisteredHook] | None,
-    *,
-    name: str | None = None,
-    url: str | None = None,
-) -> Registration:
-    """Find out what an org knows a hook of the app by.
-
-    :param hook: The hook's name in the app.
-    :param registered: All hooks of the org, or None if they cannot be read.
-    :param name: Its name at Okta.
-    :param url: Its URL at Okta.
-    """
-    seen = {
-        source.rpartition(_HOOK_IN_SOURCE)[2]
-        for source in inbox.sources(hook)
-        if _HOOK_IN_SOURCE in source
-    }
-    if registered is None:
-        is_named = name is not None or url is not None  # and cannot be looked up
-        return Registration(ids=frozenset() if is_named else frozenset(seen))
-    found = subscription.find(registered, name=name, url=url, ids=seen, path=state.path_of(hook))
-    urls = {each.url for each in found}
-    if name is not None or url is not None:
-        return Registration(
-            ids=frozenset(each.id for each in found), live=tuple(found), is_certain=len(urls) <= 1
-        )
-    # Who needs more types than one hook takes has several hooks with one URL.
-    live = tuple(each for each in registered if each in found or each.url in urls)
-    return Registration(
-        ids=frozenset(seen | {each.id for each in live}),
-        live=live,
-        is_certain=len(urls) <= 1 or any(each.id in seen for each in live),
-    )
+_SECONDS_BETWEEN_LOOKS: Final = 600.0
 
 
 def target_ids(raw: object) -> frozenset[str]:
@@ -106,7 +40,7 @@ def target_ids(raw: object) -> frozenset[str]:
     return frozenset(each.strip() for each in listed if isinstance(each, str) and each.strip())
 
 
-def seconds_of(raw: object) -> float | None:
+def published_at(raw: object) -> float | None:
     """Return when an event was published, in seconds since the epoch, or None if it cannot be read."""
     try:
         return reading.event_keys(raw).published
@@ -115,19 +49,24 @@ def seconds_of(raw: object) -> float | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """What of the log one hook of the app is to have.
+class LogSelector:
+    """Selects the events of the log that one hook of the app is to have.
 
-    That is what Okta meant for it, and what its receivers want of the types that Okta delivers to event hooks.
-    ``restricted`` are types of which only the former counts.
+    These are those that Okta meant for it, and those of the types that Okta delivers to event hooks
+    and that it has a receiver for. Of ``restricted`` types only those that Okta meant for it count.
+
+    ``ids`` are those of the hook at Okta.
     """
 
     hook: Any
     ids: frozenset[str]
     restricted: frozenset[str] = frozenset()
 
-    def has(self, raw: object, app: Flask) -> bool:
-        """Return whether an event belongs to it. One that cannot be read, and names no hook, belongs to all."""
+    def selects(self, raw: object, app: Flask) -> bool:
+        """Return whether the hook is to have an event. One that cannot be read, and names no hook, is for all.
+
+        :param raw: The event as it came.
+        """
         meant_for = target_ids(raw)
         if meant_for & self.ids:
             return True
@@ -136,7 +75,7 @@ class Share:
         except UnreadableEvent:
             return not meant_for  # nobody can tell whose it is
         entry = catalog.get(event_type)
-        # What Okta meant for any hook it delivers to hooks, whatever the catalogue knows.
+        # What Okta meant for any hook is of a type that it delivers, whatever the catalogue knows.
         is_eligible = bool(meant_for) or (entry is not None and entry.event_hook_eligible)
         return (
             is_eligible
@@ -154,3 +93,57 @@ def restricted_types(live: Iterable[RegisteredHook]) -> frozenset[str]:
             if isinstance(entry, dict) and entry.get("condition"):
                 found.add(entry.get("event"))
     return frozenset(filter(None, found))
+
+
+class LogSelectors:
+    """The selectors of all hooks of an app. The hooks at Okta are looked at again every ten minutes.
+
+    :param named: Which hook at Okta one of them is, if a person has said it.
+    :param tell: Is called with a line for a person, once with each.
+    """
+
+    def __init__(
+        self,
+        state: AppState,
+        client: OktaClient,
+        *,
+        named: NamedHook | None,
+        tell: Callable[[str], Any],
+    ) -> None:
+        self._state = state
+        self._client = client
+        self._named = named
+        self._tell = tell
+        self._told: set[str] = set()
+        self._selectors: list[LogSelector] = []
+        self._look_again_at = 0.0
+
+    def current(self) -> Sequence[LogSelector]:
+        """Return one selector for each hook."""
+        if time.monotonic() < self._look_again_at:
+            return self._selectors
+        runtime = self._state.runtime()
+        registered = readable_hooks(self._client, self._tell_once)
+        # The log names a hook by the ids that it had before, too, even if it is gone or cannot be read now.
+        before = {each.hook.name: each.ids for each in self._selectors}
+        self._selectors = []
+        for name, hook in runtime.worker.hooks.items():
+            named = self._named if self._named and self._named.hook == name else None
+            known = registration_of(
+                self._state,
+                runtime.inbox,
+                name,
+                registered,
+                name=named.name if named else None,
+                url=named.url if named else None,
+            )
+            ids = known.ids | before.get(name, frozenset())
+            restricted = restricted_types(known.live)
+            self._selectors.append(LogSelector(hook=hook, ids=ids, restricted=restricted))
+        self._look_again_at = time.monotonic() + _SECONDS_BETWEEN_LOOKS
+        return self._selectors
+
+    def _tell_once(self, line: str) -> None:
+        if line not in self._told:
+            self._told.add(line)
+            self._tell(line)
