@@ -11,16 +11,16 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from okta_hooks.simulator import Request
+from okta_hooks.calling import Request
 from okta_hooks.wire.protocol import CHALLENGE_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from okta_hooks.simulator import Send
+    from okta_hooks.calling import Send
 
 #: Longer than Okta waits, so that it can be said how long it took.
-PATIENCE: Final = 10.0
+PROBE_TIMEOUT: Final = 10.0
 BURST: Final = 20
 _AT_ONCE: Final = 5
 #: Besides the first, so many of the secrets are tried.
@@ -174,7 +174,7 @@ class _Endpoint:
 
     def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Outcome:
         if self._timeouts >= _MOST_TIMEOUTS:
-            return Outcome(seconds=PATIENCE, error=TimeoutError())
+            return Outcome(seconds=PROBE_TIMEOUT, error=TimeoutError())
         request = Request(
             method=method,
             url=url,

@@ -60,7 +60,7 @@ _TIMEOUT: Final = (
 )
 
 
-def reason(outcome: Outcome) -> tuple[str, str]:
+def diagnosis(outcome: Outcome) -> tuple[str, str]:
     """Return why there was no answer, and what to do."""
     error = outcome.error
     if isinstance(error, TimeoutError):
