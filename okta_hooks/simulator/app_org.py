@@ -65,7 +65,7 @@ class AppOrg(Org):
             )
         if entry is None:
             # Okta adds types in most releases: to a test, any that the catalogue does not know is one of these.
-            for hook in self._hooks.values():
+            for hook in self._hooks:
                 known = hook.settings.event_types
                 if hook.id in self._last_hooks and event_type not in known:
                     hook.settings = replace(hook.settings, event_types=(*known, event_type))

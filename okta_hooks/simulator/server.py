@@ -21,7 +21,7 @@ from okta_hooks import catalog
 
 from . import errors
 from .errors import RequestRefused
-from .event_hooks import MOST_ACTIVE_HOOKS
+from .hook_registry import MOST_ACTIVE_HOOKS
 from .org import FAULTS
 
 if TYPE_CHECKING:
