@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: How long Okta waits for an answer, in seconds.
 TIMEOUT: Final = 3.0
-#: No answer that means anything to Okta is longer.
+#: So much of an answer is read: what Okta looks at is shorter.
 _LONGEST_ANSWER: Final = 64 * 1024
 
 
@@ -71,11 +71,11 @@ class HttpSender:
         def expire() -> None:
             expired.set()
             for each in opened:
-                # The method of the plain socket: that of TLS would wait for the peer.
+                # Not SSLSocket's own method, which would wait for the peer.
                 with contextlib.suppress(OSError):
                     socket.socket.shutdown(each, socket.SHUT_RDWR)
 
-        # A socket's own time-out starts anew with every byte.
+        # A socket's own time-out begins again with every byte that comes.
         timer = threading.Timer(self.timeout, expire)
         timer.daemon = True
         timer.start()
@@ -85,7 +85,7 @@ class HttpSender:
             if expired.is_set():
                 raise TimeoutError
             answer = _exchange(connection, request)
-            # A connection that was cut may look like the end of an answer.
+            # To http.client a connection that was shut down may look like the end of the answer.
             if expired.is_set():
                 raise TimeoutError
         except (OSError, UnicodeError, http.client.HTTPException) as error:

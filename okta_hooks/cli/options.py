@@ -32,30 +32,37 @@ class Moment(_ParamType):
     def __init__(self, *, past: bool = False) -> None:
         self._past = past
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:  # noqa: ARG002 - click passes them
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
         """Return it in seconds since the epoch."""
         if isinstance(value, float):
             return value
         now = datetime.now(UTC)
-        moment = self._read(value, now)
+        try:
+            moment = _moment(value, now)
+        except (ValueError, OverflowError):
+            self.fail(
+                f"{value!r} is neither a time such as 2026-11-23T10:00 nor an age such as 24h.",
+                param,
+                ctx,
+            )
         if self._past and moment > now.timestamp():
             self.fail(
                 f"{value!r} is later than now, which is {now:%Y-%m-%dT%H:%M:%SZ}: "
-                "a time without a zone is in UTC."
+                "a time without a zone is in UTC.",
+                param,
+                ctx,
             )
         return moment
 
-    def _read(self, value: str, now: datetime) -> float:
-        try:
-            if value[-1:] in _UNITS and value[:-1].isdigit():
-                age = timedelta(**{_UNITS[value[-1]]: int(value[:-1])})
-                return (now - age).timestamp()
-            moment = datetime.fromisoformat(value)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        except (ValueError, OverflowError):
-            self.fail(
-                f"{value!r} is neither a time such as 2026-11-23T10:00 nor an age such as 24h."
-            )
+
+def _moment(value: str, now: datetime) -> float:
+    if value[-1:] in _UNITS and value[:-1].isdigit():
+        age = timedelta(**{_UNITS[value[-1]]: int(value[:-1])})
+        return (now - age).timestamp()
+    moment = datetime.fromisoformat(value)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 class Span(_ParamType):
@@ -63,13 +70,15 @@ class Span(_ParamType):
 
     name = "span"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:  # noqa: ARG002 - click passes them
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
         """Return it in seconds."""
         if isinstance(value, float):
             return value
         number = int(value[:-1]) if value[:-1].isdecimal() and len(value) <= _LONGEST_SPAN else 0
         if value[-1:] not in _UNITS or not number:
-            self.fail(f"{value!r} is no span of time such as 90s or 5m.")
+            self.fail(f"{value!r} is no span of time such as 90s or 5m.", param, ctx)
         return timedelta(**{_UNITS[value[-1]]: number}).total_seconds()
 
 

@@ -121,7 +121,7 @@ def apply(
         if live is None or not made.is_in_step:
             if not yes:
                 _ask(as_json=as_json)
-                # Who is asked may take a while.
+                # The answer may have taken a while, and the hook may have been changed meanwhile.
                 if _plan(state, ours, client.hooks(), **wanted)[0] != made:
                     raise click.ClickException(
                         "The hook has been changed at Okta meanwhile: plan again."

@@ -94,7 +94,7 @@ def _backfilling(state: AppState, seconds: float) -> Iterator[None]:
     thread = threading.Thread(target=run, name="okta-hooks-backfill", daemon=True)
     thread.start()
     yield
-    # Okta may take its time over a page; what is not stored is read again.
+    # A request to Okta may take longer than this. The page is lost then, and read again by the next backfill.
     thread.join(_SECONDS_TO_STOP)
 
 

@@ -19,7 +19,7 @@ _MAKE_ANOTHER: Final = (
     'Make one, python -c "import secrets; print(secrets.token_urlsafe(32))", '
     "and change it here and at Okta: the how-to on rotation loses no event."
 )
-#: What stands in documentation, examples and templates, in lower case.
+#: Secrets that stand in documentation, examples and templates, in lower case.
 _WELL_KNOWN: Final = frozenset(
     {
         "authentication secret",
@@ -47,7 +47,7 @@ _WELL_KNOWN: Final = frozenset(
         "your_secret_here",
     }
 )
-#: Headers that proxies and servers take for themselves.
+#: Headers that proxies and servers use themselves, and may not pass on.
 _NOT_PASSED_ON: Final = frozenset(
     {"connection", "cookie", "forwarded", "keep-alive", "proxy-authorization", "te", "upgrade"}
 )

@@ -211,7 +211,7 @@ class _Examination:
             url=None,
             auth_header=self._state.settings.auth_header if self._secrets else None,
         )
-        yield from registration.checks(plan, path, asked)
+        yield from registration.checks(plan, live, path, asked)
 
     def _found(self, registered: Sequence[RegisteredHook]) -> list[RegisteredHook]:
         """Return the hooks that may be meant. The URL that is asked need not be Okta's: it may go around the proxy."""

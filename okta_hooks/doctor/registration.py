@@ -34,16 +34,18 @@ def missing(*, name: str | None, url: str | None, path: str | None) -> Iterator[
     )
 
 
-def checks(plan: Plan, path: str | None, asked: str | None = None) -> Iterator[Check]:
+def checks(
+    plan: Plan, live: RegisteredHook, path: str | None, asked: str | None = None
+) -> Iterator[Check]:
     """Say in what the hook at Okta differs from what the app needs.
 
+    :param live: The hook at Okta.
     :param path: Where the app has the hook, or None if that cannot be told.
     :param asked: The URL that doctor was told to ask, or None.
     """
-    assert plan.live is not None  # noqa: S101 - who has none asks for `missing`
-    called = f"The hook {plan.live.name!r} at Okta"
+    called = f"The hook {live.name!r} at Okta"
     found = [
-        *_differences(plan, plan.live, called),
+        *_differences(plan, live, called),
         *_other_path(plan, path, called),
         *_other_url(plan, asked, called),
     ]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _OVERLAP_SECONDS: Final = 3600.0
-#: How long before now to begin, since the clocks of this host and of Okta may differ.
+#: A first backfill begins this long before now: the clocks of this host and of Okta may differ.
 _HEAD_START_SECONDS: Final = 300.0
 _LONGEST_PAUSE: Final = 60.0
 
@@ -52,7 +52,7 @@ def interruptible(stopping: threading.Event) -> Callable[[float], None]:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What has been read so far, and how far.
+    """What has been read and stored so far.
 
     ``new``, ``duplicate`` and ``dead`` are numbers by hook, of events in the inbox.
     ``gap`` is what Okta has forgotten of what was to be read.
@@ -111,7 +111,7 @@ class Backfill:
         self._selectors = LogSelectors(state, client, named=named, tell=tell)
         self._reader = LogReader(client, "")
         self._cursor: Cursor | None = None
-        # Whichever of these two Okta refuses is not replaced by a query from a time: see `_page`.
+        # The last URLs that were made of a time, and that Okta refused: see `_page`.
         self._start_url = ""
         self._refused_url: str | None = None
 
@@ -222,8 +222,8 @@ class Backfill:
         try:
             return self._reader.fetch()
         except OktaRefused as refused:
-            # Okta may not know a cursor of its own any more. What was made here of a time gets no better by
-            # making it again, nor does what is refused again.
+            # A cursor of Okta's may have expired: then the log is read again from a time. A URL that was made of
+            # a time, or has been refused before, would be refused again.
             is_cursor = url not in {self._start_url, self._refused_url}
             if refused.status != HTTPStatus.BAD_REQUEST or not is_cursor:
                 raise
@@ -238,7 +238,7 @@ class Backfill:
             return self._reader.fetch()
 
     def _reached(self, events: Sequence[Any], asked_at: float) -> float | None:
-        # The last that is not in the future: one odd time must not stand for the whole page.
+        # The last time that is not in the future: the clock behind one event may be wrong.
         times = (published_at(raw) for raw in reversed(events))
         last = next((at for at in times if at is not None and at <= asked_at), None)
         return max((at for at in (last, self.tally.reached_at) if at is not None), default=None)

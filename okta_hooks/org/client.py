@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 _HOOKS: Final = "/api/v1/eventHooks"
 _LOGS: Final = "/api/v1/logs"
-#: Okta's limits are by the minute: more waits than this mean that somebody else uses them up.
+#: Okta's limits are per minute: if they are used up so many times in a row, another client uses them.
 _MOST_WAITS: Final = 5
 _LONGEST_WAIT: Final = 120.0
 _USUAL_WAIT: Final = 10.0

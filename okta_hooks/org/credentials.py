@@ -61,7 +61,7 @@ def check(settings: Settings, client: Mapping[str, Any]) -> None:
 
 
 def _is_org_named(settings: Settings) -> bool:
-    # An empty value is a mistake, and no decision to ask no org.
+    # An empty value counts: it is a mistake to tell of, while no value at all may be meant.
     return settings.org_url is not None or "OKTA_CLIENT_ORGURL" in os.environ
 
 

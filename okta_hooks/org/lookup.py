@@ -57,7 +57,7 @@ def choose(
     """
     found = find(registered, name=name, url=url, path=path)
     if name is not None:
-        # One of the name may be to move to the URL, one at the URL to get the name.
+        # With both, the hook of that name may have to move to the URL, or the hook at the URL may have to get the name.
         at_url = find(registered, url=url) if url else []
         both = [hook for hook in found if hook in at_url]
         found = both or [*found, *at_url]

@@ -58,7 +58,7 @@ def apply(
         try:
             hook = verify(client, hook, wait=wait)
         except VerificationFailed as error:
-            # The replacement stays, and the hook may be VERIFIED still: Okta delivers, with this secret.
+            # Okta keeps the replacement: if the hook is VERIFIED still, its deliveries have this secret from now on.
             raise VerificationFailed(
                 error.url,
                 error.reason,

@@ -91,7 +91,7 @@ def registration_of(
         return Registration(
             ids=frozenset(each.id for each in found), live=tuple(found), is_certain=len(urls) <= 1
         )
-    # Who needs more types than one hook takes has several hooks with one URL.
+    # An app that needs more types than one hook takes has several hooks with one URL.
     live = tuple(each for each in registered if each in found or each.url in urls)
     return Registration(
         ids=frozenset(seen | {each.id for each in live}),

@@ -75,7 +75,7 @@ class LogSelector:
         except UnreadableEvent:
             return not meant_for  # nobody can tell whose it is
         entry = catalog.get(event_type)
-        # What Okta meant for any hook is of a type that it delivers, whatever the catalogue knows.
+        # Okta adds types that the catalogue does not know yet: one that was meant for some hook is delivered to hooks.
         is_eligible = bool(meant_for) or (entry is not None and entry.event_hook_eligible)
         return (
             is_eligible

@@ -1,4 +1,4 @@
-"""An Okta org on the loopback: management API, System Log, and deliveries with Okta's manners.
+"""An Okta org on the loopback: management API, System Log, and deliveries as Okta makes them.
 
 ``python -m okta_hooks.simulator`` runs one; :class:`Simulator` and :class:`Org` are for tests.
 Nothing but the pytest plugin imports this from outside, so nothing that production needs may stand here,

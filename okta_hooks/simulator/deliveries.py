@@ -80,9 +80,9 @@ class Deliveries:
         self._batch_size = batch_size
         self._all: list[Delivery] = []
         self._pending: list[Delivery] = []
-        # By hook, the delivery that takes what comes next.
+        # For each hook, the pending delivery to which the next event is added.
         self._open: dict[str, Delivery] = {}
-        # The hooks that are getting a delivery.
+        # The ids of the hooks that are being sent a delivery.
         self._busy: set[str] = set()
 
     def as_json(self) -> list[dict[str, Any]]:

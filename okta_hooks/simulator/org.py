@@ -1,4 +1,4 @@
-"""One org: its hooks, its System Log, and what it delivers when.
+"""One org: the lock over its hooks, its deliveries and its System Log, and the API to them.
 
 It has no thread of its own. :meth:`Org.settle` delivers in the caller's thread, at once, and asks no clock what is
 to come when; a :class:`~okta_hooks.simulator.Simulator` runs :meth:`Org.keep_delivering` in threads.
@@ -40,8 +40,8 @@ logger = logging.getLogger(__name__)
 
 FAULTS: Final = ("duplicate", "reorder", "lost", "log_only")
 _ACCEPTED: Final = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
-#: The orgs that wait for a receiver to come back, in this context: an asynchronous receiver runs in another thread,
-#: to which asgiref takes the context along.
+#: The orgs that are calling a hook or a receiver in this context, and so must not be settled in it. A context
+#: variable, because asgiref runs an asynchronous receiver in another thread, with a copy of the context.
 _calling_out: Final = contextvars.ContextVar[tuple["Org", ...]]("calling_out", default=())
 
 
@@ -78,18 +78,16 @@ class Org:
         self.http_hooks = http_hooks
         self.clock = clock
         self.send = send or calling.HttpSender(timeout)
-        self._random = random.Random(seed)  # noqa: S311 - nothing here is a secret
-        # For what depends on how deliveries go: it must not change what happens next.
-        self._traffic = random.Random(None if seed is None else f"traffic {seed}")  # noqa: S311 - nothing here is a secret
+        self._random = random.Random(seed)
+        # For ids that depend on how deliveries end, so that these do not change the ids of the next events.
+        self._traffic = random.Random(None if seed is None else f"traffic {seed}")
         self._hooks = HookRegistry(self._random)
         self._log = SystemLog()
         self._deliveries = Deliveries(
             self._traffic, batch=timedelta(seconds=batch_seconds), batch_size=batch_size
         )
-        # Held for every change of what is above, never while a hook is called.
+        # Guards the three above. It is never held while a hook is called.
         self._changed = threading.Condition(threading.RLock())
-
-    # The management API.
 
     def hooks(self) -> list[dict[str, Any]]:
         """Return all hooks, as the API shows them."""
@@ -167,7 +165,7 @@ class Org:
             )
         with self._changed:
             hook = self._hooks.get(hook_id)
-            # It may have been moved while its old endpoint answered.
+            # Its URL may have been replaced while the old endpoint answered.
             hook.is_verified = hook.is_verified or hook.settings.uri == settings.uri
             return self._updated(hook, "event_hook.verified")
 
@@ -215,8 +213,6 @@ class Org:
             hook_ids.append(created["id"])
         return hook_ids
 
-    # The System Log.
-
     def log(self, /, **arguments: str) -> Page:
         """Return a page of the System Log.
 
@@ -227,8 +223,6 @@ class Org:
         with self._changed:
             now = self.clock()
             return self._log.page(read_query(arguments, now), now)
-
-    # What happens, and its delivery.
 
     def emit(
         self,
@@ -266,7 +260,7 @@ class Org:
                 logged = event
                 if hook_ids:
                     logged = with_debug_data(event, targetEventHookIds=hook_ids)
-                    # A delivery may do without debug data, as a preview does; the log always tells.
+                    # A delivery without debug data, as a preview has none, stays without; the log always has it.
                     if object_at(event, "debugContext", "debugData") is not None:
                         event["debugContext"] = logged["debugContext"]
                 self._persist(logged)
@@ -281,7 +275,7 @@ class Org:
                     now=self.clock(),
                 )
             self._changed.notify_all()
-            # The caller may do with them what they like.
+            # A copy, since the caller may change them.
             return copy.deepcopy(events)
 
     def deliveries(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What the org sends to hooks, with Okta's manners: one request, and for a delivery at most one more.
+"""What the org sends to hooks: one request to verify one, and at most two to make a delivery.
 
 https://developer.okta.com/docs/concepts/event-hooks/
 """

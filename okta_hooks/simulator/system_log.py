@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 _USUAL_LIMIT: Final = 100
-#: How far back a query looks that does not say since when.
+#: How far back a query without `since` looks.
 _USUAL_SPAN: Final = timedelta(days=7)
 _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 #: How deep parentheses may be nested. Okta names no number.
@@ -171,7 +171,7 @@ def _microseconds(moment: datetime) -> int:
 
 
 def _cursor(kind: str, *numbers: int) -> str:
-    # Opaque, as Okta's: nobody is to make one by hand.
+    # Opaque, as Okta's are, so that no client makes one itself.
     text = "_".join([kind, *map(str, numbers)])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
