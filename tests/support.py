@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from okta_hooks.inbox.claims import STATES, Claim, Inbox, Selection, Settlement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from okta_hooks.inbox.claims import Claim, NewDelivery
+
 
 SECRET = "correct horse"
+CREATED = "user.lifecycle.create"
+NOTHING = {"pending": 0, "claimed": 0, "done": 0, "dead": 0, "oldest_pending_seconds": None}
+HOUR = 3600.0
+DAY = 24 * HOUR
+#: What a busy machine may take; nothing waits as long if it works.
+PATIENCE = 30.0
 
 
 class Clock:
@@ -16,3 +33,49 @@ class Clock:
     def __call__(self) -> float:
         """Return what time it is."""
         return self.now
+
+
+def fan_out(inbox: Inbox, *receivers: str, hook: str = "okta", limit: int = 500) -> None:
+    """Give every pending event of a hook to these receivers."""
+    inbox.fan_out([hook], lambda _: receivers, limit=limit)
+
+
+def claim(inbox: Inbox, receiver: str = "a", worker: str = "me", limit: int = 20) -> list[Claim]:
+    return inbox.claim(worker, "okta", receiver, limit)
+
+
+def settle(inbox: Inbox, claims: list[Claim], state: str = "done", **values: Any) -> dict[int, str]:
+    """Settle claims alike, and return the events that this closed."""
+    made = [Settlement(claim=claim, state=state, **values) for claim in claims]
+    return inbox.settle("me", made)[1]
+
+
+def states(inbox: Inbox) -> dict[str, str]:
+    """Return the state of each event by its key."""
+    return {row["uuid"]: row["state"] for row in inbox.find(Selection())}
+
+
+def receipts(inbox: Inbox, uuid: str) -> dict[str, tuple[str, int]]:
+    """Return the state and the attempts of each receipt of an event, by receiver."""
+    return {
+        row["receiver"]: (row["state"], row["attempts"]) for row in inbox.show(uuid)[0]["receipts"]
+    }
+
+
+def counts(inbox: Inbox) -> dict[str, int]:
+    """Return how many events are in the states that have any."""
+    found = inbox.counts()
+    return {state: found[state] for state in STATES if found[state]}
+
+
+def impossible(new: NewDelivery) -> NewDelivery:
+    """Return a delivery that no database takes: a column must not be null."""
+    return replace(new, delivery=replace(new.delivery, via=None))  # type: ignore[arg-type]
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for what another thread does to the database, which has nothing to wait on."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

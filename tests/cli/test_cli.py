@@ -1,10 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +10,7 @@ import pytest
 from okta_hooks import EventHook, Reject
 from okta_hooks.cli import group
 from okta_hooks.inbox.claims import STATES, Settlement
+from tests.support import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,9 +26,9 @@ if TYPE_CHECKING:
     DeliveryFactory = Callable[..., NewDelivery]
     Run = Callable[..., Result]
 
+
 CREATED = "user.lifecycle.create"
 DAY = 24 * 3600.0
-PATIENCE = 30.0
 
 
 @pytest.fixture
@@ -489,94 +486,3 @@ def test_worker_without_receivers(make_app: AppFactory, tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "No receivers are connected" in result.output
     assert list(tmp_path.iterdir()) == []
-
-
-HOST = """
-import os
-from flask import Flask
-from okta_hooks import EventHook
-
-okta = EventHook("okta")
-
-@okta.on("*", name="a")
-def receiver(sender, event, **extra):
-    print("begun", event.uuid, flush=True)
-    os.read(0, 1)
-    print("ended", event.uuid, flush=True)
-
-app = Flask("host")
-app.config.from_prefixed_env()
-app.register_blueprint(okta)
-"""
-
-
-@pytest.fixture
-def start_worker(inbox_url: str, tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Return a function that starts ``flask okta-hooks worker`` as a process of its own."""
-    (tmp_path / "host.py").write_text(HOST)
-    started = []
-
-    def start() -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "flask", "--app", "host", "okta-hooks", "worker"]
-        environment = {"FLASK_OKTA_HOOKS_SECRET": "s", "FLASK_OKTA_HOOKS_INBOX": inbox_url}
-        started.append(
-            subprocess.Popen(
-                command,
-                cwd=tmp_path,
-                env=os.environ | environment,
-                text=True,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
-        )
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-def test_worker_until_a_signal(
-    inbox: Inbox,
-    delivery: DeliveryFactory,
-    start_worker: Callable[[], subprocess.Popen[str]],
-    number: signal.Signals,
-) -> None:
-    """The signal finishes what is in hand, gives the rest back, and ends with status 0."""
-    inbox.store([delivery("a", "b", "c")])
-    process = start_worker()
-    assert process.stderr is not None
-    assert process.stdout is not None
-    assert process.stdout.readline() == "begun a\n"
-    process.send_signal(number)
-    lines = iter(process.stderr.readline, "")
-    assert any("Finishing what is in hand." in line for line in lines)
-
-    output, _ = process.communicate("\n", timeout=PATIENCE)
-
-    assert (output, process.returncode) == ("ended a\n", 0)
-    (lane,) = inbox.lanes()
-    assert (lane["done"], lane["claimed"], lane["pending"]) == (1, 0, 2)
-
-
-def test_a_second_signal_does_not_wait(
-    inbox: Inbox, delivery: DeliveryFactory, start_worker: Callable[[], subprocess.Popen[str]]
-) -> None:
-    """Who insists is obeyed at once: the process ends, and another worker will have what was in hand."""
-    inbox.store([delivery("a")])
-    process = start_worker()
-    assert process.stderr is not None
-    assert process.stdout is not None
-    assert process.stdout.readline() == "begun a\n"
-    process.send_signal(signal.SIGTERM)
-    lines = iter(process.stderr.readline, "")
-    assert any("Finishing what is in hand." in line for line in lines)
-    process.send_signal(signal.SIGTERM)
-
-    assert process.wait(PATIENCE) == 128 + signal.SIGTERM
-
-    (lane,) = inbox.lanes()
-    assert (lane["done"], lane["claimed"]) == (0, 1)

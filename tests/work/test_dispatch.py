@@ -1,50 +1,21 @@
 from __future__ import annotations
 
-import asyncio
-import functools
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import flask
 import pytest
 from flask import Flask
-from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from okta_hooks import Delivery, EventHook, LogEvent, Reject, RetryLater, signals
-from okta_hooks.receivers import Receiver
-from okta_hooks.work import dispatch
+
+from .support import APP, DELIVERY, EVENT, deliver, run
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from blinker import NamedSignal
-
-APP = Flask("host")
-EVENT = LogEvent(event_type="user.session.start", uuid="u-1", display_message="hush")
-DELIVERY = Delivery(event_id="d-1", source=None, via="hook", received_at=datetime.now(UTC))
-
-
-def run(call: Callable[..., Any], *, app: Flask = APP, attempt: int = 1) -> BaseException | None:
-    """Run one receiver for one event."""
-    return dispatch.run(
-        app,
-        Receiver("mine", call, 1),
-        hook=None,
-        event=EVENT,
-        delivery=DELIVERY,
-        attempt=attempt,
-    )
-
-
-def deliver(hook: EventHook, *given: Any, app: Flask = APP) -> list[BaseException]:
-    """Run the receivers of a delivery of events or event types."""
-    made = tuple({"eventType": raw} if isinstance(raw, str) else raw for raw in given)
-    return dispatch.run_delivery(app, hook, DELIVERY, made)
 
 
 def fail(error: BaseException) -> Callable[..., None]:
@@ -83,9 +54,6 @@ def sent() -> Iterator[list[tuple[str, dict[str, Any]]]]:
     yield seen
     for signal, listener in connected:
         signal.disconnect(listener)
-
-
-# One receiver, one event
 
 
 def test_what_a_receiver_gets() -> None:
@@ -166,106 +134,6 @@ def test_failure_is_announced(sent: list[tuple[str, dict[str, Any]]]) -> None:
             },
         )
     ]
-
-
-# Async receivers
-
-
-async def coroutine_function(sender: Flask, *, event: LogEvent, **extra: Any) -> None:
-    """Leave a mark after having really waited."""
-    await asyncio.sleep(0)
-    sender.extensions["seen"].append((event, flask.current_app.name, "one", extra.get("two")))
-
-
-class AsyncCallable:
-    """A callable object whose call is a coroutine."""
-
-    async def __call__(self, sender: Flask, **extra: Any) -> None:
-        """Do as a coroutine function would."""
-        await coroutine_function(sender, **extra)
-
-    async def method(self, sender: Flask, **extra: Any) -> None:
-        """Do as a coroutine function would."""
-        await coroutine_function(sender, **extra)
-
-
-class OwnAwaitable:
-    """An awaitable that is no coroutine."""
-
-    def __init__(self, coroutine: Awaitable[None]) -> None:
-        self.coroutine = coroutine
-
-    def __await__(self) -> Any:
-        return self.coroutine.__await__()
-
-
-def returns_a_coroutine(sender: Flask, **extra: Any) -> Awaitable[None]:
-    """Return a coroutine from a plain function."""
-    return coroutine_function(sender, **extra)
-
-
-def returns_an_awaitable(sender: Flask, **extra: Any) -> Awaitable[None]:
-    """Return what can be awaited, though it is no coroutine."""
-    return OwnAwaitable(coroutine_function(sender, **extra))
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        coroutine_function,
-        AsyncCallable(),
-        AsyncCallable().method,
-        functools.partial(coroutine_function, two=None),
-        functools.partial(AsyncCallable(), two=None),
-        returns_a_coroutine,
-        returns_an_awaitable,
-    ],
-    ids=lambda call: getattr(call, "__qualname__", type(call).__name__),
-)
-def test_async_receivers(call: Callable[..., Any]) -> None:
-    """Whatever returns an awaitable is awaited to its end, in the receiver's application context."""
-    app = Flask("host")
-    app.extensions["seen"] = []
-
-    assert run(call, app=app) is None
-
-    assert app.extensions["seen"] == [(EVENT, "host", "one", None)]
-
-
-def test_async_failure() -> None:
-    """What a coroutine raises after it has waited is the receiver's failure."""
-
-    async def receiver(sender: object, **extra: Any) -> None:
-        await asyncio.sleep(0)
-        raise ZeroDivisionError
-
-    assert isinstance(run(receiver), ZeroDivisionError)
-
-
-def test_cancelled_coroutine() -> None:
-    """A coroutine that is cancelled has failed, though that is no ``Exception``."""
-
-    async def receiver(sender: object, **extra: Any) -> None:
-        raise asyncio.CancelledError
-
-    assert isinstance(run(receiver), asyncio.CancelledError)
-
-
-def test_the_host_s_own_ensure_sync() -> None:
-    """Coroutines run as the host app runs those of its views."""
-    used: list[str] = []
-
-    class Host(Flask):
-        def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-            used.append(self.name)
-            return super().ensure_sync(func)
-
-    app = Host("host")
-    app.extensions["seen"] = []
-
-    assert run(coroutine_function, app=app) is None
-
-    assert used == ["host"]
 
 
 # Orders to stop
@@ -506,110 +374,3 @@ def test_failing_receivers_of_service_signals(
         "A receiver of the signal event-dead failed.",
         "A receiver of the signal event-dead failed.",
     ]
-
-
-# A database of the host's
-
-
-class Base(DeclarativeBase):
-    """The host's models."""
-
-
-db = SQLAlchemy(model_class=Base)
-
-
-class Row(db.Model):  # type: ignore[name-defined, misc]
-    """What a receiver writes."""
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-
-
-@pytest.fixture
-def host(tmp_path: Path, okta: EventHook, make_app: Callable[..., Flask]) -> Iterator[Flask]:
-    """Return an app with a hook and a database."""
-    app = make_app(okta)
-    app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{tmp_path / 'host.sqlite3'}"
-    db.init_app(app)
-    with app.app_context():
-        db.create_all()
-    yield app
-    with app.app_context():
-        db.engine.dispose()
-
-
-def rows(app: Flask) -> list[str]:
-    with app.app_context():
-        return list(db.session.scalars(db.select(Row.id).order_by(Row.id)))
-
-
-def test_uncommitted_rows_are_not_committed_by_the_next(okta: EventHook, host: Flask) -> None:
-    """What a receiver left uncommitted is gone with its session: the next one's commit is its own."""
-
-    @okta.on("*")
-    def forgets_to_commit(sender: Flask, **extra: Any) -> None:
-        db.session.add(Row(id="half-written"))
-        db.session.flush()
-
-    @okta.on("*")
-    def raises_before_it_commits(sender: Flask, **extra: Any) -> None:
-        db.session.add(Row(id="half-written, too"))
-        db.session.flush()
-        raise ZeroDivisionError
-
-    @okta.on("*")
-    def commits(sender: Flask, **extra: Any) -> None:
-        db.session.add(Row(id="whole"))
-        db.session.commit()
-
-    deliver(okta, "user.session.start", app=host)
-
-    assert rows(host) == ["whole"]
-
-
-def test_failed_transaction_does_not_touch_the_next(okta: EventHook, host: Flask) -> None:
-    """A session that a receiver broke, which refuses all further work, is not the next one's."""
-
-    @okta.on("*")
-    def breaks_its_session(sender: Flask, event: LogEvent, **extra: Any) -> None:
-        db.session.add(Row(id=event.uuid))
-        db.session.commit()
-        db.session.expunge_all()
-        db.session.add(Row(id=event.uuid))
-        db.session.flush()
-
-    @okta.on("*")
-    def commits(sender: Flask, event: LogEvent, **extra: Any) -> None:
-        db.session.add(Row(id=f"{event.uuid}, again"))
-        db.session.commit()
-
-    failures = deliver(
-        okta,
-        {"eventType": "user.session.start", "uuid": "one"},
-        {"eventType": "user.session.start", "uuid": "two"},
-        app=host,
-    )
-
-    assert [type(error) for error in failures] == [IntegrityError] * 2
-    assert rows(host) == ["one", "one, again", "two", "two, again"]
-
-
-def test_the_request_s_session_is_not_the_receivers(
-    okta: EventHook, host: Flask, body: Callable[..., bytes]
-) -> None:
-    """A receiver's commit does not commit what the host's code began in the same request."""
-
-    @host.before_request
-    def begin() -> None:
-        db.session.add(Row(id="the host's, not committed"))
-
-    @okta.on("*")
-    def commits(sender: Flask, **extra: Any) -> None:
-        db.session.add(Row(id="the receiver's"))
-        db.session.commit()
-
-    answer = host.test_client().post(
-        "/okta/events", data=body("user.session.start"), headers={"Authorization": "correct horse"}
-    )
-
-    assert answer.status_code == 204
-    assert rows(host) == ["the receiver's"]

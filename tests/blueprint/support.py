@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from flask import Flask, redirect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pytest
+    from werkzeug.test import TestResponse
+    from werkzeug.wrappers import Response
+
+
+SECRET = "correct horse"
+RIGHT = {"Authorization": SECRET}
+CHALLENGE = {"X-Okta-Verification-Challenge": "3f29"}
+URL = "/okta/events"
+SMALL = 2000
+CREATED = "user.lifecycle.create"
+DEACTIVATED = "user.lifecycle.deactivate"
+SUSPENDED = "user.lifecycle.suspend"
+
+
+def post(app: Flask, body: Any = b"", secret: str = SECRET, url: str = URL) -> TestResponse:
+    return app.test_client().post(url, data=body, headers={"Authorization": secret})
+
+
+def verify(app: Flask, url: str = URL, **headers: str) -> TestResponse:
+    return app.test_client().get(url, headers={**CHALLENGE, **headers})
+
+
+def assert_problem(response: TestResponse, status: int) -> None:
+    """Check that a refusal is RFC 9457's, says what to do, and leads nowhere else."""
+    assert response.status_code == status
+    assert response.mimetype == "application/problem+json"
+    assert "Location" not in response.headers
+    assert response.json is not None
+    assert response.json["status"] == status
+    assert response.json["title"]
+    assert response.json["detail"]
+
+
+class Heard:
+    """A receiver that remembers what it was called with."""
+
+    def __init__(self) -> None:
+        self.senders: list[Any] = []
+        self.arguments: list[dict[str, Any]] = []
+
+    def __call__(self, sender: Any, **arguments: Any) -> None:
+        """Remember a call."""
+        self.senders.append(sender)
+        self.arguments.append(arguments)
+
+    @property
+    def events(self) -> list[str]:
+        """The uuids of the events."""
+        return [arguments["event"].uuid for arguments in self.arguments]
+
+
+def nowhere(_: Exception) -> Response:
+    return redirect("/login")
+
+
+class Interrupted(io.BytesIO):
+    """A body whose sender goes away, as servers tell it: by an error while reading."""
+
+    def read(self, *_: Any) -> bytes:
+        """Fail, as a read from a closed socket does."""
+        raise ConnectionResetError
+
+    def readinto(self, *_: Any) -> int:
+        """Fail, as a read from a closed socket does."""
+        raise ConnectionResetError
+
+
+CHUNKED = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+
+
+class Row(NamedTuple):
+    """One row of the design's table: a request and its answer."""
+
+    method: str
+    status: int
+    headers: Mapping[str, str]
+    body: Any = b""
+    environ: Mapping[str, Any] = {}
+
+
+def ask(app: Flask, row: Row) -> TestResponse:
+    return app.test_client().open(
+        URL,
+        method=row.method,
+        headers=row.headers,
+        input_stream=io.BytesIO(row.body) if isinstance(row.body, bytes) else row.body,
+        environ_overrides={**row.environ},
+    )
+
+
+def wrapped(events: Any) -> bytes:
+    return json.dumps({"data": {"events": events}}).encode()
+
+
+WRONG = {"Authorization": "wrong"}
+ROWS = {
+    "GET, right secret": Row("GET", 200, RIGHT | CHALLENGE),
+    "GET, no secret": Row("GET", 200, CHALLENGE),
+    "GET, wrong secret": Row("GET", 401, WRONG | CHALLENGE),
+    "GET, empty secret": Row("GET", 401, {"Authorization": ""} | CHALLENGE),
+    "GET, no challenge": Row("GET", 400, RIGHT),
+    "GET, no challenge, wrong secret": Row("GET", 400, WRONG),
+    "GET, empty challenge": Row("GET", 400, {"X-Okta-Verification-Challenge": ""}),
+    "GET, longest challenge": Row("GET", 200, {"X-Okta-Verification-Challenge": "x" * 1024}),
+    "GET, longer challenge": Row("GET", 400, {"X-Okta-Verification-Challenge": "x" * 1025}),
+    "POST, wrong secret": Row("POST", 401, WRONG, wrapped([])),
+    "POST, no secret": Row("POST", 401, {}, wrapped([])),
+    "POST, empty secret": Row("POST", 401, {"Authorization": ""}, wrapped([])),
+    "POST, secret twice": Row("POST", 401, {"Authorization": f"{SECRET}, {SECRET}"}, wrapped([])),
+    "POST, secret as a scheme": Row("POST", 401, {"Authorization": f"Bearer {SECRET}"}, b"{}"),
+    "POST, secret elsewhere": Row("POST", 401, {"X-Authorization": SECRET}, wrapped([])),
+    "POST, wrong secret, too large": Row("POST", 401, WRONG, b" " * (SMALL + 1)),
+    "POST, wrong secret, broken off": Row("POST", 401, WRONG, Interrupted(), CHUNKED),
+    "POST, largest": Row("POST", 204, RIGHT, wrapped([]).ljust(SMALL)),
+    "POST, too large": Row("POST", 413, RIGHT, wrapped([]).ljust(SMALL + 1)),
+    "POST, chunked": Row("POST", 204, RIGHT, wrapped([]).ljust(SMALL), CHUNKED),
+    "POST, chunked, too large": Row("POST", 413, RIGHT, wrapped([]).ljust(SMALL + 1), CHUNKED),
+    "POST, said to be too large": Row(
+        "POST", 413, RIGHT, wrapped([]), {"CONTENT_LENGTH": str(10 * SMALL)}
+    ),
+    "POST, shorter than said": Row("POST", 400, RIGHT, wrapped([]), {"CONTENT_LENGTH": "1999"}),
+    "POST, broken off": Row("POST", 400, RIGHT, Interrupted(), CHUNKED),
+    "POST, empty": Row("POST", 400, RIGHT),
+    "POST, not JSON": Row("POST", 400, RIGHT, b"eventType=com.okta.event_hook"),
+    "POST, not UTF-8": Row("POST", 400, RIGHT, b'{"data":{"events":["\xff"]}}'),
+    "POST, nested too deep": Row("POST", 400, RIGHT, b"[" * SMALL),
+    "POST, a list": Row("POST", 400, RIGHT, b"[]"),
+    "POST, no data": Row("POST", 400, RIGHT, b"{}"),
+    "POST, data null": Row("POST", 400, RIGHT, b'{"data":null}'),
+    "POST, no events": Row("POST", 400, RIGHT, b'{"data":{}}'),
+    "POST, events null": Row("POST", 400, RIGHT, wrapped(None)),
+    "POST, events no list": Row("POST", 400, RIGHT, wrapped({"eventType": CREATED})),
+    "POST, empty list": Row("POST", 204, RIGHT, wrapped([])),
+    "POST, events": Row("POST", 204, RIGHT, wrapped([{"eventType": CREATED}])),
+    "POST, unreadable events": Row("POST", 204, RIGHT, wrapped([None, 1, {}, {"eventType": 2}])),
+    "POST, unknown type": Row("POST", 204, RIGHT, wrapped([{"eventType": "moon.landing"}])),
+    "POST, content type of a form": Row(
+        "POST",
+        204,
+        RIGHT | {"Content-Type": "application/x-www-form-urlencoded"},
+        wrapped([{"eventType": CREATED}]),
+    ),
+    "POST, a receiver failed": Row("POST", 500, RIGHT, wrapped([{"eventType": SUSPENDED}])),
+}
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno >= logging.WARNING and record.name.startswith("okta_hooks.")
+    ]

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from okta_hooks import EventHook, blueprint, signals
+
+from .support import CREATED, ROWS, SECRET, URL, Heard, ask, post, verify, warnings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from blinker import NamedSignal
+    from flask import Flask
+
+    AppFactory = Callable[..., Flask]
+    BodyFactory = Callable[..., bytes]
+
+
+class Clock:
+    """Stands in for the module ``time``, so that a minute passes at once."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        """Return the time that the test has set, in seconds."""
+        return self.now
+
+
+def test_refusals_are_logged_once_a_minute_with_their_count(
+    make_app: AppFactory,
+    okta: EventHook,
+    body: BodyFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A stranger cannot fill the log: the next warning, a minute later, counts what came between."""
+    clock = Clock()
+    monkeypatch.setattr(blueprint, "time", clock)
+    app = make_app(okta)
+
+    for _ in range(3):
+        post(app, body(), secret="wrong")
+    verify(app, Authorization="wrong")
+    clock.now += 59.9
+    post(app, body(), secret="wrong")
+    assert [message.split(maxsplit=1)[0] for message in warnings_of(caplog)] == ["1"]
+
+    clock.now += 0.1
+    post(app, body(), secret="wrong")
+    assert [message.split(maxsplit=1)[0] for message in warnings_of(caplog)] == ["1", "5"]
+    assert "'okta'" in warnings_of(caplog)[1]
+    assert "Authorization" in warnings_of(caplog)[1]
+
+
+@pytest.mark.parametrize(
+    ("presented", "expected"),
+    [
+        ("Bearer " + SECRET, "longer than the secret: a scheme in front of it"),
+        (SECRET[:-1], "shorter than the secret"),
+        (SECRET.upper(), "as long as a secret can be"),
+        (None, "no such header"),
+    ],
+    ids=["longer", "shorter", "as long", "absent"],
+)
+def test_the_hint_tells_lengths_only(
+    make_app: AppFactory,
+    okta: EventHook,
+    caplog: pytest.LogCaptureFixture,
+    presented: str | None,
+    expected: str,
+) -> None:
+    """The log says what may be wrong; neither secret stands in it, nor in the answer."""
+    caplog.set_level(logging.DEBUG)
+    app = make_app(okta)
+    headers = {} if presented is None else {"Authorization": presented}
+
+    response = app.test_client().post(URL, headers=headers)
+
+    (message,) = warnings_of(caplog)
+    assert expected in message
+    for shown in (caplog.text, response.text, repr([vars(r) for r in caplog.records])):
+        assert SECRET not in shown
+        assert presented is None or presented not in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("POST, wrong secret", "wrong secret"),
+        ("POST, too large", "OKTA_HOOKS_MAX_BODY, 2000 bytes"),
+        ("POST, not JSON", "not JSON"),
+        ("POST, no data", "no list at data.events"),
+        ("POST, broken off", "broke off"),
+        ("POST, shorter than said", "broke off"),
+    ],
+)
+def test_delivery_refused(
+    host: Flask, hear: Callable[[NamedSignal], Heard], name: str, reason: str
+) -> None:
+    """``delivery_refused`` tells the status that Okta got, and why."""
+    heard = hear(signals.delivery_refused)
+
+    response = ask(host, ROWS[name])
+
+    (arguments,) = heard.arguments
+    assert reason in arguments.pop("reason")
+    assert arguments == {"hook": host.blueprints["okta"], "status": response.status_code}
+    assert heard.senders == [host]
+
+
+def test_delivery_refused_is_about_deliveries(
+    make_app: AppFactory, okta: EventHook, body: BodyFactory, hear: Callable[[NamedSignal], Heard]
+) -> None:
+    """A refused verification and an accepted delivery are no refused delivery."""
+    heard = hear(signals.delivery_refused)
+    app = make_app(okta)
+
+    verify(app, Authorization="wrong")
+    post(app, body(CREATED))
+
+    assert heard.arguments == []

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+
+from okta_hooks import EventHook, blueprint, signals
+
+from .support import CREATED, DEACTIVATED, Heard, assert_problem, post
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from blinker import NamedSignal
+    from flask import Flask
+
+    AppFactory = Callable[..., Flask]
+    BodyFactory = Callable[..., bytes]
+
+
+@pytest.fixture
+def storing(make_app: AppFactory, okta: EventHook, inbox_url: str) -> Iterator[Flask]:
+    """Return an app that stores what it gets, and under ``app.testing`` hands nothing on by itself."""
+    app = make_app(okta, INBOX=inbox_url)
+    app.testing = True
+    yield app
+    app.extensions["okta_hooks"].runtime().inbox.close()
+
+
+def stored(app: Flask) -> dict[str, int]:
+    """Return how many events are in the states that have any."""
+    counts = app.extensions["okta_hooks"].runtime().inbox.counts()
+    counts.pop("oldest_pending_seconds")
+    return {state: number for state, number in counts.items() if number}
+
+
+def test_204_means_stored(
+    storing: Flask,
+    okta: EventHook,
+    body: BodyFactory,
+    caplog: pytest.LogCaptureFixture,
+    hear: Callable[[NamedSignal], Heard],
+) -> None:
+    """The answer comes after the commit: another connection has the events, and no receiver has run."""
+    caplog.set_level(logging.INFO)
+    heard = hear(signals.delivery_stored)
+    received = okta.on("*")(Heard())
+
+    response = post(storing, body(CREATED, DEACTIVATED))
+
+    assert (response.status, response.data) == ("204 NO CONTENT", b"")
+    assert stored(storing) == {"pending": 2}
+    assert "A delivery to the hook 'okta': 2 new, 0 duplicate." in caplog.text
+    (arguments,) = heard.arguments
+    assert arguments.pop("delivery").event_id == "delivery-1"
+    assert arguments == {"hook": okta, "new": 2, "duplicate": 0}
+    assert heard.senders == [storing]
+    assert received.arguments == []
+
+
+def test_duplicates_are_acknowledged(
+    storing: Flask,
+    body: BodyFactory,
+    caplog: pytest.LogCaptureFixture,
+    hear: Callable[[NamedSignal], Heard],
+) -> None:
+    """What Okta sends again gets its 204 again, and is counted instead of stored."""
+    caplog.set_level(logging.INFO)
+    heard = hear(signals.delivery_stored)
+
+    answers = [post(storing, body(*types)).status_code for types in ([CREATED], [CREATED] * 2)]
+    answers.append(post(storing, body(CREATED)).status_code)
+
+    assert answers == [204] * 3
+    assert stored(storing) == {"pending": 2}
+    counted = [(arguments["new"], arguments["duplicate"]) for arguments in heard.arguments]
+    assert counted == [(1, 0), (1, 1), (0, 1)]
+    assert "0 new, 1 duplicate" in caplog.text
+
+
+def test_an_unreadable_event_is_stored_dead(
+    storing: Flask,
+    body: BodyFactory,
+    caplog: pytest.LogCaptureFixture,
+    hear: Callable[[NamedSignal], Heard],
+) -> None:
+    """It is announced once, when it is stored; as a duplicate it is not."""
+    dead = hear(signals.event_dead)
+
+    answers = [post(storing, body(CREATED, {"uuid": "personal"})).status_code for _ in range(2)]
+
+    assert answers == [204] * 2
+    assert stored(storing) == {"pending": 1, "dead": 1}
+    (arguments,) = dead.arguments
+    assert (arguments["event"], arguments["receiver"]) == (None, None)
+    assert "no eventType" in arguments["reason"]
+    (record,) = (record for record in caplog.records if record.levelno == logging.ERROR)
+    assert "no eventType" in record.getMessage()
+    assert "personal" not in caplog.text
+
+
+def test_a_refused_delivery_is_not_stored(storing: Flask, body: BodyFactory) -> None:
+    """Neither a stranger's nor one without events."""
+    assert post(storing, body(CREATED), secret="wrong").status_code == 401
+    assert post(storing, b"{}").status_code == 400
+    assert post(storing, body()).status_code == 204
+
+    assert stored(storing) == {}
+
+
+def test_503_when_the_inbox_does_not_commit(
+    storing: Flask,
+    body: BodyFactory,
+    engine: sa.Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    hear: Callable[[NamedSignal], Heard],
+) -> None:
+    """A database that somebody holds makes Okta send the delivery again; then it is stored."""
+    heard = hear(signals.delivery_refused)
+    assert blueprint._SECONDS_TO_STORE == 2.0  # noqa: SLF001 - Okta waits 3
+    monkeypatch.setattr(blueprint, "_SECONDS_TO_STORE", 0.2)
+    storing.extensions["okta_hooks"].runtime().inbox.open()
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        is_sqlite = engine.dialect.name == "sqlite"
+        driver.execute("BEGIN IMMEDIATE" if is_sqlite else "LOCK TABLE okta_hooks_delivery")
+        refused = post(storing, body(CREATED))
+        driver.rollback()
+
+    assert_problem(refused, 503)
+    assert [arguments["status"] for arguments in heard.arguments] == [503]
+    assert "A delivery to the hook 'okta' was not stored" in caplog.text
+    monkeypatch.undo()
+    assert post(storing, body(CREATED, DEACTIVATED)).status_code == 204
+    assert stored(storing) == {"pending": 2}
+
+
+def test_the_place_of_the_secret_is_stored(
+    storing: Flask, body: BodyFactory, engine: sa.Engine, make_app: AppFactory, inbox_url: str
+) -> None:
+    """During a rotation the inbox knows by which secret each delivery came."""
+    rotating = make_app(EventHook("okta"), INBOX=inbox_url, SECRET=["new", "old"])
+    rotating.testing = True
+
+    for number, secret in enumerate(("old", "new")):
+        event = {"uuid": str(number), "eventType": CREATED}
+        assert post(rotating, body(event), secret=secret).status_code == 204
+    rotating.extensions["okta_hooks"].runtime().inbox.close()
+
+    with engine.connect() as connection:
+        query = sa.text("SELECT secret FROM okta_hooks_delivery ORDER BY id")
+        assert connection.scalars(query).all() == [1, 0]

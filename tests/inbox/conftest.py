@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import HOUR, claim, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from okta_hooks.inbox.claims import Inbox, NewDelivery
+    from tests.support import Clock
+
+    DeliveryFactory = Callable[..., NewDelivery]
+
+
+@pytest.fixture
+def varied(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> Inbox:
+    """Return an inbox with an event in each state, an hour between them, and one of another hook."""
+    for uuid, kind in {
+        "dead": "user.lifecycle.create",
+        "done": "user.lifecycle.delete",
+        "unwanted": "user.lifecyclex.create",
+        "claimed": "user.authentication.auth_via_IDP",
+    }.items():
+        inbox.store([delivery(uuid, type=kind)])
+        clock.now += HOUR
+    inbox.fan_out(["okta"], lambda row: [] if row.type == "user.lifecyclex.create" else ["a", "b"])
+    first, second, _ = claim(inbox, "b")
+    settle(inbox, [first, second])
+    settle(inbox, claim(inbox, limit=1), "dead", error="no")
+    settle(inbox, claim(inbox, limit=1))
+    inbox.store([delivery("pending", type="group.lifecycle.create")])
+    inbox.store([delivery("elsewhere", hook="other")])
+    return inbox

@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from okta_hooks import UnreadableEvent
+from okta_hooks.inbox.claims import Inbox, Selection, Settlement, Stored
+from tests.support import claim, counts, fan_out, receipts, settle, states
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from okta_hooks.inbox.claims import NewDelivery
+    from tests.support import Clock
+
+    OpenInbox = Callable[..., Inbox]
+    DeliveryFactory = Callable[..., NewDelivery]
+
+
+#: How many events two workers settle at once; the environment may ask for 10,000.
+MANY = int(os.environ.get("INBOX_TEST_EVENTS", "500"))
+
+
+def test_fan_out_gives_each_receiver_a_receipt(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """Every receiver that an event matches gets a receipt, and the event is claimed."""
+    inbox.store([delivery("a", "b")])
+
+    lanes = inbox.fan_out(["okta"], lambda row: ["x", "y"] if row.ordinal else ["x"])
+
+    assert lanes == {("okta", "x"), ("okta", "y")}
+    assert receipts(inbox, "a") == {"x": ("pending", 0)}
+    assert receipts(inbox, "b") == {"x": ("pending", 0), "y": ("pending", 0)}
+    assert counts(inbox) == {"claimed": 2}
+    assert inbox.fan_out(["okta"], lambda _: ["x"]) == set()
+
+
+def test_an_event_that_nobody_wants_is_done(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """No receiver matches: the event is done, without a receipt."""
+    inbox.store([delivery("a")])
+
+    assert inbox.fan_out(["okta"], lambda _: []) == set()
+
+    assert states(inbox) == {"a": "done"}
+    assert receipts(inbox, "a") == {}
+
+
+def test_fan_out_of_what_cannot_be_read(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """An event that turns out to be unreadable is dead with its reason; the others go their way."""
+    inbox.store([delivery("a", "b")])
+
+    def decide(row: Any) -> list[str]:
+        if row.ordinal == 0:
+            raise UnreadableEvent("It is not what it seemed.")
+        return ["x"]
+
+    inbox.fan_out(["okta"], decide)
+
+    assert states(inbox) == {"a": "dead", "b": "claimed"}
+    assert inbox.show("a")[0]["reason"] == "It is not what it seemed."
+
+
+def test_a_delivery_of_more_events_than_one_statement_holds(
+    inbox: Inbox, delivery: DeliveryFactory
+) -> None:
+    """Okta names no most: all are stored, once, whatever part of them was there before."""
+    uuids = [f"uuid-{number}" for number in range(2500)]
+    assert inbox.store([delivery(*uuids[1200:1300])]) == [Stored(new=100, duplicate=0)]
+
+    assert inbox.store([delivery(*uuids)]) == [Stored(new=2400, duplicate=100)]
+    assert inbox.counts()["pending"] == 2500
+
+
+def test_settling_and_claiming_at_once(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """What was taken over does not count, and the next that are due are claimed all the same."""
+    inbox.store([delivery("a", "b", "c", "d")])
+    inbox.fan_out(["okta"], lambda _: ["lane"])
+    first, second = inbox.claim("me", "okta", "lane", 2)
+    taken_over = Settlement(claim=replace(second, claims=second.claims + 1), state="done")
+    done = Settlement(claim=first, state="done")
+
+    counted, closed, claims = inbox.settle_and_claim("me", [done, taken_over], "okta", "lane", 1)
+
+    assert counted == [done]
+    assert closed == {first.event_id: "done"}
+    assert [(claim.ordinal, claim.claims) for claim in claims] == [(2, 1)]
+
+
+def test_fan_out_takes_the_oldest_of_its_hooks(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """No more than asked for, oldest first, and nothing of a hook that was not asked for."""
+    inbox.store([delivery("elsewhere", hook="other")])
+    inbox.store([delivery("a")])
+    inbox.store([delivery("b", "c")])
+
+    fan_out(inbox, "x", limit=2)
+
+    assert states(inbox) == {
+        "elsewhere": "pending",
+        "a": "claimed",
+        "b": "claimed",
+        "c": "pending",
+    }
+
+
+# Claiming and settling
+
+
+def test_a_claim_takes_the_oldest_that_are_due(
+    inbox: Inbox, delivery: DeliveryFactory, clock: Clock
+) -> None:
+    """At most as many as asked for, of this lane alone, by the time they are due."""
+    inbox.store([delivery(*"abcd")])
+    fan_out(inbox, "a", "b")
+    first = claim(inbox, limit=1)
+    settle(inbox, first, "pending", due=clock.now + 10)
+
+    assert [found.ordinal for found in claim(inbox, limit=2)] == [1, 2]
+    assert [found.ordinal for found in claim(inbox, limit=20)] == [3]
+    assert claim(inbox) == []
+    clock.now += 10
+    (again,) = claim(inbox)
+    assert (again.event_id, again.attempts, again.claims) == (first[0].event_id, 1, 2)
+    assert len(claim(inbox, "b")) == 4
+
+
+def test_the_next_attempt_is_that_of_the_lanes_that_count(
+    inbox: Inbox, delivery: DeliveryFactory, clock: Clock
+) -> None:
+    """Others may have an earlier one; without any lane there is none."""
+    inbox.store([delivery("x")])
+    fan_out(inbox, "a", "b")
+    settle(inbox, claim(inbox, "a"), "pending", due=clock.now + 10)
+    settle(inbox, claim(inbox, "b"), "pending", due=clock.now + 20)
+
+    lanes = [("okta", "a"), ("okta", "b")]
+    assert inbox.next_due(lanes) == clock.now + 10
+    assert inbox.next_due(lanes[1:]) == clock.now + 20
+    assert inbox.next_due([("other", "a")]) is None
+    assert inbox.next_due([]) is None
+
+
+def test_what_died_in_somebodys_hands_is_taken_alone(
+    inbox: Inbox, delivery: DeliveryFactory
+) -> None:
+    """A receipt that was claimed when its process died may be what killed it: it is claimed by itself."""
+    inbox.store([delivery(*"abcd")])
+    fan_out(inbox, "a")
+    settle(inbox, claim(inbox, limit=1))
+    assert len(claim(inbox, limit=2)) == 2
+    inbox.free(all_workers=True)
+
+    assert [found.ordinal for found in claim(inbox)] == [1]
+    assert [found.ordinal for found in claim(inbox)] == [2]
+    assert [found.ordinal for found in claim(inbox)] == [3]
+
+
+def test_what_came_before_a_suspect_is_taken_without_it(
+    inbox: Inbox, delivery: DeliveryFactory, clock: Clock
+) -> None:
+    """A suspect that is not the oldest ends the batch before itself."""
+    inbox.store([delivery("a", "b", "c")])
+    fan_out(inbox, "a")
+    a, b, c = claim(inbox)
+    inbox.release("me", [a, c])
+    assert inbox.free(all_workers=True) == []
+
+    assert claim(inbox) == [a]
+    assert [found.event_id for found in claim(inbox)] == [b.event_id]
+    assert claim(inbox) == [c]
+
+
+def test_an_event_is_done_when_its_last_receipt_is(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """Settling closes an event, and says so, only when no receipt of it is open."""
+    inbox.store([delivery("a")])
+    fan_out(inbox, "a", "b")
+    one, other = claim(inbox), claim(inbox, "b")
+
+    assert settle(inbox, one) == {}
+    assert states(inbox) == {"a": "claimed"}
+    assert settle(inbox, other) == {one[0].event_id: "done"}
+    assert states(inbox) == {"a": "done"}
+    assert receipts(inbox, "a") == {"a": ("done", 1), "b": ("done", 1)}
+
+
+def test_an_event_with_a_dead_receipt_is_dead_in_the_end(
+    inbox: Inbox, delivery: DeliveryFactory
+) -> None:
+    """It is dead when none is open; until then it is claimed."""
+    inbox.store([delivery("a")])
+    fan_out(inbox, "a", "b")
+
+    assert settle(inbox, claim(inbox), "dead", error="LookupError: \0 é") == {}
+    assert settle(inbox, claim(inbox, "b")) == {1: "dead"}
+    assert [row["error"] for row in inbox.show("a")[0]["receipts"]] == [
+        "LookupError: \\u0000 \\u00e9",
+        None,
+    ]
+
+
+def test_a_claim_that_was_taken_over_does_not_count(
+    inbox: Inbox, delivery: DeliveryFactory
+) -> None:
+    """The fence: what was freed, and perhaps claimed again, is not settled by who had it before."""
+    inbox.store([delivery("a", "b")])
+    fan_out(inbox, "a")
+    stale = claim(inbox)
+    inbox.free(all_workers=True)
+    done = [Settlement(claim=found, state="done") for found in stale]
+
+    assert inbox.settle("me", done) == ([], {})
+    (fresh,) = claim(inbox)
+    assert inbox.settle("me", done) == ([], {})
+    assert inbox.settle("another", [Settlement(claim=fresh, state="done")]) == ([], {})
+    inbox.release("me", stale)
+    assert receipts(inbox, "a") == {"a": ("claimed", 0)}
+    assert settle(inbox, [fresh]) == {fresh.event_id: "done"}
+
+
+def test_what_is_given_back_was_not_attempted(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """A released receipt is as if it had never been claimed: it is no suspect."""
+    inbox.store([delivery("a", "b")])
+    fan_out(inbox, "a")
+    claims = claim(inbox)
+
+    inbox.release("me", claims)
+
+    assert claim(inbox) == claims
+
+
+def test_taking_back_what_is_not_known_to_be_in_hand(
+    inbox: Inbox, delivery: DeliveryFactory
+) -> None:
+    """After a claim whose commit was in doubt a worker gives back all but what it knows of."""
+    inbox.store([delivery("a", "b")])
+    fan_out(inbox, "a", "b")
+    known, unknown = claim(inbox)
+    theirs = claim(inbox, worker="another") + claim(inbox, "b")
+    assert len(theirs) == 2
+
+    inbox.take_back("me", "okta", "a", keep={known.event_id})
+
+    assert claim(inbox) == [unknown]
+
+
+# Several at once
+
+
+def test_two_workers_settle_the_last_receipts_of_the_same_events(
+    open_inbox: OpenInbox, delivery: DeliveryFactory
+) -> None:
+    """Neither sees the other's receipt as open: after each of several rounds every event is done."""
+    one, other = open_inbox(), open_inbox()
+    for begin in range(0, MANY, 100):
+        one.store([delivery(*(f"uuid-{number}" for number in range(begin, begin + 100)))])
+    closed: list[int] = []
+    failures: list[BaseException] = []
+
+    def work(inbox: Inbox, receiver: str) -> None:
+        try:
+            while claims := inbox.claim(receiver, "okta", receiver, 20):
+                made = [Settlement(claim=found, state="done") for found in claims]
+                counted, done = inbox.settle(receiver, made)
+                assert len(counted) == len(claims)
+                closed.extend(done)
+        except BaseException as error:  # noqa: BLE001 - it is raised in the test
+            failures.append(error)
+
+    for _ in range(3):
+        while one.fan_out(["okta"], lambda _: ["a", "b"]):
+            pass
+        closed.clear()
+        threads = [
+            threading.Thread(target=work, args=arguments)
+            for arguments in ((one, "a"), (other, "b"))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert failures == []
+        assert counts(one) == {"done": MANY}
+        assert len(closed) == len(set(closed)) == MANY
+        assert one.replay(Selection(states=("done",))) == MANY
+
+
+def test_many_claim_from_one_lane(open_inbox: OpenInbox, delivery: DeliveryFactory) -> None:
+    """No receipt is in two hands at once, and none is left over."""
+    first = open_inbox()
+    first.store([delivery(*(f"uuid-{number}" for number in range(200)))])
+    fan_out(first, "a")
+    taken: list[int] = []
+    barrier = threading.Barrier(4)
+
+    def work(inbox: Inbox, worker: str) -> None:
+        inbox.open()
+        barrier.wait()
+        while claims := claim(inbox, worker=worker, limit=7):
+            taken.extend(found.event_id for found in claims)
+
+    threads = [
+        threading.Thread(target=work, args=(open_inbox(), f"worker-{number}"))
+        for number in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(taken) == len(set(taken)) == 200
+
+
+def test_events_of_one_delivery_are_claimed_in_okta_s_order(
+    inbox: Inbox, delivery: DeliveryFactory
+) -> None:
+    """What came together goes to a receiver in the order in which Okta put it, whatever the uuids."""
+    inbox.store([delivery("c", "a", "d", "b")])
+    fan_out(inbox, "a")
+
+    assert [item.ordinal for item in claim(inbox)] == [0, 1, 2, 3]

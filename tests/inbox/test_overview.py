@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from okta_hooks.inbox.claims import STATES, Inbox, Selection
+from tests.support import CREATED, HOUR, NOTHING, claim, fan_out, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from okta_hooks.inbox.claims import NewDelivery
+    from tests.support import Clock
+
+    DeliveryFactory = Callable[..., NewDelivery]
+
+
+def test_when_each_secret_was_last_used(
+    inbox: Inbox, delivery: DeliveryFactory, clock: Clock
+) -> None:
+    """The places of one list are told, by the first and last delivery of each; of other lists and hooks nothing is."""
+
+    def store(uuid: str, secret: int | None, among: int | None, **values: Any) -> float:
+        clock.now += HOUR
+        new = replace(delivery(uuid, **values), secret=secret, secret_list=among)
+        inbox.store([new])
+        return clock.now
+
+    store("a", 1, 2)
+    store("b", 0, 1)
+    assert inbox.secret_use("okta", 2) == {}
+    old = store("c", 1, 2), store("d", 1, 2)
+    assert inbox.secret_use("okta", 2) == {1: old}
+    store("e", 0, 2, source="of a sample")
+    new = store("f", 0, 2, source=None)
+    store("g", 0, 1, hook="other")
+    assert inbox.secret_use("okta", 2, ignoring="of a sample") == {0: (new, new), 1: old}
+    store("h", None, None)
+    assert inbox.secret_use("okta", 2) == {}
+
+
+# For people
+
+
+def test_counts(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> None:
+    """Events are counted, not receipts; the age is that of the oldest that is open."""
+    assert inbox.counts() == NOTHING
+    inbox.store([delivery("a", None)])
+    clock.now += 10
+    inbox.store([delivery("b")])
+    clock.now += 5
+    fan_out(inbox, "a", "b", limit=1)
+    assert inbox.counts() == NOTHING | {
+        "pending": 1,
+        "claimed": 1,
+        "dead": 1,
+        "oldest_pending_seconds": 15.0,
+    }
+
+    settle(inbox, claim(inbox) + claim(inbox, "b"))
+
+    assert inbox.counts() == NOTHING | {
+        "pending": 1,
+        "done": 1,
+        "dead": 1,
+        "oldest_pending_seconds": 5.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({}, {"elsewhere", "pending", "claimed", "unwanted", "done", "dead"}),
+        ({"uuids": ("done", "dead", "nowhere")}, {"done", "dead"}),
+        ({"states": ("done",)}, {"done", "unwanted"}),
+        ({"states": ("dead", "pending"), "hook": "okta"}, {"dead", "pending"}),
+        ({"hook": "other"}, {"elsewhere"}),
+        ({"patterns": ("user.lifecycle.create",)}, {"dead", "elsewhere"}),
+        ({"patterns": ("user.lifecycle.*",)}, {"dead", "done", "elsewhere"}),
+        ({"patterns": ("user.lifecycle.*", "group.lifecycle.create")}, None),
+        ({"patterns": ("USER.lifecycle.*", "User.Lifecycle.Create")}, set()),
+        ({"patterns": ("user.authentication.*",)}, {"claimed"}),
+        ({"patterns": ("user_lifecycle.*", "%", "user.%.*", "user.lifecycle")}, set()),
+        ({"patterns": ("nothing.*", "*"), "states": ("dead",)}, {"dead"}),
+        ({"unreceived": True}, {"unwanted"}),
+    ],
+    ids=str,
+)
+def test_choosing_events(varied: Inbox, chosen: dict[str, Any], expected: set[str] | None) -> None:
+    """Events are chosen by uuid, state, hook and whole segments of their type, all together."""
+    if expected is None:
+        expected = {"dead", "done", "elsewhere", "pending"}
+
+    assert {row["uuid"] for row in varied.find(Selection(**chosen))} == expected
+
+
+def test_choosing_events_by_time(varied: Inbox, clock: Clock) -> None:
+    """``since`` is in, ``until`` is out."""
+    begin = clock.now - 4 * HOUR
+
+    found = varied.find(Selection(since=begin + HOUR, until=begin + 3 * HOUR))
+
+    assert [row["uuid"] for row in found] == ["unwanted", "done"]
+    assert [row["received_at"] for row in found] == [begin + 2 * HOUR, begin + HOUR]
+
+
+def test_events_are_found_newest_first(varied: Inbox) -> None:
+    """No more than the limit, the newest first."""
+    assert [row["uuid"] for row in varied.find(Selection(), limit=2)] == ["elsewhere", "pending"]
+
+
+def test_showing_an_event(varied: Inbox, clock: Clock) -> None:
+    """An event is shown with its receipts and all that Okta sent of it."""
+    (shown,) = varied.show("dead")
+
+    assert shown["state"] == "dead"
+    assert shown["type"] == CREATED
+    assert shown["raw"] == {"uuid": "dead", "eventType": CREATED}
+    assert [(row["receiver"], row["state"], row["error"]) for row in shown["receipts"]] == [
+        ("a", "dead", "no"),
+        ("b", "done", None),
+    ]
+    assert varied.show("nowhere") == []
+
+
+def test_lanes(varied: Inbox, clock: Clock) -> None:
+    """Each receiver that was ever connected is listed with its receipts by state."""
+    varied.see_lanes([("okta", "b"), ("okta", "a"), ("okta", "idle")])
+
+    found = varied.lanes()
+
+    assert [row["receiver"] for row in found] == ["a", "b", "idle"]
+    assert {row["seen_at"] for row in found} == {clock.now}
+    numbers = [[row[state] for state in STATES] for row in found]
+    assert numbers == [[1, 0, 1, 1], [0, 1, 2, 0], [0, 0, 0, 0]]

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from okta_hooks.inbox.claims import Inbox, Stored
+from tests.support import states
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from okta_hooks.inbox.claims import NewDelivery
+    from tests.support import Clock
+
+    OpenInbox = Callable[..., Inbox]
+    DeliveryFactory = Callable[..., NewDelivery]
+
+
+def test_a_sequence_that_was_lost(tmp_path: Path, delivery: DeliveryFactory) -> None:
+    """Who repairs an SQLite file by hand may lose where its ids had got to; none comes twice."""
+    inbox = Inbox(f"sqlite:///{tmp_path / 'inbox.sqlite3'}")
+    inbox.store([delivery("a"), delivery("b")])
+    with sqlite3.connect(tmp_path / "inbox.sqlite3") as other:
+        other.execute("DELETE FROM sqlite_sequence")
+
+    assert inbox.store([delivery("c")]) == [Stored(new=1, duplicate=0)]
+    inbox.close()
+
+
+# Opening
+
+
+def test_the_file_is_its_owners_alone(tmp_path: Path, delivery: DeliveryFactory) -> None:
+    """Whatever the umask, nobody else may read the file, its journal, its index, or whose turn it is."""
+    before = os.umask(0)
+    try:
+        inbox = Inbox("sqlite:///new/folder/inbox.sqlite3", folder=str(tmp_path))
+        inbox.store([delivery("a")])
+        modes = {
+            path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "new/folder").iterdir()
+        }
+    finally:
+        os.umask(before)
+        inbox.close()
+
+    names = [f"inbox.sqlite3{suffix}" for suffix in ("", "-wal", "-shm", ".turn")]
+    assert modes == dict.fromkeys(names, 0o600)
+
+
+def test_sqlite_writes_through_to_the_disk(tmp_path: Path, open_sqlite: OpenInbox) -> None:
+    """The journal is a write-ahead log, and a commit waits for the disk."""
+    inbox = open_sqlite()
+    inbox.open()
+
+    with inbox._database.reading() as connection:  # noqa: SLF001 - both are settings of a connection
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+@pytest.fixture
+def open_sqlite(tmp_path: Path, clock: Clock) -> Iterator[OpenInbox]:
+    """Return a function that makes an inbox over a file, for what concerns files only."""
+    made = []
+
+    def make(url: str = f"sqlite:///{tmp_path}/file.sqlite3") -> Inbox:
+        made.append(Inbox(url, clock=clock))
+        return made[-1]
+
+    yield make
+    for inbox in made:
+        inbox.close()
+
+
+def test_the_first_opening_says_where_the_inbox_is(
+    open_inbox: OpenInbox, inbox_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line in the log, once, without a password."""
+    caplog.set_level(logging.INFO)
+    opened = open_inbox(inbox_url.replace("postgres:@", "postgres:s3cret@"))
+
+    opened.open()
+    opened.counts()
+
+    (message,) = (
+        record.getMessage() for record in caplog.records if record.levelno == logging.INFO
+    )
+    assert message.startswith("The inbox is ")
+    assert (opened.path.name if opened.path else "***@/inbox_") in message
+    assert "s3cret" not in message
+
+
+def test_a_file_system_that_does_not_last_is_warned_of(
+    open_sqlite: OpenInbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An inbox in memory, or in a container's own layer, would be lost with a restart."""
+    place = Path("/dev/shm", f"okta-hooks-test-{os.getpid()}.sqlite3")
+    try:
+        opened = open_sqlite(f"sqlite:///{place}")
+        opened.open()
+        opened.close()
+    finally:
+        for path in place.parent.glob(place.name + "*"):
+            path.unlink()
+
+    assert "(tmpfs) that may not survive a restart" in caplog.text
+    assert str(place) in caplog.text
+
+
+def test_a_disk_is_not_warned_of(
+    open_sqlite: OpenInbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The warning follows what the system says of the place, so an ordinary disk gives none."""
+    asked = ["stat", "--file-system", "--format=%T", str(tmp_path)]
+    kind = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+
+    open_sqlite().open()
+
+    is_ephemeral = kind in {"tmpfs", "ramfs", "overlayfs"}
+    assert ("may not survive" in caplog.text) is is_ephemeral
+
+
+def test_a_file_that_was_deleted_is_noticed(
+    open_sqlite: OpenInbox, delivery: DeliveryFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """SQLite would go on writing to a file that has no name any more: a new one is made, with an ERROR."""
+    opened = open_sqlite()
+    opened.store([delivery("a")])
+    assert opened.path is not None
+    for path in opened.path.parent.glob(opened.path.name + "*"):
+        path.unlink()
+
+    assert opened.store([delivery("b")]) == [Stored(new=1, duplicate=0)]
+
+    assert states(open_sqlite()) == {"b": "pending"}
+    assert "was moved or deleted" in caplog.text

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+from Cryptodome.PublicKey import RSA
+from flask import request
+
+from okta_hooks.exceptions import OktaRefused, OktaUnavailable
+
+from .support import BODY, TOKEN, connect
+
+if TYPE_CHECKING:
+    from okta_hooks.simulator import Simulator
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "said"),
+    [
+        (None, TOKEN, "OKTA_HOOKS_ORG_URL is not set"),
+        ("acme.okta.com", TOKEN, "it must be https:// and a host"),
+        ("https://acme.okta.com/api/v1", TOKEN, "nothing behind it"),
+        ("http://acme.okta.com", TOKEN, "it must be https:// and a host"),
+        ("https://acme-admin.okta.com", TOKEN, "-admin"),
+        ("https://[bad", TOKEN, "it must be https:// and a host"),
+        ("https://acme.okta.com:abc", TOKEN, "it must be https:// and a host"),
+        ("https://acme.okta.com#top", TOKEN, "nothing behind it"),
+        (f"https://user:{TOKEN}@acme.okta.com", TOKEN, "has an @ in it"),
+        (f"https://user:{TOKEN}@[bad", TOKEN, "has an @ in it"),
+        ("https://acme.okta.com", None, "OKTA_HOOKS_API_TOKEN is not set"),
+        ("https://acme.okta.com", "", "OKTA_HOOKS_API_TOKEN is not set"),
+        ("https://acme.okta.com", f"SSWS {TOKEN}", "without SSWS"),
+        ("https://acme.okta.com", f"{TOKEN}\n", "a line break"),
+    ],
+)
+def test_a_configuration_that_cannot_be_right(
+    url: str | None, token: str | None, said: str
+) -> None:
+    """It is refused in one line that names the key, and not the token."""
+    with pytest.raises(RuntimeError) as caught:
+        connect(url, token)
+    assert said.lower() in str(caught.value).lower()
+    assert "\n" not in str(caught.value)
+    assert TOKEN not in str(caught.value)
+
+
+def test_a_slash_at_the_end_of_the_url_is_nothing(simulator: Simulator) -> None:
+    """A URL that was copied from a browser works."""
+    with connect(f"{simulator.url}/") as org:
+        assert org.hooks() == []
+
+
+def test_the_sdk_configures_what_the_app_does_not(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK's own environment variables hold without ours, and ours win."""
+    monkeypatch.setenv("OKTA_CLIENT_ORGURL", simulator.url)
+    monkeypatch.setenv("OKTA_CLIENT_TOKEN", TOKEN)
+    monkeypatch.setenv("OKTA_CLIENT_AUTHORIZATIONMODE", "Bearer")
+
+    with connect(None, None) as org:
+        assert org.hooks() == []
+    with connect(None, "another") as org, pytest.raises(OktaRefused, match="E0000011"):
+        org.hooks()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "-----BEGIN nonsense",
+        "/no/such/nonsense.pem",
+        '{"kty": "nonsense"}',
+        "{nonsense",
+        "nonsensé",
+    ],
+)
+def test_a_private_key_that_is_none(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong with a service app is said in one line and without the key."""
+    monkeypatch.setenv("OKTA_CLIENT_AUTHORIZATIONMODE", "PrivateKey")
+    with pytest.raises(RuntimeError, match="client ID is missing"):
+        connect("https://acme.okta.com", None)
+
+    monkeypatch.setenv("OKTA_CLIENT_CLIENTID", "0oa1")
+    monkeypatch.setenv("OKTA_CLIENT_SCOPES", "okta.logs.read")
+    monkeypatch.setenv("OKTA_CLIENT_PRIVATEKEY", key)
+    with pytest.raises(RuntimeError, match="OKTA_CLIENT_PRIVATEKEY cannot be read") as caught:
+        connect("https://acme.okta.com", None)
+    assert "nonsens" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+class TokenEndpoint:
+    """Hands out the simulated org's token for an assertion that is signed with the right key.
+
+    https://developer.okta.com/docs/guides/implement-oauth-for-okta-serviceapp/main/
+    """
+
+    def __init__(self, simulator: Simulator, public_key: str) -> None:
+        self.url = f"{simulator.url}/oauth2/v1/token"
+        self.public_key = public_key
+        self.granted: list[str] = []
+        simulator.app.add_url_rule("/oauth2/v1/token", "token", self.answer, methods=["POST"])
+
+    def answer(self) -> tuple[dict[str, Any], int]:
+        """Grant a token, or say why not."""
+        asked = request.form.to_dict()
+        assert asked["grant_type"] == "client_credentials"
+        assert asked["client_assertion_type"].endswith(":client-assertion-type:jwt-bearer")
+        if "okta.users.manage" in asked["scope"].split():
+            return {"error": "invalid_scope", "error_description": "It is not granted."}, 400
+        try:
+            claims = jwt.decode(
+                asked["client_assertion"],
+                self.public_key,
+                algorithms=["RS256"],
+                audience=self.url,
+                options={"require": ["exp", "sub", "jti"]},
+            )
+        except jwt.InvalidTokenError:
+            return {"error": "invalid_client", "error_description": "The signature is wrong."}, 401
+        self.granted.append(f"{claims['iss']} {asked['scope']}")
+        return {"token_type": "Bearer", "expires_in": 3600, "access_token": TOKEN}, 200
+
+
+@pytest.fixture
+def service_app(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> TokenEndpoint:
+    """Configure a service app, and return the endpoint that knows its public key."""
+    key = RSA.generate(2048)
+    monkeypatch.setenv("OKTA_CLIENT_AUTHORIZATIONMODE", "PrivateKey")
+    monkeypatch.setenv("OKTA_CLIENT_CLIENTID", "0oa1")
+    monkeypatch.setenv("OKTA_CLIENT_SCOPES", "okta.eventHooks.manage,okta.logs.read")
+    monkeypatch.setenv("OKTA_CLIENT_PRIVATEKEY", key.export_key().decode())
+    return TokenEndpoint(simulator, key.public_key().export_key().decode())
+
+
+def test_a_service_app_with_a_private_key(
+    simulator: Simulator, service_app: TokenEndpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It gets one bearer token for a signed assertion, and works with that."""
+    caplog.set_level(logging.DEBUG)
+    with connect(simulator.url, None) as org:
+        made = org.create_hook(BODY)
+        assert org.verify_hook(made.id).is_verified
+        assert org.log_page(org.log_url(since=datetime(2026, 1, 1, tzinfo=UTC))).events
+
+    assert service_app.granted == ["0oa1 okta.eventHooks.manage okta.logs.read"]
+    assert "PRIVATE KEY" not in caplog.text
+    assert TOKEN not in caplog.text
+
+
+def test_a_service_app_with_another_key(
+    simulator: Simulator, service_app: TokenEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the token endpoint says is a refusal as any other."""
+    monkeypatch.setenv("OKTA_CLIENT_PRIVATEKEY", RSA.generate(2048).export_key().decode())
+
+    with connect(simulator.url, None) as org, pytest.raises(OktaRefused) as caught:
+        org.hooks()
+    assert str(caught.value) == "Okta answered 401: invalid_client: The signature is wrong."
+
+
+def test_a_service_app_without_the_scope(
+    simulator: Simulator, service_app: TokenEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scope that was not granted is a refusal, too."""
+    monkeypatch.setenv("OKTA_CLIENT_SCOPES", "okta.users.manage")
+
+    with connect(simulator.url, None) as org, pytest.raises(OktaRefused, match="invalid_scope"):
+        org.hooks()
+
+
+def test_an_org_without_oauth(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no tokens are given out, the answer is passed on."""
+    monkeypatch.setenv("OKTA_CLIENT_AUTHORIZATIONMODE", "PrivateKey")
+    monkeypatch.setenv("OKTA_CLIENT_CLIENTID", "0oa1")
+    monkeypatch.setenv("OKTA_CLIENT_SCOPES", "okta.logs.read")
+    monkeypatch.setenv("OKTA_CLIENT_PRIVATEKEY", RSA.generate(2048).export_key().decode())
+
+    with connect(simulator.url, None) as org, pytest.raises(OktaRefused, match="answered 404"):
+        org.hooks()
+
+
+def test_the_token_is_never_logged(
+    simulator: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even by the SDK at its most talkative, whose log is otherwise left alone."""
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "okta-sdk-python")
+    # The SDK's own client, which other tests use, turns its log off.
+    monkeypatch.setattr(logging.getLogger("okta-sdk-python"), "disabled", False)
+
+    with connect(simulator.url) as org:
+        org.hooks()
+    with connect("http://127.0.0.1:9") as org, pytest.raises(OktaUnavailable):
+        org.hooks()
+    assert TOKEN not in caplog.text
+    assert "okta-sdk-python" not in {record.name for record in caplog.records}
+
+    logging.getLogger("okta-sdk-python").info("An app of the host uses the SDK, too.")
+    assert "okta-sdk-python" in {record.name for record in caplog.records}
+
+
+def test_without_the_sdk_the_cure_is_named() -> None:
+    """Who has not installed the extra is told how."""
+    program = (
+        "import sys; sys.modules['okta'] = None\n"
+        "from okta_hooks import settings\n"
+        "from okta_hooks.org.client import Org\n"
+        "Org(settings.read({}))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert "pip install 'okta-hooks[okta]'" in ended.stderr.splitlines()[-1]

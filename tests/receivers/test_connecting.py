@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import functools
+import gc
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask
+
+from .support import APP, HERE, Account, names, other, receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from okta_hooks import EventHook
+
+
+def test_on_returns_the_function(okta: EventHook) -> None:
+    """The decorator gives back the very function, so it can be called and decorated further."""
+    assert okta.on("user.session.start")(receiver) is receiver
+
+
+def test_once_per_event(okta: EventHook) -> None:
+    """A receiver that matches an event by several patterns is one receiver of it."""
+    okta.on("user.session.start", "user.*", "user.session.*", "*")(receiver)
+    okta.signal("user.session.start").connect(receiver)
+
+    assert names(okta, "user.session.start") == [f"{HERE}:receiver"]
+    assert names(okta, "zone.update") == [f"{HERE}:receiver"]
+
+
+def test_same_function_connected_twice(okta: EventHook) -> None:
+    """A function that is connected again is the same receiver with more patterns."""
+    okta.on("user.session.start")(receiver)
+    okta.on("user.session.end", "user.session.start")(receiver)
+
+    assert names(okta, "user.session.start") == [f"{HERE}:receiver"]
+    assert names(okta, "user.session.end") == [f"{HERE}:receiver"]
+    assert len(okta.receivers.connected(APP)) == 1
+
+
+def test_order_of_connection(okta: EventHook) -> None:
+    """Receivers come in the order in which they were first connected, whatever their pattern."""
+    connected = [functools.partial(receiver, number=number) for number in range(20)]
+    for number, call in enumerate(connected):
+        okta.on(["*", "user.*", "user.session.start"][number % 3])(call)
+    okta.on("user.session.start")(connected[0])
+
+    assert [found.call for found in okta.receivers.matching("user.session.start", APP)] == connected
+    assert [found.call for found in okta.receivers.connected(APP)] == connected
+
+
+def test_closure_survives(okta: EventHook) -> None:
+    """``on`` keeps what it decorates alive: a closure nobody else holds goes on receiving."""
+
+    def connect() -> weakref.ref[Any]:
+        @okta.on("user.session.start")
+        def closure(sender: object, **extra: Any) -> None:
+            """Do nothing."""
+
+        return weakref.ref(closure)
+
+    alive = connect()
+    gc.collect()
+
+    assert alive() is not None
+    assert [found.call for found in okta.receivers.matching("user.session.start", APP)] == [alive()]
+
+
+def test_method_of_an_object_nobody_holds(okta: EventHook) -> None:
+    """``on`` keeps the object of a bound method alive."""
+    okta.on("user.session.start")(Account().method)
+    gc.collect()
+
+    assert names(okta, "user.session.start") == [f"{HERE}:Account.method"]
+
+
+def test_weak_receiver_that_vanished(okta: EventHook) -> None:
+    """What was connected weakly and is gone receives nothing, and its name is free again."""
+
+    def make() -> Callable[..., None]:
+        def closure(sender: object, **extra: Any) -> None:
+            """Do nothing."""
+
+        return closure
+
+    closure = make()
+    okta.signal("user.session.start").connect(closure)
+    (name,) = names(okta, "user.session.start")
+    del closure
+    gc.collect()
+    assert names(okta, "user.session.start") == []
+
+    again = make()
+    okta.signal("user.session.start").connect(again)
+
+    assert names(okta, "user.session.start") == [name]
+
+
+def test_weak_method_whose_object_vanished(okta: EventHook) -> None:
+    """A weakly connected method is gone with its object."""
+    account = Account()
+    okta.signal("user.session.start").connect(account.method)
+    assert names(okta, "user.session.start") == [f"{HERE}:Account.method"]
+
+    del account
+    gc.collect()
+
+    assert names(okta, "user.session.start") == []
+    assert okta.receivers.connected(APP) == []
+
+
+def test_weak_method_is_remembered(okta: EventHook) -> None:
+    """A weakly connected method is one receiver under one name as long as its object lives."""
+    account = Account()
+    okta.signal("user.session.start").connect(account.method)
+    okta.on("user.session.start")(receiver)
+    okta.signal("user.*").connect(account.method)
+    gc.collect()
+
+    assert names(okta, "user.session.start") == [f"{HERE}:Account.method", f"{HERE}:receiver"]
+
+
+def test_disconnected(okta: EventHook) -> None:
+    """A receiver can be disconnected by its signal, and keeps its name for the next time."""
+    okta.on("user.session.start")(receiver)
+    okta.on("user.session.start")(other)
+    okta.signal("user.session.start").disconnect(receiver)
+    assert names(okta, "user.session.start") == [f"{HERE}:other"]
+
+    okta.signal("user.session.start").connect(receiver)
+
+    assert names(okta, "user.session.start") == [f"{HERE}:receiver", f"{HERE}:other"]
+
+
+# Blinker's own ways
+
+
+def test_signal_is_one_per_pattern(okta: EventHook) -> None:
+    """The signal of a pattern is the same each time, under the pattern's name."""
+    assert okta.signal("user.*") is okta.signal("user.*")
+    assert okta.signal("user.*").name == "user.*"
+
+
+def test_connect_via_one_app(okta: EventHook) -> None:
+    """A receiver that is connected via one app gets only that app's events."""
+    mine, another = Flask("mine"), Flask("another")
+    okta.signal("user.session.start").connect_via(mine)(receiver)
+
+    assert names(okta, "user.session.start", mine) == [f"{HERE}:receiver"]
+    assert names(okta, "user.session.start", another) == []
+    assert okta.receivers.connected(another) == []
+
+
+def test_connected_to(okta: EventHook) -> None:
+    """A receiver that is connected for a while receives for that while."""
+    with okta.signal("user.session.start").connected_to(receiver):
+        assert names(okta, "user.session.start") == [f"{HERE}:receiver"]
+    assert names(okta, "user.session.start") == []
+
+
+def test_muted(okta: EventHook) -> None:
+    """A muted signal has no receivers; those of other patterns are not touched."""
+    okta.on("user.session.start")(receiver)
+    okta.on("user.*")(other)
+
+    with okta.signal("user.session.start").muted():
+        assert names(okta, "user.session.start") == [f"{HERE}:other"]
+    assert names(okta, "user.session.start") == [f"{HERE}:receiver", f"{HERE}:other"]
+
+
+def test_a_receiver_that_is_just_being_connected(okta: EventHook) -> None:
+    """Blinker has a receiver before it tells of it: who dispatches in between finds it under its name."""
+    signal = okta.signal("user.session.start")
+
+    def receiver(sender: object, **extra: Any) -> None: ...
+
+    with signal.receiver_connected.muted():
+        signal.connect(receiver)
+
+    app = Flask("host")
+    (found,) = okta.receivers.matching("user.session.start", app)
+    assert found.name.endswith("receiver")
+    assert okta.receivers.connected(app) == [found]

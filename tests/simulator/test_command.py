@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import random
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from okta_hooks.simulator.__main__ import main
+
+from .support import Endpoint, body, call, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the command."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "okta_hooks.simulator", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        with process:
+            yield process
+            process.terminate()
+    finally:
+        process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_runs_an_org(serve: Callable[..., Endpoint], number: signal.Signals) -> None:
+    """``python -m okta_hooks.simulator`` says where it is, does it all, and goes quietly."""
+    endpoint = serve("204")
+    with running("--port", "0", "--token", "T", "--seed", "1", "--http-hooks") as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert "'T'" in line
+        url = line.split()[4].rstrip(",")
+        wish = body(channel__config={"uri": endpoint.url}, events__items=["user.lifecycle.create"])
+        hook = call(f"{url}/api/v1/eventHooks", wish, "T")
+        assert hook["id"] == "who" + "".join(
+            random.Random(1).choices(
+                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", k=17
+            )
+        )
+        call(hook["_links"]["verify"]["href"], {}, "T")
+        call(f"{url}/simulator/events", {"type": "user.lifecycle.create"})
+        wait_for(lambda: endpoint.posts)
+        assert "1 events to" in process.stdout.readline()
+        process.send_signal(number)
+        assert process.wait(10) == 0
+        assert process.stdout.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--port", "many"], "argument --port: 'many' is no number from 0 to 65535"),
+        (["--port", "65536"], "argument --port: '65536' is no number from 0 to 65535"),
+        (["--port=-1"], "argument --port: '-1' is no number from 0 to 65535"),
+        (["--seed", "x"], "argument --seed: invalid int value: 'x'"),
+        (["--token", ""], "argument --token: '' is no token"),
+        (["--token", "a b"], "argument --token: 'a b' is no token"),
+        (["--https-hooks"], "unrecognized arguments: --https-hooks"),
+    ],
+)
+def test_the_command_says_what_is_wrong_with_its_arguments(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The usage, one line that says what is wrong, and status 2."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    usage, *_, last = capsys.readouterr().err.splitlines()
+    assert usage.startswith("usage: python -m okta_hooks.simulator")
+    assert complaint in last
+
+
+def test_the_command_says_that_its_port_is_taken() -> None:
+    """One line and status 1, no traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with running("--port", str(port)) as process:
+            assert process.wait(10) == 1
+            assert process.stdout is not None
+            (line,) = process.stdout.read().splitlines()
+            assert line.startswith(f"Port {port} cannot be had: Address already in use")
