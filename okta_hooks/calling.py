@@ -1,4 +1,4 @@
-"""How the org calls a hook: one request, for a delivery at most one more, and nothing followed.
+"""One HTTP request to a hook, and its answer: nothing is followed, and nothing is tried again.
 
 https://developer.okta.com/docs/concepts/event-hooks/
 """
@@ -9,10 +9,8 @@ import contextlib
 import http.client
 import socket
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -21,15 +19,13 @@ if TYPE_CHECKING:
 
 #: How long Okta waits for an answer, in seconds.
 TIMEOUT: Final = 3.0
-_ATTEMPTS: Final = 2
-_SERVER_ERRORS: Final = range(500, 600)
-#: No answer that means anything to Okta is longer.
+#: So much of an answer is read: what Okta looks at is shorter.
 _LONGEST_ANSWER: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the org sends to a hook."""
+    """What is sent to a hook."""
 
     method: str
     url: str
@@ -49,66 +45,6 @@ class Answer:
 #: Sends a request and returns the answer. It raises :class:`TimeoutError` if there is none in time,
 #: another :class:`OSError` if there will be none.
 Send: TypeAlias = Callable[[Request], Answer]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One request: when, how long it took in seconds, and the status or the error."""
-
-    at: datetime
-    seconds: float
-    status: int | None = None
-    error: str | None = None
-    timed_out: bool = False
-
-
-def attempt(
-    send: Send, request: Request, clock: Callable[[], datetime], attempts: list[Attempt]
-) -> Answer | None:
-    """Send a request once; without an answer, the attempt says why there is none.
-
-    What no sender should raise comes out; an app that is ``testing`` does.
-
-    :param attempts: Gets the attempt, whatever comes of it.
-    """
-    at, began = clock(), time.monotonic()
-    answer, error, timed_out = None, None, False
-    try:
-        answer = send(request)
-    except TimeoutError:
-        error, timed_out = "timed out", True
-    except OSError as broken:
-        error = str(broken) or type(broken).__name__
-    except BaseException as unexpected:
-        error = f"{type(unexpected).__name__}: {unexpected}"
-        raise
-    finally:
-        attempts.append(
-            Attempt(
-                at=at,
-                seconds=time.monotonic() - began,
-                status=None if answer is None else answer.status,
-                error=error,
-                timed_out=timed_out,
-            )
-        )
-    return answer
-
-
-def deliver(
-    send: Send, request: Request, clock: Callable[[], datetime], attempts: list[Attempt]
-) -> None:
-    """Send a request; once more if it timed out, or the answer was a server error.
-
-    A refused or broken connection is not tried again: Okta's pages disagree on it,
-    and a receiver that counts on no retry is right in either case.
-
-    :param attempts: Gets every attempt.
-    """
-    for _ in range(_ATTEMPTS):
-        attempt(send, request, clock, attempts)
-        if not attempts[-1].timed_out and attempts[-1].status not in _SERVER_ERRORS:
-            break
 
 
 class HttpSender:
@@ -135,11 +71,11 @@ class HttpSender:
         def expire() -> None:
             expired.set()
             for each in opened:
-                # The method of the plain socket: that of TLS would wait for the peer.
+                # Not SSLSocket's own method, which would wait for the peer.
                 with contextlib.suppress(OSError):
                     socket.socket.shutdown(each, socket.SHUT_RDWR)
 
-        # A socket's own time-out starts anew with every byte.
+        # A socket's own time-out begins again with every byte that comes.
         timer = threading.Timer(self.timeout, expire)
         timer.daemon = True
         timer.start()
@@ -149,7 +85,7 @@ class HttpSender:
             if expired.is_set():
                 raise TimeoutError
             answer = _exchange(connection, request)
-            # A connection that was cut may look like the end of an answer.
+            # To http.client a connection that was shut down may look like the end of the answer.
             if expired.is_set():
                 raise TimeoutError
         except (OSError, UnicodeError, http.client.HTTPException) as error:
@@ -183,9 +119,9 @@ def _exchange(connection: http.client.HTTPConnection, request: Request) -> Answe
 
 
 def app_sender(app: Flask) -> Send:
-    """Return what delivers to a Flask application in the same process, in the caller's thread.
+    """Return what sends to a Flask application in the same process, in the caller's thread.
 
-    Nothing times out here. What the app raises while it is ``testing`` comes out of the org's ``settle``.
+    Nothing times out here. What the app raises while it is ``testing`` comes out.
 
     :param app: The application that the hooks' URLs stand for. It sees the URL's host,
         and its own ``APPLICATION_ROOT`` as what it is mounted at, whether the URL begins with that or not.

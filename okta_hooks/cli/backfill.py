@@ -6,35 +6,30 @@ import json
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+from flask.cli import with_appcontext
 
-from .options import (
-    Moment,
-    Span,
-    as_json_option,
-    check_url,
-    group,
-    hook_at_okta,
-    one_hook,
-    open_org,
-    state_of_app,
-    with_inbox,
-)
+from okta_hooks.org.backfill import Backfill, interruptible
+from okta_hooks.org.registration import NamedHook
+
+from .context import one_hook, state_of_app, with_inbox
+from .options import Moment, Span, as_json_option, check_url
+from .org import hook_at_okta, open_org
 from .output import Progress, iso
 from .worker import in_thread
 
 if TYPE_CHECKING:
     from okta_hooks.blueprint import AppState
-    from okta_hooks.org.backfill import Backfill
     from okta_hooks.state import Runtime
 
 #: How often in a row Okta or the database may fail before the command does.
-_PATIENCE = 5
+_MOST_FAILURES = 5
 
 
-@group.command()
+@click.command()
+@with_appcontext
 @click.option("--since", type=Moment(past=True), help="Read from this time, or age, on.")
 @click.option("--follow", is_flag=True, help="Go on for good, until SIGTERM or SIGINT.")
 @click.option(
@@ -52,12 +47,12 @@ _PATIENCE = 5
 def backfill(
     runtime: Runtime,
     since: float | None,
-    follow: bool,  # noqa: FBT001 - click passes flags
+    follow: bool,
     every: float,
     name: str | None,
     url: str | None,
     hook: str | None,
-    as_json: bool,  # noqa: FBT001
+    as_json: bool,
 ) -> None:
     """Read Okta's System Log, and store what has not arrived.
 
@@ -65,8 +60,9 @@ def backfill(
     hand; a second one does not wait for that.
     """
     state = state_of_app()
+    named = None
     if name is not None or url is not None:
-        hook = one_hook(state, hook)
+        named = NamedHook(hook=one_hook(state, hook), name=name, url=url)
     if not runtime.worker.has_receivers():
         raise click.ClickException(
             "No receivers are connected in this app: what is read would go to nobody."
@@ -81,9 +77,8 @@ def backfill(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    at_okta = {"hook": hook, "name": name, "url": url}
     is_complete = in_thread(
-        lambda: _read(state, stopping, since, every if follow else None, at_okta, as_json=as_json)
+        lambda: _read(state, stopping, since, every if follow else None, named, as_json=as_json)
     )
     if not is_complete and not follow:
         click.echo("Stopped before the end of the log.", err=True)
@@ -95,41 +90,39 @@ def _read(
     stopping: threading.Event,
     since: float | None,
     every: float | None,
-    at_okta: dict[str, Any],
+    named: NamedHook | None,
     *,
     as_json: bool,
 ) -> bool:
-    """Do it, and return whether the end of the log was reached."""
-    from okta_hooks.org.backfill import Backfill, interruptible  # noqa: PLC0415 - marshmallow
-
+    """Read the log, and return whether its end was reached."""
     wait = interruptible(stopping)
     progress = Progress(bar=every is None)
-    with open_org(state, "okta.logs.read", tell=progress.tell, wait=wait) as org:
+    with open_org(state, "okta.logs.read", tell=progress.tell, wait=wait) as client:
         inbox = state.runtime().inbox
-        if since is None and inbox.cursor(org.url) is None:
+        if since is None and inbox.cursor(client.url) is None:
             raise click.UsageError(
-                f"The System Log of {org.url} was never read before: say from when on, with --since 24h."
+                f"The System Log of {client.url} was never read before: say from when on, with --since 24h."
             )
-        if at_okta["name"] is not None or at_okta["url"] is not None:
-            hook_at_okta(state, inbox, org, **at_okta)
+        if named is not None:
+            hook_at_okta(state, inbox, client, named.hook, named.name, named.url)
         with progress:
             reading = Backfill(
                 state,
-                org,
+                client,
                 stopping,
+                named=named,
                 tell=progress.tell,
                 progress=lambda tally: progress.show(
                     tally.events, tally.reached_at, f"{sum(tally.new.values())} new"
                 ),
-                **at_okta,
             )
             reading.begin(since)
-            progress.begin(reading.tally.began_at, inbox.clock(), org.url)
+            progress.begin(reading.tally.began_at, inbox.clock(), client.url)
             if every is None:
-                reading.catch_up(patience=_PATIENCE)
+                reading.catch_up(max_failures=_MOST_FAILURES)
             else:
                 reading.follow(every)
-        _print(state, reading, org.url, as_json=as_json)
+        _print(state, reading, client.url, as_json=as_json)
         return reading.tally.is_at_end
 
 

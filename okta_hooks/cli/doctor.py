@@ -6,12 +6,15 @@ import json
 import sys
 from collections import Counter
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
-from flask import current_app
+from flask.cli import with_appcontext
 
-from .options import as_json_option, check_url, group, one_hook, state_of_app
+from okta_hooks.doctor import LEVELS, examine
+
+from .context import app_of_command, one_hook, state_of_app
+from .options import as_json_option, check_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +26,8 @@ _PLURALS: Final[Mapping[str, str]] = {"warning": "warnings", "failure": "failure
 _MARGIN: Final = 24
 
 
-@group.command()
+@click.command()
+@with_appcontext
 @click.option(
     "--url",
     callback=check_url,
@@ -37,21 +41,19 @@ def doctor(
     url: str | None,
     name: str | None,
     hook: str | None,
-    offline: bool,  # noqa: FBT001
-    as_json: bool,  # noqa: FBT001
+    offline: bool,
+    as_json: bool,
 ) -> None:
     """Find out what is wrong, and say what to do about it.
 
     Exits with 1 if anything is a failure.
     """
-    from okta_hooks.doctor import LEVELS, examine  # noqa: PLC0415 - SQLAlchemy
-
     if url is not None and offline:
         raise click.UsageError("--url is asked over the network: leave --offline away.")
     if name is not None and offline:
         raise click.UsageError("--name is looked up at Okta: leave --offline away.")
     state = state_of_app()
-    app: Any = current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001
+    app = app_of_command()
     found = []
     for check in examine(app, state, one_hook(state, hook), url=url, name=name, offline=offline):
         found.append(check)

@@ -4,20 +4,48 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from flask.cli import AppGroup, with_appcontext
 
-from .options import STATES, Moment, as_json_option, group, selection, with_inbox
+from okta_hooks.inbox.claims import STATES, Selection
+
+from .context import with_inbox
+from .options import Moment, as_json_option
 from .output import iso, print_rows, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
     from okta_hooks.state import Runtime
 
+F = TypeVar("F", bound="Callable[..., Any]")
 
-@group.command("init-db")
+
+def selection(command: F) -> F:
+    """Add the options that choose events."""
+    for option in reversed(
+        [
+            click.argument("uuids", nargs=-1),
+            click.option("--state", "states", multiple=True, type=click.Choice(STATES)),
+            click.option("--type", "patterns", multiple=True, help="An event type, a.b.* or *."),
+            click.option("--hook", help="Only of the hook of this name."),
+            click.option("--since", type=Moment(), help="Received at or after this time, or age."),
+            click.option("--until", type=Moment(), help="Received before this time, or age."),
+            click.option(
+                "--unreceived",
+                is_flag=True,
+                help="Only done events that no receiver was connected for.",
+            ),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@with_appcontext
 @with_inbox
 def init_db(runtime: Runtime) -> None:
     """Create the inbox's tables, or what is missing of them."""
@@ -25,7 +53,8 @@ def init_db(runtime: Runtime) -> None:
     click.echo("The tables are there.")
 
 
-@group.command()
+@click.command()
+@with_appcontext
 @click.option("--check", is_flag=True, help="Exit 1 on dead letters or a backlog.")
 @click.option(
     "--max-age",
@@ -35,7 +64,7 @@ def init_db(runtime: Runtime) -> None:
 )
 @as_json_option
 @with_inbox
-def inbox(runtime: Runtime, check: bool, max_age: float, as_json: bool) -> None:  # noqa: FBT001
+def inbox(runtime: Runtime, check: bool, max_age: float, as_json: bool) -> None:
     """Count events by state, and tell how old the oldest open one is."""
     counts = runtime.inbox.counts()
     age = counts["oldest_pending_seconds"]
@@ -48,9 +77,7 @@ def inbox(runtime: Runtime, check: bool, max_age: float, as_json: bool) -> None:
         sys.exit(1)
 
 
-@group.group()
-def events() -> None:
-    """Look at stored events."""
+events = AppGroup("events", help="Look at stored events.")
 
 
 @events.command("list")
@@ -58,9 +85,9 @@ def events() -> None:
 @click.option("--limit", default=50, show_default=True)
 @as_json_option
 @with_inbox
-def list_events(runtime: Runtime, limit: int, as_json: bool, **chosen: Any) -> None:  # noqa: FBT001
+def list_events(runtime: Runtime, limit: int, as_json: bool, **chosen: Any) -> None:
     """List events, newest first."""
-    found = runtime.inbox.find(_select(chosen), limit=limit)
+    found = runtime.inbox.find(Selection(**chosen), limit=limit)
     rows = [
         {
             "uuid": row["uuid"],
@@ -81,7 +108,7 @@ def list_events(runtime: Runtime, limit: int, as_json: bool, **chosen: Any) -> N
 @click.argument("uuid")
 @as_json_option
 @with_inbox
-def show_event(runtime: Runtime, uuid: str, as_json: bool) -> None:  # noqa: FBT001
+def show_event(runtime: Runtime, uuid: str, as_json: bool) -> None:
     """Show an event: its receipts, and all that Okta sent of it. That is personal data."""
     found = runtime.inbox.show(uuid)
     if not found:
@@ -98,7 +125,8 @@ def show_event(runtime: Runtime, uuid: str, as_json: bool) -> None:  # noqa: FBT
         click.echo(json.dumps(item["raw"], indent=2) if item["has_body"] else "(its body is gone)")
 
 
-@group.command()
+@click.command()
+@with_appcontext
 @selection
 @click.option("--receiver", help="Reset the receipt of this receiver, and nothing else.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
@@ -107,8 +135,8 @@ def show_event(runtime: Runtime, uuid: str, as_json: bool) -> None:  # noqa: FBT
 def replay(
     runtime: Runtime,
     receiver: str | None,
-    dry_run: bool,  # noqa: FBT001
-    as_json: bool,  # noqa: FBT001
+    dry_run: bool,
+    as_json: bool,
     **chosen: Any,
 ) -> None:
     """Send done or dead events to their receivers again.
@@ -119,7 +147,7 @@ def replay(
         raise click.UsageError(
             "Say which events: uuids, --state, --type, --since, --unreceived ..."
         )
-    number = runtime.inbox.replay(_select(chosen), receiver=receiver, dry_run=dry_run)
+    number = runtime.inbox.replay(Selection(**chosen), receiver=receiver, dry_run=dry_run)
     if as_json:
         click.echo(json.dumps({"events": number, "dry_run": dry_run}))
     else:
@@ -128,12 +156,13 @@ def replay(
         sys.exit(1)
 
 
-@group.command()
+@click.command()
+@with_appcontext
 @click.option("--dead", is_flag=True, help="Delete dead letters instead.")
 @click.option("--older-than", type=Moment(), help="With --dead: a time, or an age such as 30d.")
 @click.option("--dry-run", is_flag=True, help="With --dead: only count.")
 @with_inbox
-def prune(runtime: Runtime, dead: bool, older_than: float | None, dry_run: bool) -> None:  # noqa: FBT001
+def prune(runtime: Runtime, dead: bool, older_than: float | None, dry_run: bool) -> None:
     """Forget what OKTA_HOOKS_RETENTION does not keep. The worker does this by itself."""
     if dead:
         if older_than is None:
@@ -147,9 +176,3 @@ def prune(runtime: Runtime, dead: bool, older_than: float | None, dry_run: bool)
     while number := runtime.worker.prune_batch():
         total += number
     click.echo(f"{total} deliveries are pruned.")
-
-
-def _select(chosen: Mapping[str, Any]) -> Any:
-    from okta_hooks.inbox.claims import Selection  # noqa: PLC0415 - SQLAlchemy
-
-    return Selection(**chosen)

@@ -5,23 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
-from flask import current_app
+from flask.cli import with_appcontext
 
 from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.inbox.claims import STATES
 
-from .options import STATES, as_json_option, group, state_of_app
+from .context import app_of_command, state_of_app
+from .options import as_json_option
 from .output import iso, print_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@group.command()
+@click.command()
+@with_appcontext
 @as_json_option
-def receivers(as_json: bool) -> None:  # noqa: FBT001
+def receivers(as_json: bool) -> None:
     """List the connected receivers, and what the inbox knows of each."""
     state = state_of_app()
-    app = current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001
+    app = app_of_command()
     known: dict[tuple[str, str], Mapping[str, Any]] = {}
     if state.settings.inbox is not None:
         try:

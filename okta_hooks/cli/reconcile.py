@@ -7,29 +7,25 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from flask.cli import with_appcontext
 
-from .options import (
-    Moment,
-    as_json_option,
-    check_url,
-    group,
-    hook_at_okta,
-    one_hook,
-    open_org,
-    state_of_app,
-    with_inbox,
-)
+from okta_hooks.org.reconcile import reconcile as compare
+
+from .context import one_hook, state_of_app, with_inbox
+from .options import Moment, as_json_option, check_url
+from .org import hook_at_okta, open_org
 from .output import Progress, iso
 
 if TYPE_CHECKING:
-    from okta_hooks.org.audience import Registration
     from okta_hooks.org.reconcile import Report
+    from okta_hooks.org.registration import Registration
     from okta_hooks.state import Runtime
 
 _MOST_LISTED: Final = 20
 
 
-@group.command()
+@click.command()
+@with_appcontext
 @click.option(
     "--since",
     type=Moment(past=True),
@@ -50,25 +46,23 @@ def reconcile(
     name: str | None,
     url: str | None,
     hook: str | None,
-    as_json: bool,  # noqa: FBT001 - click passes flags
+    as_json: bool,
 ) -> None:
     """Compare what Okta meant for a hook with what has arrived.
 
     Exits with 1 if anything is missing.
     """
-    from okta_hooks.org.reconcile import reconcile as compare  # noqa: PLC0415 - marshmallow
-
     if until is not None and until <= since:
         raise click.UsageError("--until must be later than --since.")
     state = state_of_app()
     hook = one_hook(state, hook)
     progress = Progress(bar=True)
-    with open_org(state, "okta.logs.read", tell=progress.tell) as org:
-        known = hook_at_okta(state, runtime.inbox, org, hook, name, url)
+    with open_org(state, "okta.logs.read", tell=progress.tell) as client:
+        known = hook_at_okta(state, runtime.inbox, client, hook, name, url)
         with progress:
-            progress.begin(since, until or runtime.inbox.clock(), org.url)
+            progress.begin(since, until or runtime.inbox.clock(), client.url)
             report = compare(
-                org,
+                client,
                 runtime.inbox,
                 hook,
                 known.ids,
@@ -79,7 +73,7 @@ def reconcile(
                     report.read, report.reached_at, f"{len(report.missing)} missing"
                 ),
             )
-    document = _document(report, hook, known, org.url, since, until)
+    document = _document(report, hook, known, client.url, since, until)
     if as_json:
         click.echo(json.dumps(document))
     else:

@@ -9,9 +9,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from flask import current_app
+from flask.cli import with_appcontext
 
-from .options import as_json_option, check_url, group, one_hook, state_of_app
+from okta_hooks import testing
+from okta_hooks.calling import TIMEOUT, HttpSender, Request, app_sender
+
+from .context import app_of_command, one_hook, state_of_app
+from .options import as_json_option, check_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +38,8 @@ _MEANINGS: Final[Mapping[int, str]] = {
 }
 
 
-@group.command()
+@click.command()
+@with_appcontext
 @click.argument("event_type", metavar="[TYPE]", required=False)
 @click.option(
     "--count",
@@ -62,15 +67,12 @@ def send(
     file: Any,
     hook: str | None,
     url: str | None,
-    as_json: bool,  # noqa: FBT001
+    as_json: bool,
 ) -> None:
     """Send a sample delivery, and tell what the answer means.
 
     It has the right secret. Each call makes new uuids; what a file holds is sent as it is.
     """
-    from okta_hooks import testing  # noqa: PLC0415
-    from okta_hooks.simulator import HttpSender, Request, app_sender  # noqa: PLC0415
-
     if (event_type is None) == (file is None):
         raise click.UsageError("Say a TYPE or a --file.")
     if file is not None and (count is not None or targets):
@@ -94,12 +96,15 @@ def send(
         if url is None:
             # A command must not dispatch beside the app's worker.
             state.configure(inbox=before.inbox, worker="external")
-            app = current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001
-            answer = app_sender(app)(request)
+            answer = app_sender(app_of_command())(request)
         else:
             answer = HttpSender()(request)
+    except TimeoutError as error:
+        raise click.ClickException(
+            f"No answer from {request.url}: it took longer than Okta's {TIMEOUT:.0f} s."
+        ) from error
     except OSError as error:
-        reason = str(error) or "it took longer than Okta's 3 s"
+        reason = str(error) or type(error).__name__
         raise click.ClickException(f"No answer from {request.url}: {reason}.") from error
     finally:
         state.configure(inbox=before.inbox, worker=before.worker)
@@ -120,8 +125,6 @@ def _url_of(state: AppState, hook: str) -> str:
 
 
 def _samples(event_type: str, count: int, targets: tuple[str, ...]) -> list[dict[str, Any]]:
-    from okta_hooks import testing  # noqa: PLC0415
-
     overrides: dict[str, Any] = {"target": list(targets)} if targets else {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

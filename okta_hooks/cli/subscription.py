@@ -5,24 +5,26 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final
 
 import click
-from flask import current_app
+from flask.cli import with_appcontext
 
 from okta_hooks.exceptions import SubscriptionImpossible, VerificationFailed, as_sentence
+from okta_hooks.org import lookup, provisioning, subscription
+from okta_hooks.org.subscription import shown_change
+from okta_hooks.org.urls import same_path, shown
 
-from .options import as_json_option, check_url, group, one_hook, open_org, state_of_app
+from .context import app_of_command, one_hook, state_of_app
+from .options import as_json_option, hook_options
+from .org import open_org
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from okta_hooks.blueprint import AppState
-    from okta_hooks.org.client import RegisteredHook
+    from okta_hooks.org.hooks import RegisteredHook
     from okta_hooks.org.subscription import Plan
-
-F = TypeVar("F", bound="Callable[..., Any]")
 
 READ: Final = "okta.eventHooks.read"
 MANAGE: Final = "okta.eventHooks.manage"
@@ -34,13 +36,13 @@ _VERIFY_CURES: Final = (
     "redirects and login walls: Okta follows neither.",
     "the secret: the app's log says when it was wrong. Okta has the first one of where apply was run.",
 )
-_IT_IS_OUT: Final = (
+_OKTA_IS_AHEAD: Final = (
     "Okta has the first secret of here already. As long as the served app does not know it, deliveries are "
     "refused, and plan cannot tell: give it to the app, or run apply --rotate where the right one is configured."
 )
 
 
-class _UsedWrongly(click.UsageError):
+class _UsageErrorWithStatus1(click.UsageError):
     exit_code = 1
 
 
@@ -52,41 +54,29 @@ class _Comparing(click.Command):
         try:
             return super().make_context(*args, **kwargs)
         except click.UsageError as error:
-            raise _UsedWrongly(error.format_message(), error.ctx) from error
+            raise _UsageErrorWithStatus1(error.format_message(), error.ctx) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         """Load the app, and run."""
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            raise _UsedWrongly(error.format_message(), error.ctx) from error
+            raise _UsageErrorWithStatus1(error.format_message(), error.ctx) from error
 
 
-def which(command: F) -> F:
-    """Add the options that say which hook at Okta is meant."""
-    for option in reversed(
-        [
-            click.option("--url", callback=check_url, help="Where Okta delivers to, as a whole."),
-            click.option("--name", help="What the hook is called at Okta."),
-            click.option("--hook", help="Which hook of this app, if it has several."),
-        ]
-    ):
-        command = option(command)
-    return command
-
-
-@group.command(cls=_Comparing)
-@which
+@click.command(cls=_Comparing)
+@with_appcontext
+@hook_options
 @as_json_option
-def plan(url: str | None, name: str | None, hook: str | None, as_json: bool) -> None:  # noqa: FBT001
+def plan(url: str | None, name: str | None, hook: str | None, as_json: bool) -> None:
     """Show where the hook at Okta is out of step.
 
     It is held against the connected receivers. Exits with 0 if it is in step, and with 2 if it is not.
     """
     state = state_of_app()
     ours = one_hook(state, hook)
-    with open_org(state, READ) as org:
-        made, warnings = _plan(state, ours, org.hooks(), url=url, name=name)
+    with open_org(state, READ) as client:
+        made, warnings = _plan(state, ours, client.hooks(), url=url, name=name)
     if as_json:
         click.echo(json.dumps(_document(made, warnings)))
     else:
@@ -95,8 +85,9 @@ def plan(url: str | None, name: str | None, hook: str | None, as_json: bool) -> 
         sys.exit(OUT_OF_STEP)
 
 
-@group.command()
-@which
+@click.command()
+@with_appcontext
+@hook_options
 @click.option("--yes", is_flag=True, help="Do not ask: for scripts.")
 @click.option("--no-verify", is_flag=True, help="Do not let Okta verify it yet.")
 @click.option("--rotate", is_flag=True, help="Give Okta the first secret, whatever else changes.")
@@ -105,17 +96,15 @@ def apply(
     url: str | None,
     name: str | None,
     hook: str | None,
-    yes: bool,  # noqa: FBT001
-    no_verify: bool,  # noqa: FBT001
-    rotate: bool,  # noqa: FBT001
-    as_json: bool,  # noqa: FBT001
+    yes: bool,
+    no_verify: bool,
+    rotate: bool,
+    as_json: bool,
 ) -> None:
     """Bring the hook at Okta in step, after asking.
 
     It is created or changed as plan shows, activated, and verified by Okta.
     """
-    from okta_hooks.org import subscription  # noqa: PLC0415 - marshmallow
-
     state = state_of_app()
     ours = one_hook(state, hook)
     secret = next(iter(state.secrets[ours]), None)
@@ -123,23 +112,23 @@ def apply(
         raise click.ClickException(
             "There is no secret to give to Okta: OKTA_HOOKS_SECRET is not set."
         )
-    with open_org(state, READ, MANAGE) as org:
+    with open_org(state, READ, MANAGE) as client:
         wanted: dict[str, Any] = {"url": url, "name": name, "rotates": rotate}
-        made, warnings = _plan(state, ours, org.hooks(), **wanted)
+        made, warnings = _plan(state, ours, client.hooks(), **wanted)
         if not as_json or not yes:
             _print(made, warnings, err=as_json)
         live = made.live
         if live is None or not made.is_in_step:
             if not yes:
                 _ask(as_json=as_json)
-                # Who is asked may take a while.
-                if _plan(state, ours, org.hooks(), **wanted)[0] != made:
+                # The answer may have taken a while, and the hook may have been changed meanwhile.
+                if _plan(state, ours, client.hooks(), **wanted)[0] != made:
                     raise click.ClickException(
                         "The hook has been changed at Okta meanwhile: plan again."
                     )
-            with _plainly():
-                live = subscription.apply(
-                    org,
+            with _errors_for_people():
+                live = provisioning.apply(
+                    client,
                     made,
                     secret,
                     verifies=not no_verify,
@@ -153,27 +142,26 @@ def apply(
         )
 
 
-@group.command()
-@which
+@click.command()
+@with_appcontext
+@hook_options
 @as_json_option
-def verify(url: str | None, name: str | None, hook: str | None, as_json: bool) -> None:  # noqa: FBT001
+def verify(url: str | None, name: str | None, hook: str | None, as_json: bool) -> None:
     """Let Okta verify the URL of the hook.
 
     Only an active and verified hook gets events.
     """
-    from okta_hooks.org import subscription  # noqa: PLC0415 - marshmallow
-
     state = state_of_app()
     ours = one_hook(state, hook)
     path = state.path_of(ours)
-    with open_org(state, READ, MANAGE) as org, _plainly():
-        live = subscription.choose(
-            org.hooks(), hook=ours, name=name, url=url, path=path, creates=False
+    with open_org(state, READ, MANAGE) as client, _errors_for_people():
+        live = lookup.choose(
+            client.hooks(), hook=ours, name=name, url=url, path=path, creates=False
         )
         if live is None:
-            sought = subscription.none_found(name=name, url=url, path=path)
+            sought = lookup.none_found(name=name, url=url, path=path)
             raise click.ClickException(f"{sought}: apply --url https://... creates it.")
-        live = subscription.verify(org, live)
+        live = provisioning.verify(client, live)
     if as_json:
         click.echo(json.dumps(_hook_document(live)))
     else:
@@ -192,14 +180,11 @@ def _plan(
     rotates: bool = False,
 ) -> tuple[Plan, list[str]]:
     """Return the plan for a hook of the app, and what else a person should know."""
-    from okta_hooks.org import subscription  # noqa: PLC0415 - marshmallow
-
-    app = current_app._get_current_object()  # type: ignore[attr-defined] # noqa: SLF001
     path = state.path_of(hook)
-    with _plainly():
-        live = subscription.choose(registered, hook=hook, name=name, url=url, path=path)
+    with _errors_for_people():
+        live = lookup.choose(registered, hook=hook, name=name, url=url, path=path)
         made = subscription.plan(
-            subscription.demand(state.hooks[hook].receivers, app),
+            subscription.demand(state.hooks[hook].receivers, app_of_command()),
             live,
             name=name or (live and live.name) or hook,
             url=url,
@@ -214,16 +199,16 @@ def _plan(
         warnings.append(
             "The app has no secret (OKTA_HOOKS_ALLOW_UNAUTHENTICATED): anybody can post events to it."
         )
-    if path is not None and urlsplit(made.url).path.rstrip("/") != path.rstrip("/"):
+    if path is not None and not same_path(made.url, path):
         warnings.append(
             f"The app has this hook at {path}: "
-            f"does something in front of it change the path of {subscription.shown(made.url)}?"
+            f"does something in front of it change the path of {shown(made.url)}?"
         )
     if live is None:
         warnings.extend(
             f"The hook {other.name!r} delivers to the same path, "
-            f"at {subscription.shown(other.url or '')}: --name moves it."
-            for other in subscription.find(registered, path=path)
+            f"at {shown(other.url or '')}: --name moves it."
+            for other in lookup.find(registered, path=path)
         )
     return made, warnings
 
@@ -235,10 +220,8 @@ def _ask(*, as_json: bool) -> None:
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
+def _errors_for_people() -> Iterator[None]:
     """End the command in one line if the hook cannot be as it should."""
-    from okta_hooks.org.subscription import shown  # noqa: PLC0415 - marshmallow
-
     try:
         yield
     except SubscriptionImpossible as error:
@@ -248,15 +231,13 @@ def _plainly() -> Iterator[None]:
         for cure in _VERIFY_CURES:
             click.echo(f"  - {cure}", err=True)
         if error.has_new_secret:
-            click.echo(_IT_IS_OUT, err=True)
+            click.echo(_OKTA_IS_AHEAD, err=True)
         raise click.ClickException(
             f"The hook is not verified. {as_sentence(error)} When that is mended: flask okta-hooks verify"
         ) from error
 
 
 def _print(made: Plan, warnings: Sequence[str], *, err: bool = False) -> None:
-    from okta_hooks.org.subscription import shown, shown_change  # noqa: PLC0415 - marshmallow
-
     url = shown(made.url)
     for warning in warnings:
         click.secho(f"Warning: {warning}", fg="yellow", err=True)
@@ -304,8 +285,6 @@ def _count(number: int, what: str) -> str:
 
 
 def _document(made: Plan, warnings: Sequence[str]) -> dict[str, Any]:
-    from okta_hooks.org.subscription import shown, shown_change  # noqa: PLC0415 - marshmallow
-
     return {
         "action": made.action,
         "in_step": made.is_in_step,
@@ -330,8 +309,6 @@ def _document(made: Plan, warnings: Sequence[str]) -> dict[str, Any]:
 
 
 def _hook_document(live: RegisteredHook) -> dict[str, Any]:
-    from okta_hooks.org.subscription import shown  # noqa: PLC0415 - marshmallow
-
     return {
         "id": live.id,
         "name": live.name,

@@ -10,8 +10,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from flask.cli import with_appcontext
 
-from .options import Span, group, open_org, state_of_app, with_inbox
+from okta_hooks.org.backfill import interruptible, keep_up
+from okta_hooks.org.client import OktaClient
+
+from .context import state_of_app, with_inbox
+from .options import Span
+from .org import open_org
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +28,8 @@ if TYPE_CHECKING:
 _SECONDS_TO_STOP: Final = 10.0
 
 
-@group.command()
+@click.command()
+@with_appcontext
 @click.option("--drain", is_flag=True, help="Stop when nothing is due any more.")
 @click.option(
     "--backfill",
@@ -32,7 +39,7 @@ _SECONDS_TO_STOP: Final = 10.0
 @with_inbox
 def worker(
     runtime: Runtime,
-    drain: bool,  # noqa: FBT001 - click passes flags
+    drain: bool,
     backfill: float | None,
 ) -> None:
     """Hand stored events to the receivers, until SIGTERM or SIGINT.
@@ -78,19 +85,16 @@ def worker(
 @contextmanager
 def _backfilling(state: AppState, seconds: float) -> Iterator[None]:
     """Read the log in another thread, over the same inbox, until the worker has stopped."""
-    from okta_hooks.org.backfill import interruptible, keep_up  # noqa: PLC0415 - marshmallow
-    from okta_hooks.org.client import Org  # noqa: PLC0415
-
     stopping = state.runtime().worker.stopping
 
     def run() -> None:
-        with Org(state.settings, wait=interruptible(stopping)) as org:
-            keep_up(state, org, stopping, seconds)
+        with OktaClient(state.settings, wait=interruptible(stopping)) as client:
+            keep_up(state, client, stopping, seconds)
 
     thread = threading.Thread(target=run, name="okta-hooks-backfill", daemon=True)
     thread.start()
     yield
-    # Okta may take its time over a page; what is not stored is read again.
+    # A request to Okta may take longer than this. The page is lost then, and read again by the next backfill.
     thread.join(_SECONDS_TO_STOP)
 
 

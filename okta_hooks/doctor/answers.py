@@ -8,9 +8,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from okta_hooks.org.subscription import shown
+from okta_hooks.calling import TIMEOUT
+from okta_hooks.org.urls import shown
 
-from .check import failure, ok, place, skipped, warning
+from .check import failure, ok, ordinal, skipped, warning
 from .refusals import (
     ANOTHER_SECRET,
     CACHE,
@@ -21,7 +22,7 @@ from .refusals import (
     redirect,
     unwanted,
 )
-from .silence import reason
+from .unanswered import diagnosis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from .probes import Answers
     from .refusals import Expected
 
-#: What Okta waits, in seconds.
-_OKTA_WAITS: Final = 3.0
 _SLOW: Final = 1.0
 
 
@@ -39,7 +38,7 @@ def url(expected: Expected) -> Iterator[Check]:
     """Look at the URL itself, before anything is sent there."""
     name = "url"
     parts = urlsplit(expected.url)
-    if is_inside(parts.hostname or ""):
+    if is_private(parts.hostname or ""):
         yield warning(
             name,
             f"{shown(expected.url)} is no address that Okta can reach. "
@@ -56,7 +55,7 @@ def url(expected: Expected) -> Iterator[Check]:
         yield ok(name, f"{shown(expected.url)} is https.")
 
 
-def is_inside(host: str) -> bool:
+def is_private(host: str) -> bool:
     """Return whether a host is on this machine or in a private network, by its name alone."""
     try:
         address = ipaddress.ip_address(host)
@@ -65,10 +64,10 @@ def is_inside(host: str) -> bool:
     return address.is_private
 
 
-def judge(answers: Answers, expected: Expected) -> Iterator[Check]:
+def checks(answers: Answers, expected: Expected) -> Iterator[Check]:
     """Say what the answers mean."""
     if answers.verified.status is None:
-        text, cure = reason(answers.verified)
+        text, cure = diagnosis(answers.verified)
         yield failure("reachable", f"No answer: {text}", cure)
         yield skipped("delivery", "What else there is to ask needs an answer.")
         return
@@ -77,7 +76,7 @@ def judge(answers: Answers, expected: Expected) -> Iterator[Check]:
     yield from challenge(answers, expected)
     yield from header(answers, expected)
     yield from delivery(answers, expected)
-    yield from strangers(answers)
+    yield from wrong_secret(answers)
     yield from other_secrets(answers)
     yield from large(answers)
     yield from burst(answers)
@@ -147,9 +146,16 @@ def header(answers: Answers, expected: Expected) -> Iterator[Check]:
     if wrong is None or answers.verified.verification != answers.challenge:
         return
     if wrong.status == HTTPStatus.OK:
-        if answers.delivered_wrongly is not None and answers.delivered_wrongly.status == 204:  # noqa: PLR2004
+        if (
+            answers.delivered_wrongly is not None
+            and answers.delivered_wrongly.status == HTTPStatus.NO_CONTENT
+        ):
             return
-        also = " from deliveries, too: each gets 401" if right and right.status == 401 else ""  # noqa: PLR2004
+        also = (
+            " from deliveries, too: each gets 401"
+            if right and right.status == HTTPStatus.UNAUTHORIZED
+            else ""
+        )
         yield failure(
             name,
             f"The header {expected.header} does not arrive: a verification with a wrong secret is answered "
@@ -184,7 +190,7 @@ def delivery(answers: Answers, expected: Expected) -> Iterator[Check]:
     yield failure(name, f"One without events is answered with {outcome.status}: {text}", cure)
 
 
-def strangers(answers: Answers) -> Iterator[Check]:
+def wrong_secret(answers: Answers) -> Iterator[Check]:
     """Look at whether a wrong secret is noticed."""
     name = "wrong-secret"
     outcome = answers.delivered_wrongly
@@ -207,7 +213,7 @@ def other_secrets(answers: Answers) -> Iterator[Check]:
         if outcome.status == HTTPStatus.UNAUTHORIZED:
             yield failure(
                 "delivery",
-                f"The served app does not know the secret in {place(number)} place.",
+                f"The served app does not know the secret in {ordinal(number)} place.",
                 "Give the same OKTA_HOOKS_SECRET to it, and restart it.",
             )
 
@@ -272,9 +278,11 @@ def speed(answers: Answers) -> Iterator[Check]:
         f"{worst:.2f} s the longest"
     )
     cure = "More processes or threads for the web server; what runs before each request; a database nearer by."
-    if worst > _OKTA_WAITS:
-        yield failure(name, f"{text}. Okta waits 3 s.", cure)
+    if worst > TIMEOUT:
+        yield failure(name, f"{text}. Okta waits {TIMEOUT:.0f} s.", cure)
     elif worst > _SLOW:
-        yield warning(name, f"{text}. Okta waits 3 s, and its way here is longer.", cure)
+        yield warning(
+            name, f"{text}. Okta waits {TIMEOUT:.0f} s, and its way here is longer.", cure
+        )
     else:
-        yield ok(name, f"{text}. Okta waits 3 s.")
+        yield ok(name, f"{text}. Okta waits {TIMEOUT:.0f} s.")

@@ -54,8 +54,8 @@ def age(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
-def place(number: int) -> str:
-    """Return the name of a place in a list, counted from 0."""
+def ordinal(number: int) -> str:
+    """Return in words which element of a list is meant, counted from 0."""
     names = ("first", "second", "third")
     return names[number] if number < len(names) else f"{number + 1}th"
 

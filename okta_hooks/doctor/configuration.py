@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from okta_hooks.receivers import doubt
 
-from .check import failure, listed, ok, place, warning
+from .check import failure, listed, ok, ordinal, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ _MAKE_ANOTHER: Final = (
     'Make one, python -c "import secrets; print(secrets.token_urlsafe(32))", '
     "and change it here and at Okta: the how-to on rotation loses no event."
 )
-#: What stands in documentation, examples and templates, in lower case.
+#: Secrets that stand in documentation, examples and templates, in lower case.
 _WELL_KNOWN: Final = frozenset(
     {
         "authentication secret",
@@ -47,14 +47,14 @@ _WELL_KNOWN: Final = frozenset(
         "your_secret_here",
     }
 )
-#: Headers that proxies and servers take for themselves.
-_TAKEN_OFF: Final = frozenset(
+#: Headers that proxies and servers use themselves, and may not pass on.
+_NOT_PASSED_ON: Final = frozenset(
     {"connection", "cookie", "forwarded", "keep-alive", "proxy-authorization", "te", "upgrade"}
 )
 
 
 def secrets(values: Sequence[str], *, allow_unauthenticated: bool) -> Iterator[Check]:
-    """Look at the live secrets, of which nothing is told but their places."""
+    """Look at the live secrets, of which nothing is told but their order."""
     name = "secret"
     if allow_unauthenticated:
         text = "Anybody who knows the URL can post events." if not values else "It is not needed."
@@ -69,7 +69,7 @@ def secrets(values: Sequence[str], *, allow_unauthenticated: bool) -> Iterator[C
         if (complaint := _complaint(value)) is not None
     ]
     for number, (text, cure) in complaints:
-        which = "The secret" if len(values) == 1 else f"The secret in {place(number)} place"
+        which = "The secret" if len(values) == 1 else f"The secret in {ordinal(number)} place"
         yield warning(name, f"{which} {text}", cure)
     if len(set(values)) < len(values):
         yield warning(
@@ -99,7 +99,7 @@ def _complaint(value: str) -> tuple[str, str] | None:
 def auth_header(header: str) -> Iterator[Check]:
     """Look at the name of the header that carries the secret."""
     name = "header"
-    if header.lower() in _TAKEN_OFF:
+    if header.lower() in _NOT_PASSED_ON:
         yield warning(
             name,
             f"The secret is expected in {header}, which proxies and servers take for themselves.",

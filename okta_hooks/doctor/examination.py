@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from okta_hooks import testing
+from okta_hooks.calling import HttpSender, app_sender
 from okta_hooks.exceptions import (
+    ConfigurationError,
     InboxUnavailable,
     OktaRefused,
     OktaUnavailable,
     SubscriptionImpossible,
     as_sentence,
 )
-from okta_hooks.org import client, subscription
-from okta_hooks.simulator import HttpSender, app_sender
+from okta_hooks.org import lookup, subscription
+from okta_hooks.org.client import OktaClient
+from okta_hooks.org.credentials import OrgNotConfigured
+from okta_hooks.org.urls import path_of
 
 from . import answers, configuration, host, probes, registration, storage
 from .check import failure, skipped
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from okta_hooks.blueprint import AppState
-    from okta_hooks.org.client import RegisteredHook
+    from okta_hooks.org.hooks import RegisteredHook
 
     from .check import Check
 
@@ -131,9 +133,9 @@ class _Examination:
             yield from storage.location(path)
             if not path.exists():
                 return
-        found = list(storage.database(inbox))
-        yield from found
-        if storage.is_usable(found):
+        database = storage.database(inbox)
+        yield database
+        if database.level == "ok":
             try:
                 yield from self._stored(inbox)
             finally:
@@ -160,17 +162,17 @@ class _Examination:
         """Ask Okta for the hook; if no URL is given, what it says of it is what is asked afterwards."""
         name = registration.NAME
         try:
-            with client.Org(self._state.settings) as org:
-                registered = org.hooks()
-        except RuntimeError as error:
-            if self._names_no_org(error):
-                yield skipped(
-                    name,
-                    "Okta is not asked.",
-                    "Set OKTA_HOOKS_ORG_URL and OKTA_HOOKS_API_TOKEN, or configure Okta's SDK.",
-                )
-            else:
-                yield failure(name, f"Okta cannot be asked: {as_sentence(error)}", _PLAN)
+            with OktaClient(self._state.settings) as client:
+                registered = client.hooks()
+        except OrgNotConfigured:
+            yield skipped(
+                name,
+                "Okta is not asked.",
+                "Set OKTA_HOOKS_ORG_URL and OKTA_HOOKS_API_TOKEN, or configure Okta's SDK.",
+            )
+            return
+        except ConfigurationError as error:
+            yield failure(name, f"Okta cannot be asked: {as_sentence(error)}", _PLAN)
             return
         except OktaUnavailable as error:
             yield failure(
@@ -192,20 +194,9 @@ class _Examination:
         except SubscriptionImpossible as error:
             yield failure(name, as_sentence(error), _PLAN)
 
-    def _names_no_org(self, error: RuntimeError) -> bool:
-        """Return whether an org cannot be opened because nobody has said which.
-
-        Okta's SDK may know it from a file, which nobody can tell where the SDK is not installed.
-        """
-        if self._state.settings.org_url is not None or "OKTA_CLIENT_ORGURL" in os.environ:
-            return False
-        return isinstance(error.__cause__, ImportError) or str(error).startswith(
-            "OKTA_HOOKS_ORG_URL is not set"
-        )
-
     def _compared(self, registered: Sequence[RegisteredHook]) -> Iterator[Check]:
         path, asked = self._own_path(), self._url
-        live = subscription.the_one(self._found(registered), name=self._name)
+        live = lookup.the_one(self._found(registered), name=self._name)
         if live is None:
             yield from registration.missing(name=self._name, url=asked, path=path)
             return
@@ -220,21 +211,20 @@ class _Examination:
             url=None,
             auth_header=self._state.settings.auth_header if self._secrets else None,
         )
-        yield from registration.judge(plan, path, asked)
+        yield from registration.checks(plan, live, path, asked)
 
     def _found(self, registered: Sequence[RegisteredHook]) -> list[RegisteredHook]:
         """Return the hooks that may be meant. The URL that is asked need not be Okta's: it may go around the proxy."""
         if self._name is not None:
-            return subscription.find(registered, name=self._name)
-        at_url = subscription.find(registered, url=self._url) if self._url else []
-        return at_url or subscription.find(registered, path=self._own_path())
+            return lookup.find(registered, name=self._name)
+        at_url = lookup.find(registered, url=self._url) if self._url else []
+        return at_url or lookup.find(registered, path=self._own_path())
 
     def _own_path(self) -> str | None:
         """Return the path of the hook in the app, or None if it depends on what the app is not asked."""
         if self._path is None:
             try:
-                path = urlsplit(self._state.url_of(self._hook)).path
-                self._path = path.rstrip("/") or "/"
+                self._path = path_of(self._state.url_of(self._hook))
             except RuntimeError as error:
                 self._no_path = str(error)
         return self._path
@@ -256,7 +246,7 @@ class _Examination:
                 live=self._secrets,
                 large=min(size, most),
             )
-        yield from host.judge(
+        yield from host.checks(
             found,
             self._expected(url),
             config=config,
@@ -293,9 +283,9 @@ class _Examination:
         yield from found
         if any(check.level == "failure" for check in found):
             return
-        yield from answers.judge(
+        yield from answers.checks(
             probes.ask(
-                HttpSender(probes.PATIENCE),
+                HttpSender(probes.PROBE_TIMEOUT),
                 self._url,
                 header=expected.header,
                 live=self._secrets,

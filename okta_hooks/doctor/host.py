@@ -33,7 +33,7 @@ def name_of(url: str | None, config: Mapping[str, Any]) -> str:
     return asked or config.get("SERVER_NAME") or trusted[0].lstrip(".") or "localhost"
 
 
-def judge(
+def checks(
     answers: OwnAnswers, expected: Expected, *, config: Mapping[str, Any], has_csrf: bool
 ) -> Iterator[Check]:
     """Say what keeps Okta's requests from the hook within the app.

@@ -11,22 +11,23 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from okta_hooks.simulator import Request
+from okta_hooks.calling import Request
 from okta_hooks.wire.protocol import CHALLENGE_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from okta_hooks.simulator import Send
+    from okta_hooks.calling import Send
 
-#: Longer than Okta waits, so that it can be said how long it took.
-PATIENCE: Final = 10.0
+#: Longer than Okta waits, so that a late answer can be told from none.
+PROBE_TIMEOUT: Final = 10.0
 BURST: Final = 20
 _AT_ONCE: Final = 5
-#: Besides the first, so many of the secrets are tried.
+#: How many secrets besides the first are tried.
 _MORE_SECRETS: Final = 3
 LARGE: Final = 1024 * 1024
 _MOST_TIMEOUTS: Final = 2
+_REDIRECTS: Final = range(300, 400)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ class Outcome:
     @property
     def is_redirect(self) -> bool:
         """Whether it leads elsewhere."""
-        return self.status is not None and 300 <= self.status < 400  # noqa: PLR2004 - 3xx
+        return self.status in _REDIRECTS
 
     def _document(self) -> Any:
         try:
@@ -104,7 +105,7 @@ def ask(send: Send, url: str, *, header: str, live: Sequence[str], large: int = 
     :param large: The size of the large delivery.
     """
     right = {header: live[0]} if live else {}
-    # Of its own each time: nothing that was cached is an answer to it.
+    # A new value each time, so that no cache has an answer to it.
     wrong = {header: secrets.token_urlsafe(24)}
     endpoint = _Endpoint(send, url)
     challenge, second = secrets.token_urlsafe(30), secrets.token_urlsafe(30)
@@ -165,7 +166,7 @@ class _Endpoint:
     def post(
         self, headers: Mapping[str, str], *, size: int = 0, other_slash: bool = False
     ) -> Outcome:
-        # JSON may end in blanks.
+        # Padded with blanks, which JSON allows at its end.
         body = json.dumps({"data": {"events": []}}).encode().ljust(size)
         parts = urlsplit(self._url)
         path = parts.path.rstrip("/") + ("" if parts.path.endswith("/") else "/")
@@ -174,7 +175,7 @@ class _Endpoint:
 
     def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Outcome:
         if self._timeouts >= _MOST_TIMEOUTS:
-            return Outcome(seconds=PATIENCE, error=TimeoutError())
+            return Outcome(seconds=PROBE_TIMEOUT, error=TimeoutError())
         request = Request(
             method=method,
             url=url,

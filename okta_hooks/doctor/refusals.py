@@ -7,9 +7,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from okta_hooks.org.subscription import shown
+from okta_hooks.org.urls import same_path, shown
 
-from .silence import reason
+from .unanswered import diagnosis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,7 +96,7 @@ def unwanted(outcome: Outcome, expected: Expected) -> tuple[str, str]:
     """Return what an answer means, and what to do."""
     status = outcome.status
     if status is None:
-        return reason(outcome)
+        return diagnosis(outcome)
     if outcome.is_redirect:
         return redirect(outcome)
     if outcome.is_ours:
@@ -117,10 +117,10 @@ def _by_class(status: int, expected: Expected) -> tuple[str, str]:
 
 def other_path(expected: Expected) -> str:
     """Return what to do if something else is at the URL."""
-    path = urlsplit(expected.url).path
-    if expected.path and path.rstrip("/") != expected.path.rstrip("/"):
+    if expected.path and not same_path(expected.url, expected.path):
+        path = urlsplit(expected.url).path or "/"
         return (
-            f"The app has the hook at {expected.path}, and {path or '/'} was asked: "
+            f"The app has the hook at {expected.path}, and {path} was asked: "
             "correct the URL, unless a proxy maps one to the other."
         )
     return LOOK_IN_FRONT

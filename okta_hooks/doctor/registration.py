@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from okta_hooks.org.subscription import none_found, shown, shown_change
+from okta_hooks.org.lookup import none_found
+from okta_hooks.org.subscription import shown_change
+from okta_hooks.org.urls import same_path, same_url, shown
 
-from .answers import is_inside
+from .answers import is_private
 from .check import failure, listed, ok, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from okta_hooks.org.client import RegisteredHook
+    from okta_hooks.org.hooks import RegisteredHook
     from okta_hooks.org.subscription import Plan
 
     from .check import Check
@@ -24,7 +26,7 @@ _APPLY = "flask okta-hooks apply brings it in step."
 
 def missing(*, name: str | None, url: str | None, path: str | None) -> Iterator[Check]:
     """Say that the hook is not at Okta."""
-    by_url = None if url is None or is_inside(urlsplit(url).hostname or "") else url
+    by_url = None if url is None or is_private(urlsplit(url).hostname or "") else url
     yield failure(
         NAME,
         f"{none_found(name=name, url=by_url, path=path)}.",
@@ -32,18 +34,20 @@ def missing(*, name: str | None, url: str | None, path: str | None) -> Iterator[
     )
 
 
-def judge(plan: Plan, path: str | None, asked: str | None = None) -> Iterator[Check]:
+def checks(
+    plan: Plan, live: RegisteredHook, path: str | None, asked: str | None = None
+) -> Iterator[Check]:
     """Say in what the hook at Okta differs from what the app needs.
 
+    :param live: The hook at Okta.
     :param path: Where the app has the hook, or None if that cannot be told.
     :param asked: The URL that doctor was told to ask, or None.
     """
-    assert plan.live is not None  # noqa: S101 - see `missing`
-    called = f"The hook {plan.live.name!r} at Okta"
+    called = f"The hook {live.name!r} at Okta"
     found = [
-        *_differences(plan, plan.live, called),
-        *_place(plan, path, called),
-        *_elsewhere(plan, asked, called),
+        *_differences(plan, live, called),
+        *_other_path(plan, path, called),
+        *_other_url(plan, asked, called),
     ]
     yield from found
     if not found:
@@ -75,7 +79,7 @@ def _differences(plan: Plan, live: RegisteredHook, called: str) -> Iterator[Chec
             _APPLY,
         )
     for change in map(shown_change, plan.changes):
-        if change.what not in ("status", "verification"):
+        if not change.is_lifecycle:
             yield failure(
                 NAME,
                 f"{called} has another {change.what} than the app: "
@@ -84,8 +88,8 @@ def _differences(plan: Plan, live: RegisteredHook, called: str) -> Iterator[Chec
             )
 
 
-def _place(plan: Plan, path: str | None, called: str) -> Iterator[Check]:
-    if path is not None and urlsplit(plan.url).path.rstrip("/") != path.rstrip("/"):
+def _other_path(plan: Plan, path: str | None, called: str) -> Iterator[Check]:
+    if path is not None and not same_path(plan.url, path):
         yield warning(
             NAME,
             f"{called} delivers to {shown(plan.url)}, and the app has the hook at {path}.",
@@ -93,11 +97,11 @@ def _place(plan: Plan, path: str | None, called: str) -> Iterator[Check]:
         )
 
 
-def _elsewhere(plan: Plan, asked: str | None, called: str) -> Iterator[Check]:
+def _other_url(plan: Plan, asked: str | None, called: str) -> Iterator[Check]:
     """Compare the URLs, unless it is the app itself that was asked, behind whatever Okta calls."""
-    if asked is None or is_inside(urlsplit(asked).hostname or ""):
+    if asked is None or is_private(urlsplit(asked).hostname or ""):
         return
-    if plan.url.rstrip("/") != asked.rstrip("/"):
+    if not same_url(plan.url, asked):
         yield warning(
             NAME,
             f"{called} delivers to {shown(plan.url)}, which is not what is asked here.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox.sqlite import EPHEMERAL, file_system
 
-from .check import age, failure, listed, ok, place, skipped, warning
+from .check import age, failure, listed, ok, ordinal, skipped, warning
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -30,13 +30,15 @@ _NO_SPACE: Final = 100 * 1024**2
 #: A worker writes down every minute which receivers it has.
 _ALIVE_SECONDS: Final = 180.0
 _BACKLOG_SECONDS: Final = 300.0
+#: How many secrets are live during a rotation, usually.
+_OLD_AND_NEW: Final = 2
 #: Okta calls a delay of up to an hour normal.
-_SECONDS_UNDER_WAY: Final = 3600.0
+_SECONDS_IN_TRANSIT: Final = 3600.0
 
 
 def location(path: Path) -> Iterator[Check]:
     """Look at the file of an SQLite inbox, without making one."""
-    yield from lasting(path, file_system(path))
+    yield from durability(path, file_system(path))
     folder = next(parent for parent in path.parents if parent.exists())
     yield from space(path, shutil.disk_usage(folder).free)
     if path.exists():
@@ -45,7 +47,7 @@ def location(path: Path) -> Iterator[Check]:
         yield _not_there(path, folder)
 
 
-def lasting(path: Path, kind: str | None) -> Iterator[Check]:
+def durability(path: Path, kind: str | None) -> Iterator[Check]:
     """Look at the kind of file system."""
     if kind in EPHEMERAL:
         yield warning(
@@ -110,26 +112,20 @@ def access(path: Path, status: os.stat_result, me: int) -> Iterator[Check]:
         yield ok(_FILE, f"{path} belongs to this user alone.")
 
 
-def database(inbox: Inbox) -> Iterator[Check]:
+def database(inbox: Inbox) -> Check:
     """Open the inbox, and try whether it can be written."""
     name = "inbox"
     try:
         inbox.open()
         inbox.try_writing()
     except InboxUnavailable as error:
-        yield failure(
+        return failure(
             name,
             f"It cannot be used: {error.reason}. Every delivery is answered with 503.",
             "Bring the database back, or correct OKTA_HOOKS_INBOX or what its user may do.",
         )
-        return
     kind = "The SQLite file" if inbox.path is not None else "PostgreSQL"
-    yield ok(name, f"{kind} can be opened and written.")
-
-
-def is_usable(checks: Sequence[Check]) -> bool:
-    """Return whether the database has been opened and written."""
-    return any(check.name == "inbox" and check.level == "ok" for check in checks)
+    return ok(name, f"{kind} can be opened and written.")
 
 
 def worker(
@@ -230,7 +226,7 @@ def rotation(used: Mapping[int, tuple[float, float]], live: int, now: float) -> 
     :param live: How many secrets there are.
     """
     name = "rotation"
-    if live < 2:  # noqa: PLR2004 - one secret is no rotation
+    if live <= 1:
         return
     if not used:
         yield skipped(
@@ -238,14 +234,14 @@ def rotation(used: Mapping[int, tuple[float, float]], live: int, now: float) -> 
         )
         return
     said = ", ".join(
-        f"the {place(number)} was "
+        f"the {ordinal(number)} was "
         + (f"last used {age(now - used[number][1])} ago" if number in used else "not used")
         for number in range(live)
     )
     said = f"Of {live} secrets, {said}."
     first, last = used.get(0, (now, 0.0))
     last_of_old = max((used[number][1] for number in used if number), default=0.0)
-    is_settled = now - max(last_of_old, first) >= _SECONDS_UNDER_WAY
+    is_settled = now - max(last_of_old, first) >= _SECONDS_IN_TRANSIT
     if not last or (is_settled and last_of_old > last):
         yield warning(
             name,
@@ -257,7 +253,7 @@ def rotation(used: Mapping[int, tuple[float, float]], live: int, now: float) -> 
     else:
         yield warning(
             name,
-            f"{said} Okta sends the first: {'the second' if live == 2 else 'all others'} can go.",  # noqa: PLR2004
+            f"{said} Okta sends the first: {'the second' if live == _OLD_AND_NEW else 'all others'} can go.",
             "Leave only the first in OKTA_HOOKS_SECRET, and restart the app.",
         )
 

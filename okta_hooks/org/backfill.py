@@ -1,14 +1,9 @@
-"""Backfill: the System Log of an org into the inbox, page by page behind a durable cursor.
-
-Polling is the only complete way to read the log: it is in the order of persistence, and goes on for ever.
-https://developer.okta.com/docs/reference/system-log-query/#polling-requests
-"""
+"""Backfill: the System Log of an org into the inbox, page by page behind a durable cursor."""
 
 from __future__ import annotations
 
 import json
 import logging
-import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -17,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 from okta_hooks.exceptions import InboxUnavailable, OktaRefused, OktaUnavailable, as_sentence
 from okta_hooks.inbox.claims import Cursor, incoming
 from okta_hooks.wire.events import Delivery, Envelope
+from okta_hooks.wire.protocol import LOG_RETENTION
 from okta_hooks.work import dispatch
 
-from .audience import Share, readable_hooks, registration, restricted_types, seconds_of
-from .client import LARGEST_PAGE
+from .log import TIME_FORMAT, LogReader, forgotten
+from .selector import LogSelectors, published_at
 
 if TYPE_CHECKING:
     import threading
@@ -29,36 +25,15 @@ if TYPE_CHECKING:
     from okta_hooks.blueprint import AppState
     from okta_hooks.inbox.claims import NewDelivery, Stored
 
-    from .client import LogPage, Org
+    from .client import LogPage, OktaClient
+    from .registration import NamedHook
 
 logger = logging.getLogger(__name__)
 
-#: Okta keeps its System Log for 90 days.
-RETENTION_SECONDS: Final = 90 * 24 * 3600.0
-_SLACK_SECONDS: Final = 60.0
 _OVERLAP_SECONDS: Final = 3600.0
-#: How long before now to begin, since the clocks of this host and of Okta may differ.
+#: A first backfill begins this long before now: the clocks of this host and of Okta may differ.
 _HEAD_START_SECONDS: Final = 300.0
-_SECONDS_BETWEEN_LOOKS: Final = 600.0
 _LONGEST_PAUSE: Final = 60.0
-_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
-
-
-def forgotten(since: float, now: float, tell: Callable[[str], Any]) -> tuple[float, float] | None:
-    """Return from when to when Okta has forgotten what is to be read, and say so, or None if it has not.
-
-    :param since: From when on it is to be read, in seconds since the epoch, as is ``now``.
-    :param tell: Is called with a line for a person.
-    """
-    oldest = now - RETENTION_SECONDS
-    if since >= oldest - _SLACK_SECONDS:
-        return None
-    begin, end = (datetime.fromtimestamp(at, UTC) for at in (since, oldest))
-    tell(
-        f"Okta keeps its log for 90 days: what happened from {begin:{_TIME}} to {end:{_TIME}} "
-        "cannot be read any more."
-    )
-    return since, oldest
 
 
 class Stopped(Exception):
@@ -66,7 +41,7 @@ class Stopped(Exception):
 
 
 def interruptible(stopping: threading.Event) -> Callable[[float], None]:
-    """Return how an :class:`~okta_hooks.org.client.Org` is to wait so that it can be stopped."""
+    """Return how an :class:`~okta_hooks.org.client.OktaClient` is to wait so that it can be stopped."""
 
     def wait(seconds: float) -> None:
         if stopping.wait(seconds):
@@ -77,7 +52,7 @@ def interruptible(stopping: threading.Event) -> Callable[[float], None]:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What has been read so far, and how far.
+    """What has been read and stored so far.
 
     ``new``, ``duplicate`` and ``dead`` are numbers by hook, of events in the inbox.
     ``gap`` is what Okta has forgotten of what was to be read.
@@ -108,42 +83,36 @@ class Backfill:
 
     Its methods raise :exc:`OktaRefused` if the org does not let it read the log.
 
-    :param org: The org; it should wait as :func:`interruptible` does.
+    :param client: For the org; it should wait as :func:`interruptible` does.
     :param stopping: Is set when the work is to stop, after the page that is in hand.
+    :param named: Which hook at Okta one of the app's is, if a person has said it.
     :param tell: Is called with a line for a person.
     :param progress: Is called after each page.
-    :param hook: Which hook of the app ``name`` or ``url`` at Okta is about.
     """
 
     def __init__(
         self,
         state: AppState,
-        org: Org,
+        client: OktaClient,
         stopping: threading.Event,
         *,
+        named: NamedHook | None = None,
         tell: Callable[[str], Any] = logger.warning,
-        progress: Callable[[Tally], Any] | None = None,
-        hook: str | None = None,
-        name: str | None = None,
-        url: str | None = None,
+        progress: Callable[[Tally], Any] = lambda _: None,
     ) -> None:
         runtime = state.runtime()
         self.tally = Tally()
-        self._state = state
         self._inbox = runtime.inbox
         self._worker = runtime.worker
-        self._org = org
+        self._client = client
         self._stopping = stopping
         self._tell = tell
         self._progress = progress
-        self._hook = hook
-        self._at_okta = {"name": name, "url": url}
-        self._shares: list[Share] = []
-        self._look_again_at = 0.0
-        self._told: set[str] = set()
+        self._selectors = LogSelectors(state, client, named=named, tell=tell)
+        self._reader = LogReader(client, "")
         self._cursor: Cursor | None = None
-        self._was_short = False
-        self._url = self._start_url = ""
+        # The last URLs that were made of a time, and that Okta refused: see `_page`.
+        self._start_url = ""
         self._refused_url: str | None = None
 
     def begin(self, since: float | None = None) -> None:
@@ -155,12 +124,12 @@ class Backfill:
             nothing is passed over.
         """
         while True:
-            self._cursor = self._inbox.cursor(self._org.url)
+            self._cursor = self._inbox.cursor(self._client.url)
             if self._cursor is not None and _is_before(self._cursor, since):
                 self._resume()
                 return
             self._begin_at(self._inbox.clock() - _HEAD_START_SECONDS if since is None else since)
-            start = Cursor(next_url=self._url, reached_at=self.tally.reached_at)
+            start = Cursor(next_url=self._reader.url, reached_at=self.tally.reached_at)
             if self._store([], start) is not None:
                 return
 
@@ -170,8 +139,8 @@ class Backfill:
         if gap is not None:
             self.tally.gap = gap
             moment = gap[1]
-        self._url = self._start_url = self._org.log_url(since=datetime.fromtimestamp(moment, UTC))
-        self._was_short = False
+        self._start_url = self._client.log_url(since=datetime.fromtimestamp(moment, UTC))
+        self._reader.seek(self._start_url)
         self.tally.reached_at = moment
         if self.tally.began_at is None:
             self.tally.began_at = moment
@@ -180,22 +149,21 @@ class Backfill:
         cursor = self._cursor
         if cursor is None:  # somebody has deleted it
             return
-        oldest = self._inbox.clock() - RETENTION_SECONDS
+        oldest = self._inbox.clock() - LOG_RETENTION.total_seconds()
         if cursor.reached_at is not None and cursor.reached_at < oldest:
             self._begin_at(cursor.reached_at)
             return
-        self._url = cursor.next_url
-        self._was_short = False
+        self._reader.seek(cursor.next_url)
         self.tally.reached_at = cursor.reached_at
         if self.tally.began_at is None:
             self.tally.began_at = cursor.reached_at
 
-    def catch_up(self, *, patience: int | None = None) -> bool:
+    def catch_up(self, *, max_failures: int | None = None) -> bool:
         """Read to the end of the log, or until the work is to stop.
 
         What may pass is waited for, longer each time: no answer from Okta, or a database that is locked or away.
 
-        :param patience: How often in a row; by default, as long as it takes.
+        :param max_failures: How often in a row; by default, as long as it takes.
         :return: whether the end of the log was reached.
         """
         failures = 0
@@ -203,15 +171,14 @@ class Backfill:
             try:
                 is_end = self._read_page()
                 failures = 0
-                if self._progress is not None:
-                    self._progress(self.tally)
+                self._progress(self.tally)
                 if is_end:
                     return True
             except Stopped:
                 break
             except (OktaUnavailable, OktaRefused, InboxUnavailable) as error:
                 failures += 1
-                if not _may_pass(error) or (patience is not None and failures > patience):
+                if not _may_pass(error) or (max_failures is not None and failures > max_failures):
                     raise
                 pause = min(2.0**failures, _LONGEST_PAUSE)
                 self._tell(f"{as_sentence(error)} Trying again in {pause:.0f} s.")
@@ -231,23 +198,18 @@ class Backfill:
         """Read a page, store what it has for the app's hooks, and return whether it was the last for now."""
         asked_at = self._inbox.clock()
         page = self._page()
-        if page.next_url is None:
-            raise OktaUnavailable(f"{self._org.url} does not say where its log goes on")
-        # There may be more behind one that is short, but not behind two.
-        is_short = len(page.events) < LARGEST_PAGE
-        is_end = not page.events or (is_short and self._was_short)
+        is_end = self._reader.is_last(page)
         reached_at = asked_at if is_end else self._reached(page.events, asked_at)
+        after = Cursor(next_url=self._reader.url_after(page), reached_at=reached_at)
         new = self._deliveries(page.events)
-        after = Cursor(next_url=page.next_url, reached_at=reached_at)
         stored = self._store(new, after)
         if stored is None:
             # Another backfill is at work: go on from where it has got to.
-            self._cursor = self._inbox.cursor(self._org.url)
+            self._cursor = self._inbox.cursor(self._client.url)
             self._resume()
             return False
-        self._url = page.next_url
+        self._reader.advance(page)
         self.tally.is_at_end = is_end
-        self._was_short = is_short and not is_end
         self.tally.pages += 1
         self.tally.events += len(page.events)
         self.tally.reached_at = reached_at
@@ -256,31 +218,33 @@ class Backfill:
         return is_end
 
     def _page(self) -> LogPage:
+        url = self._reader.url
         try:
-            return self._org.log_page(self._url)
+            return self._reader.fetch()
         except OktaRefused as refused:
-            # One that was made here is as good as it gets, and one that is refused again never gets better.
-            is_cursor = self._url not in {self._start_url, self._refused_url}
+            # A cursor of Okta's may have expired: then the log is read again from a time. A URL that was made of
+            # a time, or has been refused before, would be refused again.
+            is_cursor = url not in {self._start_url, self._refused_url}
             if refused.status != HTTPStatus.BAD_REQUEST or not is_cursor:
                 raise
-            self._refused_url = self._url
+            self._refused_url = url
             back = (self.tally.reached_at or self._inbox.clock()) - _OVERLAP_SECONDS
             moment = datetime.fromtimestamp(back, UTC)
             self._tell(
                 f"Okta does not go on from where the backfill stopped ({refused}). "
-                f"Reading again from {moment:{_TIME}}."
+                f"Reading again from {moment:{TIME_FORMAT}}."
             )
             self._begin_at(back)
-            return self._org.log_page(self._url)
+            return self._reader.fetch()
 
     def _reached(self, events: Sequence[Any], asked_at: float) -> float | None:
-        # The last that is not in the future: one odd time must not stand for the whole page.
-        times = (seconds_of(raw) for raw in reversed(events))
+        # The last time that is not in the future: the clock behind one event may be wrong.
+        times = (published_at(raw) for raw in reversed(events))
         last = next((at for at in times if at is not None and at <= asked_at), None)
         return max((at for at in (last, self.tally.reached_at) if at is not None), default=None)
 
     def _store(self, new: Sequence[NewDelivery], after: Cursor) -> list[Stored] | None:
-        stored = self._inbox.backfill(new, self._org.url, before=self._cursor, after=after)
+        stored = self._inbox.backfill(new, self._client.url, before=self._cursor, after=after)
         if stored is not None:
             self._cursor = after
         return stored
@@ -289,39 +253,18 @@ class Backfill:
         """Return what is to be stored of a page: for each hook one delivery, of what it is to have."""
         received = Delivery(
             event_id=None,
-            source=self._org.url,
+            source=self._client.url,
             via="backfill",
             received_at=datetime.fromtimestamp(self._inbox.clock(), UTC),
         )
         made = []
-        for share in self._current_shares() if events else []:
-            chosen = [raw for raw in events if share.has(raw, self._worker.app)]
+        for selector in self._selectors.current() if events else []:
+            chosen = [raw for raw in events if selector.selects(raw, self._worker.app)]
             if chosen:
                 text = json.dumps({"data": {"events": chosen}}, separators=(",", ":"))
                 envelope = Envelope(events=tuple(chosen), text=text)
-                made.append(incoming(share.hook.name, envelope, received))
+                made.append(incoming(selector.hook.name, envelope, received))
         return made
-
-    def _current_shares(self) -> list[Share]:
-        if time.monotonic() < self._look_again_at:
-            return self._shares
-        registered = readable_hooks(self._org, self._tell_once)
-        # What a hook was known by before, the log knows it by still, also if it is gone or cannot be read now.
-        before = {share.hook.name: share.ids for share in self._shares}
-        self._shares = []
-        for name, hook in self._worker.hooks.items():
-            named = self._at_okta if name == self._hook else {}
-            known = registration(self._state, self._inbox, name, registered, **named)
-            ids = known.ids | before.get(name, frozenset())
-            share = Share(hook=hook, ids=ids, restricted=restricted_types(known.live))
-            self._shares.append(share)
-        self._look_again_at = time.monotonic() + _SECONDS_BETWEEN_LOOKS
-        return self._shares
-
-    def _tell_once(self, line: str) -> None:
-        if line not in self._told:
-            self._told.add(line)
-            self._tell(line)
 
     def _announce(self, new: NewDelivery, stored: Stored) -> None:
         self.tally.add(new.hook, stored)
@@ -351,14 +294,14 @@ def _may_pass(error: OktaUnavailable | OktaRefused | InboxUnavailable) -> bool:
     return error.is_transient if isinstance(error, InboxUnavailable) else True
 
 
-def keep_up(state: AppState, org: Org, stopping: threading.Event, seconds: float) -> None:
+def keep_up(state: AppState, client: OktaClient, stopping: threading.Event, seconds: float) -> None:
     """Read the log again and again beside other work: whatever fails is logged, and tried again.
 
     It begins where the last backfill stopped, or some minutes ago if there was none.
 
     :param seconds: How long to wait between.
     """
-    reading = Backfill(state, org, stopping)
+    reading = Backfill(state, client, stopping)
     has_begun = False
     while not stopping.is_set():
         try:
@@ -372,9 +315,9 @@ def keep_up(state: AppState, org: Org, stopping: threading.Event, seconds: float
                 if brought:
                     logger.info("The backfill has brought %d events.", brought)
         except (OktaUnavailable, OktaRefused, InboxUnavailable) as error:
-            logger.error("The backfill failed, and is tried again: %s", error)  # noqa: TRY400
+            logger.error("The backfill failed, and is tried again: %s", error)  # noqa: TRY400 - no bug
             has_begun = False
         except Exception:
-            # The other work is worth more than to end with this.
+            # The worker beside it must not stop with it.
             logger.exception("The backfill failed, and is tried again.")
         stopping.wait(seconds)

@@ -9,21 +9,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from okta_hooks.exceptions import OktaUnavailable
 from okta_hooks.inbox.claims import incoming
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery, Envelope
 
-from .audience import seconds_of, target_ids
-from .backfill import forgotten
-from .client import LARGEST_PAGE
+from .log import LogReader, forgotten
+from .selector import published_at, target_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from okta_hooks.inbox.claims import Inbox
 
-    from .client import Org
+    from .client import OktaClient
 
 logger = logging.getLogger(__name__)
 
@@ -61,18 +59,18 @@ class Report:
     gap: tuple[float, float] | None = None
     lateness: array[float] = field(default_factory=lambda: array("d"))
 
-    def late(self, share: float) -> float | None:
-        """Return within how many seconds of being published a share of the events came by the hook.
+    def late(self, quantile: float) -> float | None:
+        """Return within how many seconds of being published a fraction of the events came by the hook.
 
-        :param share: From 0 to 1; 1 stands for the latest.
+        :param quantile: The fraction, from 0 to 1; 1 stands for the latest.
         """
         if not self.lateness:
             return None
-        return sorted(self.lateness)[max(math.ceil(share * len(self.lateness)) - 1, 0)]
+        return sorted(self.lateness)[max(math.ceil(quantile * len(self.lateness)) - 1, 0)]
 
 
 def reconcile(
-    org: Org,
+    client: OktaClient,
     inbox: Inbox,
     hook: str,
     ids: Collection[str],
@@ -96,27 +94,23 @@ def reconcile(
     if report.gap is not None:
         since = report.gap[1]
     # Polled, though it has an end: a bounded query may miss what came into the log late.
-    url = org.log_url(since=datetime.fromtimestamp(since, UTC))
-    was_short = False
+    reader = LogReader(client, client.log_url(since=datetime.fromtimestamp(since, UTC)))
     while True:
-        page = org.log_page(url)
-        window = [raw for raw in page.events if _is_within(seconds_of(raw), since, until)]
+        page = reader.fetch()
+        window = [raw for raw in page.events if _is_within(published_at(raw), since, until)]
         _compare(report, inbox, hook, window, ids)
         _note_failures(report, window, ids)
         report.pages += 1
         report.read += len(page.events)
-        times = [at for raw in page.events if (at := seconds_of(raw)) is not None]
+        times = [at for raw in page.events if (at := published_at(raw)) is not None]
         report.reached_at = times[-1] if times else report.reached_at
         if progress is not None:
             progress(report)
-        is_short = len(page.events) < LARGEST_PAGE
-        if not page.events or (is_short and was_short):
+        if reader.is_last(page):
             return report
         if until is not None and min(times, default=until) > until + _LONGEST_DELAY:
             return report
-        if page.next_url is None:
-            raise OktaUnavailable(f"{org.url} does not say where its log goes on")
-        url, was_short = page.next_url, is_short
+        reader.advance(page)
 
 
 def _is_within(at: float | None, since: float, until: float | None) -> bool:
@@ -134,7 +128,7 @@ def _compare(
         report.meant += 1
         arrival = arrived.get(event.key)
         if event.key != raw.get("uuid"):
-            # By the hook it comes in another form, so nothing tells that it is the same.
+            # Its key is a digest of all that it says, which is not the same in the log and in a delivery.
             report.unidentified += 1
         elif arrival is None:
             if event.published is not None and now - event.published < _UNDER_WAY_SECONDS:

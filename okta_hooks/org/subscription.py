@@ -1,35 +1,37 @@
-"""What the connected receivers need, held against what is registered at an Okta org: planned, applied, verified.
+"""What the connected receivers need, compared with what is registered at an Okta org: the plan.
 
-A plan is a value, and making one asks nobody: only :class:`~okta_hooks.org.client.Org` talks.
+A plan is a value, and making one asks nobody: see :mod:`~okta_hooks.org.provisioning`.
 https://developer.okta.com/docs/api/openapi/okta-management/management/tag/EventHook/
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from okta_hooks import catalog
-from okta_hooks.exceptions import OktaRefused, SubscriptionImpossible, VerificationFailed
+from okta_hooks.exceptions import SubscriptionImpossible
 from okta_hooks.receivers import matches, why_never
+from okta_hooks.wire.protocol import MOST_EVENT_TYPES
 
-from .client import MOST_EVENT_TYPES, RegisteredHook
+from .hooks import RegisteredHook
+from .urls import same_url, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Mapping
 
     from flask import Flask
 
     from okta_hooks.receivers import Receivers
 
-    from .client import Org
-
-_STATES: Final = ("status", "verification")
-_MOST_LOOKS: Final = 10
-_SECONDS_BETWEEN_LOOKS: Final = 2.0
+ChangedField: TypeAlias = Literal["name", "url", "auth_header", "status", "verification"]
+_LABELS: Final[Mapping[ChangedField, str]] = {
+    "name": "name",
+    "url": "URL",
+    "auth_header": "header of the secret",
+    "status": "status",
+    "verification": "verification",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +56,19 @@ class Demand:
 class Change:
     """What of a hook will be different, apart from its event types. None stands for nothing."""
 
-    what: str
+    field: ChangedField
     before: str | None
     after: str | None
+
+    @property
+    def what(self) -> str:
+        """What is said to change, for people."""
+        return _LABELS[self.field]
+
+    @property
+    def is_lifecycle(self) -> bool:
+        """Whether it takes a call of its own, to activate or to verify, and no replacement of the hook."""
+        return self.field in ("status", "verification")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +95,12 @@ class Plan:
     @property
     def replaces(self) -> bool:
         """Whether what is said of a live hook is replaced, and its secret with it."""
-        is_other = any(change.what not in _STATES for change in self.changes)
-        return self.live is not None and bool(self.add or self.remove or is_other or self.rotates)
+        is_said = any(not change.is_lifecycle for change in self.changes)
+        return self.live is not None and bool(self.add or self.remove or is_said or self.rotates)
 
     @property
     def action(self) -> Literal["create", "change", "nothing"]:
-        """What :func:`apply` will do."""
+        """What :func:`~okta_hooks.org.provisioning.apply` will do."""
         if self.live is None:
             return "create"
         return "change" if self.replaces or self.changes else "nothing"
@@ -99,16 +111,9 @@ class Plan:
         return self.action == "nothing"
 
 
-def shown(url: str) -> str:
-    """Return a URL without what may be secret in it: user, password, query."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}" if host else parts.path
-
-
 def shown_change(change: Change) -> Change:
-    """Return a change as it may be printed: of a URL, what :func:`shown` leaves."""
-    if change.what != "URL":
+    """Return a change as it may be printed: of a URL, what :func:`~okta_hooks.org.urls.shown` leaves."""
+    if change.field != "url":
         return change
     before, after = (each and shown(each) for each in (change.before, change.after))
     hidden = f"{after} (what is not shown of it differs)"
@@ -160,94 +165,6 @@ def needed_types(receivers: Receivers, app: Flask) -> tuple[str, ...]:
     )
 
 
-def find(
-    registered: Sequence[RegisteredHook],
-    *,
-    name: str | None = None,
-    url: str | None = None,
-    ids: Collection[str] = (),
-    path: str | None = None,
-) -> list[RegisteredHook]:
-    """Return those of an org's hooks that deliver to one hook of an app: the first way that finds any.
-
-    :param name: The name at Okta.
-    :param url: The whole URL, with or without a slash at its end.
-    :param ids: The ids of hooks at Okta whose deliveries have arrived.
-    :param path: The path alone: other apps of the same org may have the same.
-    """
-    if name is not None:
-        return [hook for hook in registered if hook.name == name]
-    if url is not None:
-        return [hook for hook in registered if hook.url and _same(hook.url, url)]
-    known = [hook for hook in registered if hook.id in ids]
-    if known or path is None:
-        return known
-    return [hook for hook in registered if hook.url and _same(urlsplit(hook.url).path, path)]
-
-
-def choose(
-    registered: Sequence[RegisteredHook],
-    *,
-    hook: str,
-    name: str | None = None,
-    url: str | None = None,
-    path: str | None = None,
-    creates: bool = True,
-) -> RegisteredHook | None:
-    """Return the one hook that is meant: by its name; else by its URL; if neither is said, by its path.
-
-    :param hook: What it would be called if it is created and has no other name: its name in the app.
-    :param creates: Whether it is to be created if there is none.
-    :return: None if there is none, and it can be created at the URL, or is not to be.
-    :raises SubscriptionImpossible: if there are several, or there is none and it cannot.
-    """
-    found = find(registered, name=name, url=url, path=path)
-    if name is not None:
-        # One of the name may be to move to the URL, one at the URL to get the name.
-        at_url = find(registered, url=url) if url else []
-        both = [hook for hook in found if hook in at_url]
-        found = both or [*found, *at_url]
-    only = the_one(found, name=name)
-    if only is not None or not creates:
-        return only
-    if url is None:
-        raise SubscriptionImpossible(
-            f"{none_found(name=name, path=path)}: say with --url where Okta is to deliver to."
-        )
-    if name is None and find(registered, name=hook):
-        raise SubscriptionImpossible(
-            f"The org has a hook named {hook!r}, at another URL: "
-            f"--name {hook} moves that one, and another --name creates one beside it."
-        )
-    return None
-
-
-def the_one(found: Sequence[RegisteredHook], *, name: str | None) -> RegisteredHook | None:
-    """Return what was found if it is one hook, or None if it is none.
-
-    :param name: The name at Okta by which it was sought, or None.
-    :raises SubscriptionImpossible: if there are several.
-    """
-    if len(found) > 1:
-        listed = ", ".join(
-            f"{hook.name!r} ({hook.id}) at {shown(hook.url or '')}" for hook in found
-        )
-        cure = "say which with --name" if name is None else "give one another name at Okta"
-        raise SubscriptionImpossible(f"Several hooks of the org may be meant, {listed}: {cure}.")
-    return found[0] if found else None
-
-
-def none_found(*, name: str | None = None, url: str | None = None, path: str | None = None) -> str:
-    """Return in words, without a full stop, that there is no hook of this name, else of this URL, else of this path."""
-    if name is not None:
-        return f"No event hook of the org is named {name!r}"
-    if url is not None:
-        return f"No event hook of the org delivers to {shown(url)}"
-    if path is not None:
-        return f"No event hook of the org delivers to the path {path}"
-    return "The path of the hook is not known, so none of the org's is found by it"
-
-
 def plan(
     needed: Demand,
     live: RegisteredHook | None,
@@ -289,7 +206,7 @@ def plan(
     target = url or (live and live.url)
     if not target:
         raise SubscriptionImpossible("The hook has no URL at Okta: say it with --url.")
-    if live and live.url and _same(live.url, target):
+    if live and live.url and same_url(live.url, target):
         target = live.url
     return Plan(
         live=live,
@@ -311,15 +228,15 @@ def _changes(
 ) -> tuple[Change, ...]:
     is_same_header = (live.auth_header or "").lower() == (auth_header or "").lower()
     compared = [
-        Change(what="name", before=live.name, after=name),
-        Change(what="URL", before=live.url, after=url),
+        Change(field="name", before=live.name, after=name),
+        Change(field="url", before=live.url, after=url),
         Change(
-            what="header of the secret",
+            field="auth_header",
             before=live.auth_header,
             after=live.auth_header if is_same_header else auth_header,
         ),
-        Change(what="status", before=live.status, after="ACTIVE"),
-        Change(what="verification", before=live.verification_status, after="VERIFIED"),
+        Change(field="status", before=live.status, after="ACTIVE"),
+        Change(field="verification", before=live.verification_status, after="VERIFIED"),
     ]
     return tuple(change for change in compared if change.before != change.after)
 
@@ -378,92 +295,3 @@ def body(plan: Plan, secret: str | None) -> dict[str, Any]:
     if live and live.description:
         made["description"] = live.description
     return made
-
-
-def apply(
-    org: Org,
-    plan: Plan,
-    secret: str | None,
-    *,
-    verifies: bool = True,
-    tell: Callable[[str], Any],
-    wait: Callable[[float], Any] = time.sleep,
-) -> RegisteredHook:
-    """Do what a plan says, and return the hook as the org has it then.
-
-    :param secret: As for :func:`body`.
-    :param verifies: Whether to let Okta ask the endpoint. After any replacement it asks again:
-        its request holds the secret that deliveries will hold.
-    :param tell: Is called with a line for a person after each step.
-    :param wait: As for :func:`verify`.
-    :raises VerificationFailed: if all is done but that.
-    :raises SubscriptionImpossible: if the hook is gone.
-    :raises OktaRefused: if the org does not do it. So does whatever talks to it.
-    """
-    hook = plan.live
-    if hook is None:
-        hook = org.create_hook(body(plan, secret))
-        tell(f"Created: {hook.id}.")
-    elif plan.replaces:
-        hook = _of_live(hook, lambda live: org.replace_hook(live.id, body(plan, secret)))
-        tell("Changed.")
-    if not hook.is_active:
-        hook = _of_live(hook, lambda live: org.activate_hook(live.id))
-        tell("Activated.")
-    if verifies and (plan.replaces or not hook.is_verified):
-        try:
-            hook = verify(org, hook, wait=wait)
-        except VerificationFailed as error:
-            # The replacement stays, and the hook may be VERIFIED still: Okta delivers, with this secret.
-            raise VerificationFailed(
-                error.url,
-                error.reason,
-                has_new_secret=plan.replaces and plan.auth_header is not None,
-            ) from error
-        tell("Verified.")
-    return hook
-
-
-def verify(
-    org: Org, hook: RegisteredHook, *, wait: Callable[[float], Any] = time.sleep
-) -> RegisteredHook:
-    """Let Okta ask the endpoint of a hook, and return the hook once it is verified.
-
-    :param wait: Sleeps for so many seconds, if Okta takes its time to say so.
-    :raises VerificationFailed: if the endpoint did not answer as it should, or Okta takes too long.
-    :raises SubscriptionImpossible: if the hook is gone.
-    """
-    url = hook.url or ""
-    try:
-        asked = _of_live(hook, lambda live: org.verify_hook(live.id))
-    except OktaRefused as error:
-        if error.status != HTTPStatus.BAD_REQUEST:
-            raise
-        raise VerificationFailed(url, str(error)) from error
-    for _ in range(_MOST_LOOKS):
-        if asked.is_verified:
-            return asked
-        wait(_SECONDS_BETWEEN_LOOKS)
-        asked = next((each for each in org.hooks() if each.id == hook.id), asked)
-    seconds = _MOST_LOOKS * _SECONDS_BETWEEN_LOOKS
-    raise VerificationFailed(
-        url,
-        f"Okta has no complaint, and after {seconds:.0f} s the hook is {asked.verification_status}",
-    )
-
-
-def _of_live(
-    hook: RegisteredHook, call: Callable[[RegisteredHook], RegisteredHook]
-) -> RegisteredHook:
-    try:
-        return call(hook)
-    except OktaRefused as error:
-        if error.status != HTTPStatus.NOT_FOUND:
-            raise
-        raise SubscriptionImpossible(
-            f"The hook {hook.name!r} ({hook.id}) has been deleted at Okta in the meantime: plan again."
-        ) from error
-
-
-def _same(one: str, other: str) -> bool:
-    return one.rstrip("/") == other.rstrip("/")

@@ -1,12 +1,16 @@
-"""An Okta org on the loopback: management API, System Log, and deliveries with Okta's manners.
+"""An Okta org on the loopback: management API, System Log, and deliveries as Okta makes them.
 
 ``python -m okta_hooks.simulator`` runs one; :class:`Simulator` and :class:`Org` are for tests.
+Nothing but the pytest plugin imports this from outside, so nothing that production needs may stand here,
+and nothing here knows the inbox or the worker but ``app_org``, which has the app under test.
 """
 
-from okta_hooks.calling import Answer, Attempt, HttpSender, Request, Send, app_sender
+from okta_hooks.calling import Answer, HttpSender, Request, Send, app_sender
 
+from .deliveries import Delivery
 from .errors import RequestRefused
-from .org import Delivery, Org
+from .org import Org
+from .outgoing import Attempt
 from .server import Simulator
 
 __all__ = [

@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run an org until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(
         prog="python -m okta_hooks.simulator",
-        description="An Okta org on 127.0.0.1: event hooks, System Log, and deliveries with Okta's manners.",
+        description="An Okta org on 127.0.0.1: event hooks, System Log, and deliveries as Okta makes them.",
     )
     parser.add_argument(
         "--port", type=_port, default=PORT, help="0 takes any (default: %(default)s)"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .event_hooks import Hook
 
-#: How far the inbox's clock goes on with each look at it, in seconds: what is handed out later is due later.
+#: How far the inbox's clock advances each time it is read, in seconds, so that no two receipts are due at once.
 _TICK: Final = 0.001
 
 
@@ -35,16 +35,16 @@ class AppOrg(Org):
     def __init__(self, app: Flask, inbox: str, *, seed: int) -> None:
         super().__init__(seed=seed, send=app_sender(app))
         self._state: AppState = app.extensions["okta_hooks"]
-        # A worker drains for one thread at a time: it would take from the other what that has in hand.
+        # Two threads that drain with one worker would take over each other's claims.
         self._draining = threading.Lock()
         self._moment = time.time()
         if self._state.settings.inbox is not None:
-            # No thread of the app's works beside the test.
+            # Receivers run in the test's thread only, when it settles.
             self._state.configure(
                 inbox=inbox, worker="external", clock=self._now, jitter=lambda: 1.0
             )
         eligible = [name for name, entry in catalog.entries().items() if entry.event_hook_eligible]
-        # By hook of the app, the one at the org that has room for types.
+        # For each hook of the app, the last of its hooks at the org: the others are full.
         self._last_hooks: list[str] = []
         for name in self._state.hooks:
             *_, last = self.register(
@@ -64,8 +64,8 @@ class AppOrg(Org):
                 'faults=["log_only"] puts it into the System Log.'
             )
         if entry is None:
-            # Okta adds types in most releases: to a test, any that the catalogue does not know is one of these.
-            for hook in self._hooks.values():
+            # Okta adds types in most releases: a type that the catalogue does not know is taken for one of them.
+            for hook in self._hooks:
                 known = hook.settings.event_types
                 if hook.id in self._last_hooks and event_type not in known:
                     hook.settings = replace(hook.settings, event_types=(*known, event_type))
@@ -92,10 +92,10 @@ class AppOrg(Org):
             with self._draining, self.calling_out():
                 now = self._now()
                 if runtime.worker.drain():
-                    # A receiver may have let more happen.
+                    # A receiver may have emitted more events.
                     continue
                 due = runtime.worker.next_due()
                 if due is None or due <= now:
-                    # A worker that leaves what is due has been stopped.
+                    # Something is due, and the worker did not run it: it has been stopped.
                     return
                 self._moment = max(self._moment, due)

@@ -1,4 +1,4 @@
-"""The hooks of an org: what the management API takes, keeps and gives back.
+"""An event hook of an org: what the management API takes of it, and gives back.
 
 https://developer.okta.com/docs/api/openapi/okta-management/management/tag/EventHook/
 """
@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from okta_hooks import catalog
-from okta_hooks.wire.protocol import okta_time
+from okta_hooks.wire.protocol import MOST_EVENT_TYPES, okta_time
 
 from . import errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MOST_ACTIVE_HOOKS: Final = 25
-MOST_EVENT_TYPES: Final = 300
 _LONGEST_NAME: Final = 255
 #: RFC 9110's token.
 _HEADER_NAME: Final = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
@@ -116,7 +114,7 @@ def read_settings(body: object, *, http_hooks: bool) -> HookSettings:
     """
     if not isinstance(body, dict):
         raise errors.malformed()
-    reading = _Reading(body)
+    reading = _BodyReader(body)
     name = reading.text("name", longest=_LONGEST_NAME)
     reading.one_of("events.type", "EVENT_TYPE")
     event_types = _event_types(reading)
@@ -146,7 +144,7 @@ def read_settings(body: object, *, http_hooks: bool) -> HookSettings:
     )
 
 
-class _Reading:
+class _BodyReader:
     """A body, and what is wrong with it."""
 
     def __init__(self, body: Mapping[str, Any]) -> None:
@@ -178,7 +176,7 @@ class _Reading:
             self.causes.append(f"{path}: {header} cannot be chosen")
 
 
-def _event_types(reading: _Reading) -> tuple[str, ...]:
+def _event_types(reading: _BodyReader) -> tuple[str, ...]:
     items = reading.at("events.items")
     if not isinstance(items, list) or not items or not all(isinstance(item, str) for item in items):
         reading.causes.append("events.items: At least one event type is needed")
@@ -197,7 +195,7 @@ def _event_types(reading: _Reading) -> tuple[str, ...]:
     return event_types
 
 
-def _headers(reading: _Reading) -> tuple[tuple[str, str], ...]:
+def _headers(reading: _BodyReader) -> tuple[tuple[str, str], ...]:
     listed = reading.at("channel.config.headers") or []
     pairs: list[tuple[Any, Any]] = [
         (item.get("key"), item.get("value")) if isinstance(item, dict) else (None, None)
@@ -211,7 +209,7 @@ def _headers(reading: _Reading) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def _auth_scheme(reading: _Reading) -> tuple[str | None, str | None]:
+def _auth_scheme(reading: _BodyReader) -> tuple[str | None, str | None]:
     path = "channel.config.authScheme"
     scheme = reading.at(path)
     if scheme is None:

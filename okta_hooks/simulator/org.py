@@ -1,4 +1,4 @@
-"""One org: its hooks, its System Log, and what it delivers when.
+"""One org: the lock over its hooks, its deliveries and its System Log, and the API to them.
 
 It has no thread of its own. :meth:`Org.settle` delivers in the caller's thread, at once, and asks no clock what is
 to come when; a :class:`~okta_hooks.simulator.Simulator` runs :meth:`Org.keep_delivering` in threads.
@@ -8,29 +8,23 @@ from __future__ import annotations
 
 import contextvars
 import copy
-import itertools
-import json
 import logging
 import random
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks import calling
-from okta_hooks.testing import (
-    make_delivery,
-    make_id,
-    make_uuid,
-    sample_event,
-    warn_if_unknown,
-)
-from okta_hooks.wire.protocol import okta_time
+from okta_hooks.testing import make_id, sample_event, warn_if_unknown
+from okta_hooks.wire.protocol import MOST_EVENT_TYPES
 
-from . import errors
-from .event_hooks import MOST_ACTIVE_HOOKS, MOST_EVENT_TYPES, Hook, read_settings
+from . import errors, outgoing
+from .deliveries import Deliveries
+from .event_hooks import read_settings
+from .hook_registry import HookRegistry
+from .log_events import as_logged, event_of_hook, object_at, with_debug_data
 from .system_log import SystemLog, read_query
 
 if TYPE_CHECKING:
@@ -38,59 +32,17 @@ if TYPE_CHECKING:
 
     from okta_hooks.catalog import EventType
 
+    from .deliveries import Delivery
+    from .event_hooks import Hook
     from .system_log import Page
 
 logger = logging.getLogger(__name__)
 
 FAULTS: Final = ("duplicate", "reorder", "lost", "log_only")
-#: How long an event of the fault "reorder" is held back, for others to overtake it.
-_HELD_BACK: Final = timedelta(seconds=1)
 _ACCEPTED: Final = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
-#: The orgs that wait for a receiver to come back, in this context: an asynchronous receiver runs in another thread,
-#: to which asgiref takes the context along.
+#: The orgs that are calling a hook or a receiver in this context, and so must not be settled in it. A context
+#: variable, because asgiref runs an asynchronous receiver in another thread, with a copy of the context.
 _calling_out: Final = contextvars.ContextVar[tuple["Org", ...]]("calling_out", default=())
-
-
-@dataclass(slots=True, kw_only=True)
-class Delivery:
-    """Events on their way to one hook, and what became of them.
-
-    ``state`` is ``"pending"``, ``"sending"``, ``"delivered"``, ``"failed"``, ``"lost"`` (by the fault of that name)
-    or ``"dropped"``, if the hook was not active and verified any more.
-    ``due`` is by the clock; ``after`` is how long after the events that is, and all that ``settle`` goes by.
-    """
-
-    event_id: str
-    hook_id: str
-    url: str
-    due: datetime
-    after: timedelta
-    events: list[dict[str, Any]]
-    state: str = "pending"
-    attempts: list[calling.Attempt] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as ``GET /simulator/deliveries`` tells it."""
-        return {
-            "eventId": self.event_id,
-            "hookId": self.hook_id,
-            "url": self.url,
-            "state": self.state,
-            "due": okta_time(self.due),
-            "events": [
-                {"uuid": event.get("uuid"), "eventType": event.get("eventType")}
-                for event in self.events
-            ],
-            "attempts": [
-                {
-                    "at": okta_time(attempt.at),
-                    "seconds": round(attempt.seconds, 3),
-                    "status": attempt.status,
-                    "error": attempt.error,
-                }
-                for attempt in self.attempts
-            ],
-        }
 
 
 class Org:
@@ -126,28 +78,21 @@ class Org:
         self.http_hooks = http_hooks
         self.clock = clock
         self.send = send or calling.HttpSender(timeout)
-        self.batch = timedelta(seconds=batch_seconds)
-        self.batch_size = batch_size
-        self._random = random.Random(seed)  # noqa: S311 - nothing here is a secret
-        # For what depends on how deliveries go: it must not change what happens next.
-        self._traffic = random.Random(None if seed is None else f"traffic {seed}")  # noqa: S311 - nor here
-        self._hooks: dict[str, Hook] = {}
+        self._random = random.Random(seed)
+        # For ids that depend on how deliveries end, so that these do not change the ids of the next events.
+        self._traffic = random.Random(None if seed is None else f"traffic {seed}")
+        self._hooks = HookRegistry(self._random)
         self._log = SystemLog()
-        self._deliveries: list[Delivery] = []
-        self._pending: list[Delivery] = []
-        # By hook, the delivery that takes what comes next.
-        self._open: dict[str, Delivery] = {}
-        # The hooks that are getting a delivery.
-        self._busy: set[str] = set()
-        # Held for every change of what is above, never while a hook is called.
+        self._deliveries = Deliveries(
+            self._traffic, batch=timedelta(seconds=batch_seconds), batch_size=batch_size
+        )
+        # Guards the three above. It is never held while a hook is called.
         self._changed = threading.Condition(threading.RLock())
-
-    # The management API.
 
     def hooks(self) -> list[dict[str, Any]]:
         """Return all hooks, as the API shows them."""
         with self._changed:
-            return [hook.as_json(self.url) for hook in self._hooks.values()]
+            return [hook.as_json(self.url) for hook in self._hooks]
 
     def hook(self, hook_id: str) -> dict[str, Any]:
         """Return one hook.
@@ -155,7 +100,7 @@ class Org:
         :raises RequestRefused: if there is none of that id; so do all methods that take an id.
         """
         with self._changed:
-            return self._hook(hook_id).as_json(self.url)
+            return self._hooks.get(hook_id).as_json(self.url)
 
     def create_hook(self, body: object) -> dict[str, Any]:
         """Register a hook: it is active, and not verified yet.
@@ -165,12 +110,7 @@ class Org:
         """
         settings = read_settings(body, http_hooks=self.http_hooks)
         with self._changed:
-            self._check_number_of_hooks()
-            now = self.clock()
-            hook = Hook(
-                id=make_id("who", self._random), settings=settings, created=now, last_updated=now
-            )
-            self._hooks[hook.id] = hook
+            hook = self._hooks.add(settings, self.clock())
             self._log_of_hook("event_hook.created", hook)
             return hook.as_json(self.url)
 
@@ -181,11 +121,7 @@ class Org:
         """
         settings = read_settings(body, http_hooks=self.http_hooks)
         with self._changed:
-            hook = self._hook(hook_id)
-            if settings.uri != hook.settings.uri:
-                hook.is_verified = False
-            hook.settings = settings
-            return self._updated(hook, "event_hook.updated")
+            return self._updated(self._hooks.replace(hook_id, settings), "event_hook.updated")
 
     def delete_hook(self, hook_id: str) -> None:
         """Delete a hook.
@@ -193,11 +129,7 @@ class Org:
         :raises RequestRefused: if it is active: Okta wants it deactivated first.
         """
         with self._changed:
-            hook = self._hook(hook_id)
-            if hook.is_active:
-                raise errors.invalid("eventHook", "status: An active event hook cannot be deleted")
-            del self._hooks[hook_id]
-            self._log_of_hook("event_hook.deleted", hook)
+            self._log_of_hook("event_hook.deleted", self._hooks.remove(hook_id))
 
     def activate_hook(self, hook_id: str) -> dict[str, Any]:
         """Make a hook active.
@@ -205,18 +137,12 @@ class Org:
         :raises RequestRefused: if the org has enough active hooks.
         """
         with self._changed:
-            hook = self._hook(hook_id)
-            if not hook.is_active:
-                self._check_number_of_hooks()
-            hook.is_active = True
-            return self._updated(hook, "event_hook.activated")
+            return self._updated(self._hooks.activate(hook_id), "event_hook.activated")
 
     def deactivate_hook(self, hook_id: str) -> dict[str, Any]:
         """Make a hook inactive: nothing is delivered to it any more."""
         with self._changed:
-            hook = self._hook(hook_id)
-            hook.is_active = False
-            return self._updated(hook, "event_hook.deactivated")
+            return self._updated(self._hooks.deactivate(hook_id), "event_hook.deactivated")
 
     def verify_hook(self, hook_id: str) -> dict[str, Any]:
         """Ask the hook's endpoint, once, to prove that it expects this org.
@@ -224,20 +150,13 @@ class Org:
         :raises RequestRefused: if it does not.
         """
         with self._changed:
-            hook = self._hook(hook_id)
+            hook = self._hooks.get(hook_id)
             settings = hook.settings
             challenge = make_id("", self._traffic) + make_id("", self._traffic)
-            headers = {
-                "User-Agent": "Okta-Integrations",
-                "Accept": "application/json",
-                "X-Okta-Request-Id": make_id("", self._traffic),
-                "X-Okta-Verification-Challenge": challenge,
-            }
-            headers = hook.added_to(headers)
-        request = calling.Request(method="GET", url=settings.uri, headers=headers)
-        attempts: list[calling.Attempt] = []
-        answer = calling.attempt(self.send, request, self.clock, attempts)
-        complaint = _complaint(attempts[-1], answer, challenge)
+            request = outgoing.verification(hook, challenge, make_id("", self._traffic))
+        attempts: list[outgoing.Attempt] = []
+        answer = outgoing.attempt(self.send, request, self.clock, attempts)
+        complaint = outgoing.complaint(attempts[-1], answer, challenge)
         if complaint:
             raise errors.invalid(
                 "eventHook",
@@ -245,8 +164,8 @@ class Org:
                 complaint,
             )
         with self._changed:
-            hook = self._hook(hook_id)
-            # It may have been moved while its old endpoint answered.
+            hook = self._hooks.get(hook_id)
+            # Its URL may have been replaced while the old endpoint answered.
             hook.is_verified = hook.is_verified or hook.settings.uri == settings.uri
             return self._updated(hook, "event_hook.verified")
 
@@ -294,8 +213,6 @@ class Org:
             hook_ids.append(created["id"])
         return hook_ids
 
-    # The System Log.
-
     def log(self, /, **arguments: str) -> Page:
         """Return a page of the System Log.
 
@@ -306,8 +223,6 @@ class Org:
         with self._changed:
             now = self.clock()
             return self._log.page(read_query(arguments, now), now)
-
-    # What happens, and its delivery.
 
     def emit(
         self,
@@ -344,23 +259,29 @@ class Org:
             for event in events:
                 logged = event
                 if hook_ids:
-                    logged = _with_debug_data(event, targetEventHookIds=hook_ids)
-                    # A delivery may do without debug data, as a preview does; the log always tells.
-                    if _at(event, "debugContext", "debugData") is not None:
+                    logged = with_debug_data(event, targetEventHookIds=hook_ids)
+                    # A delivery without debug data, as a preview has none, stays without; the log always has it.
+                    if object_at(event, "debugContext", "debugData") is not None:
                         event["debugContext"] = logged["debugContext"]
                 self._persist(logged)
             if not hooks and "log_only" not in faults:
                 logger.warning("No hook that is active and verified asks for %s.", event_type)
             for hook in hooks:
-                self._plan(hook, events, faults, timedelta(seconds=delay))
+                self._deliveries.plan(
+                    hook,
+                    events,
+                    faults=faults,
+                    delay=timedelta(seconds=delay),
+                    now=self.clock(),
+                )
             self._changed.notify_all()
-            # The caller may do with them what they like.
+            # A copy, since the caller may change them.
             return copy.deepcopy(events)
 
     def deliveries(self) -> list[dict[str, Any]]:
         """Return all deliveries since the start, in the order in which they were planned."""
         with self._changed:
-            return [delivery.as_json() for delivery in self._deliveries]
+            return self._deliveries.as_json()
 
     def deliver_due(self) -> None:
         """Deliver what is due by the clock, in the caller's thread."""
@@ -380,9 +301,9 @@ class Org:
             raise RuntimeError("A receiver cannot settle the org that is delivering to it.")
         while True:
             with self._changed:
-                delivery = self._take(None)
+                delivery = self._deliveries.take(None)
                 if delivery is None:
-                    if not self._busy:
+                    if not self._deliveries.is_any_sending:
                         return
                     self._changed.wait()
                     continue
@@ -406,7 +327,7 @@ class Org:
             with self._changed:
                 if stopping.is_set():
                     return
-                delivery = self._take(self.clock())
+                delivery = self._deliveries.take(self.clock())
                 if delivery is None:
                     self._changed.wait(self._seconds_to_next())
                     continue
@@ -425,25 +346,9 @@ class Org:
         with self._changed:
             return make_id("oae", self._traffic)
 
-    def _hook(self, hook_id: str) -> Hook:
-        try:
-            return self._hooks[hook_id]
-        except KeyError:
-            raise errors.no_such_hook(hook_id) from None
-
     def _hooks_for(self, event_type: str) -> list[Hook]:
         """Return the hooks that are to get what happens."""
-        return [
-            hook
-            for hook in self._hooks.values()
-            if hook.receives and event_type in hook.settings.event_types
-        ]
-
-    def _check_number_of_hooks(self) -> None:
-        if sum(hook.is_active for hook in self._hooks.values()) >= MOST_ACTIVE_HOOKS:
-            raise errors.invalid(
-                "eventHook", f"An org has at most {MOST_ACTIVE_HOOKS} active event hooks"
-            )
+        return self._hooks.receiving(event_type)
 
     def _updated(self, hook: Hook, event_type: str) -> dict[str, Any]:
         hook.last_updated = self.clock()
@@ -451,88 +356,18 @@ class Org:
         return hook.as_json(self.url)
 
     def _log_of_hook(self, event_type: str, hook: Hook, **overrides: Any) -> None:
-        target = {
-            "id": hook.id,
-            "type": "EventHook",
-            "alternateId": hook.settings.name,
-            "displayName": hook.settings.name,
-            "detailEntry": None,
-            "changeDetails": None,
-        }
-        overrides = {"published": self.clock(), "target": target, **overrides}
-        self._persist(sample_event(event_type, seed=self._traffic, **overrides))
+        self._persist(event_of_hook(event_type, hook, self.clock(), self._traffic, **overrides))
 
     def _persist(self, event: dict[str, Any]) -> None:
         now = self.clock()
-        self._log.append(_as_logged(event, now), now)
+        self._log.append(as_logged(event, now), now)
 
-    def _plan(
-        self, hook: Hook, events: list[dict[str, Any]], faults: Collection[str], delay: timedelta
-    ) -> None:
-        if not delay and not set(faults) & {"duplicate", "reorder", "lost"}:
-            for event in events:
-                self._join(hook, event)
-            return
-        after = self.batch + delay
-        groups: Iterator[list[dict[str, Any]]] = _batches(events, self.batch_size)
-        if "reorder" in faults:
-            after += _HELD_BACK
-            groups = ([event] for event in reversed(events))
-        for group in groups:
-            for _ in range(2 if "duplicate" in faults else 1):
-                self._add(hook, group, after, is_lost="lost" in faults)
-
-    def _join(self, hook: Hook, event: dict[str, Any]) -> None:
-        """Put an event into the delivery that its hook is about to get.
-
-        Whether that is due already does not matter, so that a slow machine makes no other deliveries.
-        """
-        delivery = self._open.get(hook.id)
-        if delivery is None or len(delivery.events) >= self.batch_size:
-            delivery = self._open[hook.id] = self._add(hook, [], self.batch)
-        delivery.events.append(event)
-
-    def _add(
-        self, hook: Hook, events: list[dict[str, Any]], after: timedelta, *, is_lost: bool = False
-    ) -> Delivery:
-        delivery = Delivery(
-            event_id=make_uuid(self._traffic),
-            hook_id=hook.id,
-            url=hook.settings.uri,
-            due=self.clock() + after,
-            after=after,
-            events=list(events),
-            state="lost" if is_lost else "pending",
-        )
-        self._deliveries.append(delivery)
-        if not is_lost:
-            self._pending.append(delivery)
-        return delivery
-
-    def _ready(self) -> list[Delivery]:
-        return [delivery for delivery in self._pending if delivery.hook_id not in self._busy]
-
-    def _take(self, now: datetime | None) -> Delivery | None:
-        """Take the next delivery, and let its hook be busy until it is made.
-
-        :param now: Only one that is due by then, and whichever is due first.
-        """
+    def _take(self, now: datetime) -> Delivery | None:
         with self._changed:
-            if now is None:
-                delivery = min(self._ready(), key=lambda ready: ready.after, default=None)
-            else:
-                delivery = min(self._ready(), key=lambda ready: ready.due, default=None)
-            if delivery is None or (now is not None and delivery.due > now):
-                return None
-            self._pending.remove(delivery)
-            if self._open.get(delivery.hook_id) is delivery:
-                del self._open[delivery.hook_id]
-            self._busy.add(delivery.hook_id)
-            delivery.state = "sending"
-            return delivery
+            return self._deliveries.take(now)
 
     def _seconds_to_next(self) -> float | None:
-        due = min((delivery.due for delivery in self._ready()), default=None)
+        due = self._deliveries.next_due()
         return None if due is None else max((due - self.clock()).total_seconds(), 0)
 
     def _deliver(self, delivery: Delivery) -> None:
@@ -542,20 +377,19 @@ class Org:
                 state = self._send(delivery)
         finally:
             with self._changed:
-                delivery.state = state
-                self._busy.remove(delivery.hook_id)
+                self._deliveries.finish(delivery, state)
                 self._changed.notify_all()
 
     def _send(self, delivery: Delivery) -> str:
         """Send a delivery, and return what became of it."""
         with self._changed:
-            hook = self._hooks.get(delivery.hook_id)
+            hook = self._hooks.find(delivery.hook_id)
             if hook is None or not hook.receives:
                 return "dropped"
             delivery.url = hook.settings.uri
             request = self._request(hook, delivery)
         try:
-            calling.deliver(self.send, request, self.clock, delivery.attempts)
+            outgoing.deliver(self.send, request, self.clock, delivery.attempts)
         finally:
             state = self._conclude(hook, delivery)
         return state
@@ -573,21 +407,13 @@ class Org:
         return "failed"
 
     def _request(self, hook: Hook, delivery: Delivery) -> calling.Request:
-        envelope = make_delivery(
+        return outgoing.delivery(
+            hook,
             delivery.events,
             source=f"{self.url}/api/v1/eventHooks/{hook.id}",
             event_id=delivery.event_id,
-            event_time=self.clock(),
-        )
-        headers = {
-            "User-Agent": f"Okta Hook Service v1.0.0 - {hook.id}",
-            "Accept": "application/json",
-            "Content-Type": "application/json",
-            "X-Okta-Request-Id": make_id("", self._traffic),
-        }
-        body = json.dumps(envelope, separators=(",", ":")).encode()
-        return calling.Request(
-            method="POST", url=hook.settings.uri, headers=hook.added_to(headers), body=body
+            sent_at=self.clock(),
+            request_id=make_id("", self._traffic),
         )
 
     def _log_failure(self, hook: Hook, delivery: Delivery, reason: str) -> None:
@@ -616,50 +442,3 @@ def _check_how(count: int, faults: Collection[str], delay: float) -> None:
         raise ValueError(f"count must be at least 1, not {count!r}.")
     if delay < 0:
         raise ValueError(f"delay is a number of seconds from 0, not {delay!r}.")
-
-
-def _complaint(
-    attempt: calling.Attempt, answer: calling.Answer | None, challenge: str
-) -> str | None:
-    """Return what is wrong with the answer to a challenge."""
-    if answer is None:
-        return f"There was no answer: {attempt.error}"
-    if answer.status != HTTPStatus.OK:
-        return f"The endpoint answered {answer.status}, not 200"
-    try:
-        document = json.loads(answer.body)
-    except ValueError:
-        return "The answer is not JSON"
-    if not isinstance(document, dict) or document.get("verification") != challenge:
-        return "The answer does not have the challenge at verification"
-    return None
-
-
-def _as_logged(event: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """Return a delivered event in the form of the System Log: the hops are the request's there."""
-    logged = {**event, "insertionTimestamp": okta_time(now)}
-    client = event.get("client")
-    if isinstance(client, dict) and "ipChain" in client:
-        logged["client"] = {key: value for key, value in client.items() if key != "ipChain"}
-        logged["request"] = {"ipChain": client["ipChain"]}
-    return logged
-
-
-def _with_debug_data(event: dict[str, Any], **data: str) -> dict[str, Any]:
-    context = _at(event, "debugContext") or {}
-    known = _at(event, "debugContext", "debugData") or {}
-    return {**event, "debugContext": {**context, "debugData": {**known, **data}}}
-
-
-def _at(event: dict[str, Any], *keys: str) -> dict[str, Any] | None:
-    """Return the object at a path, if there is one."""
-    found: Any = event
-    for key in keys:
-        found = found.get(key) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else None
-
-
-def _batches(events: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    rest = iter(events)
-    while batch := list(itertools.islice(rest, size)):
-        yield batch

@@ -21,7 +21,7 @@ from okta_hooks import catalog
 
 from . import errors
 from .errors import RequestRefused
-from .event_hooks import MOST_ACTIVE_HOOKS
+from .hook_registry import MOST_ACTIVE_HOOKS
 from .org import FAULTS
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ _API: Final = "/api/v1/"
 RATE_LIMITS: Final = {f"{_API}logs": 120, _API: 600}
 _MINUTE: Final = 60
 _MOST_EVENTS: Final = 10_000
-#: How long the server may take to notice that it is to stop.
+#: How often the server looks whether it is to stop.
 _SECONDS_TO_NOTICE: Final = 0.05
 _EMIT_KEYS: Final = ("type", "count", "target", "overrides", "faults", "delay")
-#: What would be arguments of `emit`'s own, or of `make_event`'s.
+#: Names of parameters of `emit` and `make_event`, which no override can have.
 _NO_OVERRIDES: Final = {"self", "event_type", "count", "faults", "delay", "seed"}
 
 
@@ -229,7 +229,7 @@ class Simulator:
             threading.Thread(target=self._server.serve_forever, args=(_SECONDS_TO_NOTICE,)),
             *(
                 threading.Thread(target=self.org.keep_delivering, args=(self._stopping,))
-                # However many hooks hang, they hold up no other.
+                # One for each active hook, so that hooks that hang delay no other.
                 for _ in range(MOST_ACTIVE_HOOKS)
             ),
         ]

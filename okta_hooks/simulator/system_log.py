@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
+from okta_hooks.wire.protocol import LARGEST_LOG_PAGE, LOG_RETENTION
+
 from . import errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-RETENTION: Final = timedelta(days=90)
 _USUAL_LIMIT: Final = 100
-_HIGHEST_LIMIT: Final = 1000
-#: How far back a query looks that does not say since when.
+#: How far back a query without `since` looks.
 _USUAL_SPAN: Final = timedelta(days=7)
 _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 #: How deep parentheses may be nested. Okta names no number.
@@ -74,8 +74,8 @@ def read_query(arguments: Mapping[str, str], now: datetime) -> LogQuery:
     if order not in ("ASCENDING", "DESCENDING"):
         raise errors.invalid("sortOrder", "sortOrder: ASCENDING or DESCENDING")
     limit = arguments.get("limit", str(_USUAL_LIMIT))
-    if not re.fullmatch(r"[0-9]{1,4}", limit) or int(limit) > _HIGHEST_LIMIT:
-        raise errors.invalid("limit", f"limit: A number from 0 to {_HIGHEST_LIMIT}")
+    if not re.fullmatch(r"[0-9]{1,4}", limit) or int(limit) > LARGEST_LOG_PAGE:
+        raise errors.invalid("limit", f"limit: A number from 0 to {LARGEST_LOG_PAGE}")
     until = _moment(arguments, "until")
     since = _moment(arguments, "since") or max(until or now, _BEGINNING + _USUAL_SPAN) - _USUAL_SPAN
     matches = read_filter(arguments["filter"]) if arguments.get("filter") else _anything
@@ -120,7 +120,7 @@ class SystemLog:
 
         :raises RequestRefused: if ``after`` was not made here.
         """
-        kept = [entry for entry in self._entries if entry.persisted > now - RETENTION]
+        kept = [entry for entry in self._entries if entry.persisted > now - LOG_RETENTION]
         return (
             _poll(kept, query, len(self._entries)) if query.is_polling else _look(kept, query, now)
         )
@@ -171,7 +171,7 @@ def _microseconds(moment: datetime) -> int:
 
 
 def _cursor(kind: str, *numbers: int) -> str:
-    # Opaque, as Okta's: nobody is to make one by hand.
+    # Opaque, as Okta's are, so that no client makes one itself.
     text = "_".join([kind, *map(str, numbers)])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 

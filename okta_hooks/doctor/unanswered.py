@@ -60,7 +60,7 @@ _TIMEOUT: Final = (
 )
 
 
-def reason(outcome: Outcome) -> tuple[str, str]:
+def diagnosis(outcome: Outcome) -> tuple[str, str]:
     """Return why there was no answer, and what to do."""
     error = outcome.error
     if isinstance(error, TimeoutError):
@@ -73,6 +73,6 @@ def reason(outcome: Outcome) -> tuple[str, str]:
     for kind, (text, cure) in _ERRORS:
         if isinstance(error, kind):
             return f"{text} ({type(error).__name__}).", cure
-    # In this process, what the host raises comes out if it is in debug mode.
+    # An app that is asked in this process raises its own errors if it is in debug mode or testing.
     name = type(error).__name__
     return f"{name} was raised.", "Look for a before_request of the app: its log has the traceback."

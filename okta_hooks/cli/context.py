@@ -1,0 +1,60 @@
+"""The app that a command is about, and what it has of this library."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+from flask import current_app
+
+from okta_hooks.exceptions import InboxUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask
+
+    from okta_hooks.blueprint import AppState
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def app_of_command() -> Flask:
+    """Return the current app itself: receivers are connected to an object, which the proxy is not."""
+    return cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined] # noqa: SLF001 - Flask's documented way
+
+
+def state_of_app() -> AppState:
+    """Return what the current app has of this library, or end the command."""
+    state: AppState | None = current_app.extensions.get("okta_hooks")
+    if state is None:
+        raise click.ClickException(
+            "No hook is registered in this app: app.register_blueprint(EventHook(name))."
+        )
+    return state
+
+
+def one_hook(state: AppState, hook: str | None) -> str:
+    """Return the name of the hook that is meant: an app with one need not say which."""
+    if hook is None and len(state.hooks) == 1:
+        return next(iter(state.hooks))
+    if hook not in state.hooks:
+        raise click.UsageError(f"Say which --hook: {', '.join(state.hooks)}.")
+    return hook
+
+
+def with_inbox(command: F) -> F:
+    """Pass the runtime of the current app, and tell of the inbox's troubles in one line."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        state = state_of_app()
+        if state.settings.inbox is None:
+            raise click.ClickException("This app has no inbox: OKTA_HOOKS_INBOX is None.")
+        try:
+            return command(state.runtime(), *args, **kwargs)
+        except InboxUnavailable as error:
+            raise click.ClickException(f"The inbox cannot be used: {error}") from error
+
+    return wrapped  # type: ignore[return-value]

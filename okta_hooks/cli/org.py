@@ -1,0 +1,99 @@
+"""The org that a command asks, and which of its hooks the command is about."""
+
+from __future__ import annotations
+
+import functools
+import time
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from okta_hooks.exceptions import ConfigurationError, OktaRefused, OktaUnavailable, as_sentence
+from okta_hooks.org.client import OktaClient
+from okta_hooks.org.registration import readable_hooks, registration_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from okta_hooks.blueprint import AppState
+    from okta_hooks.inbox.claims import Inbox
+    from okta_hooks.org.hooks import RegisteredHook
+    from okta_hooks.org.registration import Registration
+
+#: What the token endpoint says of a service app that may not have a scope.
+_NOT_GRANTED: Final = ("access_denied", "consent_required", "invalid_scope")
+
+
+@contextmanager
+def open_org(
+    state: AppState,
+    *permissions: str,
+    tell: Callable[[str], Any] | None = None,
+    wait: Callable[[float], Any] = time.sleep,
+) -> Iterator[OktaClient]:
+    """Open the org that an app's settings name; what Okta or the way to it refuses ends the command in one line.
+
+    :param permissions: What the command needs, such as ``okta.logs.read``: Okta does not say it when it refuses.
+    :param tell: As for :class:`~okta_hooks.org.client.OktaClient`; by default, prints to the standard error.
+    :param wait: As for :class:`~okta_hooks.org.client.OktaClient`.
+    """
+    say = tell or functools.partial(click.echo, err=True)
+    try:
+        client = OktaClient(state.settings, tell=say, wait=wait)
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from error
+    with client:
+        try:
+            yield client
+        except OktaRefused as error:
+            raise click.ClickException(as_sentence(error) + _cure(error, permissions)) from error
+        except OktaUnavailable as error:
+            raise click.ClickException(as_sentence(error)) from error
+
+
+def _cure(error: OktaRefused, permissions: tuple[str, ...]) -> str:
+    if error.status == HTTPStatus.FORBIDDEN or error.code in _NOT_GRANTED:
+        return f" This command needs {' and '.join(permissions)}."
+    if error.code == "invalid_client":
+        return " The client id or the private key is not that of a service app of this org."
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        return (
+            " The token is wrong, expired or revoked, or another org's: see OKTA_HOOKS_API_TOKEN."
+        )
+    if error.status == HTTPStatus.NOT_FOUND and error.code is None:
+        return " Is OKTA_HOOKS_ORG_URL the URL of an Okta org?"
+    return ""
+
+
+def hook_at_okta(
+    state: AppState, inbox: Inbox, client: OktaClient, hook: str, name: str | None, url: str | None
+) -> Registration:
+    """Return what a hook of the app is known by at Okta, or end the command if that is not clear.
+
+    :param name: Its name at Okta, if that was given, as ``url``.
+    """
+    registered = readable_hooks(client, functools.partial(click.echo, err=True))
+    known = registration_of(state, inbox, hook, registered, name=name, url=url)
+    if registered is None and not known.ids:
+        raise click.ClickException(
+            f"The hooks at {client.url} cannot be read, so nothing tells which of them delivers to {hook!r}. "
+            "The token needs okta.eventHooks.read."
+        )
+    if not known.ids:
+        there = _listed(registered or [])
+        raise click.ClickException(
+            f"No hook at {client.url} is found that delivers to {hook!r}. "
+            f"Say which, by --name or --url. There are: {there}."
+        )
+    if not known.is_certain:
+        raise click.ClickException(
+            f"Several hooks at {client.url} may be the one that delivers to {hook!r}. "
+            f"Say which, by --url: {_listed(known.live)}."
+        )
+    return known
+
+
+def _listed(hooks: Iterable[RegisteredHook]) -> str:
+    return ", ".join(f"{each.name!r} ({each.id}, {each.url})" for each in hooks) or "none"

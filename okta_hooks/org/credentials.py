@@ -1,0 +1,76 @@
+"""Which org is meant, and with what an app authenticates to it: checked before anything is sent."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from okta_hooks.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from okta_hooks.settings import Settings
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class OrgNotConfigured(ConfigurationError):
+    """No org is named, neither by the app's settings nor by the configuration of Okta's SDK."""
+
+
+def sdk_is_missing(settings: Settings) -> ConfigurationError:
+    """Return the error to raise where Okta's SDK, which may know the org from a file of its own, is not installed."""
+    kind = ConfigurationError if _is_org_named(settings) else OrgNotConfigured
+    return kind("To talk to Okta its SDK is needed: pip install 'okta-hooks[okta]'")
+
+
+def check(settings: Settings, client: Mapping[str, Any]) -> None:
+    """Check the org's URL and the credentials.
+
+    :param client: The section ``client`` of the SDK's configuration, with the app's settings in it.
+    :raises OrgNotConfigured: if nothing names an org.
+    :raises ConfigurationError: if the URL or the token cannot be right.
+    """
+    url = client["orgUrl"]
+    if not url:
+        kind = ConfigurationError if _is_org_named(settings) else OrgNotConfigured
+        raise kind(
+            "OKTA_HOOKS_ORG_URL is not set: it is the URL of the Okta org, such as https://acme.okta.com."
+        )
+    if not _is_of_an_org(url):
+        # What stands before an @ may be a password.
+        found = "has an @ in it" if "@" in url else f"is {url!r}"
+        raise ConfigurationError(
+            f"OKTA_HOOKS_ORG_URL {found}: it must be https:// and a host, and nothing behind it."
+        )
+    if client["authorizationMode"] == "PrivateKey":
+        return
+    token = client.get("token", "")
+    if not token:
+        raise ConfigurationError(
+            "OKTA_HOOKS_API_TOKEN is not set: create a token at Okta, under Security > API > Tokens, "
+            "or configure a service app as Okta's SDK has it (OKTA_CLIENT_AUTHORIZATIONMODE=PrivateKey)."
+        )
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise ConfigurationError(
+            "OKTA_HOOKS_API_TOKEN holds a blank, a line break or another character that no token has: "
+            "give the token alone, without SSWS."
+        )
+
+
+def _is_org_named(settings: Settings) -> bool:
+    # An empty value counts: it is a mistake to tell of, while no value at all may be meant.
+    return settings.org_url is not None or "OKTA_CLIENT_ORGURL" in os.environ
+
+
+def _is_of_an_org(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        is_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # such as a port that is no number
+        return False
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+    is_bare = not (parts.path or parts.query or parts.fragment or "@" in url)
+    return is_host and is_safe and is_bare

@@ -1,0 +1,140 @@
+"""Requests to an org over the transport of Okta's own SDK, which brings configuration, authentication and HTTP.
+
+The SDK is the extra ``okta``, and slow to import, so only :class:`~okta_hooks.org.client.OktaClient` imports this
+module, when it is made.
+https://github.com/okta/okta-sdk-python#configuration-reference
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import html
+import logging
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from okta.cache.no_op_cache import NoOpCache
+from okta.config.config_setter import ConfigSetter
+from okta.config.config_validator import ConfigValidator
+from okta.jwt import JWT
+from okta.request_executor import RequestExecutor
+
+from okta_hooks.exceptions import ConfigurationError, OktaRefused, OktaUnavailable
+
+from . import credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from okta_hooks.settings import Settings
+
+_SDK_LOGGER: Final = "okta-sdk-python"
+_TIMEOUT_SECONDS: Final = 60
+
+#: Whether the SDK's log is muted: it writes requests with their token into it.
+_is_muted: contextvars.ContextVar[bool] = contextvars.ContextVar("okta_hooks_muted", default=False)
+
+
+def _is_not_muted(_: logging.LogRecord) -> bool:
+    return not _is_muted.get()
+
+
+class Response(NamedTuple):
+    """What the org answered; ``next_url`` is where a list goes on."""
+
+    status: int
+    headers: Mapping[str, str]
+    next_url: str | None
+    text: str
+
+
+class Transport:
+    """Sends requests to one org, from one thread.
+
+    :param settings: As for :class:`~okta_hooks.org.client.OktaClient`.
+    :raises ConfigurationError: if the SDK cannot be configured like that.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._executor, self.url = _executor(settings)
+        self._runner = asyncio.Runner()
+
+    def close(self) -> None:
+        """Close the event loop. Nothing can be sent after that."""
+        self._runner.close()
+
+    def request(self, method: str, path: str, body: Mapping[str, Any] | None) -> Response:
+        """Send a request, and return the answer, whatever its status.
+
+        :raises OktaUnavailable: if there is none.
+        :raises OktaRefused: if a service app gets no OAuth 2.0 token.
+        """
+
+        async def send() -> Any:
+            _is_muted.set(True)
+            request, error = await self._executor.create_request(
+                method, path, body, keep_empty_params=True
+            )
+            if error is not None:
+                return None, None, error
+            _, response, text, error = await self._executor.fire_request(request)
+            return response, text, error
+
+        try:
+            response, text, error = self._runner.run(send(), context=contextvars.copy_context())
+        except Exception as failure:  # noqa: BLE001 - the SDK's text may quote headers, whatever it raises
+            raise OktaUnavailable(f"{self.url} cannot be asked: {type(failure).__name__}") from None
+        if response is None or text is None:
+            status = getattr(error, "status", None)
+            if isinstance(status, int):  # of the endpoint for OAuth 2.0 tokens
+                code, summary = (
+                    getattr(error, name, None) for name in ("error_code", "error_summary")
+                )
+                raise OktaRefused(status, code, summary)
+            raise OktaUnavailable(_reason(self.url, error))
+        following = response.links.get("next", {}).get("url")
+        return Response(response.status, response.headers, following and str(following), text)
+
+
+def _executor(settings: Settings) -> tuple[Any, str]:
+    """Return the SDK's transport, configured, and the org's URL without a slash at its end."""
+    logging.getLogger(_SDK_LOGGER).addFilter(_is_not_muted)
+    setter = ConfigSetter()
+    config = setter._prune_config(setter.get_config())  # noqa: SLF001 - as the SDK's client does
+    client = config["client"]
+    url = str(settings.org_url or client.get("orgUrl", "")).strip().rstrip("/")
+    client["orgUrl"] = url
+    if settings.api_token is not None:
+        client["token"] = settings.api_token
+        if client["authorizationMode"] == "PrivateKey":
+            client["authorizationMode"] = "SSWS"
+    credentials.check(settings, client)
+    client["rateLimit"] = {"maxRetries": 0}  # it would wait in silence
+    client["requestTimeout"] = _TIMEOUT_SECONDS
+    config["testing"] = {"testingDisableHttpsCheck": True}  # checked above, but for a simulated org
+    try:
+        ConfigValidator(config)
+        executor = RequestExecutor(config, NoOpCache())
+    except Exception as error:  # noqa: BLE001 - its own checks, in its own words
+        raise ConfigurationError(
+            f"Okta's SDK cannot be configured like that: {_one_line(error)}"
+        ) from None
+    if client["authorizationMode"] == "PrivateKey":
+        try:
+            JWT.get_PEM_JWK(client["privateKey"])
+        except Exception:  # noqa: BLE001 - whatever it is, its text may quote the key
+            raise ConfigurationError(
+                "OKTA_CLIENT_PRIVATEKEY cannot be read: it must be an RSA private key, as PEM with its line breaks, "
+                "as a JWK, or as the path of a PEM file."
+            ) from None
+    return executor, url
+
+
+def _reason(url: str, error: BaseException | None) -> str:
+    if isinstance(error, TimeoutError):
+        return f"{url} did not answer within {_TIMEOUT_SECONDS} s"
+    return f"{url} cannot be reached: {_one_line(error)}"
+
+
+def _one_line(error: BaseException | None) -> str:
+    return " ".join(html.unescape(str(error)).split()) or type(error).__name__

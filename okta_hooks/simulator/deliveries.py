@@ -1,0 +1,191 @@
+"""The deliveries of an org: which events go to which hook together, when, and in which order."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from okta_hooks.testing import make_uuid
+from okta_hooks.wire.protocol import okta_time
+
+from .outgoing import Attempt
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Collection, Iterator
+
+    from .event_hooks import Hook
+
+#: How long an event of the fault "reorder" is held back, for others to overtake it.
+_HELD_BACK: Final = timedelta(seconds=1)
+
+
+@dataclass(slots=True, kw_only=True)
+class Delivery:
+    """Events on their way to one hook, and what became of them.
+
+    ``state`` is ``"pending"``, ``"sending"``, ``"delivered"``, ``"failed"``, ``"lost"`` (by the fault of that name)
+    or ``"dropped"``, if the hook was not active and verified any more.
+    ``due`` is by the clock; ``after`` is how long after the events that is, and all that ``settle`` goes by.
+    """
+
+    event_id: str
+    hook_id: str
+    url: str
+    due: datetime
+    after: timedelta
+    events: list[dict[str, Any]]
+    state: str = "pending"
+    attempts: list[Attempt] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as ``GET /simulator/deliveries`` tells it."""
+        return {
+            "eventId": self.event_id,
+            "hookId": self.hook_id,
+            "url": self.url,
+            "state": self.state,
+            "due": okta_time(self.due),
+            "events": [
+                {"uuid": event.get("uuid"), "eventType": event.get("eventType")}
+                for event in self.events
+            ],
+            "attempts": [
+                {
+                    "at": okta_time(attempt.at),
+                    "seconds": round(attempt.seconds, 3),
+                    "status": attempt.status,
+                    "error": attempt.error,
+                }
+                for attempt in self.attempts
+            ],
+        }
+
+
+class Deliveries:
+    """All deliveries since the start; each hook gets one after the other.
+
+    It is not locked: the org does that.
+
+    :param rng: Draws their ids.
+    :param batch: How long a delivery waits for more events to come with it.
+    :param batch_size: How many events are in a delivery at most.
+    """
+
+    def __init__(self, rng: random.Random, *, batch: timedelta, batch_size: int) -> None:
+        self._rng = rng
+        self._batch = batch
+        self._batch_size = batch_size
+        self._all: list[Delivery] = []
+        self._pending: list[Delivery] = []
+        # For each hook, the pending delivery to which the next event is added.
+        self._open: dict[str, Delivery] = {}
+        # The ids of the hooks that are being sent a delivery.
+        self._busy: set[str] = set()
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Return all of them, in the order in which they were planned."""
+        return [delivery.as_json() for delivery in self._all]
+
+    @property
+    def is_any_sending(self) -> bool:
+        """Whether a hook is getting a delivery."""
+        return bool(self._busy)
+
+    def plan(
+        self,
+        hook: Hook,
+        events: list[dict[str, Any]],
+        *,
+        faults: Collection[str],
+        delay: timedelta,
+        now: datetime,
+    ) -> None:
+        """Plan how events get to a hook.
+
+        :param faults: As for :meth:`~okta_hooks.simulator.Org.emit`, as is ``delay``.
+        """
+        if not delay and not set(faults) & {"duplicate", "reorder", "lost"}:
+            for event in events:
+                self._add_to_open(hook, event, now)
+            return
+        after = self._batch + delay
+        groups: Iterator[list[dict[str, Any]]] = _batches(events, self._batch_size)
+        if "reorder" in faults:
+            after += _HELD_BACK
+            groups = ([event] for event in reversed(events))
+        for group in groups:
+            for _ in range(2 if "duplicate" in faults else 1):
+                self._add(hook, group, after, now, is_lost="lost" in faults)
+
+    def _add_to_open(self, hook: Hook, event: dict[str, Any], now: datetime) -> None:
+        """Put an event into the delivery that its hook is about to get.
+
+        Whether that is due already does not matter, so that a slow machine makes no other deliveries.
+        """
+        delivery = self._open.get(hook.id)
+        if delivery is None or len(delivery.events) >= self._batch_size:
+            delivery = self._open[hook.id] = self._add(hook, [], self._batch, now)
+        delivery.events.append(event)
+
+    def _add(
+        self,
+        hook: Hook,
+        events: list[dict[str, Any]],
+        after: timedelta,
+        now: datetime,
+        *,
+        is_lost: bool = False,
+    ) -> Delivery:
+        delivery = Delivery(
+            event_id=make_uuid(self._rng),
+            hook_id=hook.id,
+            url=hook.settings.uri,
+            due=now + after,
+            after=after,
+            events=list(events),
+            state="lost" if is_lost else "pending",
+        )
+        self._all.append(delivery)
+        if not is_lost:
+            self._pending.append(delivery)
+        return delivery
+
+    def take(self, now: datetime | None) -> Delivery | None:
+        """Take the next delivery for sending, or None if there is none; its hook gets no other until it is finished.
+
+        :param now: Only one that is due by then, and whichever is due first. With None, whatever the clock says:
+            the one with the shortest delay.
+        """
+        if now is None:
+            delivery = min(self._ready(), key=lambda ready: ready.after, default=None)
+        else:
+            delivery = min(self._ready(), key=lambda ready: ready.due, default=None)
+        if delivery is None or (now is not None and delivery.due > now):
+            return None
+        self._pending.remove(delivery)
+        if self._open.get(delivery.hook_id) is delivery:
+            del self._open[delivery.hook_id]
+        self._busy.add(delivery.hook_id)
+        delivery.state = "sending"
+        return delivery
+
+    def finish(self, delivery: Delivery, state: str) -> None:
+        """Note what became of a delivery that was taken."""
+        delivery.state = state
+        self._busy.remove(delivery.hook_id)
+
+    def next_due(self) -> datetime | None:
+        """Return when the next delivery is due that can be taken."""
+        return min((delivery.due for delivery in self._ready()), default=None)
+
+    def _ready(self) -> list[Delivery]:
+        return [delivery for delivery in self._pending if delivery.hook_id not in self._busy]
+
+
+def _batches(events: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    rest = iter(events)
+    while batch := list(itertools.islice(rest, size)):
+        yield batch

@@ -1,0 +1,102 @@
+"""The event hooks that an org has registered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from okta_hooks.testing import make_id
+
+from . import errors
+from .event_hooks import Hook
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from .event_hooks import HookSettings
+
+MOST_ACTIVE_HOOKS: Final = 25
+
+
+class HookRegistry:
+    """Hooks by id, in the order in which they were created.
+
+    It is not locked: the org does that. Methods that take an id raise :exc:`RequestRefused` if no hook has it.
+
+    :param rng: Draws the ids.
+    """
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._hooks: dict[str, Hook] = {}
+
+    def __iter__(self) -> Iterator[Hook]:
+        return iter(self._hooks.values())
+
+    def find(self, hook_id: str) -> Hook | None:
+        """Return a hook, or None if there is none of that id."""
+        return self._hooks.get(hook_id)
+
+    def get(self, hook_id: str) -> Hook:
+        """Return a hook."""
+        hook = self.find(hook_id)
+        if hook is None:
+            raise errors.no_such_hook(hook_id)
+        return hook
+
+    def add(self, settings: HookSettings, now: datetime) -> Hook:
+        """Add a hook, active and not verified.
+
+        :raises RequestRefused: if the org has enough active hooks.
+        """
+        self._check_number()
+        hook = Hook(id=make_id("who", self._rng), settings=settings, created=now, last_updated=now)
+        self._hooks[hook.id] = hook
+        return hook
+
+    def replace(self, hook_id: str, settings: HookSettings) -> Hook:
+        """Replace all that an admin says of a hook. A new URL has to be verified again."""
+        hook = self.get(hook_id)
+        if settings.uri != hook.settings.uri:
+            hook.is_verified = False
+        hook.settings = settings
+        return hook
+
+    def remove(self, hook_id: str) -> Hook:
+        """Remove a hook, and return it.
+
+        :raises RequestRefused: if it is active.
+        """
+        hook = self.get(hook_id)
+        if hook.is_active:
+            raise errors.invalid("eventHook", "status: An active event hook cannot be deleted")
+        del self._hooks[hook_id]
+        return hook
+
+    def activate(self, hook_id: str) -> Hook:
+        """Make a hook active.
+
+        :raises RequestRefused: if the org has enough active hooks.
+        """
+        hook = self.get(hook_id)
+        if not hook.is_active:
+            self._check_number()
+        hook.is_active = True
+        return hook
+
+    def deactivate(self, hook_id: str) -> Hook:
+        """Make a hook inactive."""
+        hook = self.get(hook_id)
+        hook.is_active = False
+        return hook
+
+    def receiving(self, event_type: str) -> list[Hook]:
+        """Return the hooks to which events of a type are delivered."""
+        return [hook for hook in self if hook.receives and event_type in hook.settings.event_types]
+
+    def _check_number(self) -> None:
+        if sum(hook.is_active for hook in self) >= MOST_ACTIVE_HOOKS:
+            raise errors.invalid(
+                "eventHook", f"An org has at most {MOST_ACTIVE_HOOKS} active event hooks"
+            )

@@ -1,0 +1,60 @@
+"""Events in the form that the System Log shows, which differs from that of a delivery."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from okta_hooks.testing import sample_event
+from okta_hooks.wire.protocol import okta_time
+
+if TYPE_CHECKING:
+    import random
+    from datetime import datetime
+
+    from .event_hooks import Hook
+
+
+def as_logged(event: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Return a delivered event in the form of the System Log: the chain of addresses is the request's there.
+
+    :param now: When it is persisted.
+    """
+    logged = {**event, "insertionTimestamp": okta_time(now)}
+    client = event.get("client")
+    if isinstance(client, dict) and "ipChain" in client:
+        logged["client"] = {key: value for key, value in client.items() if key != "ipChain"}
+        logged["request"] = {"ipChain": client["ipChain"]}
+    return logged
+
+
+def with_debug_data(event: dict[str, Any], **data: str) -> dict[str, Any]:
+    """Return an event with more in its debug data."""
+    context = object_at(event, "debugContext") or {}
+    known = object_at(event, "debugContext", "debugData") or {}
+    return {**event, "debugContext": {**context, "debugData": {**known, **data}}}
+
+
+def object_at(event: dict[str, Any], *keys: str) -> dict[str, Any] | None:
+    """Return the object at a path, if there is one."""
+    found: Any = event
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else None
+
+
+def event_of_hook(
+    event_type: str, hook: Hook, now: datetime, rng: random.Random, **overrides: Any
+) -> dict[str, Any]:
+    """Return the event that the org records of one of its hooks.
+
+    :param overrides: As for :func:`okta_hooks.testing.make_event`.
+    """
+    target = {
+        "id": hook.id,
+        "type": "EventHook",
+        "alternateId": hook.settings.name,
+        "displayName": hook.settings.name,
+        "detailEntry": None,
+        "changeDetails": None,
+    }
+    return sample_event(event_type, seed=rng, **{"published": now, "target": target, **overrides})
