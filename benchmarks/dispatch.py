@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from okta_hooks.inbox.claims import Inbox, incoming
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.intake import incoming
 from okta_hooks.wire.events import Delivery
 from okta_hooks.wire.reading import load_delivery
 
@@ -40,9 +41,9 @@ def fill(inbox: Inbox, events: int, in_each: int = _IN_A_DELIVERY) -> None:
         received = Delivery(event_id=None, source=None, via="hook", received_at=datetime.now(UTC))
         waiting.append(incoming("okta", load_delivery(text.encode()), received))
         if len(waiting) == 100:
-            inbox.store(waiting)
+            inbox.intake.store(waiting)
             waiting = []
-    inbox.store(waiting)
+    inbox.intake.store(waiting)
 
 
 def _rate(left: Callable[[], int], events: int) -> float:
@@ -69,7 +70,7 @@ def _draining(url: str, events: int, folder: Path) -> Iterator[tuple[Process, Ca
     fill(inbox, events)
 
     def left() -> int:
-        counted = inbox.counts()
+        counted = inbox.overview.counts()
         return int(counted["pending"] + counted["claimed"])
 
     command = ["flask", "--app=benchmarks.apps:ours()", "okta-hooks", "worker"]

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from okta_hooks.inbox.claims import Inbox, NewDelivery, NewEvent, Settlement
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.claims import Settlement
+from okta_hooks.inbox.intake import NewDelivery, NewEvent
 from okta_hooks.wire.events import Delivery
 
 from .figures import turns
@@ -110,9 +112,9 @@ def _delivery() -> NewDelivery:
 
 
 def _claim(inbox: Inbox) -> None:
-    inbox.fan_out([_LANE[0]], lambda _: [_LANE[1]], limit=20)
-    claims = inbox.claim("me", *_LANE, 20)
-    inbox.settle("me", [Settlement(claim=claim, state="done") for claim in claims])
+    inbox.claims.fan_out([_LANE[0]], lambda _: [_LANE[1]], limit=20)
+    claims = inbox.claims.claim("me", *_LANE, 20)
+    inbox.claims.settle("me", [Settlement(claim=claim, state="done") for claim in claims])
 
 
 def _milliseconds(call: Callable[..., Any], *arguments: Any) -> float:

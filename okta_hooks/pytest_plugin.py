@@ -74,8 +74,8 @@ def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any,
     state = extensions.get("okta_hooks") if isinstance(extensions, dict) else None
     if state is not None and _is_in_instance_folder(state.settings.inbox):
         folder = request.getfixturevalue("tmp_path_factory").mktemp("okta_hooks")
-        state.configure(inbox=_inbox_in(folder), worker=state.settings.worker)
-        request.addfinalizer(state.close)
+        moved = state.configure(inbox=_inbox_in(folder), worker=state.settings.worker)
+        request.addfinalizer(moved.restore)
     return made
 
 
@@ -151,12 +151,12 @@ def okta_org(
     state = app.extensions.get("okta_hooks")
     if state is None:
         pytest.fail("The app has no hook: app.register_blueprint(EventHook(name)).", pytrace=False)
-    before = state.settings
+    # No two tests get events of the same uuid: what a receiver keeps may outlive its test.
+    org = AppOrg(app, _inbox_in(tmp_path), seed=_random_of(request).getrandbits(32))
     try:
-        # No two tests get events of the same uuid: what a receiver keeps may outlive its test.
-        yield AppOrg(app, _inbox_in(tmp_path), seed=_random_of(request).getrandbits(32))
+        yield org
     finally:
-        state.configure(inbox=before.inbox, worker=before.worker)
+        org.close()
 
 
 def _random_of(request: pytest.FixtureRequest) -> random.Random:

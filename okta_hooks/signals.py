@@ -86,7 +86,7 @@ def contained(
     """
     try:
         function(*arguments, **named)
-    except BaseException as error:  # noqa: BLE001 - asyncio, gevent and sys.exit raise others than Exception
+    except BaseException as error:
         is_order = isinstance(error, KeyboardInterrupt | SystemExit)
         if is_order and threading.current_thread() is threading.main_thread():
             raise

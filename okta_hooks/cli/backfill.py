@@ -21,8 +21,8 @@ from .output import Progress, iso
 from .worker import in_thread
 
 if TYPE_CHECKING:
-    from okta_hooks.blueprint import AppState
-    from okta_hooks.state import Runtime
+    from okta_hooks.state import AppState
+    from okta_hooks.state.runtime import Runtime
 
 #: How often in a row Okta or the database may fail before the command does.
 _MOST_FAILURES = 5
@@ -99,7 +99,7 @@ def _read(
     progress = Progress(bar=every is None)
     with open_org(state, "okta.logs.read", tell=progress.tell, wait=wait) as client:
         inbox = state.runtime().inbox
-        if since is None and inbox.cursor(client.url) is None:
+        if since is None and inbox.cursors.of(client.url) is None:
             raise click.UsageError(
                 f"The System Log of {client.url} was never read before: say from when on, with --since 24h."
             )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from okta_hooks.blueprint import AppState
+    from okta_hooks.state import AppState
 
 F = TypeVar("F", bound="Callable[..., Any]")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from flask.cli import AppGroup, with_appcontext
 
-from okta_hooks.inbox.claims import STATES, Selection
+from okta_hooks.inbox.selection import Selection
+from okta_hooks.inbox.tables import STATES
 
 from .context import with_inbox
 from .options import Moment, as_json_option
@@ -18,7 +20,8 @@ from .output import iso, print_rows, print_table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from okta_hooks.state import Runtime
+    from okta_hooks.inbox.overview import EventDetails
+    from okta_hooks.state.runtime import Runtime
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -66,14 +69,14 @@ def init_db(runtime: Runtime) -> None:
 @with_inbox
 def inbox(runtime: Runtime, check: bool, max_age: float, as_json: bool) -> None:
     """Count events by state, and tell how old the oldest open one is."""
-    counts = runtime.inbox.counts()
-    age = counts["oldest_pending_seconds"]
+    counts = runtime.inbox.overview.counts()
+    age = counts.oldest_pending_seconds
     if as_json:
-        click.echo(json.dumps(counts))
+        click.echo(json.dumps(asdict(counts)))
     else:
-        print_table([{"events": state, "": counts[state]} for state in STATES])
+        print_table([{"events": state, "": getattr(counts, state)} for state in STATES])
         click.echo(f"oldest open event: {'none' if age is None else f'{age:.0f} s'}")
-    if check and (counts["dead"] or (age or 0.0) > max_age):
+    if check and (counts.dead or (age or 0.0) > max_age):
         sys.exit(1)
 
 
@@ -87,19 +90,19 @@ events = AppGroup("events", help="Look at stored events.")
 @with_inbox
 def list_events(runtime: Runtime, limit: int, as_json: bool, **chosen: Any) -> None:
     """List events, newest first."""
-    found = runtime.inbox.find(Selection(**chosen), limit=limit)
+    found = runtime.inbox.overview.find(Selection(**chosen), limit=limit)
     rows = [
         {
-            "uuid": row["uuid"],
-            "hook": row["hook"],
-            "type": row["type"],
-            "state": row["state"],
-            "via": row["via"],
-            "received": iso(row["received_at"]),
-            "published": iso(row["published"]),
-            "reason": row["reason"],
+            "uuid": event.uuid,
+            "hook": event.hook,
+            "type": event.type,
+            "state": event.state,
+            "via": event.via,
+            "received": iso(event.received_at),
+            "published": iso(event.published),
+            "reason": event.reason,
         }
-        for row in found
+        for event in found
     ]
     print_rows(rows, as_json=as_json)
 
@@ -110,19 +113,25 @@ def list_events(runtime: Runtime, limit: int, as_json: bool, **chosen: Any) -> N
 @with_inbox
 def show_event(runtime: Runtime, uuid: str, as_json: bool) -> None:
     """Show an event: its receipts, and all that Okta sent of it. That is personal data."""
-    found = runtime.inbox.show(uuid)
+    found = runtime.inbox.overview.show(uuid)
     if not found:
         raise click.ClickException(f"There is no event {uuid!r}.")
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps([_as_json(item) for item in found]))
         return
     for item in found:
-        click.echo(f"{item['type']}  {item['uuid']}  hook {item['hook']}  {item['state']}")
-        click.echo(f"received {iso(item['received_at'])} via {item['via']}, {item['event_id']}")
-        if item["reason"]:
-            click.echo(f"reason: {item['reason']}")
-        print_table([{**row, "due": iso(row["due"] or None)} for row in item["receipts"]])
-        click.echo(json.dumps(item["raw"], indent=2) if item["has_body"] else "(its body is gone)")
+        event = item.event
+        click.echo(f"{event.type}  {event.uuid}  hook {event.hook}  {event.state}")
+        click.echo(f"received {iso(event.received_at)} via {event.via}, {event.event_id}")
+        if event.reason:
+            click.echo(f"reason: {event.reason}")
+        print_table([{**asdict(row), "due": iso(row.due or None)} for row in item.receipts])
+        click.echo(json.dumps(item.raw, indent=2) if event.has_body else "(its body is gone)")
+
+
+def _as_json(item: EventDetails) -> dict[str, Any]:
+    receipts = [asdict(receipt) for receipt in item.receipts]
+    return {**asdict(item.event), "receipts": receipts, "raw": item.raw}
 
 
 @click.command()
@@ -147,7 +156,7 @@ def replay(
         raise click.UsageError(
             "Say which events: uuids, --state, --type, --since, --unreceived ..."
         )
-    number = runtime.inbox.replay(Selection(**chosen), receiver=receiver, dry_run=dry_run)
+    number = runtime.inbox.upkeep.replay(Selection(**chosen), receiver=receiver, dry_run=dry_run)
     if as_json:
         click.echo(json.dumps({"events": number, "dry_run": dry_run}))
     else:
@@ -167,12 +176,12 @@ def prune(runtime: Runtime, dead: bool, older_than: float | None, dry_run: bool)
     if dead:
         if older_than is None:
             raise click.UsageError("--dead needs --older-than.")
-        number = runtime.inbox.prune_dead(before=older_than, dry_run=dry_run)
+        number = runtime.inbox.upkeep.prune_dead(before=older_than, dry_run=dry_run)
         click.echo(f"{number} dead letters {'would be' if dry_run else 'are'} deleted.")
         return
     if older_than is not None or dry_run:
         raise click.UsageError("--older-than and --dry-run go with --dead.")
     total = 0
-    while number := runtime.worker.prune_batch():
+    while number := runtime.worker.housekeeping.prune():
         total += number
     click.echo(f"{total} deliveries are pruned.")

@@ -17,10 +17,10 @@ from okta_hooks.org.registration import readable_hooks, registration_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from okta_hooks.blueprint import AppState
-    from okta_hooks.inbox.claims import Inbox
+    from okta_hooks.inbox import Inbox
     from okta_hooks.org.hooks import RegisteredHook
     from okta_hooks.org.registration import Registration
+    from okta_hooks.state import AppState
 
 #: What the token endpoint says of a service app that may not have a scope.
 _NOT_GRANTED: Final = ("access_denied", "consent_required", "invalid_scope")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from flask.cli import with_appcontext
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox.claims import STATES
+from okta_hooks.inbox.tables import STATES
 
 from .context import app_of_command, state_of_app
 from .options import as_json_option
 from .output import iso, print_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from okta_hooks.inbox.overview import ReceiverCounts
 
 
 @click.command()
@@ -25,10 +25,12 @@ def receivers(as_json: bool) -> None:
     """List the connected receivers, and what the inbox knows of each."""
     state = state_of_app()
     app = app_of_command()
-    known: dict[tuple[str, str], Mapping[str, Any]] = {}
+    known: dict[tuple[str, str], ReceiverCounts] = {}
     if state.settings.inbox is not None:
         try:
-            known = {(row["hook"], row["receiver"]): row for row in state.runtime().inbox.lanes()}
+            known = {
+                (row.hook, row.receiver): row for row in state.runtime().inbox.overview.receivers()
+            }
         except InboxUnavailable as error:
             click.echo(f"The inbox cannot be used: {error}", err=True)
     connected = {
@@ -38,7 +40,7 @@ def receivers(as_json: bool) -> None:
     }
     rows = []
     for key in sorted({*connected, *known}):
-        seen = known.get(key, {})
+        seen = known.get(key)
         receiver = connected.get(key)
         rows.append(
             {
@@ -48,8 +50,8 @@ def receivers(as_json: bool) -> None:
                 if receiver
                 else None,
                 "connected": receiver is not None,
-                "last_seen": iso(seen.get("seen_at")),
-                **{name: seen.get(name, 0) for name in STATES},
+                "last_seen": iso(seen.seen_at if seen else None),
+                **{name: getattr(seen, name, 0) for name in STATES},
             }
         )
     print_rows(rows, as_json=as_json)

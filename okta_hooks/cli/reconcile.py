@@ -19,7 +19,7 @@ from .output import Progress, iso
 if TYPE_CHECKING:
     from okta_hooks.org.reconcile import Report
     from okta_hooks.org.registration import Registration
-    from okta_hooks.state import Runtime
+    from okta_hooks.state.runtime import Runtime
 
 _MOST_LISTED: Final = 20
 

@@ -20,7 +20,7 @@ from .options import as_json_option, check_url
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from okta_hooks.blueprint import AppState
+    from okta_hooks.state import AppState
 
 _MEANINGS: Final[Mapping[int, str]] = {
     204: "accepted: what has an inbox has stored it, what has none has run its receivers.",
@@ -91,12 +91,11 @@ def send(
         headers=headers,
         body=json.dumps(delivery, separators=(",", ":")).encode(),
     )
-    before = state.settings
     try:
         if url is None:
             # A command must not dispatch beside the app's worker.
-            state.configure(inbox=before.inbox, worker="external")
-            answer = app_sender(app_of_command())(request)
+            with state.configure(inbox=state.settings.inbox, worker="external"):
+                answer = app_sender(app_of_command())(request)
         else:
             answer = HttpSender()(request)
     except TimeoutError as error:
@@ -106,8 +105,6 @@ def send(
     except OSError as error:
         reason = str(error) or type(error).__name__
         raise click.ClickException(f"No answer from {request.url}: {reason}.") from error
-    finally:
-        state.configure(inbox=before.inbox, worker=before.worker)
     meaning = _MEANINGS.get(answer.status, "not an answer of this library: what is in front of it?")
     if as_json:
         click.echo(json.dumps({"status": answer.status, "meaning": meaning}))

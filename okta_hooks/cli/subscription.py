@@ -22,9 +22,9 @@ from .org import open_org
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from okta_hooks.blueprint import AppState
     from okta_hooks.org.hooks import RegisteredHook
     from okta_hooks.org.subscription import Plan
+    from okta_hooks.state import AppState
 
 READ: Final = "okta.eventHooks.read"
 MANAGE: Final = "okta.eventHooks.manage"

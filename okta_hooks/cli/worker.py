@@ -22,8 +22,8 @@ from .org import open_org
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from okta_hooks.blueprint import AppState
-    from okta_hooks.state import Runtime
+    from okta_hooks.state import AppState
+    from okta_hooks.state.runtime import Runtime
 
 _SECONDS_TO_STOP: Final = 10.0
 
@@ -56,6 +56,8 @@ def worker(
 
     def on_signal(number: int, _: object) -> None:
         if at_work.stopping.is_set():
+            # What is in hand is given back: nothing is held against it that it was cut.
+            at_work.abandon()
             sys.exit(128 + number)
         at_work.stopping.set()
         at_work.wake()
@@ -75,8 +77,7 @@ def worker(
             with _backfilling(state, backfill):
                 in_thread(at_work.run)
         return
-    counts = runtime.inbox.counts()
-    length = counts["pending"] + counts["claimed"]
+    length = runtime.inbox.overview.counts().open
     with click.progressbar(length=length, label="Draining", file=sys.stderr) as bar:
         total = in_thread(lambda: at_work.drain(bar.update))
     click.echo(f"{total} attempts.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks import testing
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from okta_hooks.blueprint import AppState
     from okta_hooks.org.hooks import RegisteredHook
+    from okta_hooks.state import AppState, Reconfigured
 
     from .check import Check
 
@@ -143,15 +142,15 @@ class _Examination:
 
     def _stored(self, inbox: Any) -> Iterator[Check]:
         now = inbox.clock()
-        lanes = [lane for lane in inbox.lanes() if lane["hook"] == self._hook]
-        counts = inbox.counts()
+        lanes = [lane for lane in inbox.overview.receivers() if lane.hook == self._hook]
+        counts = inbox.overview.counts()
         yield from storage.worker(lanes, self._names, now, is_external=self._is_external())
         yield from storage.orphans(lanes, self._names, now)
         yield from storage.backlog(counts)
         yield from storage.dead_letters(counts)
         live = len(self._secrets)
         if live > 1:
-            used = inbox.secret_use(
+            used = inbox.overview.secret_use(
                 self._hook,
                 self._state.secret_lists[self._hook],
                 ignoring=testing.SAMPLE_SOURCE,
@@ -260,15 +259,9 @@ class _Examination:
             path=self._own_path(),
         )
 
-    @contextmanager
-    def _nothing_stored(self) -> Iterator[None]:
+    def _nothing_stored(self) -> Reconfigured:
         """Let the app answer without opening its inbox or starting its worker."""
-        before = self._state.settings
-        self._state.configure(inbox=None, worker="external")
-        try:
-            yield
-        finally:
-            self._state.configure(inbox=before.inbox, worker=before.worker)
+        return self._state.configure(inbox=None, worker="external")
 
     def endpoint(self) -> Iterator[Check]:
         if self._url is None:

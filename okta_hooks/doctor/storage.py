@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox.sqlite import EPHEMERAL, file_system
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from okta_hooks.inbox.claims import Inbox
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.overview import Counts, ReceiverCounts
 
     from .check import Check
 
@@ -117,7 +118,7 @@ def database(inbox: Inbox) -> Check:
     name = "inbox"
     try:
         inbox.open()
-        inbox.try_writing()
+        inbox.upkeep.try_writing()
     except InboxUnavailable as error:
         return failure(
             name,
@@ -129,7 +130,7 @@ def database(inbox: Inbox) -> Check:
 
 
 def worker(
-    lanes: Sequence[Mapping[str, Any]],
+    lanes: Sequence[ReceiverCounts],
     connected: Collection[str],
     now: float,
     *,
@@ -137,12 +138,12 @@ def worker(
 ) -> Iterator[Check]:
     """Look at when a worker last had the connected receivers.
 
-    :param lanes: Of this hook, as :meth:`okta_hooks.inbox.Inbox.lanes` returns them.
+    :param lanes: Of this hook, as :meth:`okta_hooks.inbox.overview.Overview.receivers` returns them.
     """
     name = "worker"
     if not connected:
         return
-    seen = {lane["receiver"]: now - lane["seen_at"] for lane in lanes}
+    seen = {lane.receiver: now - lane.seen_at for lane in lanes}
     mine = {receiver: seen[receiver] for receiver in connected if receiver in seen}
     start = (
         "Start it: flask okta-hooks worker."
@@ -168,11 +169,11 @@ def worker(
     yield ok(name, f"It was seen {age(latest)} ago, with every receiver of this app.")
 
 
-def backlog(counts: Mapping[str, Any]) -> Iterator[Check]:
+def backlog(counts: Counts) -> Iterator[Check]:
     """Look at what waits."""
     name = "backlog"
-    waiting = counts["pending"] + counts["claimed"]
-    oldest = counts["oldest_pending_seconds"]
+    waiting = counts.open
+    oldest = counts.oldest_pending_seconds
     if oldest is None:
         yield ok(name, "Nothing waits.")
     elif oldest <= _BACKLOG_SECONDS:
@@ -186,28 +187,28 @@ def backlog(counts: Mapping[str, Any]) -> Iterator[Check]:
         )
 
 
-def dead_letters(counts: Mapping[str, Any]) -> Iterator[Check]:
+def dead_letters(counts: Counts) -> Iterator[Check]:
     """Look at what has been given up."""
     name = "dead-letters"
-    if not counts["dead"]:
+    if not counts.dead:
         yield ok(name, "There are none.")
         return
     yield warning(
         name,
-        f"{_events(counts['dead'])} given up.",
+        f"{_events(counts.dead)} given up.",
         "flask okta-hooks events list --state dead, and events show UUID for the reason; "
         "replay them when the cause is gone.",
     )
 
 
 def orphans(
-    lanes: Sequence[Mapping[str, Any]], connected: Collection[str], now: float
+    lanes: Sequence[ReceiverCounts], connected: Collection[str], now: float
 ) -> Iterator[Check]:
     """Look for receivers that the inbox knows, that have something to do, and that are nowhere."""
     gone = {
-        lane["receiver"]: lane["pending"] + lane["claimed"]
+        lane.receiver: lane.pending + lane.claimed
         for lane in lanes
-        if lane["receiver"] not in connected and now - lane["seen_at"] > _ALIVE_SECONDS
+        if lane.receiver not in connected and now - lane.seen_at > _ALIVE_SECONDS
     }
     for receiver, waiting in gone.items():
         if waiting:

@@ -180,7 +180,9 @@ class Claims:
             with this: otherwise a backlog of either kind keeps the other waiting.
         """
         with self._database.transaction() as connection:
-            return self._claim(connection, worker_id, hook, receiver, limit, retries_first)
+            return self._claim(
+                connection, worker_id, hook, receiver, limit, retries_first=retries_first
+            )
 
     def _claim(
         self,
@@ -189,6 +191,7 @@ class Claims:
         hook: str,
         receiver: str,
         limit: int,
+        *,
         retries_first: bool,
     ) -> list[Claim]:
         chosen = {
@@ -286,7 +289,9 @@ class Claims:
         """Do :meth:`settle` and :meth:`claim` in one transaction: a busy lane waits for the disk once."""
         with self._database.transaction() as connection:
             counted, closed = self._settle(connection, worker_id, settlements)
-            claims = self._claim(connection, worker_id, hook, receiver, limit, retries_first)
+            claims = self._claim(
+                connection, worker_id, hook, receiver, limit, retries_first=retries_first
+            )
             return counted, closed, claims
 
     def _settle(

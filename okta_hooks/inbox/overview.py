@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from okta_hooks.wire import reading
 
 from .selection import Selection
-from .tables import CLAIMED, DONE, PENDING, STATES, delivery, event, lane, receipt
+from .tables import CLAIMED, PENDING, STATES, delivery, event, lane, receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

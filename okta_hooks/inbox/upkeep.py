@@ -171,16 +171,14 @@ class Upkeep:
             connection.execute(delivery.update().where(delivery.c.id.in_(bare)).values(body=None))
         return len(gone) + len(bare)
 
-    def _still(
-        self, connection: sa.Connection, finished: sa.Select[tuple[int]], batch: Any
-    ) -> Sequence[int]:
+    def _still(self, connection: sa.Connection, finished: Any, batch: Any) -> Sequence[int]:
         """Lock the events of a batch of deliveries, and return the deliveries that are finished still."""
-        ids = connection.scalars(batch).all()
+        ids: Sequence[int] = connection.scalars(batch).all()
         if self._database.is_sqlite or not ids:
             return ids
         of_these = sa.select(event.c.id).where(event.c.delivery_id.in_(ids)).order_by(event.c.id)
         connection.execute(of_these.with_for_update())
-        return connection.scalars(finished.where(delivery.c.id.in_(ids))).all()
+        return list(connection.scalars(finished.where(delivery.c.id.in_(ids))))
 
     def prune_dead(self, *, before: float, dry_run: bool = False) -> int:
         """Delete dead letters received before a time, with their receipts.

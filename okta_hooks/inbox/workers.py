@@ -95,8 +95,9 @@ class Workers:
         return dead
 
     def say_stopping(self, worker_id: str) -> None:
-        """Say that a worker is being stopped: if it does not live to give back what it has in hand,
-        that is not held against what it had.
+        """Say that a worker is being stopped.
+
+        If it ends before it has given back what it has in hand, that counts against none of it.
         """
         with self._database.transaction() as connection:
             connection.execute(

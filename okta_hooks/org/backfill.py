@@ -10,7 +10,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks.exceptions import InboxUnavailable, OktaRefused, OktaUnavailable, as_sentence
-from okta_hooks.inbox.claims import Cursor, incoming
+from okta_hooks.inbox.cursor import Cursor
+from okta_hooks.inbox.intake import incoming
 from okta_hooks.wire.events import Delivery, Envelope
 from okta_hooks.wire.protocol import LOG_RETENTION
 from okta_hooks.work import dispatch
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
 
-    from okta_hooks.blueprint import AppState
-    from okta_hooks.inbox.claims import NewDelivery, Stored
+    from okta_hooks.inbox.intake import NewDelivery, Stored
+    from okta_hooks.state import AppState
 
     from .client import LogPage, OktaClient
     from .registration import NamedHook
@@ -124,7 +125,7 @@ class Backfill:
             nothing is passed over.
         """
         while True:
-            self._cursor = self._inbox.cursor(self._client.url)
+            self._cursor = self._inbox.cursors.of(self._client.url)
             if self._cursor is not None and _is_before(self._cursor, since):
                 self._resume()
                 return
@@ -205,7 +206,7 @@ class Backfill:
         stored = self._store(new, after)
         if stored is None:
             # Another backfill is at work: go on from where it has got to.
-            self._cursor = self._inbox.cursor(self._client.url)
+            self._cursor = self._inbox.cursors.of(self._client.url)
             self._resume()
             return False
         self._reader.advance(page)
@@ -244,7 +245,9 @@ class Backfill:
         return max((at for at in (last, self.tally.reached_at) if at is not None), default=None)
 
     def _store(self, new: Sequence[NewDelivery], after: Cursor) -> list[Stored] | None:
-        stored = self._inbox.backfill(new, self._client.url, before=self._cursor, after=after)
+        stored = self._inbox.cursors.advance(
+            self._client.url, new, before=self._cursor, after=after
+        )
         if stored is not None:
             self._cursor = after
         return stored

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from okta_hooks.inbox.claims import incoming
+from okta_hooks.inbox.intake import incoming
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery, Envelope
 
@@ -19,7 +19,7 @@ from .selector import published_at, target_ids
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from okta_hooks.inbox.claims import Inbox
+    from okta_hooks.inbox import Inbox
 
     from .client import OktaClient
 
@@ -122,7 +122,7 @@ def _compare(
 ) -> None:
     meant = [raw for raw in events if not target_ids(raw).isdisjoint(ids)]
     new = incoming(hook, Envelope(events=tuple(meant)), _NO_DELIVERY).events
-    arrived = inbox.arrivals(hook, [event.key for event in new])
+    arrived = inbox.overview.arrivals(hook, [event.key for event in new])
     now = inbox.clock()
     for raw, event in zip(meant, new, strict=True):
         report.meant += 1

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks.exceptions import OktaRefused
 
-from .hooks import RegisteredHook
 from .lookup import find
 
 if TYPE_CHECKING:
+    from .hooks import RegisteredHook
     from collections.abc import Callable, Sequence
 
-    from okta_hooks.blueprint import AppState
-    from okta_hooks.inbox.claims import Inbox
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.state import AppState
 
     from .client import OktaClient
 
@@ -79,7 +79,7 @@ def registration_of(
     """
     seen = {
         source.rpartition(_HOOK_IN_SOURCE)[2]
-        for source in inbox.sources(hook)
+        for source in inbox.overview.sources(hook)
         if _HOOK_IN_SOURCE in source
     }
     if registered is None:

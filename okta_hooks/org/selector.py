@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from okta_hooks.blueprint import AppState
+    from okta_hooks.state import AppState
 
     from .client import OktaClient
     from .hooks import RegisteredHook

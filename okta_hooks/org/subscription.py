@@ -14,10 +14,10 @@ from okta_hooks.exceptions import SubscriptionImpossible
 from okta_hooks.receivers import matches, why_never
 from okta_hooks.wire.protocol import MOST_EVENT_TYPES
 
-from .hooks import RegisteredHook
 from .urls import same_url, shown
 
 if TYPE_CHECKING:
+    from .hooks import RegisteredHook
     from collections.abc import Collection, Mapping
 
     from flask import Flask

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 from okta_hooks import catalog
 from okta_hooks.calling import app_sender
+from okta_hooks.state import state_of
 
 from .org import Org
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from okta_hooks.blueprint import AppState
+    from okta_hooks.state import AppState, Reconfigured
 
     from .event_hooks import Hook
 
@@ -34,13 +35,14 @@ class AppOrg(Org):
 
     def __init__(self, app: Flask, inbox: str, *, seed: int) -> None:
         super().__init__(seed=seed, send=app_sender(app))
-        self._state: AppState = app.extensions["okta_hooks"]
+        self._state: AppState = state_of(app)
         # Two threads that drain with one worker would take over each other's claims.
         self._draining = threading.Lock()
         self._moment = time.time()
+        self._configured: Reconfigured | None = None
         if self._state.settings.inbox is not None:
             # Receivers run in the test's thread only, when it settles.
-            self._state.configure(
+            self._configured = self._state.configure(
                 inbox=inbox, worker="external", clock=self._now, jitter=lambda: 1.0
             )
         eligible = [name for name, entry in catalog.entries().items() if entry.event_hook_eligible]
@@ -55,6 +57,11 @@ class AppOrg(Org):
                 name=name,
             )
             self._last_hooks.append(last)
+
+    def close(self) -> None:
+        """Let the app use the inbox, the worker and the clock that it used before."""
+        if self._configured is not None:
+            self._configured.restore()
 
     def _hooks_for(self, event_type: str) -> list[Hook]:
         entry = catalog.get(event_type)

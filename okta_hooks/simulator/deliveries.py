@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from okta_hooks.testing import make_uuid
 from okta_hooks.wire.protocol import okta_time
 
-from .outgoing import Attempt
 
 if TYPE_CHECKING:
+    from .outgoing import Attempt
     import random
     from collections.abc import Collection, Iterator
 

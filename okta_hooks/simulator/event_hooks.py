@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from okta_hooks.wire.protocol import MOST_EVENT_TYPES, okta_time
 from . import errors
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from collections.abc import Mapping
 
 _LONGEST_NAME: Final = 255

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +16,7 @@ from okta_hooks.testing import make_delivery
 from okta_hooks.wire.protocol import CHALLENGE_HEADER
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from collections.abc import Callable
 
     from .event_hooks import Hook

@@ -9,7 +9,6 @@ import random
 import threading
 import time
 import weakref
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -23,7 +22,7 @@ from okta_hooks.wire import protocol
 from .refusals import Refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from flask import Flask
 
@@ -49,6 +48,23 @@ def state_of(app: Flask) -> AppState:
             "No hook is registered in this app: app.register_blueprint(EventHook(name))."
         )
     return state
+
+
+class Reconfigured:
+    """What was changed of an app's state, until the end of this context."""
+
+    def __init__(self, restore: Callable[[], None]) -> None:
+        self._restore = restore
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self.restore()
+
+    def restore(self) -> None:
+        """Let everything be as it was before it was changed."""
+        self._restore()
 
 
 class AppState:
@@ -105,7 +121,6 @@ class AppState:
             return urlsplit(self.url_of(hook)).path.rstrip("/") or "/"
         return None
 
-    @contextmanager
     def configure(
         self,
         *,
@@ -113,10 +128,10 @@ class AppState:
         worker: str,
         clock: Callable[[], float] | None = None,
         jitter: Callable[[], float] | None = None,
-    ) -> Iterator[None]:
-        """Use another inbox or worker within this context, and what was used before after it.
+    ) -> Reconfigured:
+        """Use another inbox or worker from now on: for tests, and for commands that post to their own app.
 
-        It is for tests, and for commands that post to their own app.
+        What is returned is a context manager: at its end everything is as it was before.
 
         :param clock: The inbox's: see :class:`okta_hooks.inbox.Inbox`; None leaves it as it is.
         :param jitter: The worker's: see :func:`okta_hooks.work.retry.back_off`; None leaves it as it is.
@@ -124,10 +139,7 @@ class AppState:
         before = self.settings, self._clock, self._jitter
         changed = replace(self.settings, inbox=inbox, worker=worker)
         self._use(changed, clock or self._clock, jitter or self._jitter)
-        try:
-            yield
-        finally:
-            self._use(*before)
+        return Reconfigured(lambda: self._use(*before))
 
     def _use(
         self,

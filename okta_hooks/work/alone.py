@@ -1,4 +1,4 @@
-"""Which receipts may run side by side in one process, so that what kills the process can be told from what was beside it."""
+"""Which receivers may run side by side in one process: what kills it is to be told from what was beside it."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _MOST_DELIVERIES: Final = 100
 
 
 class Bodies:
-    """The deliveries that were read last: the events of one are handled one after another, and it may hold thousands."""
+    """The deliveries that were read last: their events are handled one after another, and may be thousands."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
