@@ -113,7 +113,8 @@ def commands(
     yield context.command_path.removeprefix(GROUP).strip(), command, context
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
-            child = command.commands[name]
+            child = command.get_command(context, name)
+            assert child is not None
             yield from commands(child, click.Context(child, context, info_name=name))
 
 

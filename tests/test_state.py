@@ -406,9 +406,11 @@ def test_help_imports_little(tmp_path: Path, command: tuple[str, ...], shown: st
 
     *printed, imported = ended.stdout.splitlines()
     assert any(line.startswith(shown) for line in printed)
-    assert "okta_hooks.cli.subscription" in imported.split()
+    assert "okta_hooks.cli.commands" in imported.split()
     assert ("host" in imported.split()) == (command == ())
-    slow = {"sqlalchemy", "marshmallow", "psycopg", "okta", "aiohttp", "okta_hooks.org.client"}
+    slow = {"sqlalchemy", "psycopg", "okta", "aiohttp"}
+    if "plan" not in command:  # whose own help imports what it compares with
+        slow |= {"marshmallow", "okta_hooks.cli.subscription"}
     assert slow.isdisjoint(imported.split())
 
 

@@ -103,7 +103,9 @@ def states(run: Run) -> dict[str, str]:
 
 
 def commands(found: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
-    for name, command in found.commands.items():
+    context = click.Context(found)
+    for name in found.list_commands(context):
+        command = found.get_command(context, name)
         if isinstance(command, click.Group):
             yield from commands(command, *path, name)
         yield (*path, name)
@@ -117,6 +119,25 @@ def test_every_command_has_help(path: tuple[str, ...], make_app: AppFactory) -> 
     assert result.exit_code == 0
     assert "Usage:" in result.output
     assert result.output.count("\n") > 5
+
+
+@pytest.mark.parametrize("name", group.lazy)
+def test_the_line_of_a_command_is_the_beginning_of_its_help(name: str) -> None:
+    """The group's help, which imports no command, says of each what its own help begins with."""
+    context = click.Context(group)
+    command = group.get_command(context, name)
+    assert command is not None
+    assert command.help is not None
+
+    assert command.help.startswith(group.lazy[name].help)
+    assert group.lazy[name].help in group.get_help(
+        click.Context(group, max_content_width=200, terminal_width=200)
+    )
+
+
+def test_a_command_that_is_not_there() -> None:
+    """The group says so, as click does."""
+    assert group.get_command(click.Context(group), "worcker") is None
 
 
 DATA = [

@@ -124,9 +124,11 @@ def test_a_database_that_is_not_there(
 def test_the_kind_of_file_system() -> None:
     """What goes with a container is warned of, what is another machine's is a failure."""
     where = Path("/srv/inbox.sqlite3")
-    assert levels(storage.lasting(where, "ext4")) == levels(storage.lasting(where, None)) == []
-    assert levels(storage.lasting(where, "overlay")) == ["warning"]
-    assert levels(storage.lasting(where, "nfs4")) == ["failure"]
+    assert (
+        levels(storage.durability(where, "ext4")) == levels(storage.durability(where, None)) == []
+    )
+    assert levels(storage.durability(where, "overlay")) == ["warning"]
+    assert levels(storage.durability(where, "nfs4")) == ["failure"]
 
 
 def test_where_the_file_lies_is_asked(tmp_path: Path) -> None:

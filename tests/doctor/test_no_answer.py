@@ -9,7 +9,7 @@ import pytest
 
 from okta_hooks.doctor import probes
 from okta_hooks.doctor.probes import Outcome
-from okta_hooks.doctor.silence import reason
+from okta_hooks.doctor.unanswered import diagnosis
 from okta_hooks.simulator import Answer, Request
 
 from .served import INSIDE, URL, examine, in_front, serving
@@ -119,7 +119,7 @@ def verification_error(code: int) -> ssl.SSLCertVerificationError:
 )
 def test_why_there_was_no_answer(error: Exception, said: str) -> None:
     """Each reason has its words, which quote nothing."""
-    assert said in reason(Outcome(seconds=2, error=error))[0]
+    assert said in diagnosis(Outcome(seconds=2, error=error))[0]
 
 
 def test_who_does_not_answer_is_not_asked_for_ever() -> None:

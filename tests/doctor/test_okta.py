@@ -218,7 +218,7 @@ def test_okta_is_not_asked(
 
     assert level(examine(app), "registration") == "skipped"
     assert "registration" not in examine(app, "--offline")
-    monkeypatch.setitem(sys.modules, "okta.config.config_setter", None)
+    monkeypatch.setitem(sys.modules, "okta_hooks.org.sdk", None)
     assert level(examine(app), "registration") == "skipped"
 
 
@@ -226,7 +226,7 @@ def test_the_sdk_is_not_there(
     make_app: AppFactory, okta: EventHook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The cure is in what is said, and no other contradicts it."""
-    monkeypatch.setitem(sys.modules, "okta.config.config_setter", None)
+    monkeypatch.setitem(sys.modules, "okta_hooks.org.sdk", None)
     app = make_app(okta, SECRET=SECRET, INBOX=None, ORG_URL="https://acme.okta.com")
 
     (found,) = examine(app)["registration"]

@@ -12,7 +12,7 @@ import pytest
 from okta_hooks import EventHook
 from okta_hooks.cli import group
 from okta_hooks.exceptions import OktaRefused
-from okta_hooks.org.client import Org
+from okta_hooks.org.client import OktaClient
 from okta_hooks.org.reconcile import Report, reconcile
 from okta_hooks.simulator import Answer, Request, Simulator
 from okta_hooks.simulator import Org as SimulatedOrg
@@ -257,7 +257,7 @@ def test_hooks_that_may_not_be_read(
 
     lacking = "The token needs okta.eventHooks.read."
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Org, "hooks", lambda _: refused())
+        patch.setattr(OktaClient, "hooks", lambda _: refused())
         for options in ([], ["--name=Staff 1"], [f"--url={URL}"]):
             output = run(*options, status=1).output
             assert lacking in output
@@ -292,7 +292,7 @@ def test_memory_is_bounded_by_what_is_wrong(
         outcome={"result": "FAILURE"},
     )
 
-    with Org(state.settings) as org:
+    with OktaClient(state.settings) as org:
         report = reconcile(
             org, state.runtime().inbox, "okta", [hook["id"]], since=time.time() - 3600
         )

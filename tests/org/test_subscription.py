@@ -7,14 +7,14 @@ import pytest
 
 from okta_hooks import EventHook, UnknownEventTypeWarning, catalog
 from okta_hooks.exceptions import SubscriptionImpossible
-from okta_hooks.org.client import (
+from okta_hooks.org.hooks import (
     HookAuthScheme,
     HookChannel,
     HookConfig,
     HookEvents,
     RegisteredHook,
 )
-from okta_hooks.org.subscription import Demand, Plan, body, demand, find, needed_types, plan
+from okta_hooks.org.subscription import Demand, Plan, body, demand, needed_types, plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 
-def registered(hook_id: str, url: str, name: str = "Staff") -> RegisteredHook:
-    channel = HookChannel(config=HookConfig(uri=url))
-    return RegisteredHook(id=hook_id, name=name, channel=channel)
+URL = "https://app.example.com/okta/events"
 
 
 def test_a_pattern_needs_what_is_generally_available(
@@ -65,28 +63,6 @@ def test_what_okta_never_delivers_is_not_needed(
     assert needed_types(okta.receivers, make_app(okta)) == ()
 
 
-HERE = registered("who1", "https://app.example.com/okta/events")
-THERE = registered("who2", "https://test.example.com/okta/events/", name="Test")
-
-
-@pytest.mark.parametrize(
-    ("how", "found"),
-    [
-        ({"name": "Test", "url": HERE.url}, [THERE]),
-        ({"name": "Nobody", "path": "/okta/events"}, []),
-        ({"url": "https://app.example.com/okta/events/"}, [HERE]),
-        ({"url": "https://app.example.com/okta"}, []),
-        ({"ids": {"who2", "who3"}, "path": "/okta/events"}, [THERE]),
-        ({"ids": {"who3"}, "path": "/okta/events"}, [HERE, THERE]),
-        ({"ids": {"who3"}}, []),
-        ({}, []),
-    ],
-)
-def test_a_hook_is_found(how: dict[str, str], found: list[RegisteredHook]) -> None:
-    """By its name if one is given, else by its URL, else by what it has delivered, else by its path."""
-    assert find([HERE, THERE, RegisteredHook(id="who9")], **how) == found
-
-
 def needs(*patterns: str) -> Demand:
     return Demand(patterns=frozenset(patterns), types=("user.lifecycle.create",))
 
@@ -103,18 +79,18 @@ IN_STEP = RegisteredHook(
     verification_status="VERIFIED",
     events=HookEvents(items=("user.lifecycle.create",)),
     channel=HookChannel(
-        config=HookConfig(uri=HERE.url, auth_scheme=HookAuthScheme(key="authorization"))
+        config=HookConfig(uri=URL, auth_scheme=HookAuthScheme(key="authorization"))
     ),
 )
 
 
 def test_what_is_in_step() -> None:
     """A header's name in another case and a slash at the end of the URL are no difference."""
-    made = planned(IN_STEP, url=f"{HERE.url}/")
+    made = planned(IN_STEP, url=f"{URL}/")
 
     assert made.is_in_step
     assert made.action == "nothing"
-    assert made.url == HERE.url
+    assert made.url == URL
     assert not made.replaces
 
 
@@ -122,8 +98,8 @@ def test_what_is_in_step() -> None:
     ("live", "changes", "change", "replaces"),
     [
         ({"name": "Others"}, {}, ("name", "Others", "Staff"), True),
-        ({}, {"url": "https://b/"}, ("URL", HERE.url, "https://b/"), True),
-        ({}, {"url": f"{HERE.url}".upper()}, ("URL", HERE.url, f"{HERE.url}".upper()), True),
+        ({}, {"url": "https://b/"}, ("URL", URL, "https://b/"), True),
+        ({}, {"url": URL.upper()}, ("URL", URL, URL.upper()), True),
         ({}, {"auth_header": "X-Key"}, ("header of the secret", "authorization", "X-Key"), True),
         ({}, {"auth_header": None}, ("header of the secret", "authorization", None), True),
         ({"status": "INACTIVE"}, {}, ("status", "INACTIVE", "ACTIVE"), False),

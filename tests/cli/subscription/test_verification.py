@@ -8,8 +8,8 @@ from flask import request
 
 from okta_hooks import settings
 from okta_hooks.exceptions import VerificationFailed
-from okta_hooks.org import subscription
-from okta_hooks.org.client import Org as OktaOrg
+from okta_hooks.org import provisioning
+from okta_hooks.org.client import OktaClient
 from okta_hooks.simulator import Org, Simulator
 
 from .support import CREATE, DEACTIVATE, TOKEN, World
@@ -17,7 +17,7 @@ from .support import CREATE, DEACTIVATE, TOKEN, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from okta_hooks.org.client import RegisteredHook
+    from okta_hooks.org.hooks import RegisteredHook
 
 
 def test_verify_later(world: World) -> None:
@@ -82,12 +82,12 @@ def verify_slowly(world: World, looks: int, wait: Callable[[float], Any]) -> Reg
     configured = {"OKTA_HOOKS_API_TOKEN": TOKEN}
     with Simulator(slow) as simulator:
         configured["OKTA_HOOKS_ORG_URL"] = simulator.url
-        with OktaOrg(settings.read(configured)) as org:
+        with OktaClient(settings.read(configured)) as org:
             world.org = slow
             world.create(CREATE, DEACTIVATE)
             (hook,) = org.hooks()
             slow.looks = looks
-            return subscription.verify(org, hook, wait=wait)
+            return provisioning.verify(org, hook, wait=wait)
 
 
 def test_okta_takes_its_time(world: World) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from okta_hooks.cli import group
 from okta_hooks.org.backfill import Backfill, interruptible
-from okta_hooks.org.client import Org
+from okta_hooks.org.client import OktaClient
 from okta_hooks.simulator import Answer, Request
 
 if TYPE_CHECKING:
@@ -67,12 +67,12 @@ def inbox_of(app: Flask) -> Inbox:
     return inbox
 
 
-def reading(app: Flask, org: Org, stopping: threading.Event, **options: Any) -> Backfill:
+def reading(app: Flask, org: OktaClient, stopping: threading.Event, **options: Any) -> Backfill:
     return Backfill(app.extensions["okta_hooks"], org, stopping, **options)
 
 
-def open_org(app: Flask, stopping: threading.Event) -> Org:
-    return Org(app.extensions["okta_hooks"].settings, wait=interruptible(stopping))
+def open_org(app: Flask, stopping: threading.Event) -> OktaClient:
+    return OktaClient(app.extensions["okta_hooks"].settings, wait=interruptible(stopping))
 
 
 class Log:

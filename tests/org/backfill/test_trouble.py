@@ -223,10 +223,10 @@ def test_what_may_pass_is_waited_for(
 
         log.refused = [(503, b"")] * 3
         with pytest.raises(OktaRefused, match="503"):
-            reader.catch_up(patience=2)
+            reader.catch_up(max_failures=2)
         log.refused = [(200, b"<html>")] * 3
         with pytest.raises(OktaUnavailable):
-            reader.catch_up(patience=2)
+            reader.catch_up(max_failures=2)
 
 
 @SQLITE

@@ -12,7 +12,7 @@ from .support import TOKEN, answer_challenge, connect
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from okta_hooks.org.client import Org
+    from okta_hooks.org.client import OktaClient
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def org(simulator: Simulator) -> Iterator[Org]:
+def org(simulator: Simulator) -> Iterator[OktaClient]:
     """Return the simulated org, as the app talks to it."""
     with connect(simulator.url) as org:
         yield org

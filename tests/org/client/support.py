@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from okta_hooks import settings
-from okta_hooks.org.client import Org
+from okta_hooks.org.client import OktaClient
 from okta_hooks.simulator import Answer
 
 if TYPE_CHECKING:
@@ -32,6 +32,6 @@ def answer_challenge(request: Request) -> Answer:
     return Answer(status=200, body=json.dumps({"verification": challenge}).encode())
 
 
-def connect(url: str | None, token: str | None = TOKEN, **options: Any) -> Org:
+def connect(url: str | None, token: str | None = TOKEN, **options: Any) -> OktaClient:
     config = {"OKTA_HOOKS_ORG_URL": url, "OKTA_HOOKS_API_TOKEN": token}
-    return Org(settings.read(config), **options)
+    return OktaClient(settings.read(config), **options)

@@ -17,7 +17,7 @@ from .support import BODY, connect
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from okta_hooks.org.client import Org
+    from okta_hooks.org.client import OktaClient
     from okta_hooks.simulator import Simulator
 
 
@@ -52,7 +52,7 @@ def serve() -> Iterator[Callable[..., str]]:
         server.server_close()
 
 
-def test_a_hook_is_created_verified_and_replaced(org: Org) -> None:
+def test_a_hook_is_created_verified_and_replaced(org: OktaClient) -> None:
     """What the org says of a hook arrives in its attributes, and the secret does not."""
     assert org.hooks() == []
 
@@ -74,7 +74,7 @@ def test_a_hook_is_created_verified_and_replaced(org: Org) -> None:
     assert [hook.url for hook in org.hooks()] == ["https://www.example.com/okta/events"]
 
 
-def test_the_log_is_read_page_by_page(simulator: Simulator, org: Org) -> None:
+def test_the_log_is_read_page_by_page(simulator: Simulator, org: OktaClient) -> None:
     """Polling goes on from the link of the page before, also of one that holds nothing."""
     simulator.org.emit("user.lifecycle.create", count=1001)
     simulator.org.emit("user.session.start")
@@ -91,7 +91,7 @@ def test_the_log_is_read_page_by_page(simulator: Simulator, org: Org) -> None:
     assert len(org.log_page(second.next_url).events) == 1
 
 
-def test_a_bounded_look_ends(simulator: Simulator, org: Org) -> None:
+def test_a_bounded_look_ends(simulator: Simulator, org: OktaClient) -> None:
     """With an end, there is a last page."""
     simulator.org.emit("user.session.start")
     now = datetime.now(UTC)
@@ -102,7 +102,7 @@ def test_a_bounded_look_ends(simulator: Simulator, org: Org) -> None:
 
 
 @pytest.mark.parametrize("url", ["https://evil.example.com/api/v1/logs?after=1", "{}/api/v1/users"])
-def test_the_token_goes_nowhere_else(org: Org, url: str) -> None:
+def test_the_token_goes_nowhere_else(org: OktaClient, url: str) -> None:
     """A URL that is none of this org's log is not asked."""
     with pytest.raises(ValueError, match="no URL of the System Log"):
         org.log_page(url.format(org.url))
@@ -117,7 +117,7 @@ def test_a_log_that_goes_on_elsewhere(serve: Callable[..., str]) -> None:
         org.log_page(org.log_url(since=datetime.now(UTC)))
 
 
-def test_a_refusal_is_one_readable_line(org: Org) -> None:
+def test_a_refusal_is_one_readable_line(org: OktaClient) -> None:
     """Okta's error object becomes its code, its summary and its causes."""
     with pytest.raises(OktaRefused) as caught:
         org.create_hook({**BODY, "name": " "})

@@ -210,8 +210,8 @@ def test_without_the_sdk_the_cure_is_named() -> None:
     program = (
         "import sys; sys.modules['okta'] = None\n"
         "from okta_hooks import settings\n"
-        "from okta_hooks.org.client import Org\n"
-        "Org(settings.read({}))\n"
+        "from okta_hooks.org.client import OktaClient\n"
+        "OktaClient(settings.read({}))\n"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
