@@ -14,7 +14,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(click|collections\.abc|datetime|flask|json|pytest|random|sqlalchemy)\..*"),
     ("py:class", r"App|Callable\[\[\]|F|Flask|NamedSignal|datetime"),
     # Parts of the simulator that are not public.
-    ("py:.*", r"Page|create_app|wire\.Send"),
+    ("py:.*", r"Page|create_app|calling\.Send"),
 ]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
