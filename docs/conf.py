@@ -3,7 +3,8 @@
 from importlib.metadata import version as version_of
 
 project = "okta_hooks"
-author = "the okta_hooks authors"
+author = "okta_hooks developers"
+project_copyright = f"2026, {author}"
 release = version_of("okta-hooks")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
@@ -24,3 +25,5 @@ autodoc_typehints_format = "short"
 
 html_theme = "furo"
 html_title = f"okta_hooks {release}"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
