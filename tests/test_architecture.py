@@ -21,7 +21,7 @@ def definition(body: list[ast.stmt], name: str) -> ast.stmt | None:
     return next((node for node in body if isinstance(node, kinds) and node.name == name), None)
 
 
-def rooms() -> set[str]:
+def modules() -> set[str]:
     """Return the modules and folders that import-linter knows."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = project["tool"]["importlinter"]["contracts"]
@@ -50,16 +50,16 @@ def test_a_hop_names_a_function_that_exists(file: str, name: str) -> None:
     assert isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef)
 
 
-def test_every_room_is_described_and_no_other() -> None:
+def test_every_module_is_described_and_no_other() -> None:
     """The page has a paragraph on each module and folder of the package."""
-    section = PAGE.partition("## The rooms")[2].partition("\n## ")[0]
+    section = PAGE.partition("## The modules")[2].partition("\n## ")[0]
     headings = " ".join(re.findall(r"^### (.*)$", section, re.MULTILINE))
 
-    assert sorted(re.findall(r"`(\w+)`", headings)) == sorted(rooms())
+    assert sorted(re.findall(r"`(\w+)`", headings)) == sorted(modules())
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.stem)
-def test_a_drawing_names_rooms_that_exist(picture: Path) -> None:
+def test_a_drawing_names_modules_that_exist(picture: Path) -> None:
     """What a drawing sets in the type of code is a module or a folder, or a state in the glossary."""
     glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     states = set(re.findall(r"^\| `(\w+)` \|", glossary, re.MULTILINE))
@@ -67,10 +67,10 @@ def test_a_drawing_names_rooms_that_exist(picture: Path) -> None:
     shown = {
         text.text
         for text in ET.parse(picture).iter(f"{SVG}text")
-        if text.get("class") in {"room", "state"}
+        if text.get("class") in {"module", "state"}
     }
     assert shown
-    assert shown <= rooms() | states
+    assert shown <= modules() | states
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.stem)
