@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test chaos backfill-kills bench bench-quick check format docs catalog clean
+.PHONY: demo test chaos backfill-kills bench bench-quick check format docs dist catalog clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -53,8 +53,16 @@ format: $(READY)
 docs: $(READY)
 	$(BIN)/sphinx-build --fail-on-warning docs docs/_build/html
 
+dist: $(READY)  ## wheel and sdist in dist/, checked; the wheel plays the quickstart in an empty environment
+	rm -rf dist build
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv build/empty
+	build/empty/bin/python -m pip install --quiet dist/*.whl
+	build/empty/bin/python scripts/play_quickstart.py docs/quickstart.md
+
 catalog: $(READY)  ## regenerate the event types: make catalog CSV=new.csv RELEASE=2026.08.1
 	$(BIN)/python scripts/update_catalog.py "$(CSV)" "$(RELEASE)"
 
 clean:
-	rm -rf .venv .nox docs/_build .coverage .coverage.* htmlcov
+	rm -rf .venv .nox build dist docs/_build .coverage .coverage.* htmlcov

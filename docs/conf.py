@@ -3,7 +3,8 @@
 from importlib.metadata import version as version_of
 
 project = "okta_hooks"
-author = "the okta_hooks authors"
+author = "okta_hooks developers"
+project_copyright = f"2026, {author}"
 release = version_of("okta-hooks")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
@@ -14,7 +15,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(click|collections\.abc|datetime|flask|json|pytest|random|sqlalchemy)\..*"),
     ("py:class", r"App|Callable\[\[\]|F|Flask|NamedSignal|datetime"),
     # Parts of the simulator that are not public.
-    ("py:.*", r"Page|create_app|wire\.Send"),
+    ("py:.*", r"Page|create_app|calling\.Send"),
 ]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
@@ -24,3 +25,5 @@ autodoc_typehints_format = "short"
 
 html_theme = "furo"
 html_title = f"okta_hooks {release}"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+YAML = [*WORKFLOWS, ROOT / ".pre-commit-config.yaml", ROOT / ".readthedocs.yaml"]
+
+
+def read(path: Path | str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def jobs(workflow: str) -> dict[str, Any]:
+    document = yaml.safe_load(read(f".github/workflows/{workflow}.yml"))
+    found: dict[str, Any] = document["jobs"]
+    return found
+
+
+def commands(job: dict[str, Any]) -> list[str]:
+    return [step["run"] for step in job["steps"] if "run" in step]
+
+
+def nox_assignment(name: str) -> ast.Module | ast.expr:
+    """Return what the noxfile assigns to a name; running it would need nox, and shows this machine's Pythons."""
+    for node in ast.parse(read("noxfile.py")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return node.value
+    raise AssertionError(name)
+
+
+def strings(tree: ast.AST) -> list[str]:
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+
+
+@pytest.mark.parametrize("path", YAML, ids=lambda path: path.name)
+def test_configuration_in_yaml_can_be_read(path: Path) -> None:
+    """What only GitHub or Read the Docs would read is at least YAML, and says something."""
+    assert isinstance(yaml.safe_load(read(path)), dict)
+
+
+def test_every_python_is_tested_that_is_named() -> None:
+    """The workflow's Pythons, the noxfile's and the classifiers are the same."""
+    pythons = [item for item in strings(nox_assignment("PYTHONS")) if re.fullmatch(r"3\.\d+", item)]
+    classified = [
+        item.rpartition(" ")[2]
+        for item in PROJECT["project"]["classifiers"]
+        if re.search(r":: 3\.\d+$", item)
+    ]
+
+    assert jobs("ci")["tests"]["strategy"]["matrix"]["python-version"] == pythons
+    assert classified == pythons
+    assert PROJECT["project"]["requires-python"] == f">={pythons[0]}"
+
+
+def test_the_workflow_runs_every_session_of_nox() -> None:
+    """What nox runs by itself runs in the workflow: the suite on each Python, and the other sessions."""
+    sessions = strings(nox_assignment("nox.options.sessions"))
+
+    assert ["tests", *jobs("ci")["nox"]["strategy"]["matrix"]["session"]] == sessions
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_runs_targets_that_exist(path: Path) -> None:
+    """What a workflow makes, the Makefile has."""
+    targets = set(re.findall(r"^([\w-]+):", read("Makefile"), re.MULTILINE))
+
+    made = {
+        command.split()[1]
+        for job in jobs(path.stem).values()
+        for command in commands(job)
+        if command.startswith("make ")
+    }
+    assert made
+    assert made <= targets
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_may_only_read(path: Path) -> None:
+    """No job may write to the repository, and none keeps the token that it was checked out with."""
+    document = yaml.safe_load(read(path))
+
+    assert document["permissions"] == {"contents": "read"}
+    assert document["concurrency"]["group"]
+    for job in document["jobs"].values():
+        assert job.get("permissions", {}) in ({}, {"id-token": "write"})
+        for step in job["steps"]:
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
+
+
+def test_only_what_was_checked_is_published() -> None:
+    """The job that may publish builds nothing: it gets what `make dist` has checked."""
+    build, publish = (jobs("release")[name] for name in ("build", "publish"))
+
+    assert publish["permissions"] == {"id-token": "write"}
+    assert publish["needs"] == "build"
+    assert commands(publish) == []
+    assert any(command.startswith("make dist") for command in commands(build))
+
+
+def test_read_the_docs_builds_what_make_docs_builds() -> None:
+    """Read the Docs has the dependencies of the group `docs`, and fails where `make docs` fails."""
+    document = yaml.safe_load(read(".readthedocs.yaml"))
+
+    assert "python -m pip install . --group docs" in document["build"]["jobs"]["install"]
+    assert document["sphinx"] == {"configuration": "docs/conf.py", "fail_on_warning": True}
+
+
+def test_addresses_of_the_project_are_those_it_declares() -> None:
+    """Where a file names the repository or the documentation, it is the address in `project.urls`."""
+    urls = PROJECT["project"]["urls"]
+    source = urls["Source"].removeprefix("https://github.com/")
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "pyproject.toml"]
+
+    for page in pages:
+        for owner, name in re.findall(r"github(?:usercontent)?\.com/([\w-]+)/([\w-]+)", read(page)):
+            assert owner != "okta-hooks" or f"{owner}/{name}" == source, page
+        for host in re.findall(r"https://[\w-]+\.readthedocs\.io", read(page)):
+            assert "okta" not in host or host == urls["Documentation"], page
+
+
+def test_links_of_the_readme_lead_somewhere_from_pypi_too() -> None:
+    """PyPI shows the README without the files beside it: every link there is absolute."""
+    (hook,) = PROJECT["tool"]["hatch"]["metadata"]["hooks"].values()
+    text = "".join(read(fragment["path"]) for fragment in hook["fragments"])
+    for substitution in hook["substitutions"]:
+        text = re.sub(substitution["pattern"], substitution["replacement"], text)
+
+    source = PROJECT["project"]["urls"]["Source"]
+    linked = re.findall(r"(!?)\[[^\]]*\]\(([^)]+)\)", text)
+    assert linked
+    assert [link for _, link in linked if not link.startswith("https://")] == []
+    assert f"{source}/blob/main/docs/quickstart.md" in {link for _, link in linked}
+    raw = source.replace("://github.com/", "://raw.githubusercontent.com/")
+    images = [link for mark, link in linked if mark]
+    assert images == [f"{raw}/main/docs/pictures/delivery.svg"]
