@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from flask import Flask
 
 from okta_hooks import EventHook
-from okta_hooks.inbox.claims import Inbox, NewDelivery, incoming
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.intake import NewDelivery, incoming
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery
 

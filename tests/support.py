@@ -7,12 +7,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from okta_hooks.inbox.claims import STATES, Claim, Inbox, Selection, Settlement
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.claims import Claim, Settlement
+from okta_hooks.inbox.selection import Selection
+from okta_hooks.inbox.tables import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from okta_hooks.inbox.claims import Claim, NewDelivery
+    from okta_hooks.inbox.claims import Claim
+    from okta_hooks.inbox.intake import NewDelivery
 
 
 SECRET = "correct horse"
@@ -37,34 +41,35 @@ class Clock:
 
 def fan_out(inbox: Inbox, *receivers: str, hook: str = "okta", limit: int = 500) -> None:
     """Give every pending event of a hook to these receivers."""
-    inbox.fan_out([hook], lambda _: receivers, limit=limit)
+    inbox.claims.fan_out([hook], lambda _: receivers, limit=limit)
 
 
 def claim(inbox: Inbox, receiver: str = "a", worker: str = "me", limit: int = 20) -> list[Claim]:
-    return inbox.claim(worker, "okta", receiver, limit)
+    return inbox.claims.claim(worker, "okta", receiver, limit)
 
 
 def settle(inbox: Inbox, claims: list[Claim], state: str = "done", **values: Any) -> dict[int, str]:
     """Settle claims alike, and return the events that this closed."""
     made = [Settlement(claim=claim, state=state, **values) for claim in claims]
-    return inbox.settle("me", made)[1]
+    return inbox.claims.settle("me", made)[1]
 
 
 def states(inbox: Inbox) -> dict[str, str]:
     """Return the state of each event by its key."""
-    return {row["uuid"]: row["state"] for row in inbox.find(Selection())}
+    return {row["uuid"]: row["state"] for row in inbox.overview.find(Selection())}
 
 
 def receipts(inbox: Inbox, uuid: str) -> dict[str, tuple[str, int]]:
     """Return the state and the attempts of each receipt of an event, by receiver."""
     return {
-        row["receiver"]: (row["state"], row["attempts"]) for row in inbox.show(uuid)[0]["receipts"]
+        row["receiver"]: (row["state"], row["attempts"])
+        for row in inbox.overview.show(uuid)[0]["receipts"]
     }
 
 
 def counts(inbox: Inbox) -> dict[str, int]:
     """Return how many events are in the states that have any."""
-    found = inbox.counts()
+    found = inbox.overview.counts()
     return {state: found[state] for state in STATES if found[state]}
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from okta_hooks import EventHook
-    from okta_hooks.blueprint import AppState
+    from okta_hooks.state import AppState
 
     AppFactory = Callable[..., Flask]
     BodyFactory = Callable[..., bytes]
@@ -292,7 +292,7 @@ def post(uuid):
 
 def drain():
     runtime = app.extensions["okta_hooks"].runtime()
-    while runtime.inbox.counts()["pending"] or runtime.inbox.counts()["claimed"]:
+    while runtime.inbox.overview.counts()["pending"] or runtime.inbox.overview.counts()["claimed"]:
         pass
     assert runtime.worker.stop(30)
     return runtime

@@ -11,13 +11,13 @@ from okta_hooks.exceptions import OktaRefused
 from .lookup import find
 
 if TYPE_CHECKING:
-    from .hooks import RegisteredHook
     from collections.abc import Callable, Sequence
 
     from okta_hooks.inbox import Inbox
     from okta_hooks.state import AppState
 
     from .client import OktaClient
+    from .hooks import RegisteredHook
 
 _HOOK_IN_SOURCE: Final = "/eventHooks/"
 

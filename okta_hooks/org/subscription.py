@@ -17,12 +17,13 @@ from okta_hooks.wire.protocol import MOST_EVENT_TYPES
 from .urls import same_url, shown
 
 if TYPE_CHECKING:
-    from .hooks import RegisteredHook
     from collections.abc import Collection, Mapping
 
     from flask import Flask
 
     from okta_hooks.receivers import Receivers
+
+    from .hooks import RegisteredHook
 
 ChangedField: TypeAlias = Literal["name", "url", "auth_header", "status", "verification"]
 _LABELS: Final[Mapping[ChangedField, str]] = {

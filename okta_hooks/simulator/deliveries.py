@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from okta_hooks.testing import make_uuid
 from okta_hooks.wire.protocol import okta_time
 
-
 if TYPE_CHECKING:
-    from .outgoing import Attempt
     import random
     from collections.abc import Collection, Iterator
 
     from .event_hooks import Hook
+    from .outgoing import Attempt
 
 #: How long an event of the fault "reorder" is held back, for others to overtake it.
 _HELD_BACK: Final = timedelta(seconds=1)

@@ -16,8 +16,8 @@ from okta_hooks.wire.protocol import MOST_EVENT_TYPES, okta_time
 from . import errors
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from collections.abc import Mapping
+    from datetime import datetime
 
 _LONGEST_NAME: Final = 255
 #: RFC 9110's token.

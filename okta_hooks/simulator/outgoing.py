@@ -16,8 +16,8 @@ from okta_hooks.testing import make_delivery
 from okta_hooks.wire.protocol import CHALLENGE_HEADER
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from collections.abc import Callable
+    from datetime import datetime
 
     from .event_hooks import Hook
 

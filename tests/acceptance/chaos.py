@@ -30,8 +30,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from okta_hooks.inbox import database
-from okta_hooks.inbox.claims import Inbox
+from okta_hooks.inbox import Inbox, database
 from okta_hooks.work.worker import MOST_IN_HAND
 
 if TYPE_CHECKING:
@@ -390,7 +389,7 @@ def _drain(inbox: Inbox) -> dict[str, Any]:
     """Wait until every event is closed, or no more are for a while."""
     best, since = sys.maxsize, time.monotonic()
     while True:
-        counts = inbox.counts()
+        counts = inbox.overview.counts()
         left = counts["pending"] + counts["claimed"]
         if left < best:
             best, since = left, time.monotonic()

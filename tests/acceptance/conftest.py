@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 import sqlalchemy as sa
 
-from okta_hooks.inbox.claims import Inbox, incoming
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.intake import incoming
 from okta_hooks.inbox.tables import worker
 from okta_hooks.wire.events import Delivery
 from okta_hooks.wire.reading import load_delivery
@@ -272,7 +273,7 @@ class Host:
         received = Delivery(
             event_id="delivery", source=None, via="hook", received_at=datetime.now(UTC)
         )
-        self.inbox.store([incoming("okta", envelope, received)])
+        self.inbox.intake.store([incoming("okta", envelope, received)])
 
     def runs(self, what: str) -> list[Run]:
         """Return which runs have begun, or ended, in order of time."""
@@ -304,7 +305,7 @@ class Host:
 
     def await_state(self, **counts: int) -> None:
         """Wait until the inbox counts as many events in these states."""
-        until(lambda: self.inbox.counts().items() >= counts.items(), counts)
+        until(lambda: self.inbox.overview.counts().items() >= counts.items(), counts)
 
     @contextlib.contextmanager
     def _database(self) -> Iterator[sa.Connection]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from okta_hooks.inbox.claims import Selection
+from okta_hooks.inbox.selection import Selection
 from okta_hooks.simulator import Answer, Org, Request, Simulator
 from tests.acceptance.conftest import SECRET, SESSION_START, STORED, until
 
@@ -82,7 +82,7 @@ class Okta:
 
     def stored(self) -> list[str]:
         """Return the uuids of the events in the inbox, sorted."""
-        found = self._host.inbox.find(Selection(), limit=100_000)
+        found = self._host.inbox.overview.find(Selection(), limit=100_000)
         return sorted(event["uuid"] for event in found)
 
 
@@ -201,13 +201,13 @@ def test_a_backfill_that_is_killed_goes_on(host: Host, unserved: Okta) -> None:
     left = []
     for number in range(KILLS):
         uuids += unserved.emit(EVENTS_PER_KILL, "lost")
-        cursor = host.inbox.cursor(unserved.org.url)
+        cursor = host.inbox.cursors.of(unserved.org.url)
         since = [] if cursor else ["--since=1h"]
         process = unserved.start("backfill", "--follow", *since)
         process.await_output("Reading the System Log")
         if number % 2 == 0 and len(uuids) - stored[-1] > 2 * FULL_PAGE:
-            begun = host.inbox.cursor(unserved.org.url)
-            until(lambda: host.inbox.cursor(unserved.org.url) != begun, "a page")  # noqa: B023
+            begun = host.inbox.cursors.of(unserved.org.url)
+            until(lambda: host.inbox.cursors.of(unserved.org.url) != begun, "a page")  # noqa: B023
         time.sleep(chance.uniform(0, 0.1))
         process.kill()
         stored.append(len(unserved.stored()))
@@ -246,7 +246,7 @@ def test_a_backfill_that_was_to_go_back_and_is_killed(host: Host, unserved: Okta
 def test_a_worker_that_also_backfills(host: Host, unserved: Okta) -> None:
     """It hands out what Okta did not deliver, within seconds, and stops when it is told to."""
     worker = unserved.start("worker", "--backfill=1s")
-    until(lambda: host.inbox.cursor(unserved.org.url), "the first page")
+    until(lambda: host.inbox.cursors.of(unserved.org.url), "the first page")
     missed = unserved.emit(50, "lost")
 
     host.await_state(done=50)
@@ -283,7 +283,7 @@ def test_two_at_once(host: Host, unserved: Okta) -> None:
     for _ in range(4):
         uuids += unserved.emit(1500, "lost")
         host.await_state(pending=len(uuids))
-        cursor = host.inbox.cursor(unserved.org.url)
+        cursor = host.inbox.cursors.of(unserved.org.url)
         assert cursor
         reached.append(cursor.reached_at)
 
@@ -299,14 +299,14 @@ def test_two_at_once(host: Host, unserved: Okta) -> None:
 def test_an_inbox_that_is_locked(host: Host, unserved: Okta) -> None:
     """The cursor does not move until what was read is stored."""
     process = unserved.start("backfill", "--follow", "--since=1h", "--every=1s")
-    until(lambda: host.inbox.cursor(unserved.org.url), "the first page")
+    until(lambda: host.inbox.cursors.of(unserved.org.url), "the first page")
 
     with contextlib.closing(sqlite3.connect(str(host.inbox.path))) as other:
         other.execute("BEGIN IMMEDIATE")
-        before = host.inbox.cursor(unserved.org.url)
+        before = host.inbox.cursors.of(unserved.org.url)
         uuids = unserved.emit(100, "lost")
         process.await_output(r"database is locked\. Trying again in 2 s")
-        assert host.inbox.cursor(unserved.org.url) == before
+        assert host.inbox.cursors.of(unserved.org.url) == before
         other.rollback()
 
     host.await_state(pending=100)

@@ -90,9 +90,11 @@ def test_the_inbox_learns_which_secret_it_was(
     assert post(app, body(CREATED), secret="old").status_code == 204
 
     state = app.extensions["okta_hooks"]
-    assert list(state.runtime().inbox.secret_use("okta", protocol.tag_of(["new", "old"]))) == [1]
+    assert list(
+        state.runtime().inbox.overview.secret_use("okta", protocol.tag_of(["new", "old"]))
+    ) == [1]
     for other in (["old", "new"], ["newer", "new"], ["old"]):
-        assert state.runtime().inbox.secret_use("okta", protocol.tag_of(other)) == {}
+        assert state.runtime().inbox.overview.secret_use("okta", protocol.tag_of(other)) == {}
     state.close()
 
 

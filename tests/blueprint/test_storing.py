@@ -31,7 +31,7 @@ def storing(make_app: AppFactory, okta: EventHook, inbox_url: str) -> Iterator[F
 
 def stored(app: Flask) -> dict[str, int]:
     """Return how many events are in the states that have any."""
-    counts = app.extensions["okta_hooks"].runtime().inbox.counts()
+    counts = app.extensions["okta_hooks"].runtime().inbox.overview.counts()
     counts.pop("oldest_pending_seconds")
     return {state: number for state, number in counts.items() if number}
 

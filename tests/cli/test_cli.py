@@ -9,7 +9,8 @@ import pytest
 
 from okta_hooks import EventHook, Reject
 from okta_hooks.cli import group
-from okta_hooks.inbox.claims import STATES, Settlement
+from okta_hooks.inbox.claims import Settlement
+from okta_hooks.inbox.tables import STATES
 from tests.support import PATIENCE
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from click.testing import Result
     from flask import Flask
 
-    from okta_hooks.inbox.claims import Inbox, NewDelivery
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
 
     AppFactory = Callable[..., Flask]
@@ -79,13 +81,13 @@ def run(app: Flask) -> Run:
 def filled(inbox: Inbox, delivery: DeliveryFactory, run: Run, clock: Clock) -> Inbox:
     """Return an inbox with events that are done, dead, unwanted, unreadable and pending."""
     clock.now -= 2 * DAY
-    inbox.store([delivery("old")])
-    inbox.store([delivery("group", type="group.lifecycle.create")])
+    inbox.intake.store([delivery("old")])
+    inbox.intake.store([delivery("group", type="group.lifecycle.create")])
     clock.now += 2 * DAY
-    inbox.store([delivery({"uuid": "dead", "eventType": CREATED, "reject": True})])
-    inbox.store([delivery(None)])
+    inbox.intake.store([delivery({"uuid": "dead", "eventType": CREATED, "reject": True})])
+    inbox.intake.store([delivery(None)])
     run("worker", "--drain")
-    inbox.store([delivery("new")])
+    inbox.intake.store([delivery("new")])
     return inbox
 
 
@@ -214,18 +216,18 @@ def test_inbox_with_nothing_in_it(run: Run) -> None:
 def test_inbox_check(inbox: Inbox, delivery: DeliveryFactory, run: Run, clock: Clock) -> None:
     """It fails on a dead letter, and on an open event that is too old; the counts are printed all the same."""
     clock.now -= 100
-    inbox.store([delivery("old")])
+    inbox.intake.store([delivery("old")])
     run("inbox", "--check")
     run("inbox", "--check", "--max-age", "99", status=1)
     run("inbox", "--max-age", "99")
     run("inbox", "--check", "--max-age", "200")
     run("worker", "--drain")
     clock.now -= 201
-    inbox.store([delivery("older")])
+    inbox.intake.store([delivery("older")])
     run("inbox", "--check", status=1)
     run("worker", "--drain")
     run("inbox", "--check")
-    inbox.store([delivery(None)])
+    inbox.intake.store([delivery(None)])
     assert printed(run("inbox", "--check", "--json", status=1))["dead"] == 1
 
 
@@ -316,10 +318,10 @@ def test_times_beyond_the_calendar(
 ) -> None:
     """A time that no calendar has, of Okta's or a receiver's, keeps nobody from looking."""
     far = {"uuid": "far", "eventType": CREATED, "published": "9999-12-31T23:59:59-23:00"}
-    inbox.store([delivery(far)])
-    inbox.fan_out(["okta"], lambda _: ["audit"])
-    (claim,) = inbox.claim("me", "okta", "audit", 1)
-    inbox.settle("me", [Settlement(claim=claim, state="pending", due=1e300, error="later")])
+    inbox.intake.store([delivery(far)])
+    inbox.claims.fan_out(["okta"], lambda _: ["audit"])
+    (claim,) = inbox.claims.claim("me", "okta", "audit", 1)
+    inbox.claims.settle("me", [Settlement(claim=claim, state="pending", due=1e300, error="later")])
 
     assert "far" in run("events", "list").output
     assert "later" in run("events", "show", "far").output
@@ -346,7 +348,7 @@ def test_events_show_without_a_body(
 ) -> None:
     """What retention has taken is told."""
     clock.now -= 31 * DAY
-    inbox.store([delivery("old")])
+    inbox.intake.store([delivery("old")])
     run("worker", "--drain")
     assert "1 deliveries are pruned." in run("prune").output
 
@@ -384,8 +386,8 @@ def test_replay_for_one_receiver(filled: Inbox, run: Run) -> None:
 
 def test_replay_of_what_nobody_received(inbox: Inbox, delivery: DeliveryFactory, run: Run) -> None:
     """After a receiver was forgotten, ``--unreceived`` finds what it would have got."""
-    inbox.store([delivery("a", "b")])
-    inbox.fan_out(["okta"], lambda row: [] if row.ordinal else ["audit"])
+    inbox.intake.store([delivery("a", "b")])
+    inbox.claims.fan_out(["okta"], lambda row: [] if row.ordinal else ["audit"])
 
     assert run("replay", "--unreceived").output == "1 events are replayed.\n"
 
@@ -411,9 +413,9 @@ def test_replay_of_nothing(filled: Inbox, run: Run) -> None:
 def test_prune(inbox: Inbox, delivery: DeliveryFactory, run: Run, clock: Clock) -> None:
     """What retention does not keep goes at once, in as many batches as it takes."""
     clock.now -= 101 * DAY
-    inbox.store([delivery(f"uuid-{number}") for number in range(600)])
+    inbox.intake.store([delivery(f"uuid-{number}") for number in range(600)])
     clock.now += 101 * DAY
-    inbox.store([delivery("new")])
+    inbox.intake.store([delivery("new")])
     run("worker", "--drain")
 
     run("prune")
@@ -488,7 +490,7 @@ def test_receivers_without_an_inbox(make_app: AppFactory, okta: EventHook) -> No
 
 def test_worker_drain(inbox: Inbox, delivery: DeliveryFactory, run: Run) -> None:
     """It works until nothing is due, and says how much it was; no bar where there is no terminal."""
-    inbox.store([delivery("a", "b"), delivery("c", type="group.lifecycle.create")])
+    inbox.intake.store([delivery("a", "b"), delivery("c", type="group.lifecycle.create")])
 
     result = run("worker", "--drain")
 

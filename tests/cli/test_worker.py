@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from okta_hooks.inbox.claims import Inbox, NewDelivery
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.intake import NewDelivery
 
     DeliveryFactory = Callable[..., NewDelivery]
 
@@ -74,7 +75,7 @@ def test_worker_until_a_signal(
     number: signal.Signals,
 ) -> None:
     """The signal finishes what is in hand, gives the rest back, and ends with status 0."""
-    inbox.store([delivery("a", "b", "c")])
+    inbox.intake.store([delivery("a", "b", "c")])
     process = start_worker()
     assert process.stderr is not None
     assert process.stdout is not None
@@ -86,7 +87,7 @@ def test_worker_until_a_signal(
     output, _ = process.communicate("\n", timeout=PATIENCE)
 
     assert (output, process.returncode) == ("ended a\n", 0)
-    (lane,) = inbox.lanes()
+    (lane,) = inbox.overview.receivers()
     assert (lane["done"], lane["claimed"], lane["pending"]) == (1, 0, 2)
 
 
@@ -94,7 +95,7 @@ def test_a_second_signal_does_not_wait(
     inbox: Inbox, delivery: DeliveryFactory, start_worker: Callable[[], subprocess.Popen[str]]
 ) -> None:
     """Who insists is obeyed at once: the process ends, and another worker will have what was in hand."""
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     process = start_worker()
     assert process.stderr is not None
     assert process.stdout is not None
@@ -106,5 +107,5 @@ def test_a_second_signal_does_not_wait(
 
     assert process.wait(PATIENCE) == 128 + signal.SIGTERM
 
-    (lane,) = inbox.lanes()
+    (lane,) = inbox.overview.receivers()
     assert (lane["done"], lane["claimed"]) == (0, 1)

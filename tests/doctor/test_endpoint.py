@@ -45,8 +45,10 @@ def test_a_healthy_endpoint(make: Callable[..., Flask], slash: str) -> None:
     } | {name for name in found if name == "inbox-file"} - troubles(found).keys()
     assert len(requests) <= 40
     inbox = served.extensions["okta_hooks"].runtime().inbox
-    assert inbox.counts()["oldest_pending_seconds"] is None
-    assert sum(inbox.counts()[state] for state in ("pending", "claimed", "done", "dead")) == 0
+    assert inbox.overview.counts()["oldest_pending_seconds"] is None
+    assert (
+        sum(inbox.overview.counts()[state] for state in ("pending", "claimed", "done", "dead")) == 0
+    )
 
 
 def answer(start: Any, status: str, body: bytes = b"<html>", **headers: str) -> Iterable[bytes]:

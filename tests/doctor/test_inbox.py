@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from okta_hooks import EventHook
-    from okta_hooks.inbox.claims import Inbox, NewDelivery
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
 
     DeliveryFactory = Callable[..., NewDelivery]
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 def test_a_good_inbox(app: Flask, inbox: Inbox, delivery: DeliveryFactory) -> None:
     """It can be written, a worker has been there just now, and little waits."""
-    inbox.store([delivery("a")])
-    inbox.see_lanes([("okta", "users")])
+    inbox.intake.store([delivery("a")])
+    inbox.workers.see_receivers([("okta", "users")])
 
     found = examine(app, "--offline")
 
@@ -41,9 +42,9 @@ def test_a_good_inbox(app: Flask, inbox: Inbox, delivery: DeliveryFactory) -> No
 def test_nobody_works(app: Flask, inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> None:
     """A worker that was there and is not, and what waits for it, are told with how long."""
     clock.now -= 2 * HOUR
-    inbox.store([delivery("a"), delivery("b")])
-    inbox.see_lanes([("okta", "users"), ("okta", "gone")])
-    inbox.fan_out(["okta"], lambda _: ["gone"])
+    inbox.intake.store([delivery("a"), delivery("b")])
+    inbox.workers.see_receivers([("okta", "users"), ("okta", "gone")])
+    inbox.claims.fan_out(["okta"], lambda _: ["gone"])
 
     found = examine(app, "--offline")
 
@@ -76,7 +77,7 @@ def test_a_worker_of_other_code() -> None:
 
 def test_dead_letters(app: Flask, inbox: Inbox, delivery: DeliveryFactory) -> None:
     """They are counted, with the way to see them."""
-    inbox.store([delivery("a", "b")])
+    inbox.intake.store([delivery("a", "b")])
     run(app, "worker", "--drain")
 
     found = examine(app, "--offline")

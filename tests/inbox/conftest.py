@@ -9,7 +9,8 @@ from tests.support import HOUR, claim, settle
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from okta_hooks.inbox.claims import Inbox, NewDelivery
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
 
     DeliveryFactory = Callable[..., NewDelivery]
@@ -24,13 +25,15 @@ def varied(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> Inbox:
         "unwanted": "user.lifecyclex.create",
         "claimed": "user.authentication.auth_via_IDP",
     }.items():
-        inbox.store([delivery(uuid, type=kind)])
+        inbox.intake.store([delivery(uuid, type=kind)])
         clock.now += HOUR
-    inbox.fan_out(["okta"], lambda row: [] if row.type == "user.lifecyclex.create" else ["a", "b"])
+    inbox.claims.fan_out(
+        ["okta"], lambda row: [] if row.type == "user.lifecyclex.create" else ["a", "b"]
+    )
     first, second, _ = claim(inbox, "b")
     settle(inbox, [first, second])
     settle(inbox, claim(inbox, limit=1), "dead", error="no")
     settle(inbox, claim(inbox, limit=1))
-    inbox.store([delivery("pending", type="group.lifecycle.create")])
-    inbox.store([delivery("elsewhere", hook="other")])
+    inbox.intake.store([delivery("pending", type="group.lifecycle.create")])
+    inbox.intake.store([delivery("elsewhere", hook="other")])
     return inbox

@@ -6,13 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from okta_hooks import UnreadableEvent
-from okta_hooks.inbox.claims import Inbox, Selection, Settlement, Stored
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.claims import Settlement
+from okta_hooks.inbox.intake import Stored
+from okta_hooks.inbox.selection import Selection
 from tests.support import claim, counts, fan_out, receipts, settle, states
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from okta_hooks.inbox.claims import NewDelivery
+    from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
 
     OpenInbox = Callable[..., Inbox]
@@ -25,22 +28,22 @@ MANY = int(os.environ.get("INBOX_TEST_EVENTS", "500"))
 
 def test_fan_out_gives_each_receiver_a_receipt(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """Every receiver that an event matches gets a receipt, and the event is claimed."""
-    inbox.store([delivery("a", "b")])
+    inbox.intake.store([delivery("a", "b")])
 
-    lanes = inbox.fan_out(["okta"], lambda row: ["x", "y"] if row.ordinal else ["x"])
+    lanes = inbox.claims.fan_out(["okta"], lambda row: ["x", "y"] if row.ordinal else ["x"])
 
     assert lanes == {("okta", "x"), ("okta", "y")}
     assert receipts(inbox, "a") == {"x": ("pending", 0)}
     assert receipts(inbox, "b") == {"x": ("pending", 0), "y": ("pending", 0)}
     assert counts(inbox) == {"claimed": 2}
-    assert inbox.fan_out(["okta"], lambda _: ["x"]) == set()
+    assert inbox.claims.fan_out(["okta"], lambda _: ["x"]) == set()
 
 
 def test_an_event_that_nobody_wants_is_done(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """No receiver matches: the event is done, without a receipt."""
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
 
-    assert inbox.fan_out(["okta"], lambda _: []) == set()
+    assert inbox.claims.fan_out(["okta"], lambda _: []) == set()
 
     assert states(inbox) == {"a": "done"}
     assert receipts(inbox, "a") == {}
@@ -48,17 +51,17 @@ def test_an_event_that_nobody_wants_is_done(inbox: Inbox, delivery: DeliveryFact
 
 def test_fan_out_of_what_cannot_be_read(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """An event that turns out to be unreadable is dead with its reason; the others go their way."""
-    inbox.store([delivery("a", "b")])
+    inbox.intake.store([delivery("a", "b")])
 
     def decide(row: Any) -> list[str]:
         if row.ordinal == 0:
             raise UnreadableEvent("It is not what it seemed.")
         return ["x"]
 
-    inbox.fan_out(["okta"], decide)
+    inbox.claims.fan_out(["okta"], decide)
 
     assert states(inbox) == {"a": "dead", "b": "claimed"}
-    assert inbox.show("a")[0]["reason"] == "It is not what it seemed."
+    assert inbox.overview.show("a")[0]["reason"] == "It is not what it seemed."
 
 
 def test_a_delivery_of_more_events_than_one_statement_holds(
@@ -66,21 +69,23 @@ def test_a_delivery_of_more_events_than_one_statement_holds(
 ) -> None:
     """Okta names no most: all are stored, once, whatever part of them was there before."""
     uuids = [f"uuid-{number}" for number in range(2500)]
-    assert inbox.store([delivery(*uuids[1200:1300])]) == [Stored(new=100, duplicate=0)]
+    assert inbox.intake.store([delivery(*uuids[1200:1300])]) == [Stored(new=100, duplicate=0)]
 
-    assert inbox.store([delivery(*uuids)]) == [Stored(new=2400, duplicate=100)]
-    assert inbox.counts()["pending"] == 2500
+    assert inbox.intake.store([delivery(*uuids)]) == [Stored(new=2400, duplicate=100)]
+    assert inbox.overview.counts()["pending"] == 2500
 
 
 def test_settling_and_claiming_at_once(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """What was taken over does not count, and the next that are due are claimed all the same."""
-    inbox.store([delivery("a", "b", "c", "d")])
-    inbox.fan_out(["okta"], lambda _: ["lane"])
-    first, second = inbox.claim("me", "okta", "lane", 2)
+    inbox.intake.store([delivery("a", "b", "c", "d")])
+    inbox.claims.fan_out(["okta"], lambda _: ["lane"])
+    first, second = inbox.claims.claim("me", "okta", "lane", 2)
     taken_over = Settlement(claim=replace(second, claims=second.claims + 1), state="done")
     done = Settlement(claim=first, state="done")
 
-    counted, closed, claims = inbox.settle_and_claim("me", [done, taken_over], "okta", "lane", 1)
+    counted, closed, claims = inbox.claims.settle_and_claim(
+        "me", [done, taken_over], "okta", "lane", 1
+    )
 
     assert counted == [done]
     assert closed == {first.event_id: "done"}
@@ -89,9 +94,9 @@ def test_settling_and_claiming_at_once(inbox: Inbox, delivery: DeliveryFactory) 
 
 def test_fan_out_takes_the_oldest_of_its_hooks(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """No more than asked for, oldest first, and nothing of a hook that was not asked for."""
-    inbox.store([delivery("elsewhere", hook="other")])
-    inbox.store([delivery("a")])
-    inbox.store([delivery("b", "c")])
+    inbox.intake.store([delivery("elsewhere", hook="other")])
+    inbox.intake.store([delivery("a")])
+    inbox.intake.store([delivery("b", "c")])
 
     fan_out(inbox, "x", limit=2)
 
@@ -110,7 +115,7 @@ def test_a_claim_takes_the_oldest_that_are_due(
     inbox: Inbox, delivery: DeliveryFactory, clock: Clock
 ) -> None:
     """At most as many as asked for, of this lane alone, by the time they are due."""
-    inbox.store([delivery(*"abcd")])
+    inbox.intake.store([delivery(*"abcd")])
     fan_out(inbox, "a", "b")
     first = claim(inbox, limit=1)
     settle(inbox, first, "pending", due=clock.now + 10)
@@ -128,27 +133,27 @@ def test_the_next_attempt_is_that_of_the_lanes_that_count(
     inbox: Inbox, delivery: DeliveryFactory, clock: Clock
 ) -> None:
     """Others may have an earlier one; without any lane there is none."""
-    inbox.store([delivery("x")])
+    inbox.intake.store([delivery("x")])
     fan_out(inbox, "a", "b")
     settle(inbox, claim(inbox, "a"), "pending", due=clock.now + 10)
     settle(inbox, claim(inbox, "b"), "pending", due=clock.now + 20)
 
     lanes = [("okta", "a"), ("okta", "b")]
-    assert inbox.next_due(lanes) == clock.now + 10
-    assert inbox.next_due(lanes[1:]) == clock.now + 20
-    assert inbox.next_due([("other", "a")]) is None
-    assert inbox.next_due([]) is None
+    assert inbox.overview.next_due(lanes) == clock.now + 10
+    assert inbox.overview.next_due(lanes[1:]) == clock.now + 20
+    assert inbox.overview.next_due([("other", "a")]) is None
+    assert inbox.overview.next_due([]) is None
 
 
 def test_what_died_in_somebodys_hands_is_taken_alone(
     inbox: Inbox, delivery: DeliveryFactory
 ) -> None:
     """A receipt that was claimed when its process died may be what killed it: it is claimed by itself."""
-    inbox.store([delivery(*"abcd")])
+    inbox.intake.store([delivery(*"abcd")])
     fan_out(inbox, "a")
     settle(inbox, claim(inbox, limit=1))
     assert len(claim(inbox, limit=2)) == 2
-    inbox.free(all_workers=True)
+    inbox.workers.free(all_workers=True)
 
     assert [found.ordinal for found in claim(inbox)] == [1]
     assert [found.ordinal for found in claim(inbox)] == [2]
@@ -159,11 +164,11 @@ def test_what_came_before_a_suspect_is_taken_without_it(
     inbox: Inbox, delivery: DeliveryFactory, clock: Clock
 ) -> None:
     """A suspect that is not the oldest ends the batch before itself."""
-    inbox.store([delivery("a", "b", "c")])
+    inbox.intake.store([delivery("a", "b", "c")])
     fan_out(inbox, "a")
     a, b, c = claim(inbox)
-    inbox.release("me", [a, c])
-    assert inbox.free(all_workers=True) == []
+    inbox.claims.release("me", [a, c])
+    assert inbox.workers.free(all_workers=True) == []
 
     assert claim(inbox) == [a]
     assert [found.event_id for found in claim(inbox)] == [b.event_id]
@@ -172,7 +177,7 @@ def test_what_came_before_a_suspect_is_taken_without_it(
 
 def test_an_event_is_done_when_its_last_receipt_is(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """Settling closes an event, and says so, only when no receipt of it is open."""
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     fan_out(inbox, "a", "b")
     one, other = claim(inbox), claim(inbox, "b")
 
@@ -187,12 +192,12 @@ def test_an_event_with_a_dead_receipt_is_dead_in_the_end(
     inbox: Inbox, delivery: DeliveryFactory
 ) -> None:
     """It is dead when none is open; until then it is claimed."""
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     fan_out(inbox, "a", "b")
 
     assert settle(inbox, claim(inbox), "dead", error="LookupError: \0 é") == {}
     assert settle(inbox, claim(inbox, "b")) == {1: "dead"}
-    assert [row["error"] for row in inbox.show("a")[0]["receipts"]] == [
+    assert [row["error"] for row in inbox.overview.show("a")[0]["receipts"]] == [
         "LookupError: \\u0000 \\u00e9",
         None,
     ]
@@ -202,28 +207,28 @@ def test_a_claim_that_was_taken_over_does_not_count(
     inbox: Inbox, delivery: DeliveryFactory
 ) -> None:
     """The fence: what was freed, and perhaps claimed again, is not settled by who had it before."""
-    inbox.store([delivery("a", "b")])
+    inbox.intake.store([delivery("a", "b")])
     fan_out(inbox, "a")
     stale = claim(inbox)
-    inbox.free(all_workers=True)
+    inbox.workers.free(all_workers=True)
     done = [Settlement(claim=found, state="done") for found in stale]
 
-    assert inbox.settle("me", done) == ([], {})
+    assert inbox.claims.settle("me", done) == ([], {})
     (fresh,) = claim(inbox)
-    assert inbox.settle("me", done) == ([], {})
-    assert inbox.settle("another", [Settlement(claim=fresh, state="done")]) == ([], {})
-    inbox.release("me", stale)
+    assert inbox.claims.settle("me", done) == ([], {})
+    assert inbox.claims.settle("another", [Settlement(claim=fresh, state="done")]) == ([], {})
+    inbox.claims.release("me", stale)
     assert receipts(inbox, "a") == {"a": ("claimed", 0)}
     assert settle(inbox, [fresh]) == {fresh.event_id: "done"}
 
 
 def test_what_is_given_back_was_not_attempted(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """A released receipt is as if it had never been claimed: it is no suspect."""
-    inbox.store([delivery("a", "b")])
+    inbox.intake.store([delivery("a", "b")])
     fan_out(inbox, "a")
     claims = claim(inbox)
 
-    inbox.release("me", claims)
+    inbox.claims.release("me", claims)
 
     assert claim(inbox) == claims
 
@@ -232,13 +237,13 @@ def test_taking_back_what_is_not_known_to_be_in_hand(
     inbox: Inbox, delivery: DeliveryFactory
 ) -> None:
     """After a claim whose commit was in doubt a worker gives back all but what it knows of."""
-    inbox.store([delivery("a", "b")])
+    inbox.intake.store([delivery("a", "b")])
     fan_out(inbox, "a", "b")
     known, unknown = claim(inbox)
     theirs = claim(inbox, worker="another") + claim(inbox, "b")
     assert len(theirs) == 2
 
-    inbox.take_back("me", "okta", "a", keep={known.event_id})
+    inbox.claims.take_back("me", "okta", "a", keep={known.event_id})
 
     assert claim(inbox) == [unknown]
 
@@ -252,22 +257,22 @@ def test_two_workers_settle_the_last_receipts_of_the_same_events(
     """Neither sees the other's receipt as open: after each of several rounds every event is done."""
     one, other = open_inbox(), open_inbox()
     for begin in range(0, MANY, 100):
-        one.store([delivery(*(f"uuid-{number}" for number in range(begin, begin + 100)))])
+        one.intake.store([delivery(*(f"uuid-{number}" for number in range(begin, begin + 100)))])
     closed: list[int] = []
     failures: list[BaseException] = []
 
     def work(inbox: Inbox, receiver: str) -> None:
         try:
-            while claims := inbox.claim(receiver, "okta", receiver, 20):
+            while claims := inbox.claims.claim(receiver, "okta", receiver, 20):
                 made = [Settlement(claim=found, state="done") for found in claims]
-                counted, done = inbox.settle(receiver, made)
+                counted, done = inbox.claims.settle(receiver, made)
                 assert len(counted) == len(claims)
                 closed.extend(done)
         except BaseException as error:  # noqa: BLE001 - it is raised in the test
             failures.append(error)
 
     for _ in range(3):
-        while one.fan_out(["okta"], lambda _: ["a", "b"]):
+        while one.claims.fan_out(["okta"], lambda _: ["a", "b"]):
             pass
         closed.clear()
         threads = [
@@ -282,7 +287,7 @@ def test_two_workers_settle_the_last_receipts_of_the_same_events(
         assert failures == []
         assert counts(one) == {"done": MANY}
         assert len(closed) == len(set(closed)) == MANY
-        assert one.replay(Selection(states=("done",))) == MANY
+        assert one.upkeep.replay(Selection(states=("done",))) == MANY
 
 
 def test_many_claim_from_one_lane(open_inbox: OpenInbox, delivery: DeliveryFactory) -> None:
@@ -315,7 +320,7 @@ def test_events_of_one_delivery_are_claimed_in_okta_s_order(
     inbox: Inbox, delivery: DeliveryFactory
 ) -> None:
     """What came together goes to a receiver in the order in which Okta put it, whatever the uuids."""
-    inbox.store([delivery("c", "a", "d", "b")])
+    inbox.intake.store([delivery("c", "a", "d", "b")])
     fan_out(inbox, "a")
 
     assert [item.ordinal for item in claim(inbox)] == [0, 1, 2, 3]

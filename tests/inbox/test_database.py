@@ -8,14 +8,16 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox.claims import Inbox, Stored, metadata
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.claims import metadata
+from okta_hooks.inbox.intake import Stored
 from tests.support import impossible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from okta_hooks.inbox.claims import NewDelivery
+    from okta_hooks.inbox.intake import NewDelivery
 
     OpenInbox = Callable[..., Inbox]
     DeliveryFactory = Callable[..., NewDelivery]
@@ -50,7 +52,7 @@ def test_a_database_that_is_not_there(kind: str, tmp_path: Path, delivery: Deliv
     inbox = Inbox(urls[kind])
 
     with pytest.raises(InboxUnavailable) as raised:
-        inbox.store([delivery("a")])
+        inbox.intake.store([delivery("a")])
 
     assert raised.value.is_transient
     assert "s3cret" not in str(raised.value)
@@ -64,7 +66,7 @@ def test_it_opens_once_the_database_is_there(tmp_path: Path, delivery: DeliveryF
         inbox.open()
     (tmp_path / "folder").unlink()
 
-    assert inbox.store([delivery("a")]) == [Stored(new=1, duplicate=0)]
+    assert inbox.intake.store([delivery("a")]) == [Stored(new=1, duplicate=0)]
     inbox.close()
 
 

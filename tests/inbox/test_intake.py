@@ -8,14 +8,16 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox.claims import Inbox, Selection, Stored
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.intake import Stored
+from okta_hooks.inbox.selection import Selection
 from okta_hooks.wire import reading
 from tests.support import CREATED, NOTHING, claim, counts, fan_out, impossible, states
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from okta_hooks.inbox.claims import NewDelivery
+    from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
 
     OpenInbox = Callable[..., Inbox]
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
 
 def test_a_delivery_is_stored_once(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """Events that are new are counted as new; what Okta sends again is counted, and not kept."""
-    assert inbox.store([delivery("a", "b")]) == [Stored(new=2, duplicate=0)]
-    assert inbox.store([delivery("b", "c")]) == [Stored(new=1, duplicate=1)]
-    assert inbox.store([delivery("a", "c")]) == [Stored(new=0, duplicate=2)]
+    assert inbox.intake.store([delivery("a", "b")]) == [Stored(new=2, duplicate=0)]
+    assert inbox.intake.store([delivery("b", "c")]) == [Stored(new=1, duplicate=1)]
+    assert inbox.intake.store([delivery("a", "c")]) == [Stored(new=0, duplicate=2)]
     assert states(inbox) == {"a": "pending", "b": "pending", "c": "pending"}
 
 
@@ -34,8 +36,8 @@ def test_a_delivery_of_duplicates_leaves_nothing(
     inbox: Inbox, delivery: DeliveryFactory, engine: sa.Engine
 ) -> None:
     """The body of a delivery in which nothing is new is not stored a second time; nor is an empty one."""
-    inbox.store([delivery("a")])
-    inbox.store([delivery("a"), delivery()])
+    inbox.intake.store([delivery("a")])
+    inbox.intake.store([delivery("a"), delivery()])
 
     with engine.connect() as connection:
         assert connection.scalar(sa.text("SELECT count(*) FROM okta_hooks_delivery")) == 1
@@ -45,7 +47,7 @@ def test_duplicates_within_one_delivery_and_one_batch(
     inbox: Inbox, delivery: DeliveryFactory
 ) -> None:
     """An event that comes twice in one transaction is stored once, whichever delivery it came in."""
-    stored = inbox.store([delivery("a", "a"), delivery("a", "b"), delivery("b")])
+    stored = inbox.intake.store([delivery("a", "a"), delivery("a", "b"), delivery("b")])
 
     assert sum(one.new for one in stored) == 2
     assert sum(one.duplicate for one in stored) == 3
@@ -55,32 +57,34 @@ def test_duplicates_within_one_delivery_and_one_batch(
 
 def test_two_hooks_may_get_the_same_event(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """The same uuid from another hook is another event: each hook has its own receivers."""
-    assert inbox.store([delivery("a"), delivery("a", hook="other")]) == [
+    assert inbox.intake.store([delivery("a"), delivery("a", hook="other")]) == [
         Stored(new=1, duplicate=0),
         Stored(new=1, duplicate=0),
     ]
-    assert [row["hook"] for row in inbox.show("a")] == ["other", "okta"]
+    assert [row["hook"] for row in inbox.overview.show("a")] == ["other", "okta"]
 
 
 def test_storing_is_one_transaction(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """If the database refuses one delivery of a batch, nothing of the others is stored."""
     with pytest.raises(InboxUnavailable) as raised:
-        inbox.store([delivery("a"), impossible(delivery("b"))])
+        inbox.intake.store([delivery("a"), impossible(delivery("b"))])
 
     assert not raised.value.is_transient
-    assert inbox.counts() == NOTHING
+    assert inbox.overview.counts() == NOTHING
 
 
 def test_an_unreadable_event_is_dead_at_once(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """What cannot be read is a dead letter with its reason; what came with it goes its way."""
-    (stored,) = inbox.store([delivery("a", None, {"uuid": "b"}, {"eventType": 7, "uuid": "c"})])
+    (stored,) = inbox.intake.store(
+        [delivery("a", None, {"uuid": "b"}, {"eventType": 7, "uuid": "c"})]
+    )
 
     assert (stored.new, len(stored.dead)) == (4, 2)
-    found = {row["state"]: row["reason"] for row in inbox.find(Selection())}
+    found = {row["state"]: row["reason"] for row in inbox.overview.find(Selection())}
     assert "no eventType" in found["dead"] or "not a JSON object" in found["dead"]
     assert counts(inbox) == {"pending": 2, "dead": 2}
     # Sent again, it is a duplicate, and no second dead letter.
-    assert inbox.store([delivery(None)]) == [Stored(new=0, duplicate=1)]
+    assert inbox.intake.store([delivery(None)]) == [Stored(new=0, duplicate=1)]
 
 
 @pytest.mark.parametrize(
@@ -107,8 +111,8 @@ def test_the_key_of_an_event(
     """A uuid of 1 to 200 printable ASCII characters is the key; anything else is replaced by a digest."""
     event = {"uuid": uuid, "eventType": CREATED}
 
-    inbox.store([delivery(event)])
-    assert inbox.store([delivery(event)]) == [Stored(new=0, duplicate=1)]
+    inbox.intake.store([delivery(event)])
+    assert inbox.intake.store([delivery(event)]) == [Stored(new=0, duplicate=1)]
 
     ((key, state),) = states(inbox).items()
     assert state == "pending"
@@ -122,9 +126,9 @@ def test_equal_events_without_a_uuid_are_told_apart_by_their_place(
     event = {"eventType": CREATED, "severity": "INFO"}
     shuffled = {"severity": "INFO", "eventType": CREATED}
 
-    assert inbox.store([delivery(event, event)]) == [Stored(new=2, duplicate=0)]
-    assert inbox.store([delivery(shuffled, shuffled)]) == [Stored(new=0, duplicate=2)]
-    assert inbox.store([delivery(event, event, event)]) == [Stored(new=1, duplicate=2)]
+    assert inbox.intake.store([delivery(event, event)]) == [Stored(new=2, duplicate=0)]
+    assert inbox.intake.store([delivery(shuffled, shuffled)]) == [Stored(new=0, duplicate=2)]
+    assert inbox.intake.store([delivery(event, event, event)]) == [Stored(new=1, duplicate=2)]
 
 
 def wrap(event: str, envelope: str = "") -> str:
@@ -158,24 +162,26 @@ def test_odd_deliveries_are_stored_whole(
     """Nothing that JSON can hold costs a delivery, and it comes out as it went in."""
     sent = reading.load_delivery(whole).events[0]
 
-    assert inbox.store([delivery("before"), delivery(whole=whole)])[1] == Stored(new=1, duplicate=0)
-    assert inbox.store([delivery(whole=whole)]) == [Stored(new=0, duplicate=1)]
+    assert inbox.intake.store([delivery("before"), delivery(whole=whole)])[1] == Stored(
+        new=1, duplicate=0
+    )
+    assert inbox.intake.store([delivery(whole=whole)]) == [Stored(new=0, duplicate=1)]
 
-    (row,) = (row for row in inbox.find(Selection()) if row["uuid"] != "before")
-    (shown,) = inbox.show(row["uuid"])
+    (row,) = (row for row in inbox.overview.find(Selection()) if row["uuid"] != "before")
+    (shown,) = inbox.overview.show(row["uuid"])
     assert repr(shown["raw"]) == repr(sent)
     fan_out(inbox, "a")
-    made = [inbox.load(found.delivery_id)[1] for found in claim(inbox)]
+    made = [inbox.claims.load(found.delivery_id)[1] for found in claim(inbox)]
     assert [repr(json.loads(text or "")["data"]["events"][0]) for text in made][1] == repr(sent)
 
 
 def test_what_is_kept_of_a_delivery(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> None:
     """The body is kept exactly as received, beside what the envelope says of it."""
     new = delivery("a", eventId="d1", source="https://example.okta.com/api/v1/eventHooks/who1")
-    inbox.store([new])
+    inbox.intake.store([new])
     fan_out(inbox, "a")
 
-    received, text = inbox.load(claim(inbox)[0].delivery_id)
+    received, text = inbox.claims.load(claim(inbox)[0].delivery_id)
 
     assert text == new.body
     assert received == new.delivery
@@ -196,7 +202,7 @@ def test_two_processes_store_the_same_events_at_once(
         inbox.open()
         barrier.wait()
         for begin in range(0, 100, 25):
-            stored.extend(inbox.store([delivery(*uuids[begin : begin + 25])]))
+            stored.extend(inbox.intake.store([delivery(*uuids[begin : begin + 25])]))
 
     threads = [threading.Thread(target=work, args=(open_inbox(), uuids)) for uuids in batches]
     for thread in threads:

@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from okta_hooks.inbox.claims import STATES, Inbox, Selection
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.selection import Selection
+from okta_hooks.inbox.tables import STATES
 from tests.support import CREATED, HOUR, NOTHING, claim, fan_out, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from okta_hooks.inbox.claims import NewDelivery
+    from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
 
     DeliveryFactory = Callable[..., NewDelivery]
@@ -25,20 +27,20 @@ def test_when_each_secret_was_last_used(
     def store(uuid: str, secret: int | None, among: int | None, **values: Any) -> float:
         clock.now += HOUR
         new = replace(delivery(uuid, **values), secret=secret, secret_list=among)
-        inbox.store([new])
+        inbox.intake.store([new])
         return clock.now
 
     store("a", 1, 2)
     store("b", 0, 1)
-    assert inbox.secret_use("okta", 2) == {}
+    assert inbox.overview.secret_use("okta", 2) == {}
     old = store("c", 1, 2), store("d", 1, 2)
-    assert inbox.secret_use("okta", 2) == {1: old}
+    assert inbox.overview.secret_use("okta", 2) == {1: old}
     store("e", 0, 2, source="of a sample")
     new = store("f", 0, 2, source=None)
     store("g", 0, 1, hook="other")
-    assert inbox.secret_use("okta", 2, ignoring="of a sample") == {0: (new, new), 1: old}
+    assert inbox.overview.secret_use("okta", 2, ignoring="of a sample") == {0: (new, new), 1: old}
     store("h", None, None)
-    assert inbox.secret_use("okta", 2) == {}
+    assert inbox.overview.secret_use("okta", 2) == {}
 
 
 # For people
@@ -46,13 +48,13 @@ def test_when_each_secret_was_last_used(
 
 def test_counts(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> None:
     """Events are counted, not receipts; the age is that of the oldest that is open."""
-    assert inbox.counts() == NOTHING
-    inbox.store([delivery("a", None)])
+    assert inbox.overview.counts() == NOTHING
+    inbox.intake.store([delivery("a", None)])
     clock.now += 10
-    inbox.store([delivery("b")])
+    inbox.intake.store([delivery("b")])
     clock.now += 5
     fan_out(inbox, "a", "b", limit=1)
-    assert inbox.counts() == NOTHING | {
+    assert inbox.overview.counts() == NOTHING | {
         "pending": 1,
         "claimed": 1,
         "dead": 1,
@@ -61,7 +63,7 @@ def test_counts(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> None:
 
     settle(inbox, claim(inbox) + claim(inbox, "b"))
 
-    assert inbox.counts() == NOTHING | {
+    assert inbox.overview.counts() == NOTHING | {
         "pending": 1,
         "done": 1,
         "dead": 1,

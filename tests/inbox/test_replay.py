@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from okta_hooks.inbox.claims import Inbox, Selection
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.selection import Selection
 from tests.support import claim, counts, fan_out, receipts, settle, states
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from okta_hooks.inbox.claims import NewDelivery
+    from okta_hooks.inbox.intake import NewDelivery
 
     DeliveryFactory = Callable[..., NewDelivery]
 
@@ -34,12 +35,12 @@ def test_replaying_a_done_event(varied: Inbox) -> None:
 
 def test_replaying_an_unreadable_event(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """It is read again: a newer version may be able to."""
-    inbox.store([delivery(None)])
+    inbox.intake.store([delivery(None)])
 
-    assert inbox.replay(Selection(states=("dead",))) == 1
+    assert inbox.upkeep.replay(Selection(states=("dead",))) == 1
 
     assert counts(inbox) == {"pending": 1}
-    assert inbox.find(Selection())[0]["reason"] is None
+    assert inbox.overview.find(Selection())[0]["reason"] is None
 
 
 def test_replaying_what_nobody_received(varied: Inbox) -> None:
@@ -94,10 +95,10 @@ def test_a_dry_run_only_counts(varied: Inbox) -> None:
 
 def test_replaying_more_than_a_batch(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """Replay goes in batches, to hold no lock for long, and reaches all."""
-    inbox.store([delivery(*(f"uuid-{number}" for number in range(1203)))])
-    while inbox.counts()["pending"]:
+    inbox.intake.store([delivery(*(f"uuid-{number}" for number in range(1203)))])
+    while inbox.overview.counts()["pending"]:
         fan_out(inbox)
 
-    assert inbox.replay(Selection(states=("done",)), dry_run=True) == 1203
-    assert inbox.replay(Selection(states=("done",))) == 1203
+    assert inbox.upkeep.replay(Selection(states=("done",)), dry_run=True) == 1203
+    assert inbox.upkeep.replay(Selection(states=("done",))) == 1203
     assert counts(inbox) == {"pending": 1203}

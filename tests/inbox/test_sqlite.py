@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from okta_hooks.inbox.claims import Inbox, Stored
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.intake import Stored
 from tests.support import states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from okta_hooks.inbox.claims import NewDelivery
+    from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
 
     OpenInbox = Callable[..., Inbox]
@@ -26,7 +27,7 @@ COUNT = """
 import sys
 from okta_hooks.inbox import Inbox
 inbox = Inbox(sys.argv[1])
-print(sum(inbox.counts()[state] for state in ("pending", "claimed", "done", "dead")))
+print(sum(inbox.overview.counts()[state] for state in ("pending", "claimed", "done", "dead")))
 inbox.close()
 """
 
@@ -34,11 +35,11 @@ inbox.close()
 def test_a_sequence_that_was_lost(tmp_path: Path, delivery: DeliveryFactory) -> None:
     """Who repairs an SQLite file by hand may lose where its ids had got to; none comes twice."""
     inbox = Inbox(f"sqlite:///{tmp_path / 'inbox.sqlite3'}")
-    inbox.store([delivery("a"), delivery("b")])
+    inbox.intake.store([delivery("a"), delivery("b")])
     with sqlite3.connect(tmp_path / "inbox.sqlite3") as other:
         other.execute("DELETE FROM sqlite_sequence")
 
-    assert inbox.store([delivery("c")]) == [Stored(new=1, duplicate=0)]
+    assert inbox.intake.store([delivery("c")]) == [Stored(new=1, duplicate=0)]
     inbox.close()
 
 
@@ -47,7 +48,7 @@ def test_the_file_is_its_owners_alone(tmp_path: Path, delivery: DeliveryFactory)
     before = os.umask(0)
     try:
         inbox = Inbox("sqlite:///new/folder/inbox.sqlite3", folder=str(tmp_path))
-        inbox.store([delivery("a")])
+        inbox.intake.store([delivery("a")])
         modes = {
             path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "new/folder").iterdir()
         }
@@ -91,7 +92,7 @@ def test_the_first_opening_says_where_the_inbox_is(
     opened = open_inbox(inbox_url.replace("postgres:@", "postgres:s3cret@"))
 
     opened.open()
-    opened.counts()
+    opened.overview.counts()
 
     (message,) = (
         record.getMessage() for record in caplog.records if record.levelno == logging.INFO
@@ -136,12 +137,12 @@ def test_a_file_that_was_deleted_is_noticed(
 ) -> None:
     """SQLite would go on writing to a file that has no name any more: a new one is made, with an ERROR."""
     opened = open_sqlite()
-    opened.store([delivery("a")])
+    opened.intake.store([delivery("a")])
     assert opened.path is not None
     for path in opened.path.parent.glob(opened.path.name + "*"):
         path.unlink()
 
-    assert opened.store([delivery("b")]) == [Stored(new=1, duplicate=0)]
+    assert opened.intake.store([delivery("b")]) == [Stored(new=1, duplicate=0)]
 
     assert states(open_sqlite()) == {"b": "pending"}
     assert "was moved or deleted" in caplog.text
@@ -163,7 +164,7 @@ def test_two_inboxes_on_one_file_in_one_process(tmp_path: Path, delivery: Delive
     url = f"sqlite:///{tmp_path}/inbox.sqlite3"
     first, second = Inbox(url), Inbox(url)
     first.store([delivery("a")])
-    second.store([delivery("b")])
+    second.intake.store([delivery("b")])
     assert count_elsewhere(url) == 2
 
     first.store([delivery("c")])

@@ -6,13 +6,15 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox.claims import Inbox, Selection, Stored
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.intake import Stored
+from okta_hooks.inbox.selection import Selection
 from tests.support import CREATED, DAY, HOUR, NOTHING, claim, fan_out, settle, states
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from okta_hooks.inbox.claims import NewDelivery
+    from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
 
     DeliveryFactory = Callable[..., NewDelivery]
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 def test_trying_to_write_leaves_nothing(inbox: Inbox, engine: sa.Engine) -> None:
     """It finds out whether storing works, and a delivery that nobody sent is not there afterwards."""
-    inbox.try_writing()
+    inbox.upkeep.try_writing()
 
     with engine.connect() as connection:
         assert connection.scalar(sa.text("SELECT count(*) FROM okta_hooks_delivery")) == 0
@@ -33,7 +35,7 @@ def test_trying_to_write_tells_that_it_fails(inbox: Inbox, engine: sa.Engine) ->
         connection.execute(sa.text("ALTER TABLE okta_hooks_delivery RENAME TO elsewhere"))
 
     with pytest.raises(InboxUnavailable):
-        inbox.try_writing()
+        inbox.upkeep.try_writing()
 
 
 # Forgetting
@@ -42,7 +44,7 @@ def test_trying_to_write_tells_that_it_fails(inbox: Inbox, engine: sa.Engine) ->
 def prune(inbox: Inbox, clock: Clock) -> list[int]:
     """Prune as a worker does by default, and return the size of each batch."""
     sizes = []
-    while size := inbox.prune(
+    while size := inbox.upkeep.prune(
         bodies_before=clock.now - 30 * DAY, keys_before=clock.now - 100 * DAY
     ):
         sizes.append(size)
@@ -53,7 +55,7 @@ def test_bodies_go_first_and_keys_later(
     inbox: Inbox, delivery: DeliveryFactory, clock: Clock
 ) -> None:
     """After 30 days the body is gone, but a duplicate is still known; after 100 days all is gone."""
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     fan_out(inbox, "a")
     settle(inbox, claim(inbox))
     clock.now += 30 * DAY
@@ -61,15 +63,15 @@ def test_bodies_go_first_and_keys_later(
 
     clock.now += 1
     assert prune(inbox, clock) == [1]
-    assert inbox.store([delivery("a")]) == [Stored(new=0, duplicate=1)]
-    (shown,) = inbox.show("a")
+    assert inbox.intake.store([delivery("a")]) == [Stored(new=0, duplicate=1)]
+    (shown,) = inbox.overview.show("a")
     assert (shown["has_body"], shown["raw"]) == (False, None)
     assert [row["state"] for row in shown["receipts"]] == ["done"]
-    assert inbox.replay(Selection(uuids=("a",))) == 0
+    assert inbox.upkeep.replay(Selection(uuids=("a",))) == 0
 
     clock.now += 70 * DAY
     assert prune(inbox, clock) == [1]
-    assert inbox.store([delivery("a")]) == [Stored(new=1, duplicate=0)]
+    assert inbox.intake.store([delivery("a")]) == [Stored(new=1, duplicate=0)]
 
 
 @pytest.mark.parametrize("state", ["pending", "claimed", "dead"])
@@ -77,7 +79,7 @@ def test_what_is_not_done_is_kept(
     inbox: Inbox, delivery: DeliveryFactory, clock: Clock, engine: sa.Engine, state: str
 ) -> None:
     """A delivery with an event that is open or dead keeps everything, however old it is."""
-    inbox.store([delivery("a", "b")])
+    inbox.intake.store([delivery("a", "b")])
     fan_out(inbox, "a", limit=1 if state == "pending" else 2)
     settle(inbox, claim(inbox, limit=1))
     if state == "dead":
@@ -87,22 +89,22 @@ def test_what_is_not_done_is_kept(
     assert prune(inbox, clock) == []
 
     assert states(inbox) == {"a": "done", "b": state}
-    assert inbox.show("b")[0]["raw"] is not None
+    assert inbox.overview.show("b")[0]["raw"] is not None
 
 
 def test_pruning_goes_in_small_batches(
     inbox: Inbox, delivery: DeliveryFactory, clock: Clock, engine: sa.Engine
 ) -> None:
     """No transaction of the worker's prunes more than a few hundred deliveries."""
-    inbox.store([delivery(f"uuid-{number}") for number in range(603)])
-    while inbox.counts()["pending"]:
+    inbox.intake.store([delivery(f"uuid-{number}") for number in range(603)])
+    while inbox.overview.counts()["pending"]:
         fan_out(inbox)
     clock.now += 101 * DAY
 
     sizes = prune(inbox, clock)
 
     assert len(sizes) > 1
-    assert inbox.counts() == NOTHING
+    assert inbox.overview.counts() == NOTHING
     with engine.connect() as connection:
         assert connection.scalar(sa.text("SELECT count(*) FROM okta_hooks_delivery")) == 0
 
@@ -125,9 +127,9 @@ def test_a_delivery_stays_while_it_has_an_event(
     inbox: Inbox, delivery: DeliveryFactory, clock: Clock
 ) -> None:
     """A dead letter that came with others takes nothing of theirs along."""
-    inbox.store([delivery("a", None)])
+    inbox.intake.store([delivery("a", None)])
     clock.now += 1
 
-    assert inbox.prune_dead(before=clock.now) == 1
+    assert inbox.upkeep.prune_dead(before=clock.now) == 1
 
-    assert inbox.show("a")[0]["raw"] == {"uuid": "a", "eventType": CREATED}
+    assert inbox.overview.show("a")[0]["raw"] == {"uuid": "a", "eventType": CREATED}

@@ -14,15 +14,16 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox import writer
-from okta_hooks.inbox.claims import Inbox, Selection, Stored
+from okta_hooks.inbox import Inbox, writer
+from okta_hooks.inbox.intake import Stored
+from okta_hooks.inbox.selection import Selection
 from okta_hooks.inbox.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from okta_hooks.inbox.claims import NewDelivery
+    from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
 
     DeliveryFactory = Callable[..., NewDelivery]
@@ -76,7 +77,7 @@ def nothing() -> None:
 
 
 def uuids(inbox: Inbox) -> set[str]:
-    return {row["uuid"] for row in inbox.find(Selection())}
+    return {row["uuid"] for row in inbox.overview.find(Selection())}
 
 
 def writers() -> list[threading.Thread]:
@@ -173,7 +174,7 @@ def test_a_turn_that_never_ends_is_waited_for_no_longer_than_sqlite_would(
 ) -> None:
     """Who has it may have been stopped: then SQLite's own lock decides, and it is free here."""
     inbox = Inbox(f"sqlite:///{tmp_path / 'inbox.sqlite3'}")
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
 
     with held(tmp_path / "inbox.sqlite3.turn"), ThreadPoolExecutor(2) as pool:
         stored = [pool.submit(inbox.store, [delivery(uuid)]) for uuid in "bc"]
@@ -187,7 +188,7 @@ def test_a_file_that_is_replaced_while_a_turn_is_waited_for(
     """What is stored after that is where it can be found."""
     path = tmp_path / "inbox.sqlite3"
     inbox = Inbox(f"sqlite:///{path}")
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
 
     with held(tmp_path / "inbox.sqlite3.turn") as let_go, ThreadPoolExecutor(1) as pool:
         waits = pool.submit(inbox.store, [delivery("b")])
@@ -208,7 +209,7 @@ def test_an_inbox_that_is_gone_takes_no_turn_along(
     url = f"sqlite:///{tmp_path / 'inbox.sqlite3'}"
     first, second = Inbox(url), Inbox(url)
     first.store([delivery("a")])
-    second.store([delivery("b")])
+    second.intake.store([delivery("b")])
     is_free = (
         "import fcntl, sys\n"
         "file = open(sys.argv[1], 'r+')\n"
@@ -226,7 +227,7 @@ def test_an_inbox_that_is_gone_takes_no_turn_along(
         during.append(subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode)
         return []
 
-    second.fan_out(["okta"], decide)
+    second.claims.fan_out(["okta"], decide)
     assert during == [1, 1]
     second.close()
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from click.testing import Result
     from flask import Flask
 
-    from okta_hooks.inbox.claims import Inbox, NewDelivery
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
 
     DeliveryFactory = Callable[..., NewDelivery]
@@ -116,7 +117,7 @@ def test_what_became_of_what_was_meant(
     came = emit(simulator, 100)
     for number, event in enumerate(came):
         clock.now = datetime.fromisoformat(event["published"]).timestamp() + number + 1
-        inbox.store([delivery(event)])
+        inbox.intake.store([delivery(event)])
     clock.now = time.time()
     (missing,) = emit(simulator)
     emit(simulator, age=5)
@@ -142,7 +143,7 @@ def test_what_came_by_the_log(
     """What a backfill has brought is there; how late does not count."""
     (event,) = emit(simulator)
     new = delivery(event)
-    inbox.store(
+    inbox.intake.store(
         [type(new)(hook="okta", delivery=via_backfill(new), body=new.body, events=new.events)]
     )
 
@@ -262,7 +263,7 @@ def test_hooks_that_may_not_be_read(
             output = run(*options, status=1).output
             assert lacking in output
             assert "by --name or --url" not in output
-        inbox.store([delivery("a", source=f"{simulator.url}/api/v1/eventHooks/who1")])
+        inbox.intake.store([delivery("a", source=f"{simulator.url}/api/v1/eventHooks/who1")])
         assert report_of(run("--json"))["hook_ids"] == ["who1"]
         assert lacking in run("--name=Staff 1", status=1).output
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from okta_hooks import EventHook
-    from okta_hooks.inbox.claims import Inbox, NewDelivery
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.intake import NewDelivery
 
 URL = "https://app.example.com/okta/events"
 
@@ -33,8 +34,8 @@ def app(okta: EventHook, make_app: Callable[..., Flask]) -> Flask:
 @pytest.fixture
 def seen(inbox: Inbox, delivery: Callable[..., NewDelivery]) -> Inbox:
     """Return an inbox to which one hook of the org has delivered."""
-    inbox.store([delivery("a", source="https://acme.okta.com/api/v1/eventHooks/who1")])
-    inbox.store([delivery("b", source=None), delivery("c", source="elsewhere")])
+    inbox.intake.store([delivery("a", source="https://acme.okta.com/api/v1/eventHooks/who1")])
+    inbox.intake.store([delivery("b", source=None), delivery("c", source="elsewhere")])
     return inbox
 
 

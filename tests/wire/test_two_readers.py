@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from okta_hooks import LogEvent, UnreadableDelivery, UnreadableEvent
-from okta_hooks.inbox.claims import NewDelivery, incoming
+from okta_hooks.inbox.intake import NewDelivery, incoming
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from blinker import NamedSignal
     from flask import Flask
 
-    from okta_hooks.inbox.claims import Inbox
+    from okta_hooks.inbox import Inbox
 
     AppFactory = Callable[..., Flask]
     InboxFactory = Callable[..., Inbox]

@@ -6,7 +6,8 @@ import pytest
 from flask import Flask
 
 from okta_hooks import EventHook, LogEvent, Reject
-from okta_hooks.inbox.claims import Inbox, Selection
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.selection import Selection
 from okta_hooks.work.worker import Worker
 from tests.support import CREATED
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from okta_hooks import EventHook
-    from okta_hooks.inbox.claims import NewDelivery
+    from okta_hooks.inbox.intake import NewDelivery
     from okta_hooks.work.worker import Worker
 
     DeliveryFactory = Callable[..., NewDelivery]
@@ -33,7 +34,7 @@ def test_a_type_that_no_column_takes(
     """It is read from the body, so a receiver of just that type gets the event."""
     with pytest.warns(UserWarning, match="no such event type"):
         heard = okta.on(kind)(Heard())
-    inbox.store([delivery("a", type=kind)])
+    inbox.intake.store([delivery("a", type=kind)])
 
     make_worker().drain()
 
@@ -45,13 +46,13 @@ def test_an_unreadable_event_that_is_replayed(
 ) -> None:
     """It is read again, and dead again for the same reason."""
     heard = okta.on("*")(Heard())
-    inbox.store([delivery(None)])
-    (before,) = inbox.find(Selection())
-    inbox.replay(Selection(states=("dead",)))
+    inbox.intake.store([delivery(None)])
+    (before,) = inbox.overview.find(Selection())
+    inbox.upkeep.replay(Selection(states=("dead",)))
 
     make_worker().drain()
 
-    assert inbox.find(Selection()) == [before]
+    assert inbox.overview.find(Selection()) == [before]
     assert heard.uuids == []
 
 
@@ -68,7 +69,7 @@ def test_long_bodies_are_not_all_kept(
     megabytes = 6 * 1024 * 1024
     for uuid in "abcd":
         event = {"uuid": uuid, "eventType": CREATED, "x": "x" * megabytes}
-        inbox.store([delivery(event, {"uuid": uuid * 2, "eventType": CREATED, "x": ""})])
+        inbox.intake.store([delivery(event, {"uuid": uuid * 2, "eventType": CREATED, "x": ""})])
     worker = make_worker()
 
     worker.drain()
@@ -89,10 +90,10 @@ def test_ids_never_come_back(
             raise Reject("no")
 
     worker = make_worker(inbox, max_attempts=3)
-    inbox.store([delivery("old")])
+    inbox.intake.store([delivery("old")])
     worker.drain()
-    inbox.prune_dead(before=inbox.clock() + 1)
-    inbox.store([delivery("new")])
+    inbox.upkeep.prune_dead(before=inbox.clock() + 1)
+    inbox.intake.store([delivery("new")])
     worker.drain()
 
     assert seen == ["old", "new"]
@@ -114,11 +115,11 @@ def test_a_file_that_was_replaced_begins_anew(
         seen.append(event.uuid)
 
     worker = make_worker(inbox, max_attempts=3)
-    inbox.store([delivery("old")])
+    inbox.intake.store([delivery("old")])
     worker.drain()
     for path in tmp_path.glob("inbox.sqlite3*"):
         path.rename(path.with_name(f"gone-{path.name}"))
-    inbox.store([delivery("new")])
+    inbox.intake.store([delivery("new")])
     worker.drain()
 
     assert seen == ["old", "new"]
@@ -133,10 +134,10 @@ def test_dead_again_after_a_replay(
 ) -> None:
     """An event that still cannot be read when it is replayed is told of again."""
     okta.on("*")(lambda sender, **extra: None)
-    inbox.store([delivery({"uuid": "a"})])
-    inbox.replay(Selection(states=("dead",)))
+    inbox.intake.store([delivery({"uuid": "a"})])
+    inbox.upkeep.replay(Selection(states=("dead",)))
 
     make_worker(inbox, max_attempts=3).drain()
 
     assert "Dead letter" in caplog.text
-    assert inbox.counts()["dead"] == 1
+    assert inbox.overview.counts()["dead"] == 1

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 
 from okta_hooks import EventHook
-from okta_hooks.inbox.claims import Inbox
+from okta_hooks.inbox import Inbox
 from okta_hooks.work.lease import FileLease
 from okta_hooks.work.worker import MOST_IN_HAND, Worker
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from okta_hooks.inbox.claims import NewDelivery
+    from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
 
     DeliveryFactory = Callable[..., NewDelivery]
@@ -30,7 +30,7 @@ def test_draining_tells_its_progress(
     """Events are counted, not attempts, when they are finished."""
     okta.on("*", name="a")(Heard())
     okta.on("*", name="b")(Heard())
-    inbox.store([delivery(*(f"uuid-{number}" for number in range(50)))])
+    inbox.intake.store([delivery(*(f"uuid-{number}" for number in range(50)))])
     told: list[int] = []
 
     assert make_worker().drain(told.append) == 100
@@ -46,7 +46,7 @@ def test_draining_lets_no_receiver_wait_for_another(
     order: list[str] = []
     okta.on("*", name="a")(lambda *_, **__: order.append("a"))
     okta.on("*", name="b")(lambda *_, **__: order.append("b"))
-    inbox.store([delivery(*(f"uuid-{n}" for n in range(3 * MOST_IN_HAND)))])
+    inbox.intake.store([delivery(*(f"uuid-{n}" for n in range(3 * MOST_IN_HAND)))])
 
     make_worker(inbox).drain()
 
@@ -75,7 +75,7 @@ def test_draining_keeps_its_lease(
         other.free()
         heard(sender, **arguments)
 
-    inbox.store([delivery(*(f"uuid-{n:03}" for n in range(60)))])
+    inbox.intake.store([delivery(*(f"uuid-{n:03}" for n in range(60)))])
 
     make_worker(inbox).drain()
 
@@ -88,7 +88,7 @@ def test_drain_beside_a_leader_waits_only_for_its_own(
     """A standby that drains does not wait for what no receiver of its is to have."""
     okta.on("*")(lambda sender, **extra: None)
     inbox = Inbox(f"sqlite:///{tmp_path}/inbox.sqlite3")
-    inbox.store([delivery("a", hook="idle")])
+    inbox.intake.store([delivery("a", hook="idle")])
     leader = FileLease(inbox, tmp_path / "inbox.sqlite3.lock")
     assert leader.renew() == []
     worker = Worker(

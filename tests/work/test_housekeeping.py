@@ -4,7 +4,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from okta_hooks import EventHook, signals
-from okta_hooks.inbox.claims import Inbox, Selection
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.selection import Selection
 from tests.support import DAY, HOUR, receipts, states, until
 
 from .support import Heard, await_
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import pytest
     from blinker import NamedSignal
 
-    from okta_hooks.inbox.claims import NewDelivery
+    from okta_hooks.inbox.intake import NewDelivery
     from okta_hooks.work.worker import Worker
     from tests.support import Clock
 
@@ -40,7 +41,7 @@ def test_a_disconnected_receiver_is_given_up_after_a_day(
     okta.on("*", name="gone")(gone)
     okta.on("*", name="stays")(Heard())
     dead = hear(signals.event_dead)
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     make_worker().drain()
     okta.signal("*").disconnect(gone)
     worker = make_worker()
@@ -48,7 +49,7 @@ def test_a_disconnected_receiver_is_given_up_after_a_day(
     until(worker.lease.holds)
     clock.now += DAY - 1
     worker.wake()
-    inbox.store([delivery("b")])
+    inbox.intake.store([delivery("b")])
     await_(finished)
     assert receipts(inbox, "a")["gone"] == ("pending", 1)
 
@@ -71,13 +72,13 @@ def test_the_worker_prunes(
 ) -> None:
     """Retention is kept by the worker itself, with nobody calling."""
     okta.on("*")(Heard())
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     make_worker().drain()
     clock.now += 5 * DAY + 1
 
     make_worker(retention=timedelta(days=5)).start()
 
-    until(lambda: not inbox.find(Selection())[0]["has_body"])
+    until(lambda: not inbox.overview.find(Selection())[0]["has_body"])
     assert states(inbox) == {"a": "done"}
 
 
@@ -90,7 +91,7 @@ def test_keys_are_kept_as_long_as_bodies(
 ) -> None:
     """A retention of more than 100 days holds for the keys, too."""
     okta.on("*")(Heard())
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     worker = make_worker(retention=timedelta(days=200))
     worker.drain()
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from okta_hooks.inbox.claims import Inbox, NewDelivery
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
 
     DeliveryFactory = Callable[..., NewDelivery]
@@ -52,7 +53,7 @@ def test_whatever_a_receiver_raises_is_settled(
 ) -> None:
     """No exception leaves a receipt in hand, kills its lane, or keeps the next event from it."""
     okta.on("*", name="a")(Heard(error))
-    inbox.store([delivery("a", "b")])
+    inbox.intake.store([delivery("a", "b")])
     worker = make_worker(max_attempts=1)
     worker.start()
 
@@ -71,11 +72,11 @@ def test_a_hanging_receiver_stops_no_other(
     hanging, working = Held(), Heard()
     okta.on("*", name="hangs")(hanging)
     okta.on("*", name="works")(working)
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     make_worker().start()
     await_(hanging.has_begun)
 
-    inbox.store([delivery("b", "c")])
+    inbox.intake.store([delivery("b", "c")])
     until(lambda: receipts(inbox, "c").get("works") == ("done", 1))
 
     assert working.uuids == ["a", "b", "c"]
@@ -101,7 +102,7 @@ def test_one_at_a_time(
         order.append(event.uuid)
         running.release()
 
-    inbox.store([delivery(*uuids)])
+    inbox.intake.store([delivery(*uuids)])
     make_worker().start()
     await_(finished, 40)
 
@@ -118,7 +119,7 @@ def test_concurrency(
     """A receiver that asks for three at once gets three, and not four."""
     held = Held()
     okta.on("*", concurrency=3)(held)
-    inbox.store([delivery(*"abcdefgh")])
+    inbox.intake.store([delivery(*"abcdefgh")])
     make_worker().start()
 
     await_(held.has_begun, 3)
@@ -140,9 +141,9 @@ def test_no_more_than_twenty_are_in_hand(
 
     @okta.on("*")
     def receiver(sender: Flask, **extra: Any) -> None:
-        claimed.append(next(row["claimed"] for row in inbox.lanes()))
+        claimed.append(next(row["claimed"] for row in inbox.overview.receivers()))
 
-    inbox.store([delivery(*(f"uuid-{number}" for number in range(100)))])
+    inbox.intake.store([delivery(*(f"uuid-{number}" for number in range(100)))])
     make_worker().start()
     await_(finished, 100)
 
@@ -162,7 +163,7 @@ def test_a_slow_receiver_is_warned_of(
     """A receiver that runs longer than a minute is named once in the log, with its event."""
     held = Held()
     okta.on("*", name="slow")(held)
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     worker = make_worker()
     worker.start()
     await_(held.has_begun)
@@ -174,7 +175,7 @@ def test_a_slow_receiver_is_warned_of(
     def pass_by(uuid: str) -> None:
         """Wait for a pass to hand out an event, and for the end of that pass: the next begins."""
         for name in (uuid, uuid * 2):
-            inbox.store([delivery(name)])
+            inbox.intake.store([delivery(name)])
             worker.wake()
             until(functools.partial(is_handed_out, inbox, name))
 

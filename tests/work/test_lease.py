@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox.claims import Inbox
+from okta_hooks.inbox import Inbox
 from okta_hooks.work.lease import HEARTBEAT_SECONDS, LEASE_SECONDS, FileLease, RowLease, lease_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from okta_hooks.inbox.claims import Claim, NewDelivery
+    from okta_hooks.inbox.claims import Claim
+    from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
 
     DeliveryFactory = Callable[..., NewDelivery]
@@ -79,7 +80,7 @@ def on_file(path: Path, clock: Clock) -> Iterator[Inbox]:
 
 
 def claim(inbox: Inbox, worker: str) -> list[Claim]:
-    return inbox.claim(worker, "okta", "a", 1)
+    return inbox.claims.claim(worker, "okta", "a", 1)
 
 
 def test_the_kind_of_lease(inbox: Inbox, inbox_url: str) -> None:
@@ -158,8 +159,8 @@ def test_the_new_leader_takes_everything_back(on_file: Inbox, delivery: Delivery
 
 def test_rows_that_expire(inbox: Inbox, clock: Clock, delivery: DeliveryFactory) -> None:
     """All workers with a row may work; what one held is free when its heartbeats have stopped."""
-    inbox.store([delivery("a")])
-    inbox.fan_out(["okta"], lambda _: ["a"])
+    inbox.intake.store([delivery("a")])
+    inbox.claims.fan_out(["okta"], lambda _: ["a"])
     mine, other = RowLease(inbox, "me"), RowLease(inbox, "other")
     assert mine.renew() == []
     assert other.renew() == []
@@ -193,8 +194,8 @@ def test_a_row_that_is_not_renewed(inbox: Inbox, clock: Clock) -> None:
 
 def test_a_row_that_is_given_up(inbox: Inbox, clock: Clock, delivery: DeliveryFactory) -> None:
     """Others need not wait for the end of the lease."""
-    inbox.store([delivery("a")])
-    inbox.fan_out(["okta"], lambda _: ["a"])
+    inbox.intake.store([delivery("a")])
+    inbox.claims.fan_out(["okta"], lambda _: ["a"])
     mine, other = RowLease(inbox, "me"), RowLease(inbox, "other")
     mine.renew()
     assert len(claim(inbox, "me")) == 1
@@ -209,12 +210,12 @@ def test_what_killed_its_workers_is_told(
     inbox: Inbox, clock: Clock, delivery: DeliveryFactory
 ) -> None:
     """Who finds the fifth death gets the receipt that is dead now."""
-    inbox.store([delivery("a")])
-    inbox.fan_out(["okta"], lambda _: ["a"])
+    inbox.intake.store([delivery("a")])
+    inbox.claims.fan_out(["okta"], lambda _: ["a"])
     mine = RowLease(inbox, "me")
     told = []
     for number in range(5):
-        inbox.keep_alive(f"killed-{number}", LEASE_SECONDS)
+        inbox.workers.beat(f"killed-{number}", LEASE_SECONDS)
         (found,) = claim(inbox, f"killed-{number}")
         clock.now += LEASE_SECONDS
         told.append(mine.renew())
@@ -229,9 +230,9 @@ def test_takeover_of_a_locked_file(
     monkeypatch.setattr("okta_hooks.inbox.database._SQLITE_PATIENCE", 0.1)
     file = tmp_path / "inbox.sqlite3"
     inbox = Inbox(f"sqlite:///{file}")
-    inbox.store([delivery("a")])
-    inbox.fan_out(["okta"], lambda row: ["r"])
-    assert inbox.claim("killed", "okta", "r", 20)
+    inbox.intake.store([delivery("a")])
+    inbox.claims.fan_out(["okta"], lambda row: ["r"])
+    assert inbox.claims.claim("killed", "okta", "r", 20)
     lease = FileLease(inbox, file.with_suffix(".lock"))
 
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
@@ -243,6 +244,6 @@ def test_takeover_of_a_locked_file(
 
     assert lease.renew() == []
     assert lease.holds()
-    assert inbox.claim("new", "okta", "r", 20)
+    assert inbox.claims.claim("new", "okta", "r", 20)
     lease.give_up()
     inbox.close()

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox.claims import Claim, Inbox, Settlement
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.claims import Claim, Settlement
 from tests.support import PATIENCE, receipts, states
 
 from .support import Heard, await_
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from okta_hooks import EventHook
-    from okta_hooks.inbox.claims import NewDelivery
+    from okta_hooks.inbox.intake import NewDelivery
     from okta_hooks.work.worker import Worker
     from tests.support import Clock
 
@@ -102,7 +103,7 @@ def test_a_database_that_goes_away_for_a_moment(
 ) -> None:
     """Nothing stays in the hands of a worker that lives, and nothing that has run is run again."""
     heard = okta.on("*", name="a")(Heard())
-    inbox.store([delivery("a"), delivery("b"), delivery("c")])
+    inbox.intake.store([delivery("a"), delivery("b"), delivery("c")])
     flaky = Flaky(inbox_url, clock=clock)
     flaky.fails = dict(fails)
     worker = make_worker(flaky)
@@ -136,7 +137,7 @@ def test_a_lost_answer_leaves_nothing_in_hand(
         heard.append(event.uuid)
         ran.release()
 
-    inbox.store([delivery(*uuids)])
+    inbox.intake.store([delivery(*uuids)])
     flaky = Flaky(inbox_url, clock=clock)
     flaky.fails = {"settle_and_claim": 1}
     worker = make_worker(flaky)
@@ -162,7 +163,7 @@ def test_what_cannot_be_written_down_is_not_run_again_before_the_stop(
 ) -> None:
     """A worker that is told to stop does not wait for ever for a database that is away."""
     heard = okta.on("*", name="a")(Heard())
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     flaky = Flaky(inbox_url, clock=clock)
     flaky.fails = {"settle": 10**9}
     worker = make_worker(flaky)

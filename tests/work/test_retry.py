@@ -8,7 +8,8 @@ import pytest
 from flask import Flask
 
 from okta_hooks import EventHook, Reject, RetryLater, signals
-from okta_hooks.inbox.claims import Claim, Inbox, Settlement
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.claims import Claim, Settlement
 from okta_hooks.work.worker import Worker, back_off, judge
 from tests.support import DAY, HOUR, receipts, states
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from blinker import NamedSignal
     from flask import Flask
 
-    from okta_hooks.inbox.claims import NewDelivery
+    from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
 
     DeliveryFactory = Callable[..., NewDelivery]
@@ -121,7 +122,7 @@ def test_a_failing_receiver_beside_a_working_one(
     """One fails three times and then works: it makes 4 attempts, the other exactly 1, across a restart."""
     failing = okta.on("*", name="failing")(Heard(*(LookupError() for _ in range(3))))
     working = okta.on("*", name="working")(Heard())
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
 
     worker = make_worker()
     assert worker.drain() == 2
@@ -149,7 +150,7 @@ def test_the_back_off_is_waited_for(
 ) -> None:
     """Nothing is tried again before half of the back-off has passed."""
     heard = okta.on("*")(Heard(LookupError(), RetryLater(100)))
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     worker = make_worker()
 
     worker.drain()
@@ -177,7 +178,7 @@ def test_a_receiver_that_never_works(
     """After the last attempt it is a dead letter: one ERROR with the traceback, one signal, no more runs."""
     heard = okta.on("*", name="never")(Heard(*(LookupError("no such user") for _ in range(9))))
     dead, failed = hear(signals.event_dead), hear(signals.receiver_failed)
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     worker = make_worker(max_attempts=3)
 
     for _ in range(6):
@@ -212,7 +213,7 @@ def test_a_rejected_event(
     okta.on("*", name="rejects")(Heard(Reject("not ours")))
     working = okta.on("*", name="works")(Heard())
     dead, done = hear(signals.event_dead), hear(signals.event_done)
-    inbox.store([delivery("a", "b")])
+    inbox.intake.store([delivery("a", "b")])
 
     make_worker().drain()
 
@@ -242,11 +243,11 @@ def test_retry_later_that_forgot_its_base(
         attempts.append(attempt)
         raise Later
 
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     worker = make_worker(inbox, max_attempts=3)
     for _ in range(5):
         worker.drain()
         clock.now += 3600
 
     assert attempts == [1, 2, 3]
-    assert inbox.counts()["dead"] == 1
+    assert inbox.overview.counts()["dead"] == 1

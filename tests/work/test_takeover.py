@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from blinker import NamedSignal
     from flask import Flask
 
-    from okta_hooks.inbox.claims import Inbox, NewDelivery
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.intake import NewDelivery
     from okta_hooks.work.worker import Worker
     from tests.support import Clock
 
@@ -38,12 +39,12 @@ def test_what_killed_five_processes_is_a_dead_letter(
 ) -> None:
     """It is announced with its reason by whoever finds it, and never run again."""
     heard = okta.on("*", name="a")(Heard())
-    inbox.store([delivery("a")])
-    inbox.fan_out(["okta"], lambda _: ["a"])
+    inbox.intake.store([delivery("a")])
+    inbox.claims.fan_out(["okta"], lambda _: ["a"])
     for number in range(5):
-        assert inbox.claim(f"killed-{number}", "okta", "a", 1)
+        assert inbox.claims.claim(f"killed-{number}", "okta", "a", 1)
         if number < 4:
-            inbox.free(all_workers=True)
+            inbox.workers.free(all_workers=True)
 
     make_worker().drain()
 
@@ -75,9 +76,9 @@ def test_two_workers_share_the_work(
     workers = [make_worker(), make_worker()]
     for worker in workers:
         worker.start()
-    inbox.store([delivery("a")])
-    inbox.store([delivery("b")])
-    inbox.store([delivery(*(f"uuid-{number}" for number in range(30)))])
+    inbox.intake.store([delivery("a")])
+    inbox.intake.store([delivery("b")])
+    inbox.intake.store([delivery(*(f"uuid-{number}" for number in range(30)))])
     await_(finished, 32)
 
     assert len(ran) == 32
@@ -95,12 +96,12 @@ def test_a_standby_takes_over(
     heard = okta.on("*")(Heard())
     first, second = make_worker(), make_worker()
     first.start()
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     await_(finished)
     second.start()
     assert first.stop(PATIENCE)
 
-    inbox.store([delivery("b")])
+    inbox.intake.store([delivery("b")])
     await_(finished)
 
     assert heard.uuids == ["a", "b"]
@@ -124,9 +125,9 @@ def test_a_worker_whose_receipts_were_taken_over(
     def receiver(sender: Flask, event: Any, **extra: Any) -> None:
         seen.append(event.uuid)
         if len(seen) == 1:
-            inbox.free(all_workers=True)
+            inbox.workers.free(all_workers=True)
 
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
 
     assert make_worker().drain() == 2
 
@@ -152,7 +153,7 @@ def test_a_stopping_worker_keeps_its_lease(
         begun.set()
         assert may_end.wait(60)
 
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     worker = make_worker(inbox, max_attempts=3)
     worker.start()
     assert begun.wait(60)
@@ -169,9 +170,9 @@ def test_a_stopping_worker_keeps_its_lease(
     worker.lease.renew = renew_and_tell  # type: ignore[method-assign]
     assert beaten.wait(60)
 
-    assert inbox.free() == []
-    assert inbox.counts()["claimed"] == 1
-    assert inbox.claim("other", "okta", "r", 20) == []
+    assert inbox.workers.free() == []
+    assert inbox.overview.counts()["claimed"] == 1
+    assert inbox.claims.claim("other", "okta", "r", 20) == []
     may_end.set()
     assert worker.stop(60)
-    assert inbox.counts()["done"] == 1
+    assert inbox.overview.counts()["done"] == 1

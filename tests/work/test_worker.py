@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from okta_hooks import EventHook, Reject
-from okta_hooks.inbox.claims import Inbox, Selection
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.selection import Selection
 from okta_hooks.work.worker import Worker
 from tests.support import CREATED, PATIENCE, states
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from okta_hooks.inbox.claims import NewDelivery
+    from okta_hooks.inbox.intake import NewDelivery
 
     AppFactory = Callable[..., Flask]
     DeliveryFactory = Callable[..., NewDelivery]
@@ -30,7 +31,7 @@ def test_every_receiver_gets_every_event_that_it_matches(
 ) -> None:
     """What was stored is handed to the receivers by their patterns, once, oldest first."""
     everything, some = okta.on("*", name="all")(Heard()), okta.on("group.*", name="some")(Heard())
-    inbox.store([delivery("a", "b"), delivery("c", type="group.lifecycle.create")])
+    inbox.intake.store([delivery("a", "b"), delivery("c", type="group.lifecycle.create")])
 
     assert make_worker().drain() == 4
 
@@ -55,7 +56,7 @@ def test_what_a_receiver_gets(
         calls.append((sender, arguments))
 
     new = delivery({"uuid": "a", "eventType": CREATED, "moon": {"phase": 10**40}})
-    inbox.store([new])
+    inbox.intake.store([new])
     make_worker().drain()
 
     ((sender, arguments),) = calls
@@ -71,12 +72,12 @@ def test_an_event_that_nobody_wants_is_done(
 ) -> None:
     """No pattern matches: it is done, and found again by ``unreceived``."""
     okta.on("group.*")(Heard())
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
 
     make_worker().drain()
 
     assert states(inbox) == {"a": "done"}
-    assert len(inbox.find(Selection(unreceived=True))) == 1
+    assert len(inbox.overview.find(Selection(unreceived=True))) == 1
 
 
 def test_async_receivers(
@@ -92,7 +93,7 @@ def test_async_receivers(
         if event.uuid == "b":
             raise Reject("no")
 
-    inbox.store([delivery("a", "b")])
+    inbox.intake.store([delivery("a", "b")])
     make_worker().drain()
 
     assert ran == ["a", "b"]
@@ -113,7 +114,7 @@ def test_one_receiver_cannot_commit_what_another_left(
         left.append(g.get("left"))
         g.left = "half"
 
-    inbox.store([delivery("a", "b")])
+    inbox.intake.store([delivery("a", "b")])
     make_worker().drain()
 
     assert left == [None, None]
@@ -145,7 +146,7 @@ def test_a_hook_without_receivers_is_left_alone(
     okta.on("*")(Heard())
     other = EventHook("other", url_prefix="/other")
     app.register_blueprint(other)
-    inbox.store([delivery("a"), delivery("b", hook="other"), delivery("c", hook="unknown")])
+    inbox.intake.store([delivery("a"), delivery("b", hook="other"), delivery("c", hook="unknown")])
 
     Worker(
         app,
@@ -167,14 +168,14 @@ def test_a_worker_in_a_thread(
 ) -> None:
     """What was left from before is picked up without a new delivery, and what comes later by itself."""
     heard = okta.on("*")(Heard())
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     worker = make_worker()
     worker.start()
     await_(finished)
 
-    inbox.store([delivery("b")])
+    inbox.intake.store([delivery("b")])
     await_(finished)
-    inbox.store([delivery("c")])
+    inbox.intake.store([delivery("c")])
     worker.wake()
     await_(finished)
 
@@ -192,7 +193,7 @@ def test_a_receiver_that_is_connected_later(
     okta.on("group.*")(Heard())
     make_worker().start()
     late = okta.on("user.*")(Heard())
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
 
     await_(finished)
 
@@ -215,7 +216,7 @@ def test_stopping_finishes_what_is_in_hand(
         if event.uuid == "uuid-10":
             held(sender)
 
-    inbox.store([delivery(*uuids)])
+    inbox.intake.store([delivery(*uuids)])
     worker = make_worker()
     worker.start()
     await_(held.has_begun)
@@ -229,7 +230,7 @@ def test_stopping_finishes_what_is_in_hand(
 
     assert stopped == [True]
     assert seen == uuids[:11]
-    (lane,) = inbox.lanes()
+    (lane,) = inbox.overview.receivers()
     assert (lane["done"], lane["pending"], lane["claimed"]) == (11, 19, 0)
     assert make_worker().drain() == 19
     assert seen == uuids

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from click.testing import Result
     from flask import Flask
 
-    from okta_hooks.inbox.claims import Inbox
+    from okta_hooks.inbox import Inbox
 
 
 TOKEN = "00a-token"

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from okta_hooks import EventHook
-from okta_hooks.inbox.claims import Cursor, Inbox, Selection
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.cursor import Cursor
+from okta_hooks.inbox.selection import Selection
 from okta_hooks.signals import delivery_stored
 
 from .support import CREATED, DAY, SQLITE, inbox_of, open_org, read, reading, run
@@ -165,7 +167,9 @@ def test_a_beginning_that_somebody_else_moves(
         if len(asked) == 1:
             with open_org(app, threading.Event()) as other:
                 url = other.log_url(since=datetime.now(UTC))
-            inbox.backfill([], org, before=None, after=Cursor(next_url=url, reached_at=time.time()))
+            inbox.cursors.advance(
+                [], org, before=None, after=Cursor(next_url=url, reached_at=time.time())
+            )
         return found
 
     began = datetime.now(UTC)
@@ -192,10 +196,10 @@ def test_more_than_okta_keeps(simulator: Simulator, app: Flask) -> None:
     ]
 
     inbox = inbox_of(app)
-    before = inbox.cursor(simulator.url)
+    before = inbox.cursors.of(simulator.url)
     assert before
     ancient = Cursor(next_url=before.next_url, reached_at=time.time() - 95 * 24 * 3600)
-    inbox.backfill([], simulator.url, before=before, after=ancient)
+    inbox.cursors.advance([], simulator.url, before=before, after=ancient)
     simulator.org.emit(CREATED, faults=["lost"])
     result = run(app, "backfill")
     assert "Okta keeps its log for 90 days: what happened from" in result.output

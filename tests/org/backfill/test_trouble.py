@@ -11,7 +11,9 @@ import pytest
 
 from okta_hooks import EventHook
 from okta_hooks.exceptions import OktaRefused, OktaUnavailable
-from okta_hooks.inbox.claims import Cursor, Inbox, Selection
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.cursor import Cursor
+from okta_hooks.inbox.selection import Selection
 from okta_hooks.org.backfill import Stopped, interruptible
 from okta_hooks.signals import event_dead
 
@@ -256,11 +258,11 @@ def test_a_page_is_stored_with_its_cursor_or_not_at_all(
         Cursor(next_url=url, reached_at=at) for url, at in [("a", 1), ("b", 2), ("c", 3)]
     )
 
-    assert inbox.backfill([delivery("a")], "org", before=None, after=start) is not None
+    assert inbox.cursors.advance([delivery("a")], "org", before=None, after=start) is not None
     assert other.backfill([delivery("x")], "org", before=None, after=end) is None
     assert other.cursor("org") == start
-    assert inbox.backfill([delivery("b")], "org", before=start, after=end) is not None
+    assert inbox.cursors.advance([delivery("b")], "org", before=start, after=end) is not None
     assert other.backfill([delivery("x")], "org", before=start, after=middle) is None
     assert other.cursor("org") == end
     assert other.cursor("another org") is None
-    assert sorted(event["uuid"] for event in inbox.find(Selection())) == ["a", "b"]
+    assert sorted(event["uuid"] for event in inbox.overview.find(Selection())) == ["a", "b"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from okta_hooks import EventHook
-from okta_hooks.inbox.claims import Cursor
+from okta_hooks.inbox.cursor import Cursor
 from okta_hooks.org.backfill import keep_up
 
 from .support import SQLITE, Impatient, Log, inbox_of, open_org, page, reading
