@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from okta_hooks.inbox import Inbox
-from okta_hooks.inbox.claims import Claim, Settlement
+from okta_hooks.inbox.claims import Assignment, Claim, Settlement
+from okta_hooks.inbox.overview import Counts
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.inbox.tables import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.claims import Claim
     from okta_hooks.inbox.intake import NewDelivery
+    from okta_hooks.inbox.workers import DeadReceipt
 
 
 SECRET = "correct horse"
 CREATED = "user.lifecycle.create"
-NOTHING = {"pending": 0, "claimed": 0, "done": 0, "dead": 0, "oldest_pending_seconds": None}
+NOTHING = Counts()
 HOUR = 3600.0
 DAY = 24 * HOUR
 #: What a busy machine may take; nothing waits as long if it works.
@@ -41,11 +43,19 @@ class Clock:
 
 def fan_out(inbox: Inbox, *receivers: str, hook: str = "okta", limit: int = 500) -> None:
     """Give every pending event of a hook to these receivers."""
-    inbox.claims.fan_out([hook], lambda _: receivers, limit=limit)
+    events = inbox.claims.unassigned([hook], limit=limit)
+    inbox.claims.assign([Assignment(event=event, receivers=receivers) for event in events])
 
 
 def claim(inbox: Inbox, receiver: str = "a", worker: str = "me", limit: int = 20) -> list[Claim]:
+    """Claim as a worker whose heart beats."""
+    inbox.workers.beat(worker, 30)
     return inbox.claims.claim(worker, "okta", receiver, limit)
+
+
+def take_over(inbox: Inbox) -> list[DeadReceipt]:
+    """Take back what any worker has in hand, as a new leader does."""
+    return inbox.workers.lead("leader")
 
 
 def settle(inbox: Inbox, claims: list[Claim], state: str = "done", **values: Any) -> dict[int, str]:
@@ -56,20 +66,19 @@ def settle(inbox: Inbox, claims: list[Claim], state: str = "done", **values: Any
 
 def states(inbox: Inbox) -> dict[str, str]:
     """Return the state of each event by its key."""
-    return {row["uuid"]: row["state"] for row in inbox.overview.find(Selection())}
+    return {row.uuid: row.state for row in inbox.overview.find(Selection())}
 
 
 def receipts(inbox: Inbox, uuid: str) -> dict[str, tuple[str, int]]:
     """Return the state and the attempts of each receipt of an event, by receiver."""
     return {
-        row["receiver"]: (row["state"], row["attempts"])
-        for row in inbox.overview.show(uuid)[0]["receipts"]
+        row.receiver: (row.state, row.attempts) for row in inbox.overview.show(uuid)[0].receipts
     }
 
 
 def counts(inbox: Inbox) -> dict[str, int]:
     """Return how many events are in the states that have any."""
-    found = inbox.overview.counts()
+    found = asdict(inbox.overview.counts())
     return {state: found[state] for state in STATES if found[state]}
 
 

@@ -35,17 +35,23 @@ class Inbox:
 
     :param url: An SQLAlchemy URL of SQLite (a file) or PostgreSQL (psycopg 3).
     :param folder: Where a relative path of an SQLite file begins.
-    :param clock: Returns the time, in seconds since the epoch, for tests:
-        then nothing goes by any other clock. By default the system's clocks.
+    :param clock: Returns the time of day, in seconds since the epoch; by default the system's.
+    :param elapsed: Returns the time that passes, in seconds from some moment on; by default that of ``clock``
+        if there is one: then nothing goes by any other. Otherwise :func:`time_that_passes`.
     """
 
     def __init__(
-        self, url: str, *, folder: str = ".", clock: Callable[[], float] | None = None
+        self,
+        url: str,
+        *,
+        folder: str = ".",
+        clock: Callable[[], float] | None = None,
+        elapsed: Callable[[], float] | None = None,
     ) -> None:
         #: The time of day: what is stored, and shown to people.
         self.clock = clock or time.time
         #: The time that passes: for how long something has lasted.
-        self.elapsed = clock or time_that_passes
+        self.elapsed = elapsed or clock or time_that_passes
         self.database = Database(url, folder)
         self.intake = Intake(self.database)
         self.cursors = Cursors(self.database, self.intake)

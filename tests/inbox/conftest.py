@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from okta_hooks.inbox.claims import Assignment
 from tests.support import HOUR, claim, settle
 
 if TYPE_CHECKING:
@@ -27,8 +28,14 @@ def varied(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> Inbox:
     }.items():
         inbox.intake.store([delivery(uuid, type=kind)])
         clock.now += HOUR
-    inbox.claims.fan_out(
-        ["okta"], lambda row: [] if row.type == "user.lifecyclex.create" else ["a", "b"]
+    inbox.claims.assign(
+        [
+            Assignment(
+                event=event,
+                receivers=() if event.type == "user.lifecyclex.create" else ("a", "b"),
+            )
+            for event in inbox.claims.unassigned(["okta"])
+        ]
     )
     first, second, _ = claim(inbox, "b")
     settle(inbox, [first, second])

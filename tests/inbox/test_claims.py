@@ -3,18 +3,17 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from okta_hooks import UnreadableEvent
-from okta_hooks.inbox import Inbox
-from okta_hooks.inbox.claims import Settlement
+from okta_hooks.inbox.claims import Assignment, Settlement
 from okta_hooks.inbox.intake import Stored
 from okta_hooks.inbox.selection import Selection
-from tests.support import claim, counts, fan_out, receipts, settle, states
+from tests.support import DAY, claim, counts, fan_out, receipts, settle, states, take_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
 
@@ -26,42 +25,120 @@ if TYPE_CHECKING:
 MANY = int(os.environ.get("INBOX_TEST_EVENTS", "500"))
 
 
-def test_fan_out_gives_each_receiver_a_receipt(inbox: Inbox, delivery: DeliveryFactory) -> None:
-    """Every receiver that an event matches gets a receipt, and the event is claimed."""
+def test_each_receiver_gets_a_receipt(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """Every receiver that an event is assigned to gets a receipt, and the event is claimed."""
     inbox.intake.store([delivery("a", "b")])
+    first, second = sorted(inbox.claims.unassigned(["okta"]), key=lambda event: event.ordinal)
+    assignments = [
+        Assignment(event=first, receivers=("x",)),
+        Assignment(event=second, receivers=("x", "y")),
+    ]
 
-    lanes = inbox.claims.fan_out(["okta"], lambda row: ["x", "y"] if row.ordinal else ["x"])
+    assert inbox.claims.assign(assignments) == assignments
 
-    assert lanes == {("okta", "x"), ("okta", "y")}
     assert receipts(inbox, "a") == {"x": ("pending", 0)}
     assert receipts(inbox, "b") == {"x": ("pending", 0), "y": ("pending", 0)}
     assert counts(inbox) == {"claimed": 2}
-    assert inbox.claims.fan_out(["okta"], lambda _: ["x"]) == set()
+    assert inbox.claims.unassigned(["okta"]) == []
+
+
+def test_what_another_worker_has_assigned_does_not_count(
+    inbox: Inbox, delivery: DeliveryFactory
+) -> None:
+    """Two may decide on the same events: those of the second are left as the first has them."""
+    inbox.intake.store([delivery("a")])
+    (event,) = inbox.claims.unassigned(["okta"])
+    fan_out(inbox, "x")
+
+    assert inbox.claims.assign([Assignment(event=event, receivers=("y",))]) == []
+
+    assert receipts(inbox, "a") == {"x": ("pending", 0)}
+    assert inbox.claims.assign([]) == []
 
 
 def test_an_event_that_nobody_wants_is_done(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """No receiver matches: the event is done, without a receipt."""
     inbox.intake.store([delivery("a")])
 
-    assert inbox.claims.fan_out(["okta"], lambda _: []) == set()
+    fan_out(inbox)
 
     assert states(inbox) == {"a": "done"}
     assert receipts(inbox, "a") == {}
 
 
-def test_fan_out_of_what_cannot_be_read(inbox: Inbox, delivery: DeliveryFactory) -> None:
-    """An event that turns out to be unreadable is dead with its reason; the others go their way."""
+def test_an_event_that_turns_out_to_be_unreadable(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """It is dead with its reason; the others go their way."""
     inbox.intake.store([delivery("a", "b")])
+    unreadable, other = sorted(inbox.claims.unassigned(["okta"]), key=lambda event: event.ordinal)
 
-    def decide(row: Any) -> list[str]:
-        if row.ordinal == 0:
-            raise UnreadableEvent("It is not what it seemed.")
-        return ["x"]
-
-    inbox.claims.fan_out(["okta"], decide)
+    inbox.claims.assign(
+        [
+            Assignment(event=unreadable, reason="It is not what it seemed."),
+            Assignment(event=other, receivers=("x",)),
+        ]
+    )
 
     assert states(inbox) == {"a": "dead", "b": "claimed"}
-    assert inbox.overview.show("a")[0]["reason"] == "It is not what it seemed."
+    assert inbox.overview.show("a")[0].event.reason == "It is not what it seemed."
+
+
+def test_readings_are_counted(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """What is read before its receivers are known is counted each time, until it is assigned."""
+    inbox.intake.store([delivery("a")])
+    (event,) = inbox.claims.unassigned(["okta"])
+
+    assert [inbox.claims.count_reading(event.event_id) for _ in range(3)] == [1, 2, 3]
+
+    fan_out(inbox, "a")
+    assert inbox.claims.count_reading(event.event_id) == 0
+
+
+def test_what_has_work(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> None:
+    """Of the receivers that are asked for, those for which something is due now."""
+    inbox.intake.store([delivery("x")])
+    fan_out(inbox, "a", "b", "c")
+    settle(inbox, claim(inbox, "b"))
+    settle(inbox, claim(inbox, "c"), "pending", wait=10)
+    asked = [("okta", name) for name in "abc"] + [("other", "a")]
+
+    assert inbox.claims.with_work(asked) == [("okta", "a")]
+    assert inbox.claims.with_work([]) == []
+    clock.now += 10
+    assert inbox.claims.with_work(asked) == [("okta", "a"), ("okta", "c")]
+    many = [("okta", f"r{number}") for number in range(1200)] + asked
+    assert inbox.claims.with_work(many) == [("okta", "a"), ("okta", "c")]
+
+
+def test_what_is_due_at_once_is_due_whatever_the_clock_says(
+    inbox: Inbox, delivery: DeliveryFactory, clock: Clock
+) -> None:
+    """An event that is stored and assigned while the clock is wrong is not kept waiting by that."""
+    now = clock.now
+    for wrong in (now + 400 * DAY, 0.0):
+        clock.now = wrong
+        inbox.intake.store([delivery(f"at {wrong}")])
+        fan_out(inbox, "a")
+    clock.now = 0.0
+
+    assert len(inbox.claims.with_work([("okta", "a")])) == 1
+    assert len(claim(inbox)) == 2
+
+
+def test_retries_and_new_receipts_take_turns(
+    inbox: Inbox, delivery: DeliveryFactory, clock: Clock
+) -> None:
+    """Retries that are due can go first, and what has not been tried follows if there are none."""
+    inbox.intake.store([delivery("a", "b", "c")])
+    fan_out(inbox, "r")
+    settle(inbox, claim(inbox, "r", limit=1), "pending", wait=1)
+    clock.now += 1
+
+    (retry,) = inbox.claims.claim("me", "okta", "r", 1, retries_first=True)
+    (new,) = inbox.claims.claim("me", "okta", "r", 1, retries_first=True)
+    (other,) = inbox.claims.claim("me", "okta", "r", 1)
+
+    assert [found.ordinal for found in (retry, new, other)] == [0, 1, 2]
+    assert (retry.attempts, new.attempts) == (1, 0)
 
 
 def test_a_delivery_of_more_events_than_one_statement_holds(
@@ -72,14 +149,14 @@ def test_a_delivery_of_more_events_than_one_statement_holds(
     assert inbox.intake.store([delivery(*uuids[1200:1300])]) == [Stored(new=100, duplicate=0)]
 
     assert inbox.intake.store([delivery(*uuids)]) == [Stored(new=2400, duplicate=100)]
-    assert inbox.overview.counts()["pending"] == 2500
+    assert inbox.overview.counts().pending == 2500
 
 
 def test_settling_and_claiming_at_once(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """What was taken over does not count, and the next that are due are claimed all the same."""
     inbox.intake.store([delivery("a", "b", "c", "d")])
-    inbox.claims.fan_out(["okta"], lambda _: ["lane"])
-    first, second = inbox.claims.claim("me", "okta", "lane", 2)
+    fan_out(inbox, "lane")
+    first, second = claim(inbox, "lane", limit=2)
     taken_over = Settlement(claim=replace(second, claims=second.claims + 1), state="done")
     done = Settlement(claim=first, state="done")
 
@@ -118,7 +195,7 @@ def test_a_claim_takes_the_oldest_that_are_due(
     inbox.intake.store([delivery(*"abcd")])
     fan_out(inbox, "a", "b")
     first = claim(inbox, limit=1)
-    settle(inbox, first, "pending", due=clock.now + 10)
+    settle(inbox, first, "pending", wait=10)
 
     assert [found.ordinal for found in claim(inbox, limit=2)] == [1, 2]
     assert [found.ordinal for found in claim(inbox, limit=20)] == [3]
@@ -135,8 +212,8 @@ def test_the_next_attempt_is_that_of_the_lanes_that_count(
     """Others may have an earlier one; without any lane there is none."""
     inbox.intake.store([delivery("x")])
     fan_out(inbox, "a", "b")
-    settle(inbox, claim(inbox, "a"), "pending", due=clock.now + 10)
-    settle(inbox, claim(inbox, "b"), "pending", due=clock.now + 20)
+    settle(inbox, claim(inbox, "a"), "pending", wait=10)
+    settle(inbox, claim(inbox, "b"), "pending", wait=20)
 
     lanes = [("okta", "a"), ("okta", "b")]
     assert inbox.overview.next_due(lanes) == clock.now + 10
@@ -153,7 +230,7 @@ def test_what_died_in_somebodys_hands_is_taken_alone(
     fan_out(inbox, "a")
     settle(inbox, claim(inbox, limit=1))
     assert len(claim(inbox, limit=2)) == 2
-    inbox.workers.free(all_workers=True)
+    take_over(inbox)
 
     assert [found.ordinal for found in claim(inbox)] == [1]
     assert [found.ordinal for found in claim(inbox)] == [2]
@@ -168,7 +245,7 @@ def test_what_came_before_a_suspect_is_taken_without_it(
     fan_out(inbox, "a")
     a, b, c = claim(inbox)
     inbox.claims.release("me", [a, c])
-    assert inbox.workers.free(all_workers=True) == []
+    assert take_over(inbox) == []
 
     assert claim(inbox) == [a]
     assert [found.event_id for found in claim(inbox)] == [b.event_id]
@@ -197,7 +274,7 @@ def test_an_event_with_a_dead_receipt_is_dead_in_the_end(
 
     assert settle(inbox, claim(inbox), "dead", error="LookupError: \0 é") == {}
     assert settle(inbox, claim(inbox, "b")) == {1: "dead"}
-    assert [row["error"] for row in inbox.overview.show("a")[0]["receipts"]] == [
+    assert [row.error for row in inbox.overview.show("a")[0].receipts] == [
         "LookupError: \\u0000 \\u00e9",
         None,
     ]
@@ -210,7 +287,7 @@ def test_a_claim_that_was_taken_over_does_not_count(
     inbox.intake.store([delivery("a", "b")])
     fan_out(inbox, "a")
     stale = claim(inbox)
-    inbox.workers.free(all_workers=True)
+    take_over(inbox)
     done = [Settlement(claim=found, state="done") for found in stale]
 
     assert inbox.claims.settle("me", done) == ([], {})
@@ -263,7 +340,7 @@ def test_two_workers_settle_the_last_receipts_of_the_same_events(
 
     def work(inbox: Inbox, receiver: str) -> None:
         try:
-            while claims := inbox.claims.claim(receiver, "okta", receiver, 20):
+            while claims := claim(inbox, receiver, worker=receiver):
                 made = [Settlement(claim=found, state="done") for found in claims]
                 counted, done = inbox.claims.settle(receiver, made)
                 assert len(counted) == len(claims)
@@ -272,8 +349,8 @@ def test_two_workers_settle_the_last_receipts_of_the_same_events(
             failures.append(error)
 
     for _ in range(3):
-        while one.claims.fan_out(["okta"], lambda _: ["a", "b"]):
-            pass
+        while one.claims.unassigned(["okta"], limit=1):
+            fan_out(one, "a", "b")
         closed.clear()
         threads = [
             threading.Thread(target=work, args=arguments)
@@ -293,7 +370,7 @@ def test_two_workers_settle_the_last_receipts_of_the_same_events(
 def test_many_claim_from_one_lane(open_inbox: OpenInbox, delivery: DeliveryFactory) -> None:
     """No receipt is in two hands at once, and none is left over."""
     first = open_inbox()
-    first.store([delivery(*(f"uuid-{number}" for number in range(200)))])
+    first.intake.store([delivery(*(f"uuid-{number}" for number in range(200)))])
     fan_out(first, "a")
     taken: list[int] = []
     barrier = threading.Barrier(4)

@@ -8,8 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox import Inbox
-from okta_hooks.inbox.claims import metadata
+from okta_hooks.inbox import Inbox, metadata
 from okta_hooks.inbox.intake import Stored
 from tests.support import impossible
 
@@ -72,7 +71,7 @@ def test_it_opens_once_the_database_is_there(tmp_path: Path, delivery: DeliveryF
 
 OPEN_IN_EIGHT = """
 import os, sys
-from okta_hooks.inbox import Inbox
+from okta_hooks.inbox import Inbox, metadata
 Inbox(sys.argv[1])
 gate, opener = os.pipe()
 pids = []
@@ -97,7 +96,7 @@ def test_eight_processes_create_the_tables_at_once(
     ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
 
     assert (ended.stdout, ended.stderr) == (f"{[0] * 8}\n", "")
-    assert open_inbox().store([delivery("a")]) == [Stored(new=1, duplicate=0)]
+    assert open_inbox().intake.store([delivery("a")]) == [Stored(new=1, duplicate=0)]
 
 
 def test_an_older_schema_is_brought_up_to_date(
@@ -105,7 +104,7 @@ def test_an_older_schema_is_brought_up_to_date(
 ) -> None:
     """Columns, indexes and tables that a newer version has added appear on opening; what is there stays."""
     older = open_inbox()
-    older.store([delivery("a")])
+    older.intake.store([delivery("a")])
     older.close()
     with engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE okta_hooks_delivery DROP COLUMN secret"))
@@ -115,7 +114,7 @@ def test_an_older_schema_is_brought_up_to_date(
 
     newer = open_inbox()
 
-    assert newer.store([delivery("a", "b")]) == [Stored(new=1, duplicate=1)]
+    assert newer.intake.store([delivery("a", "b")]) == [Stored(new=1, duplicate=1)]
     found = sa.inspect(engine)
     assert "secret" in {column["name"] for column in found.get_columns("okta_hooks_delivery")}
     assert "okta_hooks_event_dead" in {
@@ -137,7 +136,7 @@ def test_a_newer_schema_is_left_alone(
 
     older = open_inbox()
 
-    assert older.store([delivery("a")]) == [Stored(new=1, duplicate=0)]
+    assert older.intake.store([delivery("a")]) == [Stored(new=1, duplicate=0)]
     with engine.connect() as connection:
         assert connection.scalar(sa.text("SELECT schema_version FROM okta_hooks_meta")) == 99
 
@@ -148,7 +147,7 @@ def test_tables_made_by_hand(
     """``metadata`` is what Alembic needs: all its tables bear our prefix, and they are all there is."""
     metadata.create_all(engine)
 
-    assert open_inbox().store([delivery("a")]) == [Stored(new=1, duplicate=0)]
+    assert open_inbox().intake.store([delivery("a")]) == [Stored(new=1, duplicate=0)]
 
     names = sa.inspect(engine).get_table_names()
     assert set(names) == set(metadata.tables)
@@ -160,7 +159,7 @@ def test_an_error_quotes_no_values(open_inbox: OpenInbox, delivery: DeliveryFact
     bad = impossible(delivery("a", personal="personal"))
 
     with pytest.raises(InboxUnavailable) as raised:
-        open_inbox().store([bad])
+        open_inbox().intake.store([bad])
 
     assert "personal" not in f"{raised.value} {raised.value.__cause__}"
     assert "personal" not in repr(bad)

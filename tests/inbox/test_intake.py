@@ -8,7 +8,6 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.intake import Stored
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.wire import reading
@@ -17,6 +16,7 @@ from tests.support import CREATED, NOTHING, claim, counts, fan_out, impossible, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
 
@@ -61,7 +61,7 @@ def test_two_hooks_may_get_the_same_event(inbox: Inbox, delivery: DeliveryFactor
         Stored(new=1, duplicate=0),
         Stored(new=1, duplicate=0),
     ]
-    assert [row["hook"] for row in inbox.overview.show("a")] == ["other", "okta"]
+    assert [row.event.hook for row in inbox.overview.show("a")] == ["other", "okta"]
 
 
 def test_storing_is_one_transaction(inbox: Inbox, delivery: DeliveryFactory) -> None:
@@ -80,8 +80,8 @@ def test_an_unreadable_event_is_dead_at_once(inbox: Inbox, delivery: DeliveryFac
     )
 
     assert (stored.new, len(stored.dead)) == (4, 2)
-    found = {row["state"]: row["reason"] for row in inbox.overview.find(Selection())}
-    assert "no eventType" in found["dead"] or "not a JSON object" in found["dead"]
+    found = {row.state: row.reason for row in inbox.overview.find(Selection())}
+    assert "no eventType" in (found["dead"] or "") or "not a JSON object" in (found["dead"] or "")
     assert counts(inbox) == {"pending": 2, "dead": 2}
     # Sent again, it is a duplicate, and no second dead letter.
     assert inbox.intake.store([delivery(None)]) == [Stored(new=0, duplicate=1)]
@@ -167,9 +167,9 @@ def test_odd_deliveries_are_stored_whole(
     )
     assert inbox.intake.store([delivery(whole=whole)]) == [Stored(new=0, duplicate=1)]
 
-    (row,) = (row for row in inbox.overview.find(Selection()) if row["uuid"] != "before")
-    (shown,) = inbox.overview.show(row["uuid"])
-    assert repr(shown["raw"]) == repr(sent)
+    (row,) = (row for row in inbox.overview.find(Selection()) if row.uuid != "before")
+    (shown,) = inbox.overview.show(row.uuid)
+    assert repr(shown.raw) == repr(sent)
     fan_out(inbox, "a")
     made = [inbox.claims.load(found.delivery_id)[1] for found in claim(inbox)]
     assert [repr(json.loads(text or "")["data"]["events"][0]) for text in made][1] == repr(sent)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.overview import Counts
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.inbox.tables import STATES
 from tests.support import CREATED, HOUR, NOTHING, claim, fan_out, settle
@@ -13,6 +13,7 @@ from tests.support import CREATED, HOUR, NOTHING, claim, fan_out, settle
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
 
@@ -54,21 +55,13 @@ def test_counts(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> None:
     inbox.intake.store([delivery("b")])
     clock.now += 5
     fan_out(inbox, "a", "b", limit=1)
-    assert inbox.overview.counts() == NOTHING | {
-        "pending": 1,
-        "claimed": 1,
-        "dead": 1,
-        "oldest_pending_seconds": 15.0,
-    }
+    assert inbox.overview.counts() == Counts(
+        pending=1, claimed=1, dead=1, oldest_pending_seconds=15.0
+    )
 
     settle(inbox, claim(inbox) + claim(inbox, "b"))
 
-    assert inbox.overview.counts() == NOTHING | {
-        "pending": 1,
-        "done": 1,
-        "dead": 1,
-        "oldest_pending_seconds": 5.0,
-    }
+    assert inbox.overview.counts() == Counts(pending=1, done=1, dead=1, oldest_pending_seconds=5.0)
 
 
 @pytest.mark.parametrize(
@@ -95,45 +88,48 @@ def test_choosing_events(varied: Inbox, chosen: dict[str, Any], expected: set[st
     if expected is None:
         expected = {"dead", "done", "elsewhere", "pending"}
 
-    assert {row["uuid"] for row in varied.find(Selection(**chosen))} == expected
+    assert {row.uuid for row in varied.overview.find(Selection(**chosen))} == expected
 
 
 def test_choosing_events_by_time(varied: Inbox, clock: Clock) -> None:
     """``since`` is in, ``until`` is out."""
     begin = clock.now - 4 * HOUR
 
-    found = varied.find(Selection(since=begin + HOUR, until=begin + 3 * HOUR))
+    found = varied.overview.find(Selection(since=begin + HOUR, until=begin + 3 * HOUR))
 
-    assert [row["uuid"] for row in found] == ["unwanted", "done"]
-    assert [row["received_at"] for row in found] == [begin + 2 * HOUR, begin + HOUR]
+    assert [row.uuid for row in found] == ["unwanted", "done"]
+    assert [row.received_at for row in found] == [begin + 2 * HOUR, begin + HOUR]
 
 
 def test_events_are_found_newest_first(varied: Inbox) -> None:
     """No more than the limit, the newest first."""
-    assert [row["uuid"] for row in varied.find(Selection(), limit=2)] == ["elsewhere", "pending"]
+    assert [row.uuid for row in varied.overview.find(Selection(), limit=2)] == [
+        "elsewhere",
+        "pending",
+    ]
 
 
 def test_showing_an_event(varied: Inbox, clock: Clock) -> None:
     """An event is shown with its receipts and all that Okta sent of it."""
-    (shown,) = varied.show("dead")
+    (shown,) = varied.overview.show("dead")
 
-    assert shown["state"] == "dead"
-    assert shown["type"] == CREATED
-    assert shown["raw"] == {"uuid": "dead", "eventType": CREATED}
-    assert [(row["receiver"], row["state"], row["error"]) for row in shown["receipts"]] == [
+    assert shown.event.state == "dead"
+    assert shown.event.type == CREATED
+    assert shown.raw == {"uuid": "dead", "eventType": CREATED}
+    assert [(row.receiver, row.state, row.error) for row in shown.receipts] == [
         ("a", "dead", "no"),
         ("b", "done", None),
     ]
-    assert varied.show("nowhere") == []
+    assert varied.overview.show("nowhere") == []
 
 
 def test_lanes(varied: Inbox, clock: Clock) -> None:
     """Each receiver that was ever connected is listed with its receipts by state."""
-    varied.see_lanes([("okta", "b"), ("okta", "a"), ("okta", "idle")])
+    varied.workers.see_receivers([("okta", "b"), ("okta", "a"), ("okta", "idle")])
 
-    found = varied.lanes()
+    found = varied.overview.receivers()
 
-    assert [row["receiver"] for row in found] == ["a", "b", "idle"]
-    assert {row["seen_at"] for row in found} == {clock.now}
-    numbers = [[row[state] for state in STATES] for row in found]
+    assert [row.receiver for row in found] == ["a", "b", "idle"]
+    assert {row.seen_at for row in found} == {clock.now}
+    numbers = [[getattr(row, state) for state in STATES] for row in found]
     assert numbers == [[1, 0, 1, 1], [0, 1, 2, 0], [0, 0, 0, 0]]

@@ -65,7 +65,7 @@ def test_sqlite_writes_through_to_the_disk(tmp_path: Path, open_sqlite: OpenInbo
     inbox = open_sqlite()
     inbox.open()
 
-    with inbox._database.reading() as connection:  # noqa: SLF001 - both are settings of a connection
+    with inbox.database.reading() as connection:  # noqa: SLF001 - both are settings of a connection
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
 
@@ -163,11 +163,11 @@ def test_two_inboxes_on_one_file_in_one_process(tmp_path: Path, delivery: Delive
     """
     url = f"sqlite:///{tmp_path}/inbox.sqlite3"
     first, second = Inbox(url), Inbox(url)
-    first.store([delivery("a")])
+    first.intake.store([delivery("a")])
     second.intake.store([delivery("b")])
     assert count_elsewhere(url) == 2
 
-    first.store([delivery("c")])
+    first.intake.store([delivery("c")])
 
     assert count_elsewhere(url) == 3
     first.close()

@@ -6,7 +6,6 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.intake import Stored
 from okta_hooks.inbox.selection import Selection
 from tests.support import CREATED, DAY, HOUR, NOTHING, claim, fan_out, settle, states
@@ -14,6 +13,7 @@ from tests.support import CREATED, DAY, HOUR, NOTHING, claim, fan_out, settle, s
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
 
@@ -65,8 +65,8 @@ def test_bodies_go_first_and_keys_later(
     assert prune(inbox, clock) == [1]
     assert inbox.intake.store([delivery("a")]) == [Stored(new=0, duplicate=1)]
     (shown,) = inbox.overview.show("a")
-    assert (shown["has_body"], shown["raw"]) == (False, None)
-    assert [row["state"] for row in shown["receipts"]] == ["done"]
+    assert (shown.event.has_body, shown.raw) == (False, None)
+    assert [row.state for row in shown.receipts] == ["done"]
     assert inbox.upkeep.replay(Selection(uuids=("a",))) == 0
 
     clock.now += 70 * DAY
@@ -89,7 +89,7 @@ def test_what_is_not_done_is_kept(
     assert prune(inbox, clock) == []
 
     assert states(inbox) == {"a": "done", "b": state}
-    assert inbox.overview.show("b")[0]["raw"] is not None
+    assert inbox.overview.show("b")[0].raw is not None
 
 
 def test_pruning_goes_in_small_batches(
@@ -97,7 +97,7 @@ def test_pruning_goes_in_small_batches(
 ) -> None:
     """No transaction of the worker's prunes more than a few hundred deliveries."""
     inbox.intake.store([delivery(f"uuid-{number}") for number in range(603)])
-    while inbox.overview.counts()["pending"]:
+    while inbox.overview.counts().pending:
         fan_out(inbox)
     clock.now += 101 * DAY
 
@@ -111,16 +111,16 @@ def test_pruning_goes_in_small_batches(
 
 def test_pruning_dead_letters(varied: Inbox, delivery: DeliveryFactory, clock: Clock) -> None:
     """By hand only: dead letters received before a time go with their receipts, and nothing else goes."""
-    varied.store([delivery(None)])
+    varied.intake.store([delivery(None)])
     received = clock.now - 4 * HOUR
-    assert varied.prune_dead(before=received) == 0
-    assert varied.prune_dead(before=clock.now, dry_run=True) == 1
+    assert varied.upkeep.prune_dead(before=received) == 0
+    assert varied.upkeep.prune_dead(before=clock.now, dry_run=True) == 1
     before = states(varied)
 
-    assert varied.prune_dead(before=clock.now) == 1
+    assert varied.upkeep.prune_dead(before=clock.now) == 1
 
     assert states(varied).keys() == before.keys() - {"dead"}
-    assert varied.store([delivery("dead")]) == [Stored(new=1, duplicate=0)]
+    assert varied.intake.store([delivery("dead")]) == [Stored(new=1, duplicate=0)]
 
 
 def test_a_delivery_stays_while_it_has_an_event(
@@ -132,4 +132,4 @@ def test_a_delivery_stays_while_it_has_an_event(
 
     assert inbox.upkeep.prune_dead(before=clock.now) == 1
 
-    assert inbox.overview.show("a")[0]["raw"] == {"uuid": "a", "eventType": CREATED}
+    assert inbox.overview.show("a")[0].raw == {"uuid": "a", "eventType": CREATED}

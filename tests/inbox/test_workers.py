@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.claims import Settlement
-from tests.support import DAY, claim, fan_out, receipts, settle, states
+from tests.support import DAY, claim, fan_out, receipts, settle, states, take_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,19 +19,17 @@ if TYPE_CHECKING:
     DeliveryFactory = Callable[..., NewDelivery]
 
 
-def test_a_lease_that_ran_out(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> None:
-    """What a worker holds is freed when its lease has run out, and not before."""
+def test_a_worker_that_is_gone(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """What it held is freed, and nothing else is."""
     inbox.intake.store([delivery("a", "b")])
     fan_out(inbox, "a")
     inbox.workers.beat("me", 30)
     inbox.workers.beat("another", 60)
     (mine, theirs) = claim(inbox, limit=1) + claim(inbox, worker="another", limit=1)
-    clock.now += 29
-    assert inbox.workers.free() == []
+    assert inbox.workers.free(()) == []
     assert claim(inbox) == []
 
-    clock.now += 1
-    assert inbox.workers.free() == []
+    assert inbox.workers.free({"me"}) == []
 
     (again,) = claim(inbox, worker="another")
     assert (again.event_id, again.claims, again.attempts) == (mine.event_id, 2, 0)
@@ -46,24 +44,48 @@ def test_a_worker_that_left(inbox: Inbox, delivery: DeliveryFactory) -> None:
     claim(inbox)
     inbox.workers.leave("me")
 
-    inbox.workers.free()
+    inbox.workers.free(())
 
     assert len(claim(inbox)) == 1
 
 
-def test_a_lease_is_prolonged(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> None:
-    """A heartbeat moves the end of the lease."""
+def test_a_worker_that_is_not_listed_claims_nothing(
+    inbox: Inbox, delivery: DeliveryFactory
+) -> None:
+    """Who was taken off the list while it was frozen, or lost the lock of the file, does nothing more."""
     inbox.intake.store([delivery("a")])
     fan_out(inbox, "a")
     inbox.workers.beat("me", 30)
-    claim(inbox)
-    clock.now += 20
+    take_over(inbox)
+
+    assert inbox.claims.claim("me", "okta", "a", 20) == []
+    assert not inbox.workers.is_listed("me")
+    assert len(claim(inbox)) == 1
+
+
+def test_heartbeats(inbox: Inbox, clock: Clock) -> None:
+    """Each changes the number, and those that were to be alive until a time that is past are named."""
     inbox.workers.beat("me", 30)
-    clock.now += 20
+    inbox.workers.beat("another", -1)
+    first, expired = inbox.workers.beats()
+    clock.now += 1
+    inbox.workers.beat("me", 30)
+    second, _ = inbox.workers.beats()
 
-    inbox.workers.free()
+    assert first["me"] != second["me"]
+    assert first["another"] == second["another"]
+    assert expired == {"another"}
 
-    assert claim(inbox, worker="another") == []
+
+def test_a_worker_that_was_stopped(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """What it had in hand counts no death, however often that happens."""
+    inbox.intake.store([delivery("a")])
+    fan_out(inbox, "a")
+    for _ in range(10):
+        (found,) = claim(inbox)
+        assert found.deaths == 0
+        inbox.workers.say_stopping("me")
+        assert take_over(inbox) == []
 
 
 def test_what_kills_five_processes_is_dead(inbox: Inbox, delivery: DeliveryFactory) -> None:
@@ -76,46 +98,59 @@ def test_what_kills_five_processes_is_dead(inbox: Inbox, delivery: DeliveryFacto
         assert states(inbox)["a"] == "claimed", deaths
         (found,) = claim(inbox, limit=1)
         assert found.claims == deaths + 1
-        died = inbox.workers.free(all_workers=True)
+        died = take_over(inbox)
 
     assert died == [("okta", "a", found.event_id)]
     assert states(inbox) == {"a": "dead", "b": "claimed"}
-    assert inbox.overview.show("a")[0]["receipts"][0]["error"] == "the process died here"
+    assert inbox.overview.show("a")[0].receipts[0].error == "the process died here"
     assert [found.ordinal for found in claim(inbox)] == [1]
 
 
-def test_a_receiver_that_is_gone_for_a_day(
-    inbox: Inbox, delivery: DeliveryFactory, clock: Clock
-) -> None:
-    """Its receipts are dead; those of a receiver that was seen since are not."""
+def test_a_receiver_that_is_gone_for_a_day(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """Its receipts are dead when it was watched for so long without being there; those of another are not."""
     inbox.intake.store([delivery("a")])
     fan_out(inbox, "a", "b")
     inbox.workers.see_receivers([("okta", "a"), ("okta", "b")])
-    clock.now += DAY
-    assert inbox.workers.bury_orphans(DAY) == []
-    clock.now += 1
+    inbox.workers.note_unconnected([], DAY / 2)
     inbox.workers.see_receivers([("okta", "b")])
     inbox.workers.see_receivers([])
+    assert inbox.workers.bury_orphans(DAY) == []
+    inbox.workers.note_unconnected([("okta", "b")], DAY / 2)
 
     assert [found[:2] for found in inbox.workers.bury_orphans(DAY)] == [("okta", "a")]
 
     assert receipts(inbox, "a") == {"a": ("dead", 0), "b": ("pending", 0)}
-    assert "not been connected" in inbox.overview.show("a")[0]["receipts"][0]["error"]
+    assert "not been connected" in (inbox.overview.show("a")[0].receipts[0].error or "")
     assert settle(inbox, claim(inbox, "b")) == {1: "dead"}
 
 
-def test_many_orphans(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> None:
+def test_each_of_several_workers_adds_its_share(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """Two that watch at the same time do not make a day of half a day."""
+    inbox.intake.store([delivery("a")])
+    fan_out(inbox, "a")
+    inbox.workers.see_receivers([("okta", "a")])
+    inbox.workers.beat("one", 30)
+    inbox.workers.beat("another", 30)
+
+    inbox.workers.note_unconnected([], DAY)
+    assert inbox.workers.bury_orphans(DAY) == []
+
+    inbox.workers.note_unconnected([], DAY)
+    assert len(inbox.workers.bury_orphans(DAY)) == 1
+
+
+def test_many_orphans(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """However many receipts are given up, each call takes a batch of them, until there are none."""
     inbox.intake.store([delivery(*(f"{number:04}" for number in range(1200)))])
     inbox.workers.see_receivers([("okta", "gone")])
     for _ in range(3):
-        inbox.claims.fan_out(["okta"], lambda row: ["gone"])
-    clock.now += 2 * 24 * 3600
+        fan_out(inbox, "gone")
+    inbox.workers.note_unconnected([], 2 * DAY)
 
-    batches = [len(inbox.workers.bury_orphans(24 * 3600)) for _ in range(4)]
+    batches = [len(inbox.workers.bury_orphans(DAY)) for _ in range(4)]
 
     assert batches == [500, 500, 200, 0]
-    assert inbox.overview.counts()["dead"] == 1200
+    assert inbox.overview.counts().dead == 1200
 
 
 def test_leases_run_to_the_database_s_clock(
@@ -124,16 +159,16 @@ def test_leases_run_to_the_database_s_clock(
     """A host whose clock is wrong frees nothing that belongs to a worker that lives."""
     here = Inbox(postgresql_url)
     here.intake.store([delivery("a")])
-    here.claims.fan_out(["okta"], lambda row: ["r"])
+    fan_out(here, "r")
     here.workers.beat("here", 30)
-    assert here.claims.claim("here", "okta", "r", 20)
+    assert claim(here, "r", worker="here", limit=20)
 
     script = (
         "import sys, time; now = time.time; time.time = lambda: now() + 3600\n"
         "from okta_hooks.inbox import Inbox; inbox = Inbox(sys.argv[1])\n"
-        "inbox.workers.beat('there', 30); inbox.workers.free(); inbox.close()"
+        "inbox.workers.beat('there', 30); inbox.workers.free(()); inbox.close()"
     )
     subprocess.run([sys.executable, "-c", script, postgresql_url], check=True)
 
-    assert here.claims.claim("other", "okta", "r", 20) == []
+    assert claim(here, "r", worker="other", limit=20) == []
     here.close()

@@ -69,7 +69,7 @@ def run(call: Callable[..., Any], *, app: Flask = APP, attempt: int = 1) -> Base
     return dispatch.run(
         app,
         Receiver("mine", call, 1),
-        hook=None,
+        hook=EventHook("okta"),
         event=EVENT,
         delivery=DELIVERY,
         attempt=attempt,

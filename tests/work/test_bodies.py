@@ -6,7 +6,6 @@ import pytest
 from flask import Flask
 
 from okta_hooks import EventHook, LogEvent, Reject
-from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.work.worker import Worker
 from tests.support import CREATED
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from okta_hooks import EventHook
+    from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery
     from okta_hooks.work.worker import Worker
 
@@ -140,4 +140,4 @@ def test_dead_again_after_a_replay(
     make_worker(inbox, max_attempts=3).drain()
 
     assert "Dead letter" in caplog.text
-    assert inbox.overview.counts()["dead"] == 1
+    assert inbox.overview.counts().dead == 1

@@ -7,8 +7,9 @@ from flask import Flask
 
 from okta_hooks import EventHook
 from okta_hooks.inbox import Inbox
+from okta_hooks.work.lane import MOST_IN_HAND
 from okta_hooks.work.lease import FileLease
-from okta_hooks.work.worker import MOST_IN_HAND, Worker
+from okta_hooks.work.worker import Worker
 
 from .support import Heard
 
@@ -72,7 +73,7 @@ def test_draining_keeps_its_lease(
     @okta.on("*")
     def slow(sender: Flask, **arguments: Any) -> None:
         clock.now += 1.0
-        other.free()
+        other.workers.free(())
         heard(sender, **arguments)
 
     inbox.intake.store([delivery(*(f"uuid-{n:03}" for n in range(60)))])
@@ -89,7 +90,7 @@ def test_drain_beside_a_leader_waits_only_for_its_own(
     okta.on("*")(lambda sender, **extra: None)
     inbox = Inbox(f"sqlite:///{tmp_path}/inbox.sqlite3")
     inbox.intake.store([delivery("a", hook="idle")])
-    leader = FileLease(inbox, tmp_path / "inbox.sqlite3.lock")
+    leader = FileLease(inbox, "leader", tmp_path / "inbox.sqlite3.lock")
     assert leader.renew() == []
     worker = Worker(
         Flask("host"),

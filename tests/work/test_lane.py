@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from okta_hooks import EventHook, Reject
-from okta_hooks.work.worker import MOST_IN_HAND, Worker
+from okta_hooks.work.lane import MOST_IN_HAND
 from tests.support import receipts, states, until
 
 from .support import Heard, Held, await_
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery
+    from okta_hooks.work.worker import Worker
     from tests.support import Clock
 
     DeliveryFactory = Callable[..., NewDelivery]
@@ -141,7 +142,7 @@ def test_no_more_than_twenty_are_in_hand(
 
     @okta.on("*")
     def receiver(sender: Flask, **extra: Any) -> None:
-        claimed.append(next(row["claimed"] for row in inbox.overview.receivers()))
+        claimed.append(next(row.claimed for row in inbox.overview.receivers()))
 
     inbox.intake.store([delivery(*(f"uuid-{number}" for number in range(100)))])
     make_worker().start()

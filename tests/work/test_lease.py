@@ -11,13 +11,17 @@ import pytest
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox import Inbox
 from okta_hooks.work.lease import HEARTBEAT_SECONDS, LEASE_SECONDS, FileLease, RowLease, lease_for
+from tests.support import DAY, fan_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    import sqlalchemy as sa
+
     from okta_hooks.inbox.claims import Claim
     from okta_hooks.inbox.intake import NewDelivery
+    from okta_hooks.inbox.workers import DeadReceipt
     from tests.support import Clock
 
     DeliveryFactory = Callable[..., NewDelivery]
@@ -79,8 +83,9 @@ def on_file(path: Path, clock: Clock) -> Iterator[Inbox]:
     made.close()
 
 
-def claim(inbox: Inbox, worker: str) -> list[Claim]:
-    return inbox.claims.claim(worker, "okta", "a", 1)
+def claim(inbox: Inbox, worker: str, receiver: str = "a") -> list[Claim]:
+    """Claim without a heartbeat, which is the lease's."""
+    return inbox.claims.claim(worker, "okta", receiver, 1)
 
 
 def test_the_kind_of_lease(inbox: Inbox, inbox_url: str) -> None:
@@ -144,8 +149,9 @@ def test_the_lock_is_its_owners_alone(on_file: Inbox, path: Path) -> None:
 
 def test_the_new_leader_takes_everything_back(on_file: Inbox, delivery: DeliveryFactory) -> None:
     """Who has the file knows that nobody else runs anything: there is no lease to wait for."""
-    on_file.store([delivery("a")])
-    on_file.fan_out(["okta"], lambda _: ["a"])
+    on_file.intake.store([delivery("a")])
+    fan_out(on_file, "a")
+    on_file.workers.beat("dead", LEASE_SECONDS)
     assert len(claim(on_file, "dead")) == 1
     lease = lease_for(on_file, "me")
 
@@ -160,7 +166,7 @@ def test_the_new_leader_takes_everything_back(on_file: Inbox, delivery: Delivery
 def test_rows_that_expire(inbox: Inbox, clock: Clock, delivery: DeliveryFactory) -> None:
     """All workers with a row may work; what one held is free when its heartbeats have stopped."""
     inbox.intake.store([delivery("a")])
-    inbox.claims.fan_out(["okta"], lambda _: ["a"])
+    fan_out(inbox, "a")
     mine, other = RowLease(inbox, "me"), RowLease(inbox, "other")
     assert mine.renew() == []
     assert other.renew() == []
@@ -168,12 +174,13 @@ def test_rows_that_expire(inbox: Inbox, clock: Clock, delivery: DeliveryFactory)
     assert other.holds()
     assert len(claim(inbox, "other")) == 1
 
-    for _ in range(5):
+    mine.renew()
+    for _ in range(6):
         clock.now += HEARTBEAT_SECONDS
         mine.renew()
         assert claim(inbox, "me") == []
-    clock.now += HEARTBEAT_SECONDS
     assert not other.holds()
+    clock.now += HEARTBEAT_SECONDS
     mine.renew()
 
     assert mine.holds()
@@ -195,7 +202,7 @@ def test_a_row_that_is_not_renewed(inbox: Inbox, clock: Clock) -> None:
 def test_a_row_that_is_given_up(inbox: Inbox, clock: Clock, delivery: DeliveryFactory) -> None:
     """Others need not wait for the end of the lease."""
     inbox.intake.store([delivery("a")])
-    inbox.claims.fan_out(["okta"], lambda _: ["a"])
+    fan_out(inbox, "a")
     mine, other = RowLease(inbox, "me"), RowLease(inbox, "other")
     mine.renew()
     assert len(claim(inbox, "me")) == 1
@@ -211,16 +218,90 @@ def test_what_killed_its_workers_is_told(
 ) -> None:
     """Who finds the fifth death gets the receipt that is dead now."""
     inbox.intake.store([delivery("a")])
-    inbox.claims.fan_out(["okta"], lambda _: ["a"])
+    fan_out(inbox, "a")
     mine = RowLease(inbox, "me")
     told = []
     for number in range(5):
         inbox.workers.beat(f"killed-{number}", LEASE_SECONDS)
         (found,) = claim(inbox, f"killed-{number}")
-        clock.now += LEASE_SECONDS
-        told.append(mine.renew())
+        told += watched(mine, clock, LEASE_SECONDS)
 
-    assert told == [[], [], [], [], [("okta", "a", found.event_id)]]
+    assert told == [("okta", "a", found.event_id)]
+
+
+def watched(lease: RowLease, clock: Clock, seconds: float) -> list[DeadReceipt]:
+    """Let time pass with a worker looking on; return what it found dead."""
+    found: list[DeadReceipt] = []
+    lease.renew()
+    for _ in range(int(seconds / HEARTBEAT_SECONDS) + 1):
+        clock.now += HEARTBEAT_SECONDS
+        found += lease.renew() or []
+    return found
+
+
+def test_a_worker_is_not_gone_because_nobody_looked(
+    inbox: Inbox, clock: Clock, delivery: DeliveryFactory
+) -> None:
+    """A day in which this worker was suspended, or the database away, says nothing of another worker."""
+    inbox.intake.store([delivery("a")])
+    fan_out(inbox, "a")
+    mine, other = RowLease(inbox, "me"), RowLease(inbox, "other")
+    mine.renew()
+    other.renew()
+    mine.renew()
+    assert len(claim(inbox, "other")) == 1
+
+    clock.now += DAY
+    mine.renew()
+    assert claim(inbox, "me") == []
+    other.renew()
+    assert claim(inbox, "me") == []
+
+    watched(mine, clock, LEASE_SECONDS)
+    assert len(claim(inbox, "me")) == 1
+
+
+@pytest.mark.parametrize("inbox_url", ["PostgreSQL"], indirect=True)
+def test_a_database_whose_clock_is_set_ends_no_lease(
+    inbox: Inbox, clock: Clock, delivery: DeliveryFactory, engine: sa.Engine
+) -> None:
+    """By it every lease has run out for a moment: who still beats keeps what it has."""
+    inbox.intake.store([delivery("a")])
+    fan_out(inbox, "a")
+    mine, other = RowLease(inbox, "me"), RowLease(inbox, "other")
+    mine.renew()
+    other.renew()
+    assert len(claim(inbox, "other")) == 1
+
+    for _ in range(20):
+        with engine.begin() as connection:
+            connection.exec_driver_sql(
+                "UPDATE okta_hooks_worker SET alive_until = alive_until - 1e7"
+            )
+        clock.now += HEARTBEAT_SECONDS
+        mine.renew()
+        other.renew()
+
+    assert claim(inbox, "me") == []
+
+
+def test_who_removes_the_lock_makes_no_second_leader(
+    on_file: Inbox, path: Path, child: Child, clock: Clock, delivery: DeliveryFactory
+) -> None:
+    """Another process gets a lock then; the first can claim nothing any more, and steps down."""
+    on_file.intake.store([delivery("a")])
+    fan_out(on_file, "a")
+    first = lease_for(on_file, "first")
+    assert first.renew() == []
+
+    path.with_name("inbox.sqlite3.lock").unlink()
+    assert child.renew() == "[]"
+
+    assert claim(on_file, "first") == []
+    clock.now += HEARTBEAT_SECONDS
+    assert first.renew() is None
+    assert not first.holds()
+    assert child.renew() == "[]"
 
 
 def test_takeover_of_a_locked_file(
@@ -231,9 +312,10 @@ def test_takeover_of_a_locked_file(
     file = tmp_path / "inbox.sqlite3"
     inbox = Inbox(f"sqlite:///{file}")
     inbox.intake.store([delivery("a")])
-    inbox.claims.fan_out(["okta"], lambda row: ["r"])
-    assert inbox.claims.claim("killed", "okta", "r", 20)
-    lease = FileLease(inbox, file.with_suffix(".lock"))
+    fan_out(inbox, "r")
+    inbox.workers.beat("killed", LEASE_SECONDS)
+    assert claim(inbox, "killed", "r")
+    lease = FileLease(inbox, "new", file.with_suffix(".lock"))
 
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -244,6 +326,6 @@ def test_takeover_of_a_locked_file(
 
     assert lease.renew() == []
     assert lease.holds()
-    assert inbox.claims.claim("new", "okta", "r", 20)
+    assert claim(inbox, "new", "r")
     lease.give_up()
     inbox.close()

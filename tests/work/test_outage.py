@@ -7,7 +7,6 @@ import pytest
 
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox import Inbox
-from okta_hooks.inbox.claims import Claim, Settlement
 from tests.support import PATIENCE, receipts, states
 
 from .support import Heard, await_
@@ -33,6 +32,16 @@ class Flaky(Inbox):
         super().__init__(*arguments, **options)
         self.fails: dict[str, int] = {}
         self.failed = threading.Semaphore(0)
+        claims: Any = self.claims
+        for name in ("load", "settle", "release", "unassigned", "assign"):
+            setattr(claims, name, self._failing_before(name, getattr(claims, name)))
+        claims.claim = self._failing_after("claim", claims.claim, lambda found: found)
+        claims.settle_and_claim = self._failing_before(
+            "settle",
+            self._failing_after(
+                "settle_and_claim", claims.settle_and_claim, lambda found: found[2]
+            ),
+        )
 
     def _may_fail(self, method: str) -> None:
         if self.fails.get(method, 0):
@@ -40,42 +49,25 @@ class Flaky(Inbox):
             self.failed.release()
             raise InboxUnavailable("the database is away")
 
-    def claim(self, *arguments: Any, **options: Any) -> list[Claim]:
-        """Claim, and lose the answer."""
-        claims = super().claim(*arguments, **options)
-        if claims:
-            self._may_fail("claim")
-        return claims
+    def _failing_before(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def fail_or_do(*arguments: Any, **options: Any) -> Any:
+            self._may_fail(name)
+            return method(*arguments, **options)
 
-    def load(self, delivery_id: int) -> tuple[Any, str | None]:
-        """Fail to read a delivery."""
-        self._may_fail("load")
-        return super().load(delivery_id)
+        return fail_or_do
 
-    def settle(self, *arguments: Any) -> tuple[list[Settlement], dict[int, str]]:
-        """Fail to write down what was done."""
-        self._may_fail("settle")
-        return super().settle(*arguments)
+    def _failing_after(
+        self, name: str, method: Callable[..., Any], claims: Callable[[Any], Any]
+    ) -> Callable[..., Any]:
+        """Do it, and lose the answer if something was claimed."""
 
-    def settle_and_claim(
-        self, *arguments: Any
-    ) -> tuple[list[Settlement], dict[int, str], list[Claim]]:
-        """Fail to write down what was done, or do it, claim, and lose the answer."""
-        self._may_fail("settle")
-        answer = super().settle_and_claim(*arguments)
-        if answer[2]:
-            self._may_fail("settle_and_claim")
-        return answer
+        def do_and_fail(*arguments: Any, **options: Any) -> Any:
+            answer = method(*arguments, **options)
+            if claims(answer):
+                self._may_fail(name)
+            return answer
 
-    def release(self, *arguments: Any) -> None:
-        """Fail to give back."""
-        self._may_fail("release")
-        super().release(*arguments)
-
-    def fan_out(self, *arguments: Any, **options: Any) -> set[tuple[str, str]]:
-        """Fail to hand out."""
-        self._may_fail("fan_out")
-        return super().fan_out(*arguments, **options)
+        return do_and_fail
 
 
 @pytest.mark.parametrize(
@@ -85,8 +77,8 @@ class Flaky(Inbox):
         {"load": 1},
         {"load": 1, "release": 1},
         {"settle": 1},
-        {"fan_out": 1},
-        {"fan_out": 1, "claim": 1, "load": 1, "settle": 1},
+        {"assign": 1},
+        {"unassigned": 1, "assign": 1, "claim": 1, "load": 1, "settle": 1},
     ],
     ids=str,
 )

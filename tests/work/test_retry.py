@@ -8,9 +8,8 @@ import pytest
 from flask import Flask
 
 from okta_hooks import EventHook, Reject, RetryLater, signals
-from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.claims import Claim, Settlement
-from okta_hooks.work.worker import Worker, back_off, judge
+from okta_hooks.work.retry import back_off, outcome
 from tests.support import DAY, HOUR, receipts, states
 
 from .support import Heard
@@ -21,7 +20,9 @@ if TYPE_CHECKING:
     from blinker import NamedSignal
     from flask import Flask
 
+    from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery
+    from okta_hooks.work.worker import Worker
     from tests.support import Clock
 
     DeliveryFactory = Callable[..., NewDelivery]
@@ -48,39 +49,38 @@ def test_twenty_attempts_take_about_half_a_day() -> None:
     assert [round(seconds / HOUR, 1) for seconds in total] == [6.9, 13.8]
 
 
-def judged(error: BaseException | None, **values: Any) -> Settlement:
-    arguments = {"now": 1000.0, "max_attempts": 3, "jitter": 1.0} | values
-    claim = arguments.pop("claim", CLAIM)
-    return judge(claim, error, **arguments)
+def outcome_of(error: BaseException | None, **values: Any) -> Settlement:
+    arguments: dict[str, Any] = {"claim": CLAIM, "max_attempts": 3, "jitter": 1.0} | values
+    return outcome(error=error, **arguments)
 
 
-def test_judging_a_success() -> None:
+def test_the_outcome_of_a_success() -> None:
     """A receiver that returned has done it."""
-    assert judged(None) == Settlement(claim=CLAIM, state="done")
+    assert outcome_of(None) == Settlement(claim=CLAIM, state="done")
 
 
-def test_judging_a_failure() -> None:
+def test_the_outcome_of_a_failure() -> None:
     """An error is another attempt after the back-off."""
-    expected = Settlement(claim=CLAIM, state="pending", due=1002.0, error="KeyError: 'x'")
+    expected = Settlement(claim=CLAIM, state="pending", wait=2.0, error="KeyError: 'x'")
 
-    assert judged(KeyError("x")) == expected
+    assert outcome_of(KeyError("x")) == expected
 
 
-def test_judging_retry_later() -> None:
+def test_the_outcome_of_retry_later() -> None:
     """The receiver knows better when: its seconds stand instead of the back-off."""
-    settlement = judged(RetryLater(77), jitter=0.0)
+    settlement = outcome_of(RetryLater(77), jitter=0.0)
 
-    assert (settlement.state, settlement.due) == ("pending", 1077.0)
+    assert (settlement.state, settlement.wait) == ("pending", 77.0)
 
 
 @pytest.mark.parametrize("error", [LookupError("gone"), RetryLater(5)], ids=repr)
-def test_judging_the_last_attempt(error: Exception) -> None:
+def test_the_outcome_of_the_last_attempt(error: Exception) -> None:
     """After as many attempts as are allowed it is dead, and the last error is told."""
     tired = Claim(
         event_id=1, delivery_id=1, ordinal=0, hook="okta", receiver="a", attempts=2, claims=3
     )
 
-    settlement = judged(error, claim=tired)
+    settlement = outcome_of(error, claim=tired)
 
     assert settlement.state == "dead"
     assert settlement.error is not None
@@ -88,21 +88,21 @@ def test_judging_the_last_attempt(error: Exception) -> None:
     assert type(error).__name__ in settlement.error
 
 
-def test_judging_a_rejection() -> None:
+def test_the_outcome_of_a_rejection() -> None:
     """A rejected event is dead at the first attempt, for the receiver's reason."""
-    assert judged(Reject("not ours")) == Settlement(claim=CLAIM, state="dead", error="not ours")
+    assert outcome_of(Reject("not ours")) == Settlement(claim=CLAIM, state="dead", error="not ours")
 
 
-def test_judging_what_has_no_text() -> None:
+def test_the_outcome_of_what_has_no_text() -> None:
     """An exception that cannot be printed is a failure like any other."""
 
     class Unprintable(Exception):
         def __str__(self) -> str:
             raise ZeroDivisionError
 
-    assert judged(Unprintable()).error == "Unprintable: (no text)"
-    assert judged(Reject(LookupError("no"))).error == "no"  # type: ignore[arg-type]
-    assert judged(RetryLater(Decimal(5))).due == 1005.0  # type: ignore[arg-type]
+    assert outcome_of(Unprintable()).error == "Unprintable: (no text)"
+    assert outcome_of(Reject(LookupError("no"))).error == "no"  # type: ignore[arg-type]
+    assert outcome_of(RetryLater(Decimal(5))).wait == 5.0  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 10**400])
@@ -250,4 +250,4 @@ def test_retry_later_that_forgot_its_base(
         clock.now += 3600
 
     assert attempts == [1, 2, 3]
-    assert inbox.overview.counts()["dead"] == 1
+    assert inbox.overview.counts().dead == 1

@@ -9,7 +9,7 @@ from flask import Flask
 
 from okta_hooks import EventHook, signals
 from okta_hooks.work.worker import Worker
-from tests.support import PATIENCE, receipts, states
+from tests.support import PATIENCE, claim, fan_out, receipts, states, take_over
 
 from .support import Heard, await_
 
@@ -40,11 +40,11 @@ def test_what_killed_five_processes_is_a_dead_letter(
     """It is announced with its reason by whoever finds it, and never run again."""
     heard = okta.on("*", name="a")(Heard())
     inbox.intake.store([delivery("a")])
-    inbox.claims.fan_out(["okta"], lambda _: ["a"])
+    fan_out(inbox, "a")
     for number in range(5):
         assert inbox.claims.claim(f"killed-{number}", "okta", "a", 1)
         if number < 4:
-            inbox.workers.free(all_workers=True)
+            take_over(inbox)
 
     make_worker().drain()
 
@@ -125,7 +125,7 @@ def test_a_worker_whose_receipts_were_taken_over(
     def receiver(sender: Flask, event: Any, **extra: Any) -> None:
         seen.append(event.uuid)
         if len(seen) == 1:
-            inbox.workers.free(all_workers=True)
+            take_over(inbox)
 
     inbox.intake.store([delivery("a")])
 
@@ -170,9 +170,9 @@ def test_a_stopping_worker_keeps_its_lease(
     worker.lease.renew = renew_and_tell  # type: ignore[method-assign]
     assert beaten.wait(60)
 
-    assert inbox.workers.free() == []
-    assert inbox.overview.counts()["claimed"] == 1
-    assert inbox.claims.claim("other", "okta", "r", 20) == []
+    assert inbox.workers.free(()) == []
+    assert inbox.overview.counts().claimed == 1
+    assert claim(inbox, "r", worker="other", limit=20) == []
     may_end.set()
     assert worker.stop(60)
-    assert inbox.overview.counts()["done"] == 1
+    assert inbox.overview.counts().done == 1

@@ -231,6 +231,6 @@ def test_stopping_finishes_what_is_in_hand(
     assert stopped == [True]
     assert seen == uuids[:11]
     (lane,) = inbox.overview.receivers()
-    assert (lane["done"], lane["pending"], lane["claimed"]) == (11, 19, 0)
+    assert (lane.done, lane.pending, lane.claimed) == (11, 19, 0)
     assert make_worker().drain() == 19
     assert seen == uuids

@@ -11,7 +11,6 @@ import pytest
 
 from okta_hooks import EventHook
 from okta_hooks.exceptions import OktaRefused, OktaUnavailable
-from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.cursor import Cursor
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.org.backfill import Stopped, interruptible
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flask import Flask
+
+    from okta_hooks.inbox import Inbox
 
 
 HOSTILE = """[
