@@ -5,11 +5,11 @@ event type's family. Names are at ``example.com``; addresses are from the ranges
 Nothing here knows Flask, the inbox, or the classes that events are read into.
 """
 
+from .entities import make_id
 from .samples import (
     SAMPLE_SOURCE,
     make_delivery,
     make_event,
-    make_id,
     make_uuid,
     sample_event,
     warn_if_unknown,

@@ -1,8 +1,4 @@
-"""Sample events and deliveries, for tests and for trying things out.
-
-Everything in them is invented, in the shape that Okta sends: actor, targets and debug data are those of the
-event type's family. Names are at ``example.com``; addresses are from the ranges set aside for documentation.
-"""
+"""Sample events and deliveries, made of the entities and by the rules of the event type's family."""
 
 from __future__ import annotations
 
@@ -10,16 +6,29 @@ import copy
 import hashlib
 import random
 import re
-import string
 import uuid
 import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks import catalog
 from okta_hooks.exceptions import UnknownEventTypeWarning
 from okta_hooks.wire.protocol import okta_key, okta_time
+
+from .entities import (
+    BASE62,
+    PEOPLE,
+    PERSONAL,
+    actor_of,
+    change_attribute,
+    device_of,
+    entity,
+    random_source,
+    some_name,
+    target_of,
+)
+from .families import FAILURES, Family, family_of, named_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,123 +40,8 @@ SAMPLE_SOURCE: Final = "https://example.okta.com/api/v1/eventHooks/whoSampleHook
 #: When an event with a seed happened, give or take an hour.
 _SEEDED_TIME: Final = datetime(2026, 8, 3, 9, 0, tzinfo=UTC)
 _SOME_TYPE: Final = "user.lifecycle.create"
-_BASE62: Final = string.ascii_letters + string.digits
 #: About as many as one sees.
 _SHARE_OF_IPV6: Final = 0.2
-#: The types that are people, known by their address.
-_PERSONAL: Final = ("User", "AppUser")
-
-
-class _Kind(NamedTuple):
-    """A type of actor or target: how its ids begin, and what some are called."""
-
-    prefix: str
-    names: tuple[str, ...]
-
-
-_PEOPLE = (
-    "ada@example.com",
-    "grace.hopper@example.com",
-    "alan.turing@example.com",
-    "katherine.johnson@example.com",
-    "edsger.dijkstra@example.com",
-    "radia.perlman@example.com",
-    "zoë.müller@example.com",
-)
-_KINDS: Mapping[str, _Kind] = {
-    "User": _Kind("00u", _PEOPLE),
-    "AppUser": _Kind("0ua", _PEOPLE),
-    "UserGroup": _Kind("00g", ("Engineering", "Finance", "Field sales")),
-    "AppInstance": _Kind("0oa", ("Payroll", "Wiki", "Ticket desk")),
-    "PolicyEntity": _Kind("00p", ("Default policy", "Contractors")),
-    "PolicyRule": _Kind("0pr", ("Default rule", "Off the network")),
-    "Device": _Kind("guo", ("A laptop", "A phone")),
-    "ROLE": _Kind("ra1", ("Help desk administrator", "Read-only administrator")),
-    "EventHook": _Kind("who", ("Offboarding",)),
-}
-#: What may stand before the colon of ``user:ada@example.com``, next to Okta's own names of types.
-_SHORT: Mapping[str, str] = {
-    "user": "User",
-    "appuser": "AppUser",
-    "group": "UserGroup",
-    "app": "AppInstance",
-    "policy": "PolicyEntity",
-    "rule": "PolicyRule",
-    "device": "Device",
-    "role": "ROLE",
-}
-
-
-class _Family(NamedTuple):
-    """What the events below a prefix have in common.
-
-    ``targets`` are types, None stands for one type named after the event type.
-    ``actor`` is ``"admin"``, ``"self"`` (the person it is about) or ``"system"``.
-    """
-
-    targets: tuple[str, ...] | None = None
-    actor: str = "admin"
-    signs_in: bool = False
-    debug: Mapping[str, str] = {}
-
-
-_OTHER = _Family()
-_FAMILIES: Mapping[str, _Family] = {
-    "app": _Family(("AppInstance",)),
-    "app.oauth2": _Family(("AppInstance",), "self", debug={"grantedScopes": "openid, profile"}),
-    "application": _Family(("AppInstance",)),
-    "application.policy": _Family(("AppInstance",), "self"),
-    "application.provision.user": _Family(("AppUser", "AppInstance"), "system"),
-    "application.user_membership": _Family(("AppUser", "AppInstance", "User")),
-    "device": _Family(("Device",)),
-    "device.enrollment": _Family(("Device", "User"), "self"),
-    "device.user": _Family(("Device", "User")),
-    "group": _Family(("UserGroup",)),
-    "group.application_assignment": _Family(("UserGroup", "AppInstance")),
-    "group.privilege": _Family(("UserGroup", "ROLE")),
-    "group.user_membership": _Family(
-        ("User", "UserGroup"), debug={"threatSuspected": "false", "triggeredByGroupRuleId": "null"}
-    ),
-    "policy": _Family(("PolicyEntity",)),
-    "policy.auth_reevaluate": _Family(("PolicyEntity", "User"), "system"),
-    "policy.branch.rule": _Family(("PolicyRule", "PolicyEntity")),
-    "policy.rule": _Family(("PolicyRule", "PolicyEntity")),
-    "security.breached_credential": _Family(("User",), "system"),
-    "security.threat": _Family((), "system"),
-    "system": _Family(actor="system"),
-    "system.api_token": _Family(),
-    "system.email": _Family(("User",), "system"),
-    "system.idp": _Family(),
-    "system.log_stream": _Family(),
-    "system.org": _Family((), "system", debug={"bucketName": "", "operationRateLimitType": "web"}),
-    "system.sms": _Family(("User",), "system", debug={"phoneNumber": "XXX-XXX-0100"}),
-    "system.voice": _Family(("User",), "system", debug={"phoneNumber": "XXX-XXX-0100"}),
-    "user": _Family(("User",)),
-    "user.account.lock": _Family(("User",), "self"),
-    "user.account.privilege": _Family(
-        ("User", "ROLE"), debug={"privilegeGranted": "Help desk administrator"}
-    ),
-    "user.account.report_suspicious_activity_by_enduser": _Family(("User",), "self"),
-    "user.account.update_password": _Family(("User",), "self"),
-    "user.authentication": _Family(("User",), "self", signs_in=True),
-    "user.authentication.sso": _Family(("AppInstance", "AppUser"), "self", signs_in=True),
-    "user.credential": _Family(("User",), "self"),
-    "user.mfa": _Family(("User",), "self", debug={"factor": "OKTA_VERIFY_PUSH"}),
-    "user.risk": _Family(("User",), "system", debug={"risk": "{level=HIGH}"}),
-    "user.session": _Family((), "self", signs_in=True),
-    "user.session.clear": _Family(("User",)),
-}
-_FAILURES: Mapping[str, tuple[str, str]] = {
-    "deny": ("DENY", "Sign-on policy evaluation resulted in DENY"),
-    "error": ("FAILURE", "The other side answered with an error"),
-    "exceeded": ("FAILURE", "A limit was exceeded"),
-    "fail": ("FAILURE", "Policy requirements are not met"),
-    "failed": ("FAILURE", "The other side answered with an error"),
-    "lock": ("FAILURE", "LOCKED_OUT"),
-    "outside": ("FAILURE", "The address is outside the allowed range"),
-    "roadblock": ("FAILURE", "Too many assignments would be removed"),
-    "violation": ("RATE_LIMIT", "Too many requests"),
-}
 
 
 def make_event(
@@ -210,14 +104,14 @@ def sample_event(
 ) -> dict[str, Any]:
     """Do what :func:`make_event` does, whatever the type. Nothing in the event is the caller's own object."""
     if isinstance(seed, random.Random) or seed is None:
-        rng = seed or _random()
+        rng = seed or random_source()
         published = datetime.now(UTC)
     else:
-        rng = _random(f"{event_type} {seed}")
+        rng = random_source(f"{event_type} {seed}")
         published = _SEEDED_TIME + timedelta(milliseconds=rng.randrange(3_600_000))
     said = {okta_key(name): copy.deepcopy(value) for name, value in overrides.items()}
     if isinstance(said.get("actor"), str):
-        said["actor"] = _entity(said["actor"])
+        said["actor"] = entity(said["actor"])
     event = _sample(event_type, rng, published, said)
     for name in overrides:
         if okta_key(name) not in event:
@@ -249,10 +143,10 @@ def make_delivery(
     if isinstance(events, Mapping):
         events = [events]
     if isinstance(seed, random.Random) or seed is None:
-        rng = seed or _random()
+        rng = seed or random_source()
         sent = datetime.now(UTC)
     else:
-        rng = _random(f"delivery {seed}")
+        rng = random_source(f"delivery {seed}")
         sent = _SEEDED_TIME + timedelta(hours=1, seconds=8)
     return {
         "eventType": "com.okta.event_hook",
@@ -266,19 +160,6 @@ def make_delivery(
     }
 
 
-def _random(seed: str | None = None) -> random.Random:
-    """Return a source of random numbers for sample data: the same ones for the same seed, other ones without."""
-    return random.Random(seed)  # noqa: S311 - nothing in sample data is a secret
-
-
-def make_id(prefix: str, rng: random.Random) -> str:
-    """Return 20 characters that look like an id of Okta's.
-
-    :param prefix: What tells the ids of one kind of thing, ``"who"`` for event hooks.
-    """
-    return prefix + "".join(rng.choices(_BASE62, k=20 - len(prefix)))
-
-
 def make_uuid(rng: random.Random) -> str:
     """Return a UUID that a seeded source can make again."""
     return str(uuid.UUID(int=rng.getrandbits(128), version=4))
@@ -287,32 +168,30 @@ def make_uuid(rng: random.Random) -> str:
 def _sample(
     event_type: str, rng: random.Random, published: datetime, said: Mapping[str, Any]
 ) -> dict[str, Any]:
-    family = _family(event_type)
-    kinds = (_named_after(event_type),) if family.targets is None else family.targets
+    family = family_of(event_type)
+    kinds = (named_after(event_type),) if family.targets is None else family.targets
     doer = _doer(family, said)
-    person = rng.choice(_PEOPLE)
+    person = rng.choice(PEOPLE)
     if isinstance(doer.get("alternateId"), str):
         person = doer["alternateId"]
-    given: Any = [f"{kind}:{_some(kind, person, rng)}" for kind in kinds] or None
+    given: Any = [f"{kind}:{some_name(kind, person, rng)}" for kind in kinds] or None
     if "target" in said:
         given = _listed(said["target"])
     # What the caller has spelt out stays as it is; what is made here may be filled in.
-    targets = given and [_target(entity) for entity in given]
+    targets = given and [target_of(each) for each in given]
     made = [
         target
-        for target, entity in zip(targets or (), given or (), strict=True)
-        if isinstance(entity, str)
+        for target, each in zip(targets or (), given or (), strict=True)
+        if isinstance(each, str)
     ]
     if "target" not in said:
         for target in made:
             if target["type"] == doer.get("type"):
                 target.update(doer)
-    people = [target["alternateId"] for target in made if target["type"] in _PERSONAL]
+    people = [target["alternateId"] for target in made if target["type"] in PERSONAL]
     words = re.split(r"[._]", event_type)
-    result, reason = next(
-        (_FAILURES[word] for word in words if word in _FAILURES), ("SUCCESS", None)
-    )
-    request_id = "".join(rng.choices(_BASE62, k=27))
+    result, reason = next((FAILURES[word] for word in words if word in FAILURES), ("SUCCESS", None))
+    request_id = "".join(rng.choices(BASE62, k=27))
     from_web = family.actor != "system"
     debug: dict[str, Any] = dict(family.debug)
     if from_web:
@@ -325,7 +204,7 @@ def _sample(
             "url": f"{path}?",
         } | debug
     if "update" in words and made:
-        debug["changedAttributes"] = _change(made[0], rng)
+        debug["changedAttributes"] = change_attribute(made[0], rng)
     address = _address(rng) if from_web else None
     return {
         "uuid": make_uuid(rng),
@@ -335,10 +214,10 @@ def _sample(
         "severity": "INFO" if reason is None else "WARN",
         "displayMessage": " ".join(words).capitalize(),
         "legacyEventType": None,
-        "actor": _actor(family.actor, people[0] if people else person, rng),
+        "actor": actor_of(family.actor, people[0] if people else person, rng),
         "client": _client(address, rng),
         "request": None,
-        "device": next((_device(target) for target in made if target["type"] == "Device"), None),
+        "device": next((device_of(target) for target in made if target["type"] == "Device"), None),
         "outcome": {"result": result, "reason": reason},
         "target": targets,
         "transaction": {"type": "WEB" if from_web else "JOB", "id": request_id, "detail": {}},
@@ -370,86 +249,12 @@ def _listed(given: Any) -> Any:
     return given
 
 
-def _doer(family: _Family, said: Mapping[str, Any]) -> Mapping[str, Any]:
+def _doer(family: Family, said: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return who acts on themselves, if the caller has said it."""
     actor = said.get("actor")
-    if family.actor == "self" and isinstance(actor, Mapping) and actor.get("type") in _PERSONAL:
+    if family.actor == "self" and isinstance(actor, Mapping) and actor.get("type") in PERSONAL:
         return actor
     return {}
-
-
-def _family(event_type: str) -> _Family:
-    """Return the family with the longest prefix of whole segments."""
-    segments = event_type.split(".")
-    for length in range(len(segments), 0, -1):
-        family = _FAMILIES.get(".".join(segments[:length]))
-        if family is not None:
-            return family
-    return _OTHER
-
-
-def _named_after(event_type: str) -> str:
-    """Return a type of target for events of which no more is known: ``zone.create`` has a ``Zone``."""
-    nouns = event_type.split(".")[:-1] or [event_type]
-    noun = nouns[1] if len(nouns) > 1 and nouns[1] != "lifecycle" else nouns[0]
-    return "".join(word.capitalize() for word in re.split(r"[_-]", noun))
-
-
-def _some(kind: str, person: str, rng: random.Random) -> str:
-    if kind in _PERSONAL:
-        return person
-    return rng.choice(_KINDS[kind].names) if kind in _KINDS else f"Sample {kind}"
-
-
-def _entity(said: str) -> dict[str, Any]:
-    """Return the actor or target that a short form such as ``user:ada@example.com`` stands for."""
-    before, colon, name = said.partition(":")
-    if not (colon and before and name):
-        raise ValueError(
-            f"{said!r} is no short form: write a type, a colon and a name, as user:ada@example.com."
-        )
-    try:
-        said.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"{said!r} is no text: it has a lone surrogate.") from None
-    kind = _SHORT.get(before.lower(), before)
-    prefix = _KINDS[kind].prefix if kind in _KINDS else kind[:3].lower()
-    shown = name
-    if kind in _PERSONAL:
-        words = re.split(r"[._-]", name.partition("@")[0])
-        shown = " ".join(word.capitalize() for word in words)
-    return {
-        "id": make_id(prefix, _random(f"{kind}:{name}")),
-        "type": kind,
-        # This is all that Okta says of groups.
-        "alternateId": "unknown" if kind == "UserGroup" else name,
-        "displayName": shown,
-        "detailEntry": None,
-    }
-
-
-def _target(given: str | Mapping[str, Any]) -> dict[str, Any]:
-    return _entity(given) | {"changeDetails": None} if isinstance(given, str) else dict(given)
-
-
-def _actor(kind: str, person: str, rng: random.Random) -> dict[str, Any]:
-    if kind == "system":
-        return _entity("SystemPrincipal:system@okta.com") | {"displayName": "Okta System"}
-    if kind == "self":
-        return _entity(f"User:{person}")
-    return _entity(f"User:{rng.choice([other for other in _PEOPLE if other != person])}")
-
-
-def _change(target: dict[str, Any], rng: random.Random) -> str:
-    """Let an attribute of the target change, and return the names of what changed."""
-    if target["type"] == "User":
-        before: dict[str, Any] = {"title": "Engineer"}
-        after: dict[str, Any] = {"title": rng.choice(["Senior engineer", "Head of engineering"])}
-    else:
-        before = {"name": "Formerly", "priority": 1}
-        after = {"name": target["displayName"], "priority": rng.randrange(2, 9)}
-    target["changeDetails"] = {"from": before, "to": after}
-    return ",".join(after)
 
 
 def _address(rng: random.Random) -> dict[str, Any]:
@@ -485,22 +290,6 @@ def _client(address: dict[str, Any] | None, rng: random.Random) -> dict[str, Any
         "ipAddress": address["ip"],
         "geographicalContext": copy.deepcopy(address["geographicalContext"]),
         "ipChain": [address],
-    }
-
-
-def _device(target: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id": target["id"],
-        "name": target["displayName"],
-        "platform": "MACOS",
-        "osVersion": "15.5",
-        "managed": True,
-        "registered": True,
-        "deviceIntegrator": None,
-        "diskEncryptionType": "ALL_INTERNAL_VOLUMES",
-        "screenLockType": "BIOMETRIC",
-        "jailbreak": None,
-        "secureHardwarePresent": True,
     }
 
 
