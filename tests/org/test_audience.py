@@ -7,6 +7,7 @@ import pytest
 from okta_hooks import EventHook
 from okta_hooks.org.audience import Share, registration, restricted_types, target_ids
 from okta_hooks.org.client import HookChannel, HookConfig, HookEvents, RegisteredHook
+from tests.support import CREATED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from okta_hooks.inbox.claims import Inbox, NewDelivery
 
 URL = "https://app.example.com/okta/events"
-CREATED = "user.lifecycle.create"
 #: One of the receivers is for a type that Okta has added since.
 pytestmark = pytest.mark.filterwarnings("ignore::okta_hooks.UnknownEventTypeWarning")
 

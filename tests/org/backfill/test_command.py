@@ -12,11 +12,11 @@ import pytest
 
 from okta_hooks import EventHook
 from okta_hooks.cli.output import Progress
+from tests.support import SQLITE
 
 from .support import (
     CREATED,
     FORBIDDEN,
-    SQLITE,
     Impatient,
     Log,
     inbox_of,
