@@ -66,14 +66,18 @@ class Runtime:
             if not self._is_working and not self._is_closed:
                 self.worker.start()
                 self._is_working = True
-                atexit.register(self.worker.stop, _SECONDS_TO_STOP)
+                atexit.register(self._stop_worker)
 
     def close(self) -> None:
         """Stop the worker and the writer, and close the inbox's connections."""
         with self._lock:
             self._is_closed = True
         if self._is_working:
-            atexit.unregister(self.worker.stop)
-            self.worker.stop(_SECONDS_TO_STOP)
+            atexit.unregister(self._stop_worker)
+            self._stop_worker()
         self.writer.stop(_SECONDS_TO_STOP)
         self.inbox.close()
+
+    def _stop_worker(self) -> None:
+        if not self.worker.stop(_SECONDS_TO_STOP):
+            self.worker.abandon()

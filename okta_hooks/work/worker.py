@@ -111,7 +111,6 @@ class Worker:
         """Finish what is in hand, give back the rest, and stop.
 
         :param timeout: Seconds to wait for receivers that are running; None: as long as they take.
-            What runs longer is given back: nothing is held against it, and another worker runs it again.
         :return: whether everything has stopped.
         """
         self.stopping.set()
@@ -119,15 +118,12 @@ class Worker:
         if self._thread is None:
             return True
         self._thread.join(timeout)
-        if not self._thread.is_alive():
-            return True
-        self.abandon()
-        return False
+        return not self._thread.is_alive()
 
     def abandon(self) -> None:
         """Give back what is in hand, though it may be running, because this process is about to end.
 
-        It takes no longer than two seconds.
+        Nothing is held against it, and another worker runs it again. This takes no longer than two seconds.
         """
 
         def give_back() -> None:
@@ -150,8 +146,9 @@ class Worker:
                 if pause:
                     self._wake.wait(pause)
                 self._wake.clear()
-            with contextlib.suppress(InboxUnavailable):
-                self._inbox.workers.say_stopping(self.id)
+            if self.lease.holds():
+                with contextlib.suppress(InboxUnavailable):
+                    self._inbox.workers.say_stopping(self.id)
             for lane in self._lanes.values():
                 lane.stop_waiting()
             while any(not lane.has_ended for lane in self._lanes.values()):
@@ -248,10 +245,15 @@ class Worker:
         self.housekeeping.see(list(connected))
         handed = self._hand_out(connected)
         worked = 0
-        for key in self._inbox.claims.with_work(list(connected)):
+        keys = self._inbox.claims.with_work(list(connected))
+        for key in keys:
             if until is not None and time.monotonic() >= until:
                 break
             worked += self._lane(key).work(MOST_IN_HAND)
+        if keys and not worked and not self._inbox.workers.is_listed(self.id):
+            # Another took this one for gone: it begins anew.
+            self.lease.give_up()
+            return 0
         return worked if worked or handed else None
 
     def next_due(self) -> float | None:

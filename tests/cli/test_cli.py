@@ -11,7 +11,7 @@ from okta_hooks import EventHook, Reject
 from okta_hooks.cli import group
 from okta_hooks.inbox.claims import Settlement
 from okta_hooks.inbox.tables import STATES
-from tests.support import PATIENCE
+from tests.support import CREATED, DAY, PATIENCE, claim, fan_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     AppFactory = Callable[..., Flask]
     DeliveryFactory = Callable[..., NewDelivery]
     Run = Callable[..., Result]
-
-
-CREATED = "user.lifecycle.create"
-DAY = 24 * 3600.0
 
 
 @pytest.fixture
@@ -105,9 +101,7 @@ def states(run: Run) -> dict[str, str]:
 
 
 def commands(found: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
-    context = click.Context(found)
-    for name in found.list_commands(context):
-        command = found.get_command(context, name)
+    for name, command in found.commands.items():
         if isinstance(command, click.Group):
             yield from commands(command, *path, name)
         yield (*path, name)
@@ -121,25 +115,6 @@ def test_every_command_has_help(path: tuple[str, ...], make_app: AppFactory) -> 
     assert result.exit_code == 0
     assert "Usage:" in result.output
     assert result.output.count("\n") > 5
-
-
-@pytest.mark.parametrize("name", group.lazy)
-def test_the_line_of_a_command_is_the_beginning_of_its_help(name: str) -> None:
-    """The group's help, which imports no command, says of each what its own help begins with."""
-    context = click.Context(group)
-    command = group.get_command(context, name)
-    assert command is not None
-    assert command.help is not None
-
-    assert command.help.startswith(group.lazy[name].help)
-    assert group.lazy[name].help in group.get_help(
-        click.Context(group, max_content_width=200, terminal_width=200)
-    )
-
-
-def test_a_command_that_is_not_there() -> None:
-    """The group says so, as click does."""
-    assert group.get_command(click.Context(group), "worcker") is None
 
 
 DATA = [
@@ -319,9 +294,9 @@ def test_times_beyond_the_calendar(
     """A time that no calendar has, of Okta's or a receiver's, keeps nobody from looking."""
     far = {"uuid": "far", "eventType": CREATED, "published": "9999-12-31T23:59:59-23:00"}
     inbox.intake.store([delivery(far)])
-    inbox.claims.fan_out(["okta"], lambda _: ["audit"])
-    (claim,) = inbox.claims.claim("me", "okta", "audit", 1)
-    inbox.claims.settle("me", [Settlement(claim=claim, state="pending", due=1e300, error="later")])
+    fan_out(inbox, "audit")
+    (found,) = claim(inbox, "audit", limit=1)
+    inbox.claims.settle("me", [Settlement(claim=found, state="pending", wait=1e300, error="later")])
 
     assert "far" in run("events", "list").output
     assert "later" in run("events", "show", "far").output

@@ -9,8 +9,10 @@ import pytest
 from flask import Flask, request
 
 from okta_hooks import EventHook
+from tests.support import serving
 
-from .served import INSIDE, SECRET, URL, examine, in_front, serving, troubles
+from .served import INSIDE, URL, examine, in_front, troubles
+from .support import SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,7 +47,7 @@ def test_a_healthy_endpoint(make: Callable[..., Flask], slash: str) -> None:
     } | {name for name in found if name == "inbox-file"} - troubles(found).keys()
     assert len(requests) <= 40
     inbox = served.extensions["okta_hooks"].runtime().inbox
-    assert inbox.overview.counts()["oldest_pending_seconds"] is None
+    assert inbox.overview.counts().oldest_pending_seconds is None
     assert (
         sum(inbox.overview.counts()[state] for state in ("pending", "claimed", "done", "dead")) == 0
     )

@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks.doctor import storage
+from tests.support import HOUR, fan_out
 
-from .support import HOUR, SECRET, examine, level, levels, only, run
+from .support import SECRET, examine, level, levels, only, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ def test_nobody_works(app: Flask, inbox: Inbox, delivery: DeliveryFactory, clock
     clock.now -= 2 * HOUR
     inbox.intake.store([delivery("a"), delivery("b")])
     inbox.workers.see_receivers([("okta", "users"), ("okta", "gone")])
-    inbox.claims.fan_out(["okta"], lambda _: ["gone"])
+    fan_out(inbox, "gone")
 
     found = examine(app, "--offline")
 

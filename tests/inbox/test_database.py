@@ -122,7 +122,7 @@ def test_an_older_schema_is_brought_up_to_date(
     }
     assert found.has_table("okta_hooks_cursor")
     with engine.connect() as connection:
-        assert connection.scalar(sa.text("SELECT schema_version FROM okta_hooks_meta")) == 2
+        assert connection.scalar(sa.text("SELECT schema_version FROM okta_hooks_meta")) == 3
 
 
 def test_a_newer_schema_is_left_alone(

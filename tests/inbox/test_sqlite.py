@@ -27,7 +27,8 @@ COUNT = """
 import sys
 from okta_hooks.inbox import Inbox
 inbox = Inbox(sys.argv[1])
-print(sum(inbox.overview.counts()[state] for state in ("pending", "claimed", "done", "dead")))
+counts = inbox.overview.counts()
+print(counts.open + counts.done + counts.dead)
 inbox.close()
 """
 

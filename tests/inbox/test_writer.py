@@ -18,6 +18,7 @@ from okta_hooks.inbox import Inbox, writer
 from okta_hooks.inbox.intake import Stored
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.inbox.writer import Writer
+from tests.support import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     DeliveryFactory = Callable[..., NewDelivery]
 
-PATIENCE = 30.0
 NAME = "okta-hooks-writer"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,13 @@ from tests.support import PATIENCE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.intake import NewDelivery
+    from okta_hooks.work.worker import Worker
 
 APP = Flask("host")
 EVENT = LogEvent(event_type="user.session.start", uuid="u-1", display_message="hush")
+HOOK = EventHook("okta")
 DELIVERY = Delivery(event_id="d-1", source=None, via="hook", received_at=datetime.now(UTC))
 
 
@@ -69,7 +74,7 @@ def run(call: Callable[..., Any], *, app: Flask = APP, attempt: int = 1) -> Base
     return dispatch.run(
         app,
         Receiver("mine", call, 1),
-        hook=EventHook("okta"),
+        hook=HOOK,
         event=EVENT,
         delivery=DELIVERY,
         attempt=attempt,
@@ -80,3 +85,25 @@ def deliver(hook: EventHook, *given: Any, app: Flask = APP) -> list[BaseExceptio
     """Run the receivers of a delivery of events or event types."""
     made = tuple({"eventType": raw} if isinstance(raw, str) else raw for raw in given)
     return dispatch.run_delivery(app, hook, DELIVERY, made)
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """What a test of workers needs: a hook, an inbox, and ways to fill it and to work on it."""
+
+    okta: EventHook
+    inbox: Inbox
+    delivery: Callable[..., NewDelivery]
+    make_worker: Callable[..., Worker]
+
+    def on(self, *patterns: str, **options: Any) -> Callable[[Any], Any]:
+        """Connect a receiver to the hook."""
+        return self.okta.on(*patterns, **options)
+
+    def store(self, *events: Any, **options: Any) -> None:
+        """Store a delivery; the arguments are those of ``delivery``."""
+        self.inbox.intake.store([self.delivery(*events, **options)])
+
+    def drain(self) -> int:
+        """Let a new worker do all that is due; return how many attempts that took."""
+        return self.make_worker().drain()

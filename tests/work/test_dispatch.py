@@ -9,8 +9,9 @@ import pytest
 from flask import Flask
 
 from okta_hooks import Delivery, EventHook, LogEvent, Reject, RetryLater, signals
+from okta_hooks.work.dispatch import tell_ran
 
-from .support import APP, DELIVERY, EVENT, deliver, run
+from .support import APP, DELIVERY, EVENT, HOOK, deliver, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +67,7 @@ def test_what_a_receiver_gets() -> None:
     assert run(receiver, attempt=3) is None
 
     assert seen == [
-        ((APP,), {"event": EVENT, "delivery": DELIVERY, "hook": None, "attempt": 3}),
+        ((APP,), {"event": EVENT, "delivery": DELIVERY, "hook": HOOK, "attempt": 3}),
     ]
     assert seen[0][0][0] is APP
 
@@ -118,14 +119,22 @@ def test_failure_is_announced(sent: list[tuple[str, dict[str, Any]]]) -> None:
     """``receiver_failed`` tells which receiver failed at what, in which attempt, and how."""
     error = ZeroDivisionError()
 
-    run(fail(error), attempt=2)
+    tell_ran(
+        APP,
+        hook=HOOK,
+        receiver="mine",
+        event=EVENT,
+        delivery=DELIVERY,
+        attempt=2,
+        error=run(fail(error), attempt=2),
+    )
 
     assert sent == [
         (
             "receiver-failed",
             {
                 "sender": APP,
-                "hook": None,
+                "hook": HOOK,
                 "receiver": "mine",
                 "event": EVENT,
                 "delivery": DELIVERY,

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from okta_hooks import EventHook, signals
+from okta_hooks import signals
 from okta_hooks.inbox.selection import Selection
 from tests.support import DAY, receipts, states, until
 
@@ -16,21 +16,13 @@ if TYPE_CHECKING:
     import pytest
     from blinker import NamedSignal
 
-    from okta_hooks.inbox import Inbox
-    from okta_hooks.inbox.intake import NewDelivery
-    from okta_hooks.work.worker import Worker
     from tests.support import Clock
 
-    DeliveryFactory = Callable[..., NewDelivery]
-    WorkerFactory = Callable[..., Worker]
+    from .support import System
 
 
 def test_a_disconnected_receiver_is_given_up_after_a_day(
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-    *,
+    system: System,
     clock: Clock,
     finished: threading.Semaphore,
     caplog: pytest.LogCaptureFixture,
@@ -41,68 +33,56 @@ def test_a_disconnected_receiver_is_given_up_after_a_day(
     Nothing is given up in the first ten minutes of a worker.
     """
     gone = Heard(LookupError())
-    okta.on("*", name="gone")(gone)
-    okta.on("*", name="stays")(Heard())
+    system.on("*", name="gone")(gone)
+    system.on("*", name="stays")(Heard())
     dead = hear(signals.event_dead)
-    inbox.intake.store([delivery("a")])
-    make_worker().drain()
-    okta.signal("*").disconnect(gone)
-    inbox.workers.note_unconnected([("okta", "stays")], DAY)
-    worker = make_worker()
+    system.store("a")
+    system.drain()
+    system.okta.signal("*").disconnect(gone)
+    system.inbox.workers.note_unconnected([("okta", "stays")], DAY)
+    worker = system.make_worker()
     worker.start()
     until(worker.lease.holds)
-    inbox.intake.store([delivery("b")])
+    system.store("b")
     await_(finished)
-    assert receipts(inbox, "a")["gone"] == ("pending", 1)
+    assert receipts(system.inbox, "a")["gone"] == ("pending", 1)
 
     clock.now += 600
     worker.wake()
     await_(finished)
 
-    assert receipts(inbox, "a") == {"gone": ("dead", 1), "stays": ("done", 1)}
-    assert states(inbox)["a"] == "dead"
+    assert receipts(system.inbox, "a") == {"gone": ("dead", 1), "stays": ("done", 1)}
+    assert states(system.inbox)["a"] == "dead"
     assert [(row["receiver"], row["event"].uuid) for row in dead] == [("gone", "a")]
     assert caplog.text.count("its receiver has not been connected for a day") == 1
 
 
-def test_the_worker_prunes(
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-    clock: Clock,
-) -> None:
+def test_the_worker_prunes(system: System, clock: Clock) -> None:
     """Retention is kept by the worker itself, with nobody calling."""
-    okta.on("*")(Heard())
-    inbox.intake.store([delivery("a")])
-    make_worker().drain()
+    system.on("*")(Heard())
+    system.store("a")
+    system.drain()
     clock.now += 5 * DAY + 1
 
-    worker = make_worker(retention=timedelta(days=5))
+    worker = system.make_worker(retention=timedelta(days=5))
     worker.start()
     until(worker.lease.holds)
     clock.now += 600
     worker.wake()
 
-    until(lambda: not inbox.overview.find(Selection())[0].has_body)
-    assert states(inbox) == {"a": "done"}
+    until(lambda: not system.inbox.overview.find(Selection())[0].has_body)
+    assert states(system.inbox) == {"a": "done"}
 
 
-def test_keys_are_kept_as_long_as_bodies(
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-    clock: Clock,
-) -> None:
+def test_keys_are_kept_as_long_as_bodies(system: System, clock: Clock) -> None:
     """A retention of more than 100 days holds for the keys, too."""
-    okta.on("*")(Heard())
-    inbox.intake.store([delivery("a")])
-    worker = make_worker(retention=timedelta(days=200))
+    system.on("*")(Heard())
+    system.store("a")
+    worker = system.make_worker(retention=timedelta(days=200))
     worker.drain()
 
     clock.now += 200 * DAY
     assert worker.housekeeping.prune() == 0
     clock.now += 1
     assert worker.housekeeping.prune() == 1
-    assert states(inbox) == {}
+    assert states(system.inbox) == {}

@@ -12,8 +12,9 @@ from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.cursor import Cursor
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.signals import delivery_stored
+from tests.support import SQLITE
 
-from .support import CREATED, DAY, SQLITE, inbox_of, open_org, read, reading, run
+from .support import CREATED, DAY, inbox_of, open_org, read, reading, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,7 +128,7 @@ def test_it_goes_back(simulator: Simulator, app: Flask) -> None:
             reader.begin(None if pages else time.time() - DAY.total_seconds())
             if pages:
                 reader.catch_up()  # one page, and then it is gone
-        assert inbox_of(app).counts()["pending"] == there
+        assert inbox_of(app).counts().pending == there
 
     assert read(app)["new"] == 502
 
@@ -150,7 +151,7 @@ def test_one_goes_back_while_another_is_at_the_end(simulator: Simulator, app: Fl
         assert at_end.tally.new == {"okta": 502}
         stopping.clear()
         back.catch_up()
-    assert inbox_of(app).counts()["pending"] == 1500
+    assert inbox_of(app).counts().pending == 1500
 
 
 @SQLITE

@@ -15,11 +15,11 @@ from okta_hooks.inbox.cursor import Cursor
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.org.backfill import Stopped, interruptible
 from okta_hooks.signals import event_dead
+from tests.support import SQLITE
 
 from .support import (
     DAY,
     FORBIDDEN,
-    SQLITE,
     Impatient,
     Log,
     inbox_of,
@@ -74,7 +74,7 @@ def test_a_hostile_page(
     assert [event.get("uuid") for event in got] == ["nan", "surrogate", "\0", None, 7, "good"]
     assert got[1]["displayMessage"] == "\ud800"
     assert (again["new"], again["duplicate"]) == (0, 11)
-    assert inbox_of(app).counts()["dead"] == 5
+    assert inbox_of(app).counts().dead == 5
 
 
 def test_one_odd_time_does_not_stand_for_the_whole(
@@ -178,7 +178,7 @@ def test_a_cursor_that_okta_does_not_take(
         log.refused = [(400, b"{}")]
         assert reader.catch_up()  # also in the middle of a run
     assert len(told) == 1
-    assert inbox_of(app).counts()["pending"] == 2
+    assert inbox_of(app).counts().pending == 2
 
     log.refused = [(400, b"{}")] * 2
     assert "Okta answered 400" in run(app, "backfill", status=1).output
