@@ -15,16 +15,7 @@ from sqlalchemy.dialects import sqlite as sqlite_dialect
 
 from okta_hooks.exceptions import InboxUnavailable
 
-from .sqlite import (
-    _SQLITE_PATIENCE,
-    EPHEMERAL,
-    _begin_sqlite,
-    _create_file,
-    _inode,
-    _prepare_sqlite,
-    _turn_at,
-    file_system,
-)
+from . import sqlite
 from .tables import SCHEMA_VERSION, meta, metadata
 
 if TYPE_CHECKING:
@@ -68,7 +59,7 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         #: The dialect's INSERT, which can tell what to do on a conflict.
         self.insert: Any = sqlite_dialect.insert if self.is_sqlite else postgresql.insert
-        self._turn = _turn_at(Path(f"{self.path}.turn")) if self.is_sqlite else None
+        self._queue = sqlite.write_queue(Path(f"{self.path}.turn")) if self.is_sqlite else None
         self._opening = threading.Lock()
         self._is_open = False
         #: Changes when another file takes the place of the one that was opened: ids begin anew.
@@ -135,16 +126,16 @@ class Database:
 
         SQLite would go on writing to what nobody can find any more.
         """
-        return self.path is not None and _inode(self.path) != self._opened_inode
+        return self.path is not None and sqlite.inode(self.path) != self._opened_inode
 
     def _prepare(self) -> None:
         with _translated():
             if self.path is not None:
-                _create_file(self.path)
-                self._opened_inode = _inode(self.path)
+                sqlite.create_file(self.path)
+                self._opened_inode = sqlite.inode(self.path)
             self._create_tables()
         logger.info("The inbox is %s.", self.url.set(query={}).render_as_string(hide_password=True))
-        if self.path is not None and (kind := file_system(self.path)) in EPHEMERAL:
+        if self.path is not None and (kind := sqlite.file_system(self.path)) in sqlite.EPHEMERAL:
             logger.warning(
                 "The inbox %s lies on a file system (%s) that may not survive a restart: "
                 "put it on a disk or a volume, or events will be lost.",
@@ -162,8 +153,9 @@ class Database:
     ) -> int:
         """Insert rows, many with one statement; return how many were inserted.
 
-        After each step of the driver another thread may have the interpreter for milliseconds:
-        a step for each row, or for each row that comes back, takes many times as long in a busy server.
+        A driver releases Python's global lock at each statement, and waits for it again at its end.
+        In a server with busy threads that takes up to 5 ms each time, so a statement for each row,
+        or a fetch for each row that comes back, takes many times as long as one for all of them.
 
         :param skip_known: Leave out rows whose keys are there already, instead of failing.
         """
@@ -175,7 +167,7 @@ class Database:
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[start : start + _ROWS_AT_ONCE]
             values = ", ".join([one] * len(some))
-            statement = f"INSERT INTO {table} ({names}) VALUES {values}{ending}"  # noqa: S608
+            statement = f"INSERT INTO {table} ({names}) VALUES {values}{ending}"  # noqa: S608 - our own names
             parameters = tuple(chain.from_iterable(some))
             inserted += connection.exec_driver_sql(statement, parameters).rowcount
         return inserted
@@ -185,7 +177,7 @@ class Database:
         if self.is_sqlite:  # nobody else writes during this transaction
             # As SQLite does: what was repaired by hand may have lost its sequence.
             statement = (
-                "SELECT max(id) FROM (SELECT seq AS id FROM sqlite_sequence WHERE name = ?"  # noqa: S608
+                "SELECT max(id) FROM (SELECT seq AS id FROM sqlite_sequence WHERE name = ?"  # noqa: S608 - our own names
                 f" UNION ALL SELECT max(id) FROM {table.name})"
             )
             last = connection.exec_driver_sql(statement, (table.name,)).scalar() or 0
@@ -201,7 +193,7 @@ class Database:
         """
         if not self._is_open:
             self.open()
-        with _translated(), self._turn.taken() if self._turn else nullcontext():
+        with _translated(), self._queue.turn() if self._queue else nullcontext():
             # Again: while this waited, the file may have been replaced.
             self.open()
             with self._engine.begin() as connection:
@@ -251,11 +243,11 @@ def _engine(url: sa.URL) -> sa.Engine:
         )
     engine = sa.create_engine(
         url,
-        connect_args={"timeout": _SQLITE_PATIENCE},
+        connect_args={"timeout": sqlite.PATIENCE},
         pool_size=20,
         max_overflow=-1,
         hide_parameters=True,
     )
-    sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
+    sa.event.listen(engine, "connect", sqlite.prepare)
+    sa.event.listen(engine, "begin", sqlite.begin)
     return engine

@@ -1,4 +1,4 @@
-"""What an SQLite file needs: turns for those who write to it, settings, and a look at where it lies."""
+"""What an SQLite file needs: a queue of those who write to it, settings, a look at where it lies."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SQLITE_PATIENCE: Final = 5.0
-_TURN_PATIENCE: Final = 2.0
-_TURN_LOOK: Final = 0.0005
+PATIENCE: Final = 5.0
+_QUEUE_PATIENCE: Final = 2.0
+_QUEUE_LOOK: Final = 0.0005
 #: File systems that may be gone after a restart.
 EPHEMERAL: Final = frozenset({"tmpfs", "ramfs", "overlay"})
 
 
-class _Turn:
-    """Lets who wants to write to an SQLite file queue: threads at a lock, processes at the lock of a file.
+class WriteQueue:
+    """Those who want to write to one SQLite file: threads queue at a lock, processes at the lock of a file.
 
-    SQLite itself makes them sleep, up to 0.1 s at a time, and who comes back first wins:
-    beside a busy process that took seconds. It still guards the data; this only says whose turn it is.
+    SQLite allows one writer at a time, and its own lock guards the data whether anybody queues here or not.
+    But it has no queue: who finds it taken sleeps, up to 0.1 s at a time, and who asks first afterwards has it.
+    Beside a busy process, that took a delivery seconds.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,10 +46,10 @@ class _Turn:
             os.close(self._file)
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Wait for the turn, but not for ever: who has it may have been stopped. SQLite is next to be asked."""
-        give_up_at = time.monotonic() + _TURN_PATIENCE
-        is_taken = self._among_threads.acquire(timeout=_TURN_PATIENCE)
+    def turn(self) -> Iterator[None]:
+        """Wait to be first, but not for ever: who is may have been stopped. Then SQLite's lock decides."""
+        give_up_at = time.monotonic() + _QUEUE_PATIENCE
+        is_taken = self._among_threads.acquire(timeout=_QUEUE_PATIENCE)
         try:
             if is_taken:
                 self._lock(give_up_at)
@@ -65,9 +66,9 @@ class _Turn:
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             # Not waiting in the system: under gevent that would stop every greenlet.
             while not _is_locked(self._file) and time.monotonic() < give_up_at:
-                time.sleep(_TURN_LOOK)
+                time.sleep(_QUEUE_LOOK)
         except OSError:
-            logger.debug("No turns are taken at %s.", self._path, exc_info=True)
+            logger.debug("There is no queue at %s.", self._path, exc_info=True)
 
     def _unlock(self) -> None:
         if self._file is not None:
@@ -86,17 +87,19 @@ def _is_locked(file: int) -> bool:
 
 #: One for each file in a process: closing a file drops every lock that the process has on it.
 #: By the process, because a child must not wait for a thread that it does not have.
-_turns: WeakValueDictionary[tuple[int, Path], _Turn] = WeakValueDictionary()
+_queues: WeakValueDictionary[tuple[int, Path], WriteQueue] = WeakValueDictionary()
 
 
-def _turn_at(path: Path) -> _Turn:
-    return _turns.setdefault((os.getpid(), path), _Turn(path))
+def write_queue(path: Path) -> WriteQueue:
+    """Return the queue of this process at a file."""
+    return _queues.setdefault((os.getpid(), path), WriteQueue(path))
 
 
-def _prepare_sqlite(connection: Any, _: object) -> None:
+def prepare(connection: Any, _: object) -> None:
+    """Make the settings of a new connection."""
     # The driver would begin transactions by itself, and too late.
     connection.isolation_level = None
-    give_up_at = time.monotonic() + _SQLITE_PATIENCE
+    give_up_at = time.monotonic() + PATIENCE
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -109,13 +112,14 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.execute("PRAGMA synchronous = FULL")
 
 
-def _begin_sqlite(connection: sa.Connection) -> None:
+def begin(connection: sa.Connection) -> None:
+    """Begin a transaction."""
     # A transaction that reads first and writes then fails at once when another has written meanwhile.
     reads = connection.get_execution_options().get("okta_hooks_reads")
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
-def _create_file(path: Path) -> None:
+def create_file(path: Path) -> None:
     """Create the file for its owner alone: SQLite gives its companions the same mode."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Never open a file that is there: closing it would drop every lock that SQLite has on it in this process.
@@ -124,7 +128,8 @@ def _create_file(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
-def _inode(path: Path) -> int | None:
+def inode(path: Path) -> int | None:
+    """Return what tells a file from another of the same name, or None if there is none."""
     try:
         return path.stat().st_ino
     except FileNotFoundError:
