@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 PENDING: Final = "pending"
 CLAIMED: Final = "claimed"
 DONE: Final = "done"
@@ -116,4 +116,11 @@ meta = sa.Table(
     "okta_hooks_meta",
     metadata,
     sa.Column("schema_version", sa.Integer, primary_key=True, autoincrement=False),
+)
+#: One row: how often the lead has changed hands, so that who lost it can be told from who has it.
+leader = sa.Table(
+    "okta_hooks_leader",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("epoch", _BigId, nullable=False),
 )
