@@ -1,49 +1,58 @@
-"""The database under the inbox: its transactions, and what SQLite and PostgreSQL need set."""
+"""The database under the inbox: transactions that end by a deadline, over few connections."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from contextlib import contextmanager, nullcontext
+import time
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects import sqlite as sqlite_dialect
 
 from okta_hooks.exceptions import InboxUnavailable
 
-from .sqlite import (
-    _SQLITE_PATIENCE,
-    EPHEMERAL,
-    _begin_sqlite,
-    _create_file,
-    _inode,
-    _prepare_sqlite,
-    _turn_at,
-    file_system,
-)
+from . import sqlite
 from .tables import SCHEMA_VERSION, meta, metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     _Row: TypeAlias = tuple[Any, ...]
 
 logger = logging.getLogger(__name__)
 
+#: What an operation may take, unless it says otherwise.
+SECONDS: Final = 5.0
+#: How many operations go on at a time, beside the one that is reserved; as many connections are kept.
+CONNECTIONS: Final = 5
+#: Adding an index to a table of many rows takes its time.
+_SECONDS_TO_UPGRADE: Final = 600.0
+_ATTEMPTS_TO_BEGIN: Final = 3
 _ROWS_AT_ONCE: Final = 1000
-_POSTGRESQL: Final[Mapping[str, Any]] = {
-    "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
-#: Any number: who creates tables in the same database holds the lock of this one meanwhile.
-_ADVISORY_LOCK: Final = 0x0C7A_400C
+
+
+class _System(Protocol):
+    """Where SQLite and PostgreSQL differ."""
+
+    engine: sa.Engine
+
+    @property
+    def insert(self) -> Any: ...
+    @property
+    def placeholder(self) -> str: ...
+    def prepare(self) -> None: ...
+    def is_moved(self) -> bool: ...
+    def turn(self, deadline: float, *, first: bool) -> AbstractContextManager[None]: ...
+    def connect(self, deadline: float) -> sa.Connection: ...
+    def begin(self, connection: sa.Connection, deadline: float, *, reads: bool) -> bool: ...
+    def lock_schema(self, connection: sa.Connection) -> None: ...
+    def next_ids(
+        self, connection: sa.Connection, table: sa.Table, number: int
+    ) -> Sequence[int]: ...
 
 
 class Database:
@@ -56,8 +65,12 @@ class Database:
 
     def __init__(self, url: str, folder: str) -> None:
         try:
-            self.url = _located(sa.make_url(url), folder)
-            self._engine = _engine(self.url)
+            self.url = sa.make_url(url)
+            self.is_sqlite = self.url.get_backend_name() == "sqlite"
+            if self.is_sqlite:
+                path = str(Path(folder, str(self.url.database)).resolve())
+                self.url = self.url.set(database=path)
+            self._system = _system(self.url)
         except ImportError as error:
             raise InboxUnavailable(
                 f"{error}: for PostgreSQL, pip install 'okta-hooks[postgresql]'"
@@ -65,17 +78,18 @@ class Database:
         except (sa.exc.ArgumentError, ValueError):
             # `from None`, and no word of it: a password may stand where a port should.
             raise InboxUnavailable("OKTA_HOOKS_INBOX is no URL of a database") from None
-        self.is_sqlite = self.url.get_backend_name() == "sqlite"
         #: The dialect's INSERT, which can tell what to do on a conflict.
-        self.insert: Any = sqlite_dialect.insert if self.is_sqlite else postgresql.insert
+        self.insert: Any = self._system.insert
         #: What stands for a parameter in a statement that goes to the driver as it is.
-        self.placeholder = "?" if self.is_sqlite else "%s"
-        self._turn = _turn_at(Path(f"{self.path}.turn")) if self.is_sqlite else None
+        self.placeholder = self._system.placeholder
+        self._places = threading.BoundedSemaphore(CONNECTIONS)
+        self._reserved = threading.BoundedSemaphore(1)
         self._opening = threading.Lock()
         self._is_open = False
-        #: Changes when another file takes the place of the one that was opened: ids begin anew.
+        self._is_announced = False
+        #: Changes when another database may have taken the place of the one that was opened:
+        #: another file, or a server that lacks the last transactions. Ids may come again.
         self.generation = 0
-        self._opened_inode: int | None = None
 
     @property
     def path(self) -> Path | None:
@@ -84,75 +98,150 @@ class Database:
 
     def close(self) -> None:
         """Close the connections. The database opens again when it is used again."""
-        self._engine.dispose()
+        self._system.engine.dispose()
         self._is_open = False
 
-    def _create_tables(self) -> None:
-        """Create what is missing: tables, and columns and indexes that a newer version has added."""
-        with self._engine.begin() as connection:
-            if not self.is_sqlite:
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
-            inspector = sa.inspect(connection)
-            present = set(inspector.get_table_names())
-            if meta.name in present:
-                version = connection.scalar(sa.select(sa.func.max(meta.c.schema_version)))
-                if version is not None and version >= SCHEMA_VERSION:
-                    return
-            for table in metadata.sorted_tables:
-                if table.name in present:
-                    self._add_missing(connection, inspector, table)
-            metadata.create_all(connection)
-            connection.execute(meta.delete())
-            connection.execute(meta.insert().values(schema_version=SCHEMA_VERSION))
-
-    def _add_missing(self, connection: sa.Connection, inspector: Any, table: sa.Table) -> None:
-        there = {column["name"] for column in inspector.get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in there:
-                definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
-                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
-        indexed = {index["name"] for index in inspector.get_indexes(table.name)}
-        for index in table.indexes:
-            if index.name not in indexed:
-                index.create(connection)
-
-    def open(self) -> None:
+    def open(self, *, seconds: float | None = None) -> None:
         """Connect, and create the tables if they are not there. Any use of the inbox does this.
 
-        :raises InboxUnavailable: if the database cannot be reached or written.
+        :raises InboxUnavailable: if the database cannot be reached or written, or is unfit.
         """
-        if self._is_open and not self._is_moved():
+        self._open(_deadline(seconds))
+
+    def _open(self, deadline: float) -> None:
+        if self._is_open and not self._system.is_moved():
             return
-        with self._opening:
-            if self._is_open and self._is_moved():
+        if not self._opening.acquire(timeout=_left(deadline)):
+            raise InboxUnavailable("the database did not open in time", is_transient=True)
+        try:
+            if self._is_open and self._system.is_moved():
                 logger.error("The inbox %s was moved or deleted: a new one is made.", self.path)
                 self.close()
                 self.generation += 1
+                self._is_announced = False
             if not self._is_open:
-                self._prepare()
+                with _translated():
+                    self._system.prepare()
+                    self._create_tables(deadline)
+                self._announce()
             self._is_open = True
+        finally:
+            self._opening.release()
 
-    def _is_moved(self) -> bool:
-        """Return whether the file is another than the one that was opened, or none.
-
-        SQLite would go on writing to what nobody can find any more.
-        """
-        return self.path is not None and _inode(self.path) != self._opened_inode
-
-    def _prepare(self) -> None:
-        with _translated():
-            if self.path is not None:
-                _create_file(self.path)
-                self._opened_inode = _inode(self.path)
-            self._create_tables()
+    def _announce(self) -> None:
+        if self._is_announced:
+            return
+        self._is_announced = True
         logger.info("The inbox is %s.", self.url.set(query={}).render_as_string(hide_password=True))
-        if self.path is not None and (kind := file_system(self.path)) in EPHEMERAL:
+        if self.path is not None and (kind := sqlite.file_system(self.path)) in sqlite.EPHEMERAL:
             logger.warning(
                 "The inbox %s lies on a file system (%s) that may not survive a restart: "
                 "put it on a disk or a volume, or events will be lost.",
                 self.path,
                 kind,
             )
+
+    def _create_tables(self, deadline: float) -> None:
+        """Create what is missing: tables, and columns and indexes that a newer version has added."""
+        with self._begun(deadline, reads=True) as connection:
+            if _is_current(connection, sa.inspect(connection)):
+                return
+        with self._begun(time.monotonic() + _SECONDS_TO_UPGRADE, reads=False) as connection:
+            self._system.lock_schema(connection)
+            inspector = sa.inspect(connection)
+            if _is_current(connection, inspector):
+                return
+            present = set(inspector.get_table_names())
+            for table in metadata.sorted_tables:
+                if table.name in present:
+                    _add_missing(connection, inspector, table)
+            metadata.create_all(connection)
+            connection.execute(meta.delete())
+            connection.execute(meta.insert().values(schema_version=SCHEMA_VERSION))
+
+    @contextmanager
+    def transaction(
+        self, *, seconds: float | None = None, reserved: bool = False
+    ) -> Iterator[sa.Connection]:
+        """Begin a transaction that writes; it is committed at the end.
+
+        :param seconds: What it may take, with all that it waits for; :data:`SECONDS` if None.
+            Then it fails, whatever the database does.
+        :param reserved: For one thread, which stores what Okta waits for: there is a connection for it,
+            and it goes before all others who want to write.
+        :raises InboxUnavailable: if the database does not do what it is asked.
+        """
+        deadline = _deadline(seconds)
+        with _translated(), self._place(deadline, reserved=reserved):
+            self._open(deadline)
+            with self._system.turn(deadline, first=reserved):
+                # Again: while this waited, the file may have been replaced.
+                self._open(deadline)
+                with self._begun(deadline, reads=False) as connection:
+                    yield connection
+        if self._system.is_moved():
+            raise InboxUnavailable("the file was moved during a transaction", is_transient=True)
+
+    @contextmanager
+    def reading(self, *, seconds: float | None = None) -> Iterator[sa.Connection]:
+        """Begin a transaction that only reads, and waits for no writer.
+
+        :param seconds: As for :meth:`transaction`.
+        :raises InboxUnavailable: if the database does not do what it is asked.
+        """
+        deadline = _deadline(seconds)
+        with _translated(), self._place(deadline, reserved=False):
+            self._open(deadline)
+            with self._begun(deadline, reads=True) as connection:
+                yield connection
+
+    @contextmanager
+    def _place(self, deadline: float, *, reserved: bool) -> Iterator[None]:
+        """Wait until fewer use the database at a time than it has connections for."""
+        places = self._reserved if reserved else self._places
+        if not places.acquire(timeout=_left(deadline)):
+            raise InboxUnavailable("too many use the database", is_transient=True)
+        try:
+            yield
+        finally:
+            places.release()
+
+    @contextmanager
+    def _begun(self, deadline: float, *, reads: bool) -> Iterator[sa.Connection]:
+        connection = self._begin(deadline, reads=reads)
+        generation = self.generation
+        try:
+            with connection:
+                yield connection
+                if not reads:
+                    connection.commit()
+        except sa.exc.DBAPIError as error:
+            if error.connection_invalidated:
+                self._drop(generation)
+            raise
+
+    def _begin(self, deadline: float, *, reads: bool) -> sa.Connection:
+        """Begin a transaction, on another connection if one that was used before does not work any more."""
+        for _ in range(_ATTEMPTS_TO_BEGIN):
+            generation = self.generation
+            connection = self._system.connect(deadline)
+            try:
+                connection.begin()
+                if self._system.begin(connection, deadline, reads=reads):
+                    return connection
+            except BaseException:
+                connection.close()
+                raise
+            connection.close()
+            self._drop(generation)
+        raise InboxUnavailable("the database closes every connection", is_transient=True)
+
+    def _drop(self, generation: int) -> None:
+        """Drop every connection of that time: where one was lost, the others most likely are, too."""
+        with self._opening:
+            if self.generation == generation:
+                self.generation += 1
+                self.close()
 
     def add(
         self,
@@ -164,67 +253,63 @@ class Database:
     ) -> int:
         """Insert rows, many with one statement; return how many were inserted.
 
-        After each step of the driver another thread may have the interpreter for milliseconds:
-        a step for each row, or for each row that comes back, takes many times as long in a busy server.
+        A driver releases Python's global lock at each statement, and waits for it again at its end.
+        In a server with busy threads that takes up to 5 ms each time, so a statement for each row,
+        or a fetch for each row that comes back, takes many times as long as one for all of them.
 
         :param skip_known: Leave out rows whose keys are there already, instead of failing.
         """
         table = columns[0].table.name
         names = ", ".join(column.name for column in columns)
-        one = f"({', '.join(['?' if self.is_sqlite else '%s'] * len(columns))})"
+        one = f"({', '.join([self.placeholder] * len(columns))})"
         ending = " ON CONFLICT DO NOTHING" if skip_known else ""
         inserted = 0
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[start : start + _ROWS_AT_ONCE]
             values = ", ".join([one] * len(some))
-            statement = f"INSERT INTO {table} ({names}) VALUES {values}{ending}"  # noqa: S608
+            statement = f"INSERT INTO {table} ({names}) VALUES {values}{ending}"  # noqa: S608 - our own names
             parameters = tuple(chain.from_iterable(some))
             inserted += connection.exec_driver_sql(statement, parameters).rowcount
         return inserted
 
     def next_ids(self, connection: sa.Connection, table: sa.Table, number: int) -> Sequence[int]:
         """Return ids that no row of a table has had or will get, for rows to be inserted with them."""
-        if self.is_sqlite:  # nobody else writes during this transaction
-            # As SQLite does: what was repaired by hand may have lost its sequence.
-            statement = (
-                "SELECT max(id) FROM (SELECT seq AS id FROM sqlite_sequence WHERE name = ?"  # noqa: S608
-                f" UNION ALL SELECT max(id) FROM {table.name})"
-            )
-            last = connection.exec_driver_sql(statement, (table.name,)).scalar() or 0
-            return range(last + 1, last + 1 + number)
-        statement = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
-        return connection.exec_driver_sql(statement, (table.name, number)).scalars().all()
-
-    @contextmanager
-    def transaction(self) -> Iterator[sa.Connection]:
-        """Begin a transaction that writes; it is committed at the end.
-
-        :raises InboxUnavailable: if the database does not do what it is asked.
-        """
-        if not self._is_open:
-            self.open()
-        with _translated(), self._turn.taken() if self._turn else nullcontext():
-            # Again: while this waited, the file may have been replaced.
-            self.open()
-            with self._engine.begin() as connection:
-                yield connection
-
-    @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
-        """Begin a transaction that only reads, and waits for no writer.
-
-        :raises InboxUnavailable: if the database does not do what it is asked.
-        """
-        self.open()
-        with _translated(), self._engine.connect() as connection:
-            yield connection.execution_options(okta_hooks_reads=True)
+        return self._system.next_ids(connection, table, number)
 
 
-def _located(url: sa.URL, folder: str) -> sa.URL:
+def _system(url: sa.URL) -> _System:
     if url.get_backend_name() == "sqlite":
-        return url.set(database=str(Path(folder, str(url.database)).resolve()))
-    # SQLAlchemy 2.0 and 2.1 mean different drivers by the bare name.
-    return url.set(drivername="postgresql+psycopg")
+        return sqlite.SQLite(url, CONNECTIONS + 1)
+    from .postgresql import PostgreSQL  # noqa: PLC0415 - its driver need not be installed
+
+    return PostgreSQL(url, CONNECTIONS + 1)
+
+
+def _deadline(seconds: float | None) -> float:
+    return time.monotonic() + (SECONDS if seconds is None else seconds)
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.0)
+
+
+def _is_current(connection: sa.Connection, inspector: sa.Inspector) -> bool:
+    if not inspector.has_table(meta.name):
+        return False
+    version = connection.scalar(sa.select(sa.func.max(meta.c.schema_version)))
+    return version is not None and version >= SCHEMA_VERSION
+
+
+def _add_missing(connection: sa.Connection, inspector: sa.Inspector, table: sa.Table) -> None:
+    there = {column["name"] for column in inspector.get_columns(table.name)}
+    for column in table.columns:
+        if column.name not in there:
+            definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
+    indexed = {index["name"] for index in inspector.get_indexes(table.name)}
+    for index in table.indexes:
+        if index.name not in indexed:
+            index.create(connection)
 
 
 @contextmanager
@@ -234,30 +319,9 @@ def _translated() -> Iterator[None]:
     except sa.exc.DBAPIError as error:
         raise InboxUnavailable(
             str(error.orig).partition("\n")[0],
-            is_transient=isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError),
+            is_transient=error.connection_invalidated
+            or isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError),
             connection_lost=error.connection_invalidated,
         ) from error
     except (sa.exc.SQLAlchemyError, OSError) as error:
         raise InboxUnavailable(str(error)) from error
-
-
-def _engine(url: sa.URL) -> sa.Engine:
-    if url.get_backend_name() != "sqlite":
-        return sa.create_engine(
-            url,
-            connect_args={name: url.query.get(name, value) for name, value in _POSTGRESQL.items()},
-            pool_pre_ping=True,
-            pool_size=20,
-            max_overflow=-1,
-            hide_parameters=True,
-        )
-    engine = sa.create_engine(
-        url,
-        connect_args={"timeout": _SQLITE_PATIENCE},
-        pool_size=20,
-        max_overflow=-1,
-        hide_parameters=True,
-    )
-    sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine

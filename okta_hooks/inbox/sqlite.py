@@ -1,4 +1,4 @@
-"""What an SQLite file needs: turns for those who write to it, settings, and a look at where it lies."""
+"""What an SQLite file needs: a queue of those who write to it, settings, a look at where it lies."""
 
 from __future__ import annotations
 
@@ -7,67 +7,285 @@ import fcntl
 import logging
 import os
 import sqlite3
+import sys
 import threading
 import time
+from collections import deque
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
 
-    import sqlalchemy as sa
+from okta_hooks.exceptions import InboxUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 logger = logging.getLogger(__name__)
 
-_SQLITE_PATIENCE: Final = 5.0
-_TURN_PATIENCE: Final = 2.0
-_TURN_LOOK: Final = 0.0005
+#: How long a new connection may try to make its settings, if nobody says so.
+_PREPARE_SECONDS: Final = 5.0
+_QUEUE_PATIENCE: Final = 2.0
+_QUEUE_LOOK: Final = 0.0005
+_SHORTEST_PAUSE: Final = 0.001
+_LONGEST_PAUSE: Final = 0.02
+#: About a millisecond's work.
+_STEPS_BETWEEN_LOOKS: Final = 50_000
+#: The bytes of the queue's file that are locked: by who may write, and by who waits and goes before others.
+_TURN: Final = 0
+_FIRST: Final = 1
 #: File systems that may be gone after a restart.
 EPHEMERAL: Final = frozenset({"tmpfs", "ramfs", "overlay"})
+#: What is wrong with the file as this connection has it; another may find it well.
+_LOST: Final = frozenset(
+    {
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
 
 
-class _Turn:
-    """Lets who wants to write to an SQLite file queue: threads at a lock, processes at the lock of a file.
+class _Connection(sqlite3.Connection):
+    """A connection whose statements end at a deadline, and whose commits stop no other greenlet.
 
-    SQLite itself makes them sleep, up to 0.1 s at a time, and who comes back first wins:
-    beside a busy process that took seconds. It still guards the data; this only says whose turn it is.
+    Its isolation level is None: the driver would begin transactions by itself, and too late.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.isolation_level = None
+        self.was_used = False
+        #: In a list, so that the connection and what it calls hold no reference to each other.
+        self._until = until = [float("inf")]
+        self.set_progress_handler(lambda: time.monotonic() > until[0], _STEPS_BETWEEN_LOOKS)
+
+    def set_deadline(self, deadline: float) -> None:
+        """Let no statement run for longer than this, by ``time.monotonic()``."""
+        self._until[0] = deadline
+
+    def commit(self) -> None:
+        """Commit; under gevent in a thread of the system: to wait for the disk would stop every greenlet."""
+        monkey = sys.modules.get("gevent.monkey")
+        if monkey is None or not monkey.is_module_patched("threading"):
+            super().commit()
+            return
+        gevent: Any = sys.modules["gevent"]
+        if (error := gevent.get_hub().threadpool.apply(_error_of, (super().commit,))) is not None:
+            raise error
+
+
+def _error_of(function: Any) -> sqlite3.Error | None:
+    """Call a function and return what it raised: gevent would print what a thread of its pool raises."""
+    try:
+        function()
+    except sqlite3.Error as error:
+        return error
+    return None
+
+
+class SQLite:
+    """An SQLite file.
+
+    :param url: Its URL, of SQLAlchemy.
+    :param connections: How many are kept at most.
+    """
+
+    insert: Final = staticmethod(insert)
+    placeholder: Final = "?"
+
+    def __init__(self, url: sa.URL, connections: int) -> None:
+        self.path = Path(str(url.database))
+        self._queue = write_queue(self.path.with_name(f"{self.path.name}.turn"))
+        self._opened: tuple[int, int] | None = None
+        self._here = threading.local()
+        self.engine = sa.create_engine(
+            url,
+            # SQLite's own wait would stop every greenlet, so `begin` waits.
+            connect_args={"timeout": 0, "factory": _Connection},
+            pool_size=connections,
+            max_overflow=-1,
+            pool_use_lifo=True,
+            hide_parameters=True,
+        )
+        sa.event.listen(self.engine, "connect", self._set)
+        sa.event.listen(self.engine, "handle_error", _judge)
+
+    def prepare(self) -> None:
+        """Create the file if there is none, and note which it is."""
+        _create_file(self.path)
+        self._opened = _identity(self.path)
+
+    def is_moved(self) -> bool:
+        """Return whether the file is another than the one that was opened, or none.
+
+        SQLite would go on writing to what nobody can find any more.
+        """
+        return _identity(self.path) != self._opened
+
+    def turn(self, deadline: float, *, first: bool) -> contextlib.AbstractContextManager[None]:
+        """Wait to be the one who writes; not for so long that no time is left to ask SQLite itself.
+
+        :param first: Go before all who are not.
+        """
+        left = max(deadline - time.monotonic(), 0.0)
+        return self._queue.turn(min(_QUEUE_PATIENCE, left / 2), first=first)
+
+    def lock_schema(self, connection: sa.Connection) -> None:
+        """Do nothing: nobody else writes during a transaction."""
+
+    def connect(self, deadline: float) -> sa.Connection:
+        """Return a connection out of the pool, or a new one."""
+        self._here.deadline = deadline
+        return self.engine.connect()
+
+    def _set(self, raw: _Connection, _: object) -> None:
+        deadline = getattr(self._here, "deadline", time.monotonic() + _PREPARE_SECONDS)
+        # Of two that open a new file at once, SQLite refuses one here.
+        _patiently(raw, ["PRAGMA journal_mode = WAL"], deadline)
+        raw.execute("PRAGMA synchronous = FULL")
+
+    def begin(self, connection: sa.Connection, deadline: float, *, reads: bool) -> bool:
+        """Begin a transaction; return False if the connection, which worked before, does not work any more.
+
+        One that writes has SQLite's lock from the beginning: if it read first, and another had written
+        meanwhile, it would fail. One that reads begins with its first statement, so here is one.
+        """
+        raw: Any = connection.connection.driver_connection
+        is_fresh = not raw.was_used
+        raw.was_used = True
+        raw.set_deadline(deadline)
+        try:
+            _patiently(raw, _READ if reads else _WRITE, deadline)
+        except sqlite3.Error as error:
+            if not _is_lost(error):
+                raise InboxUnavailable(str(error), is_transient=True) from error
+            connection.invalidate()
+            if is_fresh:
+                raise InboxUnavailable(str(error), is_transient=True) from error
+            return False
+        return True
+
+    def next_ids(self, connection: sa.Connection, table: sa.Table, number: int) -> Sequence[int]:
+        """Return the ids after the last: nobody else writes during this transaction."""
+        # As SQLite does: what was repaired by hand may have lost its sequence.
+        statement = (
+            "SELECT max(id) FROM (SELECT seq AS id FROM sqlite_sequence WHERE name = ?"  # noqa: S608 - our own names
+            f" UNION ALL SELECT max(id) FROM {table.name})"
+        )
+        last = connection.exec_driver_sql(statement, (table.name,)).scalar() or 0
+        return range(last + 1, last + 1 + number)
+
+
+_READ: Final = ("BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
+_WRITE: Final = ("BEGIN IMMEDIATE",)
+
+
+def _patiently(raw: _Connection, statements: Sequence[str], deadline: float) -> None:
+    """Execute statements, again and again while another process has locked the file."""
+    pause = _SHORTEST_PAUSE
+    while True:
+        try:
+            for statement in statements:
+                raw.execute(statement).fetchone()
+        except sqlite3.OperationalError as error:
+            raw.rollback()
+            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() + pause > deadline:
+                raise
+        else:
+            return
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _code(error: BaseException | None) -> int:
+    """Return SQLite's primary result code: https://www.sqlite.org/rescode.html."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _is_lost(error: BaseException | None) -> bool:
+    return _code(error) in _LOST
+
+
+def _judge(context: sa.ExceptionContext) -> None:
+    """Let SQLAlchemy drop a connection that saw a file which is not as it should be."""
+    context.is_disconnect = context.is_disconnect or _is_lost(context.original_exception)
+    # By the time of the clock, which may be set; `Database` drops the others.
+    context.invalidate_pool_on_disconnect = False
+
+
+class WriteQueue:
+    """Those who want to write to one SQLite file: threads queue in a line, processes at locks of a file.
+
+    SQLite allows one writer at a time, and its own lock guards the data whether anybody queues here or not.
+    But it has no queue: who finds it taken sleeps, up to 0.1 s at a time, and who asks first afterwards has it.
+    Beside a busy process, that took a delivery seconds.
+
+    The file may be deleted, or locked for ever by a process that was stopped: who waits in vain goes on
+    without, and SQLite decides.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: int | None = None
-        self._among_threads = threading.Lock()
+        self._opened: tuple[int, int] | None = None
+        self._threads = _Line()
 
     def __del__(self) -> None:
         if self._file is not None:
             os.close(self._file)
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Wait for the turn, but not for ever: who has it may have been stopped. SQLite is next to be asked."""
-        give_up_at = time.monotonic() + _TURN_PATIENCE
-        is_taken = self._among_threads.acquire(timeout=_TURN_PATIENCE)
+    def turn(self, patience: float, *, first: bool) -> Iterator[None]:
+        """Wait for the turn to write.
+
+        :param patience: Seconds; then go on without.
+        :param first: Go before all threads, and all processes, whose turn is not ``first``.
+        """
+        give_up_at = time.monotonic() + patience
+        is_head = self._threads.enter(patience, first=first)
         try:
-            if is_taken:
-                self._lock(give_up_at)
+            if is_head:
+                self._lock(give_up_at, first=first)
             yield
         finally:
-            if is_taken:
+            if is_head:
                 self._unlock()
-                self._among_threads.release()
+                self._threads.leave()
 
-    def _lock(self, give_up_at: float) -> None:
+    def _lock(self, give_up_at: float, *, first: bool) -> None:
         try:
-            # lockf's, as a lease's: the system drops it when this process dies, whatever its children do.
-            if self._file is None:
-                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            file = self._open()
+            says_so = False
             # Not waiting in the system: under gevent that would stop every greenlet.
-            while not _is_locked(self._file) and time.monotonic() < give_up_at:
-                time.sleep(_TURN_LOOK)
+            while not ((first or _is_free(file, _FIRST)) and _lock(file, fcntl.LOCK_EX, _TURN)):
+                # Whose turn it is not may hold up a thread whose turn it is.
+                first = first or self._threads.has_first
+                if first and not says_so:
+                    says_so = _lock(file, fcntl.LOCK_SH, _FIRST)
+                if time.monotonic() > give_up_at:
+                    break
+                time.sleep(_QUEUE_LOOK)
+            if says_so:
+                fcntl.lockf(file, fcntl.LOCK_UN, 1, _FIRST)
         except OSError:
-            logger.debug("No turns are taken at %s.", self._path, exc_info=True)
+            logger.debug("There is no queue at %s.", self._path, exc_info=True)
+
+    def _open(self) -> int:
+        """Return the file, opened again if somebody has deleted it: others queue at a new one."""
+        if self._file is not None and _identity(self._path) != self._opened:
+            os.close(self._file)
+            self._file = None
+        if self._file is None:
+            # lockf's locks, as a lease's: the system drops them when this process dies, whatever its children do.
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            status = os.fstat(self._file)
+            self._opened = status.st_dev, status.st_ino
+        return self._file
 
     def _unlock(self) -> None:
         if self._file is not None:
@@ -75,44 +293,73 @@ class _Turn:
                 fcntl.lockf(self._file, fcntl.LOCK_UN)
 
 
-def _is_locked(file: int) -> bool:
-    """Try to lock a file; return whether this process has the lock now."""
+class _Line:
+    """A lock that threads get in the order in which they came, but some before others."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._is_taken = False
+        self._first: deque[Any] = deque()
+        self._others: deque[Any] = deque()
+
+    @property
+    def has_first(self) -> bool:
+        """Return whether somebody waits who goes before others."""
+        return bool(self._first)
+
+    def enter(self, patience: float, *, first: bool) -> bool:
+        """Wait for so many seconds; return whether the lock was got."""
+        line = self._first if first else self._others
+        with self._guard:
+            if not self._is_taken:
+                self._is_taken = True
+                return True
+            mine = threading.Lock()
+            mine.acquire()
+            line.append(mine)
+        if mine.acquire(timeout=patience):
+            return True
+        with self._guard:
+            if mine in line:
+                line.remove(mine)
+                return False
+        return True  # it was handed over at the last moment
+
+    def leave(self) -> None:
+        """Hand the lock over to who is next."""
+        with self._guard:
+            line = self._first or self._others
+            if line:
+                line.popleft().release()
+            else:
+                self._is_taken = False
+
+
+def _lock(file: int, kind: int, byte: int) -> bool:
+    """Try to lock a byte of a file; return whether this process has the lock now."""
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        fcntl.lockf(file, kind | fcntl.LOCK_NB, 1, byte)
+    except (BlockingIOError, PermissionError):  # POSIX allows either
         return False
+    return True
+
+
+def _is_free(file: int, byte: int) -> bool:
+    """Return whether no other process has locked a byte of a file."""
+    if not _lock(file, fcntl.LOCK_EX, byte):
+        return False
+    fcntl.lockf(file, fcntl.LOCK_UN, 1, byte)
     return True
 
 
 #: One for each file in a process: closing a file drops every lock that the process has on it.
 #: By the process, because a child must not wait for a thread that it does not have.
-_turns: WeakValueDictionary[tuple[int, Path], _Turn] = WeakValueDictionary()
+_queues: WeakValueDictionary[tuple[int, Path], WriteQueue] = WeakValueDictionary()
 
 
-def _turn_at(path: Path) -> _Turn:
-    return _turns.setdefault((os.getpid(), path), _Turn(path))
-
-
-def _prepare_sqlite(connection: Any, _: object) -> None:
-    # The driver would begin transactions by itself, and too late.
-    connection.isolation_level = None
-    give_up_at = time.monotonic() + _SQLITE_PATIENCE
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            break
-        except sqlite3.OperationalError:
-            # Of two that open a new file at once, SQLite refuses one here without waiting.
-            if time.monotonic() > give_up_at:
-                raise
-            time.sleep(0.01)
-    connection.execute("PRAGMA synchronous = FULL")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    # A transaction that reads first and writes then fails at once when another has written meanwhile.
-    reads = connection.get_execution_options().get("okta_hooks_reads")
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+def write_queue(path: Path) -> WriteQueue:
+    """Return the queue of this process at a file."""
+    return _queues.setdefault((os.getpid(), path), WriteQueue(path))
 
 
 def _create_file(path: Path) -> None:
@@ -124,11 +371,13 @@ def _create_file(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
-def _inode(path: Path) -> int | None:
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another of the same name, or None if there is none."""
     try:
-        return path.stat().st_ino
+        status = path.stat()
     except FileNotFoundError:
         return None
+    return status.st_dev, status.st_ino
 
 
 def file_system(path: Path) -> str | None:

@@ -308,7 +308,7 @@ def test_takeover_of_a_locked_file(
     tmp_path: Path, delivery: DeliveryFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new leader that cannot free what the old one had in hand tries again, and runs nothing until then."""
-    monkeypatch.setattr("okta_hooks.inbox.database._SQLITE_PATIENCE", 0.1)
+    monkeypatch.setattr("okta_hooks.inbox.database.SECONDS", 0.1)
     file = tmp_path / "inbox.sqlite3"
     inbox = Inbox(f"sqlite:///{file}")
     inbox.intake.store([delivery("a")])

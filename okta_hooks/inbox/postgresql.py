@@ -1,0 +1,236 @@
+"""What a PostgreSQL server needs: connections with a deadline, and transactions that are ours whatever a role says.
+
+A transaction brings its settings along, and nothing is set for a session or prepared in it:
+behind PgBouncer in transaction mode the next transaction may have another session, and a neighbour this one.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from okta_hooks.exceptions import InboxUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from contextlib import AbstractContextManager
+
+#: libpq takes no less than 2 for the time to connect.
+_CONNECT_SECONDS: Final = 2.0
+#: A connection that was used before and has not begun a transaction after this is not waited for any longer.
+_PROBE_SECONDS: Final = 0.75
+#: What an operation has at least on a new connection: making it may have taken all its time.
+_FRESH_SECONDS: Final = 1.0
+#: How long data may go on coming after a deadline.
+_GRACE_SECONDS: Final = 1.0
+
+_CONNECT: Final[dict[str, Any]] = {
+    "connect_timeout": int(_CONNECT_SECONDS),
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+#: What is ours to say: nothing in a URL changes it.
+_PINNED: Final[dict[str, Any]] = {
+    "autocommit": True,  # transactions begin with settings of ours, see `begin`
+    "client_encoding": "utf8",
+    "prepare_threshold": None,
+}
+#: Any number: who creates tables in the same database holds the lock of this one meanwhile.
+_ADVISORY_LOCK: Final = 0x0C7A_400C
+#: Where a default that forbids writing was set for this role or connection. Elsewhere, it was set for all:
+#: that is how a server is told that another one has taken its place, and to write all the same would be lost.
+_OWN_SOURCES: Final = frozenset({"client", "database user", "session", "user"})
+#: A server that does not write any more, one that shuts down, a connection that broke, a table that is not there.
+#: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_WRONG_SERVER: Final = ("25006", "25P03", "25P04", "57P", "08", "42P01", "3F000")
+
+#: The version of a server that has this setting.
+_HAS_TRANSACTION_TIMEOUT: Final = 17_00_00
+
+_FACTS: Final = """
+SELECT current_setting('search_path'), current_schema(), (
+    SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'on'
+)
+"""
+
+
+class _Connection(psycopg.Connection[Any]):
+    """A connection that waits for its server until a deadline, and is closed then.
+
+    ``statement_timeout`` is the server's to keep, and one that is gone keeps nothing.
+    """
+
+    #: By ``time.monotonic()``.
+    deadline: float = float("inf")
+    was_used = False
+    search_path = ""
+    access = ""
+
+    def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+        """Do as psycopg does, which comes back to its generator ten times a second at least."""
+        return super().wait(self._bounded(gen), *args, **kwargs)
+
+    def _bounded(self, generator: Any) -> Generator[Any, Any, Any]:
+        try:
+            wanted = next(generator)
+            while True:
+                ready = yield wanted
+                late = time.monotonic() - self.deadline
+                if late > (_GRACE_SECONDS if ready else 0.0):
+                    generator.close()
+                    self.close()
+                    raise psycopg.OperationalError("the database did not answer in time")
+                wanted = generator.send(ready)
+        except StopIteration as end:
+            return end.value
+
+
+class PostgreSQL:
+    """A PostgreSQL database.
+
+    :param url: Its URL, of SQLAlchemy.
+    :param connections: How many are kept at most.
+    :raises InboxUnavailable: if the URL has a parameter that is none of a connection.
+    """
+
+    insert: Final = staticmethod(insert)
+    placeholder: Final = "%s"
+
+    def __init__(self, url: sa.URL, connections: int) -> None:
+        known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+        if unknown := sorted(url.query.keys() - known - _PINNED.keys()):
+            raise InboxUnavailable(
+                f"OKTA_HOOKS_INBOX has a parameter that PostgreSQL does not know: {unknown[0]}"
+            )
+        given = {name: url.query[name] for name in _CONNECT.keys() & url.query.keys()}
+        self.engine = sa.create_engine(
+            # SQLAlchemy 2.0 and 2.1 mean different drivers by the bare name.
+            url.set(drivername="postgresql+psycopg").difference_update_query(_PINNED),
+            connect_args=_CONNECT | given,
+            pool_size=connections,
+            max_overflow=-1,
+            pool_use_lifo=True,
+            hide_parameters=True,
+            use_native_hstore=False,
+        )
+        sa.event.listen(self.engine, "do_connect", _connect)
+        sa.event.listen(self.engine, "connect", _end_connecting)
+        sa.event.listen(self.engine, "handle_error", _judge)
+
+    def prepare(self) -> None:
+        """Do nothing: a server is there or not."""
+
+    def is_moved(self) -> bool:
+        """Return False: who gets another server by a name loses the connection to the one before."""
+        return False
+
+    def turn(self, deadline: float, *, first: bool) -> AbstractContextManager[None]:  # noqa: ARG002 - SQLite's
+        """Wait for nothing: many may write at a time."""
+        return nullcontext()
+
+    def connect(self, deadline: float) -> sa.Connection:  # noqa: ARG002 - connecting has its own
+        """Return a connection out of the pool, or a new one."""
+        return self.engine.connect()
+
+    def lock_schema(self, connection: sa.Connection) -> None:
+        """Let nobody else create tables until the end of the transaction."""
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+
+    def begin(self, connection: sa.Connection, deadline: float, *, reads: bool) -> bool:
+        """Begin a transaction; return False if the connection, which worked before, does not work any more."""
+        raw: Any = connection.connection.driver_connection
+        now = time.monotonic()
+        is_fresh = not raw.was_used
+        raw.was_used = True
+        if is_fresh:
+            deadline = max(deadline, now + _FRESH_SECONDS)
+        raw.deadline = deadline if is_fresh else min(deadline, now + _PROBE_SECONDS)
+        access = " READ ONLY" if reads else raw.access
+        try:
+            raw.execute(_begin(raw, access, deadline - now))
+        except psycopg.Error as error:
+            connection.invalidate()
+            if is_fresh:
+                raise InboxUnavailable(str(error).partition("\n")[0], is_transient=True) from error
+            return False
+        raw.deadline = deadline
+        return True
+
+    def next_ids(self, connection: sa.Connection, table: sa.Table, number: int) -> Sequence[int]:
+        """Take ids from the table's sequence."""
+        statement = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
+        return connection.exec_driver_sql(statement, (table.name, number)).scalars().all()
+
+
+def _begin(raw: _Connection, access: str, seconds: float) -> str:
+    """Return what begins a transaction with settings of its own: several statements in one message."""
+    milliseconds = max(int(seconds * 1000), 1)
+    settings = [
+        # A little less than the client's: what the server ends by itself costs no connection.
+        ("statement_timeout", str(max(milliseconds * 9 // 10, 1))),
+        ("lock_timeout", str(max(milliseconds * 9 // 10, 1))),
+        ("idle_in_transaction_session_timeout", str(milliseconds + 1000)),
+        ("extra_float_digits", "1"),  # as few as 15 digits would lose microseconds
+        ("search_path", raw.search_path),
+    ]
+    if raw.info.server_version >= _HAS_TRANSACTION_TIMEOUT:
+        settings.append(("transaction_timeout", str(milliseconds + 1000)))
+    given = (f"set_config('{name}', {_literal(value)}, true)" for name, value in settings if value)
+    return f"BEGIN ISOLATION LEVEL READ COMMITTED{access}; SELECT {', '.join(given)}"
+
+
+def _literal(text: str) -> str:
+    # `E''`, whatever standard_conforming_strings says; `%%`, for psycopg looks for placeholders.
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{escaped}'"
+
+
+def _connect(_: object, __: object, args: list[Any], parameters: dict[str, Any]) -> _Connection:
+    """Connect, and look what kind of server answered.
+
+    The transaction that this begins is still open when SQLAlchemy asks its first questions:
+    what a role has set must not matter to these either.
+    """
+    raw = _Connection.connect(*args, **parameters | _PINNED)
+    try:
+        raw.deadline = time.monotonic() + _CONNECT_SECONDS
+        _examine(raw)
+    except BaseException:
+        raw.close()
+        raise
+    return raw
+
+
+def _examine(raw: _Connection) -> None:
+    encoding = (raw.pgconn.parameter_status(b"server_encoding") or b"").decode()
+    if encoding != "UTF8":
+        raise InboxUnavailable(
+            f"The encoding of the database is {encoding}, which does not store every delivery: "
+            "it needs one WITH ENCODING 'UTF8'",
+            is_transient=False,
+        )
+    raw.execute(_begin(raw, " READ ONLY", _CONNECT_SECONDS))
+    path, schema, read_only_by = raw.execute(_FACTS).fetchone() or ("", None, None)
+    if schema is None:
+        raise InboxUnavailable(f"No schema of the search path is there: {path}", is_transient=False)
+    raw.search_path = path
+    raw.access = " READ WRITE" if read_only_by in _OWN_SOURCES else ""
+
+
+def _end_connecting(raw: _Connection, _: object) -> None:
+    raw.rollback()
+
+
+def _judge(context: sa.ExceptionContext) -> None:
+    """Let SQLAlchemy drop a connection that is alive, but not to the server that we want."""
+    state = getattr(context.original_exception, "sqlstate", None) or ""
+    context.is_disconnect = context.is_disconnect or state.startswith(_WRONG_SERVER)
+    # By the time of the clock, which may be set; `Database` drops the others.
+    context.invalidate_pool_on_disconnect = False
