@@ -95,4 +95,4 @@ def test_a_worker_that_stops_finishes_what_is_in_hand(host: Host) -> None:
     assert host.ran("begin") == sorted(
         (uuid, receiver) for uuid in ("running", "waiting") for receiver in ("audit", "crm")
     )
-    assert host.inbox.overview.counts()["done"] == 2
+    assert host.inbox.overview.counts().done == 2

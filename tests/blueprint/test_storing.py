@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from okta_hooks import EventHook, blueprint, signals
+from okta_hooks import EventHook, endpoint, signals
 
 from .support import CREATED, DEACTIVATED, Heard, assert_problem, post
 
@@ -121,8 +121,8 @@ def test_503_when_the_inbox_does_not_commit(
 ) -> None:
     """A database that somebody holds makes Okta send the delivery again; then it is stored."""
     heard = hear(signals.delivery_refused)
-    assert blueprint._SECONDS_TO_STORE == 2.0  # noqa: SLF001 - Okta waits 3
-    monkeypatch.setattr(blueprint, "_SECONDS_TO_STORE", 0.2)
+    assert endpoint._SECONDS_TO_STORE == 2.0  # noqa: SLF001 - Okta waits 3
+    monkeypatch.setattr(endpoint, "_SECONDS_TO_STORE", 0.2)
     storing.extensions["okta_hooks"].runtime().inbox.open()
     with engine.connect() as connection:
         driver: Any = connection.connection.driver_connection

@@ -9,9 +9,8 @@ import pytest
 
 from okta_hooks import EventHook, Reject
 from okta_hooks.cli import group
-from okta_hooks.inbox.claims import Settlement
 from okta_hooks.inbox.tables import STATES
-from tests.support import PATIENCE
+from tests.support import PATIENCE, claim, fan_out, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -319,9 +318,8 @@ def test_times_beyond_the_calendar(
     """A time that no calendar has, of Okta's or a receiver's, keeps nobody from looking."""
     far = {"uuid": "far", "eventType": CREATED, "published": "9999-12-31T23:59:59-23:00"}
     inbox.intake.store([delivery(far)])
-    inbox.claims.fan_out(["okta"], lambda _: ["audit"])
-    (claim,) = inbox.claims.claim("me", "okta", "audit", 1)
-    inbox.claims.settle("me", [Settlement(claim=claim, state="pending", due=1e300, error="later")])
+    fan_out(inbox, "audit")
+    settle(inbox, claim(inbox, "audit"), "pending", wait=1e300, error="later")
 
     assert "far" in run("events", "list").output
     assert "later" in run("events", "show", "far").output
@@ -387,7 +385,8 @@ def test_replay_for_one_receiver(filled: Inbox, run: Run) -> None:
 def test_replay_of_what_nobody_received(inbox: Inbox, delivery: DeliveryFactory, run: Run) -> None:
     """After a receiver was forgotten, ``--unreceived`` finds what it would have got."""
     inbox.intake.store([delivery("a", "b")])
-    inbox.claims.fan_out(["okta"], lambda row: [] if row.ordinal else ["audit"])
+    fan_out(inbox, "audit", limit=1)
+    fan_out(inbox)
 
     assert run("replay", "--unreceived").output == "1 events are replayed.\n"
 
@@ -426,7 +425,7 @@ def test_prune(inbox: Inbox, delivery: DeliveryFactory, run: Run, clock: Clock) 
 def test_prune_dead(filled: Inbox, run: Run, delivery: DeliveryFactory, clock: Clock) -> None:
     """Dead letters go by hand only, older than what is said."""
     clock.now -= 10 * DAY
-    filled.store([delivery({"uuid": "older", "eventType": []})])
+    filled.intake.store([delivery({"uuid": "older", "eventType": []})])
     run("prune")
     assert states(run)["older"] == "dead"
 
@@ -455,7 +454,7 @@ def test_prune_used_wrongly(filled: Inbox, run: Run, options: list[str]) -> None
 
 def test_receivers(filled: Inbox, run: Run, okta: EventHook) -> None:
     """What is connected, and what the inbox knows of it, also of what is connected no more."""
-    filled.see_lanes([("okta", "gone"), ("dropped", "gone")])
+    filled.workers.see_receivers([("okta", "gone"), ("dropped", "gone")])
 
     rows = printed(run("receivers", "--json"))
 

@@ -55,7 +55,7 @@ def test_another_backfill_is_at_work(simulator: Simulator, app: Flask) -> None:
         assert one.catch_up()
         assert late.catch_up()
     assert late.tally.duplicate == {}
-    assert inbox_of(app).counts()["pending"] == 1201
+    assert inbox_of(app).overview.counts().pending == 1201
 
 
 @SQLITE
@@ -139,7 +139,7 @@ def test_a_hook_that_is_named_wrongly(simulator: Simulator, app: Flask, option: 
 
     assert "No hook at" in result.output
     assert "https://app.example.com/okta/events" in result.output
-    assert inbox_of(app).cursor(simulator.url) is None
+    assert inbox_of(app).cursors.of(simulator.url) is None
 
 
 class Terminal(io.StringIO):
