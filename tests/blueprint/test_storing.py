@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks import EventHook, endpoint, signals
+from tests.support import counts
 
 from .support import CREATED, DEACTIVATED, Heard, assert_problem, post
 
@@ -31,9 +32,7 @@ def storing(make_app: AppFactory, okta: EventHook, inbox_url: str) -> Iterator[F
 
 def stored(app: Flask) -> dict[str, int]:
     """Return how many events are in the states that have any."""
-    counts = app.extensions["okta_hooks"].runtime().inbox.overview.counts()
-    counts.pop("oldest_pending_seconds")
-    return {state: number for state, number in counts.items() if number}
+    return counts(app.extensions["okta_hooks"].runtime().inbox)
 
 
 def test_204_means_stored(

@@ -74,10 +74,10 @@ uuids = set()
 def test_empty(app, okta_org, number):
     runtime = app.extensions["okta_hooks"].runtime()
     runtime.inbox.open()
-    assert runtime.inbox.overview.counts()["done"] == 0
+    assert runtime.inbox.overview.counts().done == 0
     uuids.update(event["uuid"] for event in okta_org.emit("user.lifecycle.deactivate"))
     okta_org.settle()
-    assert runtime.inbox.overview.counts()["done"] == 1
+    assert runtime.inbox.overview.counts().done == 1
     assert len(uuids) == number + 1
 """,
     )
