@@ -94,9 +94,9 @@ class Plan:
 
     @property
     def replaces(self) -> bool:
-        """Whether what is said of a live hook is replaced, and its secret with it."""
-        is_said = any(not change.is_lifecycle for change in self.changes)
-        return self.live is not None and bool(self.add or self.remove or is_said or self.rotates)
+        """Whether the settings of a live hook are replaced, and its secret with them."""
+        is_other = any(not change.is_lifecycle for change in self.changes)
+        return self.live is not None and bool(self.add or self.remove or is_other or self.rotates)
 
     @property
     def action(self) -> Literal["create", "change", "nothing"]:
