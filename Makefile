@@ -15,9 +15,9 @@ $(READY): pyproject.toml
 demo: $(READY)  ## a day at a simulated Okta org, and an app that is killed in the middle
 	$(BIN)/python examples/demo.py
 
-test: $(READY)  ## the whole suite, with branch coverage
+test: $(READY)  ## the whole suite, on all cores, with branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -10,6 +10,9 @@ PYTHONS = [
     version for version in ("3.11", "3.12", "3.13", "3.14") if shutil.which(f"python{version}")
 ]
 
+# On all cores; a file stays together, for its tests share servers, and a page is one program.
+SUITE = ("pytest", "--numprocesses", "logical", "--dist", "loadfile", "--no-loadscope-reorder")
+
 nox.options.sessions = ["tests", "lowest", "bare"]
 
 
@@ -22,7 +25,7 @@ def install(session: nox.Session, *constraints: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the suite on every Python from 3.11 that this machine has."""
     install(session)
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", *SUITE, *session.posargs)
 
 
 @nox.session(python=PYTHONS[:1])
@@ -30,7 +33,7 @@ def lowest(session: nox.Session) -> None:
     """Run the suite with the lowest versions of the dependencies that are allowed."""
     declared = PYPROJECT["project"]["dependencies"]
     install(session, *(re.sub(r">=", "==", line) for line in declared))
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", *SUITE, *session.posargs)
 
 
 @nox.session(python=PYTHONS[:1])
@@ -38,4 +41,4 @@ def bare(session: nox.Session) -> None:
     """Run the suite without msgspec, which is optional."""
     install(session)
     session.run("python", "-m", "pip", "uninstall", "--yes", "msgspec")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", *SUITE, *session.posargs)

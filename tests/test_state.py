@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from flask import Flask
 
 from okta_hooks.cli import group
 from okta_hooks.exceptions import InboxUnavailable
@@ -14,8 +15,6 @@ from okta_hooks.exceptions import InboxUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from flask import Flask
 
     from okta_hooks import EventHook
     from okta_hooks.blueprint import AppState
@@ -428,3 +427,53 @@ def test_an_app_can_go(make_app: AppFactory, okta: EventHook, tmp_path: Path) ->
         gc.collect()
 
     assert reference() is None
+
+
+def test_no_thread_to_be_had(
+    okta: EventHook, body: Callable[..., bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong before the commit is a 503, also where the host answers errors with an OK."""
+    app = Flask("host", instance_path=str(tmp_path))
+    app.config["OKTA_HOOKS_SECRET"] = "s"
+    app.register_blueprint(okta)
+    app.register_error_handler(Exception, lambda error: ("sorry", 200))
+    ran = threading.Event()
+    okta.on("*")(lambda sender, **extra: ran.set())
+
+    def post() -> int:
+        headers = {"Authorization": "s"}
+        return app.test_client().post("/okta/events", data=body("a"), headers=headers).status_code
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert post() == 503
+
+    assert post() == 204
+    assert ran.wait(30)
+    runtime = app.extensions["okta_hooks"].runtime()
+    assert runtime.worker.stop(30)
+    runtime.inbox.close()
+
+
+def test_a_host_that_looks_at_the_runtime_early(
+    okta: EventHook, body: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """Who asks for the runtime before the first request gets a worker with that request all the same."""
+    ran = threading.Event()
+    okta.on("*")(lambda sender, **extra: ran.set())
+    app = Flask("host", instance_path=str(tmp_path))
+    app.config["OKTA_HOOKS_SECRET"] = "s"
+    app.register_blueprint(okta)
+    runtime = app.extensions["okta_hooks"].runtime()
+
+    headers = {"Authorization": "s"}
+    assert (
+        app.test_client().post("/okta/events", data=body("a"), headers=headers).status_code == 204
+    )
+
+    assert ran.wait(30)
+    assert runtime.worker.stop(30)
+    runtime.inbox.close()

@@ -162,3 +162,17 @@ def test_an_error_quotes_no_values(open_inbox: OpenInbox, delivery: DeliveryFact
 
     assert "personal" not in f"{raised.value} {raised.value.__cause__}"
     assert "personal" not in repr(bad)
+
+
+def test_password_in_the_query_of_the_url(caplog: pytest.LogCaptureFixture, inbox_url: str) -> None:
+    """What is logged of the inbox's URL has no query: a password may stand there, too."""
+    caplog.set_level("INFO", logger="okta_hooks")
+    if inbox_url.startswith("postgresql"):
+        separator = "&" if "?" in inbox_url else "?"
+        inbox_url += f"{separator}sslpassword=hush"
+    inbox = Inbox(inbox_url)
+    inbox.open()
+    inbox.close()
+
+    assert "The inbox is" in caplog.text
+    assert "hush" not in caplog.text

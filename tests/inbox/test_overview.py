@@ -86,7 +86,7 @@ def test_counts(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> None:
         ({"patterns": ("nothing.*", "*"), "states": ("dead",)}, {"dead"}),
         ({"unreceived": True}, {"unwanted"}),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_choosing_events(varied: Inbox, chosen: dict[str, Any], expected: set[str] | None) -> None:
     """Events are chosen by uuid, state, hook and whole segments of their type, all together."""

@@ -4,6 +4,7 @@ import logging
 import os
 import sqlite3
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     OpenInbox = Callable[..., Inbox]
     DeliveryFactory = Callable[..., NewDelivery]
 
+COUNT = """
+import sys
+from okta_hooks.inbox import Inbox
+inbox = Inbox(sys.argv[1])
+print(sum(inbox.counts()[state] for state in ("pending", "claimed", "done", "dead")))
+inbox.close()
+"""
+
 
 def test_a_sequence_that_was_lost(tmp_path: Path, delivery: DeliveryFactory) -> None:
     """Who repairs an SQLite file by hand may lose where its ids had got to; none comes twice."""
@@ -31,9 +40,6 @@ def test_a_sequence_that_was_lost(tmp_path: Path, delivery: DeliveryFactory) -> 
 
     assert inbox.store([delivery("c")]) == [Stored(new=1, duplicate=0)]
     inbox.close()
-
-
-# Opening
 
 
 def test_the_file_is_its_owners_alone(tmp_path: Path, delivery: DeliveryFactory) -> None:
@@ -139,3 +145,41 @@ def test_a_file_that_was_deleted_is_noticed(
 
     assert states(open_sqlite()) == {"b": "pending"}
     assert "was moved or deleted" in caplog.text
+
+
+def count_elsewhere(url: str) -> int:
+    """Return how many events another process finds; it is the last there to close the file."""
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT, url], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+def test_two_inboxes_on_one_file_in_one_process(tmp_path: Path, delivery: DeliveryFactory) -> None:
+    """Opening the file a second time takes no lock away that SQLite has on it.
+
+    Else another process, closing the file, would delete the log that this one goes on writing to.
+    """
+    url = f"sqlite:///{tmp_path}/inbox.sqlite3"
+    first, second = Inbox(url), Inbox(url)
+    first.store([delivery("a")])
+    second.store([delivery("b")])
+    assert count_elsewhere(url) == 2
+
+    first.store([delivery("c")])
+
+    assert count_elsewhere(url) == 3
+    first.close()
+    second.close()
+
+
+def test_two_spellings_of_one_file_have_one_leader(tmp_path: Path) -> None:
+    """A link to the folder makes no second leader."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    paths = [
+        Inbox("sqlite:///inbox.sqlite3", folder=str(tmp_path / name)).path
+        for name in ("real", "link")
+    ]
+
+    assert paths[0] == paths[1]

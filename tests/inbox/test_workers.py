@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 from okta_hooks.inbox.claims import Inbox, Settlement
@@ -7,6 +9,8 @@ from tests.support import DAY, claim, fan_out, receipts, settle, states
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from okta_hooks.inbox.claims import NewDelivery
     from tests.support import Clock
@@ -97,3 +101,38 @@ def test_a_receiver_that_is_gone_for_a_day(
     assert receipts(inbox, "a") == {"a": ("dead", 0), "b": ("pending", 0)}
     assert "not been connected" in inbox.show("a")[0]["receipts"][0]["error"]
     assert settle(inbox, claim(inbox, "b")) == {1: "dead"}
+
+
+def test_many_orphans(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> None:
+    """However many receipts are given up, each call takes a batch of them, until there are none."""
+    inbox.store([delivery(*(f"{number:04}" for number in range(1200)))])
+    inbox.see_lanes([("okta", "gone")])
+    for _ in range(3):
+        inbox.fan_out(["okta"], lambda row: ["gone"])
+    clock.now += 2 * 24 * 3600
+
+    batches = [len(inbox.bury_orphans(24 * 3600)) for _ in range(4)]
+
+    assert batches == [500, 500, 200, 0]
+    assert inbox.counts()["dead"] == 1200
+
+
+def test_leases_run_to_the_database_s_clock(
+    postgresql_url: str, delivery: DeliveryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host whose clock is wrong frees nothing that belongs to a worker that lives."""
+    here = Inbox(postgresql_url)
+    here.store([delivery("a")])
+    here.fan_out(["okta"], lambda row: ["r"])
+    here.keep_alive("here", 30)
+    assert here.claim("here", "okta", "r", 20)
+
+    script = (
+        "import sys, time; now = time.time; time.time = lambda: now() + 3600\n"
+        "from okta_hooks.inbox import Inbox; inbox = Inbox(sys.argv[1])\n"
+        "inbox.keep_alive('there', 30); inbox.free(); inbox.close()"
+    )
+    subprocess.run([sys.executable, "-c", script, postgresql_url], check=True)
+
+    assert here.claim("other", "okta", "r", 20) == []
+    here.close()

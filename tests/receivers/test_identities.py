@@ -49,7 +49,19 @@ def test_numbers_do_not_depend_on_the_event(okta: EventHook) -> None:
         (functools.partial(Account()), f"{HERE}:Account"),
         (print, "builtins:print"),
     ],
-    ids=str,
+    ids=[
+        "function",
+        "method",
+        "class method",
+        "static method",
+        "object",
+        "object without weak references",
+        "partial function",
+        "partial of a partial function",
+        "partial method",
+        "partial object",
+        "built-in function",
+    ],
 )
 def test_qualified_names(okta: EventHook, call: Callable[..., Any], name: str) -> None:
     """Whatever can be called has a name: its own, that of what it wraps, or that of its class."""

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from flask import Flask
+
+from okta_hooks import EventHook
+from okta_hooks.inbox.claims import Inbox
+from okta_hooks.work.lease import FileLease
 from okta_hooks.work.worker import MOST_IN_HAND, Worker
 
 from .support import Heard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from flask import Flask
-
-    from okta_hooks import EventHook
-    from okta_hooks.inbox.claims import Inbox, NewDelivery
+    from okta_hooks.inbox.claims import NewDelivery
     from tests.support import Clock
 
     DeliveryFactory = Callable[..., NewDelivery]
@@ -33,9 +37,6 @@ def test_draining_tells_its_progress(
 
     assert sum(told) == 50
     assert len(told) > 1
-
-
-# In threads
 
 
 def test_draining_lets_no_receiver_wait_for_another(
@@ -79,3 +80,26 @@ def test_draining_keeps_its_lease(
     make_worker(inbox).drain()
 
     assert heard.uuids == [f"uuid-{n:03}" for n in range(60)]
+
+
+def test_drain_beside_a_leader_waits_only_for_its_own(
+    tmp_path: Path, okta: EventHook, delivery: DeliveryFactory
+) -> None:
+    """A standby that drains does not wait for what no receiver of its is to have."""
+    okta.on("*")(lambda sender, **extra: None)
+    inbox = Inbox(f"sqlite:///{tmp_path}/inbox.sqlite3")
+    inbox.store([delivery("a", hook="idle")])
+    leader = FileLease(inbox, tmp_path / "inbox.sqlite3.lock")
+    assert leader.renew() == []
+    worker = Worker(
+        Flask("host"),
+        {"okta": okta, "idle": EventHook("idle")},
+        inbox,
+        max_attempts=3,
+        retention=timedelta(days=30),
+    )
+
+    assert worker.drain() == 0
+
+    leader.give_up()
+    inbox.close()

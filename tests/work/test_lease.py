@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox.claims import Inbox
 from okta_hooks.work.lease import HEARTBEAT_SECONDS, LEASE_SECONDS, FileLease, RowLease, lease_for
 
@@ -217,3 +220,29 @@ def test_what_killed_its_workers_is_told(
         told.append(mine.renew())
 
     assert told == [[], [], [], [], [("okta", "a", found.event_id)]]
+
+
+def test_takeover_of_a_locked_file(
+    tmp_path: Path, delivery: DeliveryFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new leader that cannot free what the old one had in hand tries again, and runs nothing until then."""
+    monkeypatch.setattr("okta_hooks.inbox.database._SQLITE_PATIENCE", 0.1)
+    file = tmp_path / "inbox.sqlite3"
+    inbox = Inbox(f"sqlite:///{file}")
+    inbox.store([delivery("a")])
+    inbox.fan_out(["okta"], lambda row: ["r"])
+    assert inbox.claim("killed", "okta", "r", 20)
+    lease = FileLease(inbox, file.with_suffix(".lock"))
+
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(InboxUnavailable):
+            lease.renew()
+        assert not lease.holds()
+        other.execute("ROLLBACK")
+
+    assert lease.renew() == []
+    assert lease.holds()
+    assert inbox.claim("new", "okta", "r", 20)
+    lease.give_up()
+    inbox.close()

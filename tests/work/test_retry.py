@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from flask import Flask
 
 from okta_hooks import EventHook, Reject, RetryLater, signals
 from okta_hooks.inbox.claims import Claim, Inbox, Settlement
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     DeliveryFactory = Callable[..., NewDelivery]
     WorkerFactory = Callable[..., Worker]
-
 
 CLAIM = Claim(event_id=1, delivery_id=1, ordinal=0, hook="okta", receiver="a", attempts=0, claims=1)
 
@@ -220,3 +220,33 @@ def test_a_rejected_event(
     assert working.uuids == ["a", "b"]
     assert [(row["receiver"], row["reason"]) for row in dead] == [("rejects", "not ours")]
     assert [(row["sender"], row["event"].uuid) for row in done] == [(app, "b")]
+
+
+def test_retry_later_that_forgot_its_base(
+    make_worker: WorkerFactory,
+    inbox: Inbox,
+    okta: EventHook,
+    delivery: DeliveryFactory,
+    clock: Clock,
+) -> None:
+    """An attempt counts, and waits, whatever is wrong with the exception that ended it."""
+
+    class Later(RetryLater):
+        def __init__(self) -> None:
+            pass
+
+    attempts: list[int] = []
+
+    @okta.on("*")
+    def receiver(sender: object, attempt: int, **extra: Any) -> None:
+        attempts.append(attempt)
+        raise Later
+
+    inbox.store([delivery("a")])
+    worker = make_worker(inbox, max_attempts=3)
+    for _ in range(5):
+        worker.drain()
+        clock.now += 3600
+
+    assert attempts == [1, 2, 3]
+    assert inbox.counts()["dead"] == 1

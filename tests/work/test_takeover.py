@@ -4,7 +4,11 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
+import pytest
+from flask import Flask
+
 from okta_hooks import EventHook, signals
+from okta_hooks.work.worker import Worker
 from tests.support import PATIENCE, receipts, states
 
 from .support import Heard, await_
@@ -12,7 +16,6 @@ from .support import Heard, await_
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pytest
     from blinker import NamedSignal
     from flask import Flask
 
@@ -131,3 +134,44 @@ def test_a_worker_whose_receipts_were_taken_over(
     assert len(done) == 1
     assert "taken over by another worker" in caplog.text
     assert receipts(inbox, "a") == {"a": ("done", 1)}
+
+
+@pytest.mark.parametrize("inbox_url", ["PostgreSQL"], indirect=True)
+def test_a_stopping_worker_keeps_its_lease(
+    inbox: Inbox,
+    make_worker: WorkerFactory,
+    okta: EventHook,
+    delivery: DeliveryFactory,
+    clock: Clock,
+) -> None:
+    """What is in hand at a stop may take longer than a lease: nobody else runs it meanwhile."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    @okta.on("*")
+    def receiver(sender: object, **extra: Any) -> None:
+        begun.set()
+        assert may_end.wait(60)
+
+    inbox.store([delivery("a")])
+    worker = make_worker(inbox, max_attempts=3)
+    worker.start()
+    assert begun.wait(60)
+    assert not worker.stop(0)
+    clock.now += 3600
+    beaten = threading.Event()
+    renew = worker.lease.renew
+
+    def renew_and_tell() -> Any:
+        died = renew()
+        beaten.set()
+        return died
+
+    worker.lease.renew = renew_and_tell  # type: ignore[method-assign]
+    assert beaten.wait(60)
+
+    assert inbox.free() == []
+    assert inbox.counts()["claimed"] == 1
+    assert inbox.claim("other", "okta", "r", 20) == []
+    may_end.set()
+    assert worker.stop(60)
+    assert inbox.counts()["done"] == 1
