@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from . import catalog
 from .exceptions import UnknownEventTypeWarning
-from .wire.protocol import okta_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -262,6 +261,12 @@ def make_delivery(
         "eventTime": okta_time(event_time or sent),
         "contentType": "application/json",
     }
+
+
+def okta_time(moment: datetime) -> str:
+    """Return a time as Okta writes it: UTC, in milliseconds, with a ``Z``."""
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return utc.isoformat(timespec="milliseconds") + "Z"
 
 
 def make_id(prefix: str, rng: random.Random) -> str:

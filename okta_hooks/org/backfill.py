@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from okta_hooks.exceptions import InboxUnavailable, OktaRefused, OktaUnavailable, as_sentence
 from okta_hooks.inbox.claims import Cursor, incoming
 from okta_hooks.wire.events import Delivery, Envelope
-from okta_hooks.wire.protocol import LOG_RETENTION
+from okta_hooks.wire.limits import LOG_RETENTION
 from okta_hooks.work import dispatch
 
 from .log import TIME_FORMAT, LogReader, forgotten

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from okta_hooks import catalog
 from okta_hooks.exceptions import SubscriptionImpossible
 from okta_hooks.receivers import matches, why_never
-from okta_hooks.wire.protocol import MOST_EVENT_TYPES
+from okta_hooks.wire.limits import MOST_EVENT_TYPES
 
 from .hooks import RegisteredHook
 from .urls import same_url, shown

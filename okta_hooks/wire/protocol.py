@@ -1,4 +1,4 @@
-"""Okta's wire contract, without Flask.
+"""The rules by which Okta and an endpoint talk: the verification, the secret, times and keys.
 
 https://developer.okta.com/docs/concepts/event-hooks/
 """
@@ -8,12 +8,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from datetime import UTC, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
 #: The header of the one GET by which Okta checks who owns the endpoint.
 CHALLENGE_HEADER: Final = "X-Okta-Verification-Challenge"
@@ -21,21 +20,6 @@ CHALLENGE_HEADER: Final = "X-Okta-Verification-Challenge"
 LONGEST_CHALLENGE: Final = 1024
 #: Where Okta puts the secret unless it is told otherwise.
 DEFAULT_AUTH_HEADER: Final = "Authorization"
-#: What one event hook takes.
-MOST_EVENT_TYPES: Final = 300
-#: How long an org keeps its System Log.
-LOG_RETENTION: Final = timedelta(days=90)
-#: How many events ``GET /api/v1/logs`` gives at once at the most.
-LARGEST_LOG_PAGE: Final = 1000
-
-
-def okta_time(moment: datetime) -> str:
-    """Return a time as Okta writes it: UTC, in milliseconds, with a ``Z``.
-
-    :param moment: An aware datetime.
-    """
-    utc = moment.astimezone(UTC).replace(tzinfo=None)
-    return utc.isoformat(timespec="milliseconds") + "Z"
 
 
 def answer_challenge(challenge: str) -> str:
@@ -61,27 +45,27 @@ def encodings(secret: str) -> tuple[bytes, ...]:
 
 
 def authenticate(presented: bytes, secrets: Sequence[str]) -> int | None:
-    """Return the place in the list of the secret that was presented, or None.
+    """Return the index of the secret that was presented, or None if it is none of them.
 
-    Every secret is compared, each in constant time: how long it takes tells nothing but lengths.
+    Every secret is compared, each in constant time: the time it takes depends on lengths only.
 
     :param presented: The raw bytes of the header, with no scheme taken off:
         ``Basic dXNlcjpwYXNz`` is a secret like any other.
     :param secrets: The secrets that are live, during a rotation more than one.
     """
     matched = None
-    for place, secret in enumerate(secrets):
+    for index, secret in enumerate(secrets):
         for expected in encodings(secret):
             if hmac.compare_digest(presented, expected) and matched is None:
-                matched = place
+                matched = index
     return matched
 
 
 def tag_of(secrets: Sequence[str]) -> int:
-    """Return a number by which one list of secrets is told from another, in its order: 16 bits of a hash.
+    """Return a 16-bit hash of a list of secrets and their order, by which it is told from another list.
 
-    It is stored, and tells nothing useful of a secret: of all guesses at a list, one in 65,536 has its tag,
-    so whoever reads the tag still has to try the guesses at the app. By chance two lists have the same one as rarely.
+    It is stored, so it is short on purpose: one in 65,536 of all guesses at a secret has the same tag,
+    and who reads the tag would still have to try these at the app. Two lists share a tag by chance as rarely.
     """
     digest = hashlib.blake2b(digest_size=2)
     for secret in secrets:
@@ -92,7 +76,7 @@ def tag_of(secrets: Sequence[str]) -> int:
 
 
 def hint(presented: bytes | None, secrets: Sequence[str]) -> str:
-    """Return what may be wrong with a header that did not match, judged by its length alone.
+    """Return what may be wrong with a header that did not match, judged by its length alone: it is logged.
 
     :param presented: The raw bytes of the header, or None if there was no such header.
     """
@@ -104,3 +88,18 @@ def hint(presented: bytes | None, secrets: Sequence[str]) -> str:
     if len(presented) < min(lengths):
         return "shorter than the secret: was it cut when it was copied?"
     return "as long as a secret can be, but another value"
+
+
+def okta_time(moment: datetime) -> str:
+    """Return a time as Okta writes it: UTC, in milliseconds, with a ``Z``."""
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return utc.isoformat(timespec="milliseconds") + "Z"
+
+
+def okta_key(name: str) -> str:
+    """Return Okta's spelling of a key: ``eventType`` for ``event_type``, ``from`` for ``from_``.
+
+    :param name: An attribute of one of the classes of events, or a key that is in Okta's spelling already.
+    """
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

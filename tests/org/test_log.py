@@ -8,7 +8,7 @@ import pytest
 from okta_hooks.exceptions import OktaUnavailable
 from okta_hooks.org.client import LogPage
 from okta_hooks.org.log import LogReader, forgotten
-from okta_hooks.wire.protocol import LARGEST_LOG_PAGE, LOG_RETENTION
+from okta_hooks.wire.limits import LARGEST_LOG_PAGE, LOG_RETENTION
 
 if TYPE_CHECKING:
     from okta_hooks.org.client import OktaClient

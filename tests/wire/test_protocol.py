@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hmac
 import json
-from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -135,11 +134,3 @@ def test_hint_quotes_nothing(presented: bytes) -> None:
     text = protocol.hint(presented, ["hush-me"])
 
     assert "hush" not in text
-
-
-def test_a_time_as_okta_writes_it() -> None:
-    """It is in UTC, whatever the zone it comes in, and has milliseconds and a Z."""
-    moment = datetime(2026, 8, 3, 11, 0, 1, 234567, tzinfo=timezone(timedelta(hours=2)))
-
-    assert protocol.okta_time(moment) == "2026-08-03T09:00:01.234Z"
-    assert protocol.okta_time(moment.replace(microsecond=0)) == "2026-08-03T09:00:01.000Z"
