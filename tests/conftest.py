@@ -20,8 +20,25 @@ from okta_hooks.wire.events import Delivery
 from .support import SECRET, Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
+
+
+def encodable(value: Any) -> Any:
+    """Return a report, or a part of it, with lone surrogates escaped."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {key: encodable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [encodable(item) for item in value]
+    return value
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Escape what cannot be UTF-8, such as a log record of a test: xdist could not send it."""
+    return encodable((yield))
 
 
 @pytest.fixture

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import pytest
+from werkzeug.serving import WSGIRequestHandler, make_server
+
 from okta_hooks.inbox.claims import STATES, Claim, Inbox, Selection, Settlement
+from okta_hooks.simulator import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from okta_hooks.inbox.claims import Claim, NewDelivery
+    from okta_hooks.simulator import Request
 
 
 SECRET = "correct horse"
@@ -20,6 +28,8 @@ CREATED = "user.lifecycle.create"
 NOTHING = {"pending": 0, "claimed": 0, "done": 0, "dead": 0, "oldest_pending_seconds": None}
 HOUR = 3600.0
 DAY = 24 * HOUR
+#: For what SQLite alone can show, or what the kind of database has no part in.
+SQLITE = pytest.mark.parametrize("inbox_url", ["SQLite"], indirect=True)
 #: What a busy machine may take; nothing waits as long if it works.
 PATIENCE = 30.0
 
@@ -79,3 +89,31 @@ def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+class Quiet(WSGIRequestHandler):
+    """Writes nothing to the standard error."""
+
+    def log(self, *_: Any, **__: Any) -> None:
+        """Forget it."""
+
+
+@contextmanager
+def serving(app: Any, **options: Any) -> Iterator[str]:
+    """Run an app in a server on a free port of the loopback."""
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet, **options)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    scheme = "https" if options.get("ssl_context") else "http"
+    try:
+        yield f"{scheme}://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def answer_challenge(request: Request) -> Answer:
+    """Answer as a hook that is to be verified."""
+    challenge = request.headers["X-Okta-Verification-Challenge"]
+    return Answer(status=200, body=json.dumps({"verification": challenge}).encode())

@@ -11,6 +11,7 @@ from flask import Flask
 
 from okta_hooks.cli import group
 from okta_hooks.exceptions import InboxUnavailable
+from tests.support import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 SECRET = {"Authorization": "correct horse"}
 URL = "/okta/events"
-PATIENCE = 30.0
 
 
 def state_of(app: Flask) -> AppState:

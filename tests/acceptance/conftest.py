@@ -20,6 +20,7 @@ from okta_hooks.inbox.claims import Inbox, incoming
 from okta_hooks.inbox.database import worker
 from okta_hooks.wire.events import Delivery
 from okta_hooks.wire.reading import load_delivery
+from tests.support import SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 STORED = "tests.acceptance.stored"
 URL = r"http://127\.0\.0\.1:(\d+)"
-SECRET = "correct horse"
 SESSION_START = "user.session.start"
 #: What a machine that is busy with other things may take; nothing waits as long if it works.
 PATIENCE = 60.0

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from okta_hooks.inbox.claims import Selection
-from okta_hooks.simulator import Answer, Org, Request, Simulator
-from tests.acceptance.conftest import SECRET, SESSION_START, STORED, until
+from okta_hooks.simulator import Org, Simulator
+from tests.acceptance.conftest import SESSION_START, STORED, until
+from tests.support import SECRET, SQLITE, answer_challenge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,6 @@ KILLS = int(os.environ.get("BACKFILL_KILLS", "5"))
 EVENTS_BEHIND = 1000 * KILLS
 EVENTS_PER_KILL = 500
 FULL_PAGE = 1000
-SQLITE = pytest.mark.parametrize("inbox_url", ["SQLite"], indirect=True)
 
 
 class Okta:
@@ -84,11 +84,6 @@ class Okta:
         """Return the uuids of the events in the inbox, sorted."""
         found = self._host.inbox.find(Selection(), limit=100_000)
         return sorted(event["uuid"] for event in found)
-
-
-def answer_challenge(request: Request) -> Answer:
-    challenge = request.headers["X-Okta-Verification-Challenge"]
-    return Answer(status=200, body=json.dumps({"verification": challenge}).encode())
 
 
 @pytest.fixture

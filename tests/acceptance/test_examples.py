@@ -13,13 +13,14 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.support import SECRET
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.acceptance.conftest import Server
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SECRET = "correct horse"
 DELIVERY = b"""{"eventId":"1","data":{"events":[
     {"uuid":"1","eventType":"user.lifecycle.deactivate","target":[
         {"type":"User","alternateId":"ada@example.com"},{"type":"User","alternateId":"bob@example.com"}]},

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import SQLITE
+
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Host
 
@@ -20,10 +22,8 @@ SERVERS = {
 UUIDS = [f"uuid-{number}" for number in range(12)]
 EACH_ONCE = sorted((uuid, receiver) for uuid in UUIDS for receiver in ("audit", "crm"))
 
-on_sqlite = pytest.mark.parametrize("inbox_url", ["SQLite"], indirect=True)
 
-
-@on_sqlite
+@SQLITE
 @pytest.mark.parametrize("command", SERVERS.values(), ids=SERVERS)
 def test_a_server_dispatches_in_one_of_its_processes(host: Host, command: list[str]) -> None:
     """Whatever forks, threads or reloads: a file has one process that runs receivers, each once."""
@@ -63,7 +63,7 @@ def test_gevent_leaves_the_receivers_to_a_worker(host: Host) -> None:
     ],
     ids=["gunicorn, sync", "gunicorn, gthread", "gunicorn, preload", "waitress"],
 )
-@on_sqlite
+@SQLITE
 def test_a_server_that_stops_finishes_what_is_in_hand(
     host: Host, command: list[str], number: signal.Signals
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from okta_hooks import EventHook, Reject
 from okta_hooks.cli import group
 from okta_hooks.inbox.claims import STATES, Settlement
-from tests.support import PATIENCE
+from tests.support import CREATED, DAY, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     AppFactory = Callable[..., Flask]
     DeliveryFactory = Callable[..., NewDelivery]
     Run = Callable[..., Result]
-
-
-CREATED = "user.lifecycle.create"
-DAY = 24 * 3600.0
 
 
 @pytest.fixture

@@ -3,24 +3,21 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import Flask, Response, redirect
-from werkzeug.serving import make_server
 
 from okta_hooks import EventHook
 from okta_hooks.cli import group
 from okta_hooks.testing import make_delivery, make_event
+from tests.support import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from click.testing import Result
-
-SECRET = "correct horse"
 
 
 @pytest.fixture
@@ -53,20 +50,6 @@ def stored(
 
 def send(app: Flask, *arguments: str, stdin: bytes = b"") -> Result:
     return app.test_cli_runner().invoke(group, ["send", *arguments], input=stdin)
-
-
-@contextmanager
-def serving(app: Flask) -> Iterator[str]:
-    """Run an app in a server on a free port of the loopback."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def events_of(app: Flask) -> list[dict[str, Any]]:

@@ -1,46 +1,21 @@
 from __future__ import annotations
 
 import json
-import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from okta_hooks import EventHook
 from okta_hooks.cli import group
 
+from .support import SECRET
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
-SECRET = "a secret of the tests and of nothing else"
 URL = "/okta/events"
 Found = dict[str, list[dict[str, str]]]
-
-
-class Quiet(WSGIRequestHandler):
-    """Writes nothing to the standard error."""
-
-    def log(self, *_: Any, **__: Any) -> None:
-        """Forget it."""
-
-
-@contextmanager
-def serving(app: Any, **options: Any) -> Iterator[str]:
-    """Run an app in a server on a free port of the loopback."""
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet, **options)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    scheme = "https" if options.get("ssl_context") else "http"
-    try:
-        yield f"{scheme}://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def make_hook_app(tmp_path: Path, **config: Any) -> Flask:

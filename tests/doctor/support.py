@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 SECRET = "a secret of the tests and of nothing else"
 TOKEN = "00a-token-nobody-may-see"
-HOUR = 3600.0
-DAY = 24 * HOUR
 
 
 def levels(checks: Iterable[Check]) -> list[str]:

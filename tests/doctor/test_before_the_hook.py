@@ -9,7 +9,8 @@ from flask_wtf import CSRFProtect
 
 from okta_hooks import EventHook
 
-from .served import SECRET, URL, examine
+from .served import URL, examine
+from .support import SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,9 @@ import pytest
 from okta_hooks.doctor import configuration, examination
 from okta_hooks.doctor.check import age, ordinal
 from okta_hooks.org.urls import shown
+from tests.support import DAY, HOUR
 
-from .support import DAY, HOUR, SECRET, examine, level, levels, only, run
+from .support import SECRET, examine, level, levels, only, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

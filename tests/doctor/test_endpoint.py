@@ -9,8 +9,10 @@ import pytest
 from flask import Flask, request
 
 from okta_hooks import EventHook
+from tests.support import serving
 
-from .served import INSIDE, SECRET, URL, examine, in_front, serving, troubles
+from .served import INSIDE, URL, examine, in_front, troubles
+from .support import SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks.doctor import storage
+from tests.support import HOUR
 
-from .support import HOUR, SECRET, examine, level, levels, only, run
+from .support import SECRET, examine, level, levels, only, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

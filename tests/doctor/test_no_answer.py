@@ -11,8 +11,9 @@ from okta_hooks.doctor import probes
 from okta_hooks.doctor.probes import Outcome
 from okta_hooks.doctor.unanswered import diagnosis
 from okta_hooks.simulator import Answer, Request
+from tests.support import serving
 
-from .served import INSIDE, URL, examine, in_front, serving
+from .served import INSIDE, URL, examine, in_front
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from okta_hooks import EventHook
-from okta_hooks.simulator import Answer, Request, Simulator
 from okta_hooks.simulator import Org as SimulatedOrg
+from okta_hooks.simulator import Simulator
+from tests.support import answer_challenge
 
 from .support import SECRET, TOKEN, examine, level
 
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from flask import Flask
 
     AppFactory = Callable[..., Flask]
-
-
-def answer_challenge(request: Request) -> Answer:
-    challenge = request.headers["X-Okta-Verification-Challenge"]
-    return Answer(status=200, body=json.dumps({"verification": challenge}).encode())
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ import pytest
 
 from okta_hooks import EventHook, testing
 from okta_hooks.doctor import storage
+from tests.support import DAY, HOUR
 
-from .support import DAY, HOUR, examine, level, only
+from .support import examine, level, only
 
 if TYPE_CHECKING:
     from collections.abc import Callable

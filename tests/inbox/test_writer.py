@@ -17,6 +17,7 @@ from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox import writer
 from okta_hooks.inbox.claims import Inbox, Selection, Stored
 from okta_hooks.inbox.writer import Writer
+from tests.support import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     DeliveryFactory = Callable[..., NewDelivery]
 
-PATIENCE = 30.0
 NAME = "okta-hooks-writer"
 
 

@@ -16,6 +16,7 @@ from okta_hooks.org.client import OktaClient
 from okta_hooks.org.reconcile import Report, reconcile
 from okta_hooks.simulator import Answer, Request, Simulator
 from okta_hooks.simulator import Org as SimulatedOrg
+from tests.support import CREATED, SQLITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
     DeliveryFactory = Callable[..., NewDelivery]
 
 TOKEN = "00a-token"
-CREATED = "user.lifecycle.create"
 URL = "https://app.example.com/okta/events"
-SQLITE = pytest.mark.parametrize("inbox_url", ["SQLite"], indirect=True)
 
 
 def answer(request: Request) -> Answer:
@@ -40,13 +39,6 @@ def answer(request: Request) -> Answer:
     if challenge is None:
         return Answer(status=401, body=b"")
     return Answer(status=200, body=json.dumps({"verification": challenge}).encode())
-
-
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing of the machine's own configuration of the SDK in."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "OKTA_CLIENT_ORGURL", "OKTA_CLIENT_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

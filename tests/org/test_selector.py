@@ -7,13 +7,13 @@ import pytest
 from okta_hooks import EventHook
 from okta_hooks.org.hooks import HookEvents, RegisteredHook
 from okta_hooks.org.selector import LogSelector, restricted_types, target_ids
+from tests.support import CREATED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flask import Flask
 
-CREATED = "user.lifecycle.create"
 #: One of the receivers is for a type that Okta has added since.
 pytestmark = pytest.mark.filterwarnings("ignore::okta_hooks.UnknownEventTypeWarning")
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 import urllib.request
 from collections import deque
 from contextlib import contextmanager, suppress
@@ -221,15 +220,6 @@ def call(url: str, document: object = None, token: str = "simulator") -> Any:
     request = urllib.request.Request(url, data, {"Authorization": f"SSWS {token}"})
     with urllib.request.urlopen(request, timeout=10) as response:
         return json.loads(response.read())
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until something that another thread does has come true."""
-    deadline = time.monotonic() + 10
-    waiting = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline
-        waiting.wait(0.01)
 
 
 def plain() -> Flask:

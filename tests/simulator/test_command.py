@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from okta_hooks.simulator.__main__ import main
+from tests.support import until
 
-from .support import Endpoint, body, call, wait_for
+from .support import Endpoint, body, call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +54,7 @@ def test_the_command_runs_an_org(serve: Callable[..., Endpoint], number: signal.
         )
         call(hook["_links"]["verify"]["href"], {}, "T")
         call(f"{url}/simulator/events", {"type": "user.lifecycle.create"})
-        wait_for(lambda: endpoint.posts)
+        until(lambda: endpoint.posts)
         assert "1 events to" in process.stdout.readline()
         process.send_signal(number)
         assert process.wait(10) == 0

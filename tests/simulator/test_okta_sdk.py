@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from okta_hooks import catalog
 from okta_hooks.simulator import Answer, Org, Request, Simulator
 from okta_hooks.simulator.app_org import AppOrg
+from tests.support import answer_challenge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,11 +44,6 @@ HOOK = {
         },
     },
 }
-
-
-def answer_challenge(request: Request) -> Answer:
-    challenge = request.headers["X-Okta-Verification-Challenge"]
-    return Answer(status=200, body=json.dumps({"verification": challenge}).encode())
 
 
 @pytest.fixture(autouse=True)

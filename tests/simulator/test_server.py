@@ -14,8 +14,9 @@ from okta_hooks.simulator import (
     Request,
     Simulator,
 )
+from tests.support import until
 
-from .support import URL, Endpoint, Receiver, call, wait_for
+from .support import URL, Endpoint, Receiver, call
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,10 +32,10 @@ def test_a_simulator_delivers_as_time_passes(serve: Callable[..., Endpoint]) -> 
         org.register(quick.url, ["user.session.start", "user.session.end"])
         call(f"{simulator.url}/simulator/events", {"type": "user.session.start"})
         for _ in range(3):
-            wait_for(lambda: quick.posts)
+            until(lambda: quick.posts)
             quick.requests.clear()
             call(f"{simulator.url}/simulator/events", {"type": "user.session.end"})
-        wait_for(lambda: quick.posts)
+        until(lambda: quick.posts)
         slow.released.set()
         org.settle()
         deliveries = call(f"{simulator.url}/simulator/deliveries")
@@ -61,7 +62,7 @@ def test_hooks_that_hang_hold_up_no_other() -> None:
             org.register(f"{URL}/{number}", ["user.session.start"])
         org.register(URL, ["user.session.start"])
         org.emit("user.session.start")
-        wait_for(lambda: receiver.envelopes)
+        until(lambda: receiver.envelopes)
         assert [request.url for request in receiver.requests if request.method == "POST"] == [URL]
         released.set()
         org.settle()
@@ -81,7 +82,7 @@ def test_a_simulator_survives_what_a_sender_raises(caplog: pytest.LogCaptureFixt
     with Simulator(org):
         org.register(URL, ["user.session.start"])
         org.emit("user.session.start", count=2)
-        wait_for(lambda: len(receiver.envelopes) == 2)
+        until(lambda: len(receiver.envelopes) == 2)
         org.settle()
     assert [delivery["state"] for delivery in org.deliveries()] == ["failed", "delivered"]
     assert "a bug" in caplog.text

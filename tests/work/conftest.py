@@ -10,15 +10,18 @@ from okta_hooks import EventHook, signals
 from okta_hooks.work.worker import Worker
 from tests.support import PATIENCE
 
+from .support import System
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from blinker import NamedSignal
     from flask import Flask
 
-    from okta_hooks.inbox.claims import Inbox
+    from okta_hooks.inbox.claims import Inbox, NewDelivery
 
     AppFactory = Callable[..., Flask]
+    DeliveryFactory = Callable[..., NewDelivery]
     InboxFactory = Callable[..., Inbox]
     WorkerFactory = Callable[..., Worker]
 
@@ -43,6 +46,14 @@ def make_worker(app: Flask, okta: EventHook, open_inbox: InboxFactory) -> Iterat
     yield make
     for worker in made:
         assert worker.stop(PATIENCE)
+
+
+@pytest.fixture
+def system(
+    okta: EventHook, inbox: Inbox, delivery: DeliveryFactory, make_worker: WorkerFactory
+) -> System:
+    """Return a hook and an inbox with nothing in it, and what makes workers and deliveries."""
+    return System(okta=okta, inbox=inbox, delivery=delivery, make_worker=make_worker)
 
 
 @pytest.fixture

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask import Flask
 
 from okta_hooks import Delivery, EventHook, LogEvent
+from okta_hooks.inbox.claims import Inbox, NewDelivery
 from okta_hooks.receivers import Receiver
 from okta_hooks.work import dispatch
+from okta_hooks.work.worker import Worker
 from tests.support import PATIENCE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 APP = Flask("host")
 EVENT = LogEvent(event_type="user.session.start", uuid="u-1", display_message="hush")
@@ -80,3 +80,25 @@ def deliver(hook: EventHook, *given: Any, app: Flask = APP) -> list[BaseExceptio
     """Run the receivers of a delivery of events or event types."""
     made = tuple({"eventType": raw} if isinstance(raw, str) else raw for raw in given)
     return dispatch.run_delivery(app, hook, DELIVERY, made)
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """What a test of workers needs: a hook, an inbox, and ways to fill it and to work on it."""
+
+    okta: EventHook
+    inbox: Inbox
+    delivery: Callable[..., NewDelivery]
+    make_worker: Callable[..., Worker]
+
+    def on(self, *patterns: str, **options: Any) -> Callable[[Any], Any]:
+        """Connect a receiver to the hook."""
+        return self.okta.on(*patterns, **options)
+
+    def store(self, *events: Any, **options: Any) -> None:
+        """Store a delivery; the arguments are those of ``delivery``."""
+        self.inbox.store([self.delivery(*events, **options)])
+
+    def drain(self) -> int:
+        """Let a new worker do all that is due; return how many attempts that took."""
+        return self.make_worker().drain()

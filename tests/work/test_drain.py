@@ -19,65 +19,55 @@ if TYPE_CHECKING:
     from okta_hooks.inbox.claims import NewDelivery
     from tests.support import Clock
 
+    from .support import System
+
     DeliveryFactory = Callable[..., NewDelivery]
     InboxFactory = Callable[..., Inbox]
-    WorkerFactory = Callable[..., Worker]
 
 
-def test_draining_tells_its_progress(
-    okta: EventHook, inbox: Inbox, make_worker: WorkerFactory, delivery: DeliveryFactory
-) -> None:
+def test_draining_tells_its_progress(system: System) -> None:
     """Events are counted, not attempts, when they are finished."""
-    okta.on("*", name="a")(Heard())
-    okta.on("*", name="b")(Heard())
-    inbox.store([delivery(*(f"uuid-{number}" for number in range(50)))])
+    system.on("*", name="a")(Heard())
+    system.on("*", name="b")(Heard())
+    system.store(*(f"uuid-{number}" for number in range(50)))
     told: list[int] = []
 
-    assert make_worker().drain(told.append) == 100
+    assert system.make_worker().drain(told.append) == 100
 
     assert sum(told) == 50
     assert len(told) > 1
 
 
-def test_draining_lets_no_receiver_wait_for_another(
-    okta: EventHook, inbox: Inbox, make_worker: WorkerFactory, delivery: DeliveryFactory
-) -> None:
+def test_draining_lets_no_receiver_wait_for_another(system: System) -> None:
     """However much one has to do, the next gets its turn after as much as one may have in hand."""
     order: list[str] = []
-    okta.on("*", name="a")(lambda *_, **__: order.append("a"))
-    okta.on("*", name="b")(lambda *_, **__: order.append("b"))
-    inbox.store([delivery(*(f"uuid-{n}" for n in range(3 * MOST_IN_HAND)))])
+    system.on("*", name="a")(lambda *_, **__: order.append("a"))
+    system.on("*", name="b")(lambda *_, **__: order.append("b"))
+    system.store(*(f"uuid-{n}" for n in range(3 * MOST_IN_HAND)))
 
-    make_worker(inbox).drain()
+    system.make_worker(system.inbox).drain()
 
     assert len(order) == 6 * MOST_IN_HAND
     assert order[:MOST_IN_HAND] == ["a"] * MOST_IN_HAND
     assert order[MOST_IN_HAND : 2 * MOST_IN_HAND] == ["b"] * MOST_IN_HAND
 
 
-def test_draining_keeps_its_lease(
-    okta: EventHook,
-    inbox: Inbox,
-    open_inbox: InboxFactory,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-    clock: Clock,
-) -> None:
+def test_draining_keeps_its_lease(system: System, open_inbox: InboxFactory, clock: Clock) -> None:
     """Nobody takes from it what is in its hands, though all of it takes longer than a lease."""
-    if inbox.path is not None:  # there the lease is a lock, which does not run out
+    if system.inbox.path is not None:  # there the lease is a lock, which does not run out
         return
     heard = Heard()
     other = open_inbox()
 
-    @okta.on("*")
+    @system.on("*")
     def slow(sender: Flask, **arguments: Any) -> None:
         clock.now += 1.0
         other.free()
         heard(sender, **arguments)
 
-    inbox.store([delivery(*(f"uuid-{n:03}" for n in range(60)))])
+    system.store(*(f"uuid-{n:03}" for n in range(60)))
 
-    make_worker(inbox).drain()
+    system.make_worker(system.inbox).drain()
 
     assert heard.uuids == [f"uuid-{n:03}" for n in range(60)]
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from okta_hooks import EventHook, signals
-from okta_hooks.inbox.claims import Inbox, Selection
+from okta_hooks import signals
+from okta_hooks.inbox.claims import Selection
 from tests.support import DAY, HOUR, receipts, states, until
 
 from .support import Heard, await_
@@ -16,20 +16,13 @@ if TYPE_CHECKING:
     import pytest
     from blinker import NamedSignal
 
-    from okta_hooks.inbox.claims import NewDelivery
-    from okta_hooks.work.worker import Worker
     from tests.support import Clock
 
-    DeliveryFactory = Callable[..., NewDelivery]
-    WorkerFactory = Callable[..., Worker]
+    from .support import System
 
 
 def test_a_disconnected_receiver_is_given_up_after_a_day(
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-    *,
+    system: System,
     clock: Clock,
     finished: threading.Semaphore,
     caplog: pytest.LogCaptureFixture,
@@ -37,65 +30,53 @@ def test_a_disconnected_receiver_is_given_up_after_a_day(
 ) -> None:
     """Its receipts wait for it to come back; after 24 h they are dead letters that say why."""
     gone = Heard(LookupError())
-    okta.on("*", name="gone")(gone)
-    okta.on("*", name="stays")(Heard())
+    system.on("*", name="gone")(gone)
+    system.on("*", name="stays")(Heard())
     dead = hear(signals.event_dead)
-    inbox.store([delivery("a")])
-    make_worker().drain()
-    okta.signal("*").disconnect(gone)
-    worker = make_worker()
+    system.store("a")
+    system.drain()
+    system.okta.signal("*").disconnect(gone)
+    worker = system.make_worker()
     worker.start()
     until(worker.lease.holds)
     clock.now += DAY - 1
     worker.wake()
-    inbox.store([delivery("b")])
+    system.store("b")
     await_(finished)
-    assert receipts(inbox, "a")["gone"] == ("pending", 1)
+    assert receipts(system.inbox, "a")["gone"] == ("pending", 1)
 
     clock.now += HOUR
     worker.wake()
     await_(finished)
 
-    assert receipts(inbox, "a") == {"gone": ("dead", 1), "stays": ("done", 1)}
-    assert states(inbox)["a"] == "dead"
+    assert receipts(system.inbox, "a") == {"gone": ("dead", 1), "stays": ("done", 1)}
+    assert states(system.inbox)["a"] == "dead"
     assert [(row["receiver"], row["event"].uuid) for row in dead] == [("gone", "a")]
     assert caplog.text.count("its receiver has not been connected for a day") == 1
 
 
-def test_the_worker_prunes(
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-    clock: Clock,
-) -> None:
+def test_the_worker_prunes(system: System, clock: Clock) -> None:
     """Retention is kept by the worker itself, with nobody calling."""
-    okta.on("*")(Heard())
-    inbox.store([delivery("a")])
-    make_worker().drain()
+    system.on("*")(Heard())
+    system.store("a")
+    system.drain()
     clock.now += 5 * DAY + 1
 
-    make_worker(retention=timedelta(days=5)).start()
+    system.make_worker(retention=timedelta(days=5)).start()
 
-    until(lambda: not inbox.find(Selection())[0]["has_body"])
-    assert states(inbox) == {"a": "done"}
+    until(lambda: not system.inbox.find(Selection())[0]["has_body"])
+    assert states(system.inbox) == {"a": "done"}
 
 
-def test_keys_are_kept_as_long_as_bodies(
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-    clock: Clock,
-) -> None:
+def test_keys_are_kept_as_long_as_bodies(system: System, clock: Clock) -> None:
     """A retention of more than 100 days holds for the keys, too."""
-    okta.on("*")(Heard())
-    inbox.store([delivery("a")])
-    worker = make_worker(retention=timedelta(days=200))
+    system.on("*")(Heard())
+    system.store("a")
+    worker = system.make_worker(retention=timedelta(days=200))
     worker.drain()
 
     clock.now += 200 * DAY
     assert worker.prune_batch() == 0
     clock.now += 1
     assert worker.prune_batch() == 1
-    assert states(inbox) == {}
+    assert states(system.inbox) == {}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from okta_hooks import EventHook, Reject
-from okta_hooks.work.worker import MOST_IN_HAND, Worker
+from okta_hooks import Reject
+from okta_hooks.work.worker import MOST_IN_HAND
 from tests.support import receipts, states, until
 
 from .support import Heard, Held, await_
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from okta_hooks.inbox.claims import Inbox, NewDelivery
+    from okta_hooks.inbox.claims import Inbox
     from tests.support import Clock
 
-    DeliveryFactory = Callable[..., NewDelivery]
+    from .support import System
+
     InboxFactory = Callable[..., Inbox]
-    WorkerFactory = Callable[..., Worker]
 
 
 def is_handed_out(inbox: Inbox, uuid: str) -> bool:
@@ -42,84 +42,61 @@ def is_handed_out(inbox: Inbox, uuid: str) -> bool:
     ids=repr,
 )
 def test_whatever_a_receiver_raises_is_settled(
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-    *,
-    finished: threading.Semaphore,
-    error: BaseException,
+    system: System, finished: threading.Semaphore, error: BaseException
 ) -> None:
     """No exception leaves a receipt in hand, kills its lane, or keeps the next event from it."""
-    okta.on("*", name="a")(Heard(error))
-    inbox.store([delivery("a", "b")])
-    worker = make_worker(max_attempts=1)
+    system.on("*", name="a")(Heard(error))
+    system.store("a", "b")
+    worker = system.make_worker(max_attempts=1)
     worker.start()
 
     await_(finished, 2)
 
-    assert states(inbox) == {"a": "dead", "b": "done"}
+    assert states(system.inbox) == {"a": "dead", "b": "done"}
 
 
-def test_a_hanging_receiver_stops_no_other(
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-) -> None:
+def test_a_hanging_receiver_stops_no_other(system: System) -> None:
     """Nor does it stop deliveries from being stored."""
     hanging, working = Held(), Heard()
-    okta.on("*", name="hangs")(hanging)
-    okta.on("*", name="works")(working)
-    inbox.store([delivery("a")])
-    make_worker().start()
+    system.on("*", name="hangs")(hanging)
+    system.on("*", name="works")(working)
+    system.store("a")
+    system.make_worker().start()
     await_(hanging.has_begun)
 
-    inbox.store([delivery("b", "c")])
-    until(lambda: receipts(inbox, "c").get("works") == ("done", 1))
+    system.store("b", "c")
+    until(lambda: receipts(system.inbox, "c").get("works") == ("done", 1))
 
     assert working.uuids == ["a", "b", "c"]
     assert hanging.most_at_once == 1
     hanging.may_end.set()
 
 
-def test_one_at_a_time(
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-    finished: threading.Semaphore,
-) -> None:
+def test_one_at_a_time(system: System, finished: threading.Semaphore) -> None:
     """A receiver has one event in hand at a time unless it asks for more, oldest first."""
     uuids = [f"uuid-{number:02}" for number in range(40)]
     order = []
     running = threading.Lock()
 
-    @okta.on("*")
+    @system.on("*")
     def receiver(sender: Flask, event: Any, **extra: Any) -> None:
         assert running.acquire(blocking=False)
         order.append(event.uuid)
         running.release()
 
-    inbox.store([delivery(*uuids)])
-    make_worker().start()
+    system.store(*uuids)
+    system.make_worker().start()
     await_(finished, 40)
 
     assert order == uuids
 
 
-def test_concurrency(
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-    finished: threading.Semaphore,
-) -> None:
+def test_concurrency(system: System, finished: threading.Semaphore) -> None:
     """A receiver that asks for three at once gets three, and not four."""
     held = Held()
-    okta.on("*", concurrency=3)(held)
-    inbox.store([delivery(*"abcdefgh")])
-    make_worker().start()
+    system.on("*", concurrency=3)(held)
+    system.store(*"abcdefgh")
+    system.make_worker().start()
 
     await_(held.has_begun, 3)
     held.may_end.set()
@@ -128,42 +105,29 @@ def test_concurrency(
     assert held.most_at_once == 3
 
 
-def test_no_more_than_twenty_are_in_hand(
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-    finished: threading.Semaphore,
-) -> None:
+def test_no_more_than_twenty_are_in_hand(system: System, finished: threading.Semaphore) -> None:
     """However quick a lane is, a crash repeats at most what is claimed and not settled."""
     claimed = []
 
-    @okta.on("*")
+    @system.on("*")
     def receiver(sender: Flask, **extra: Any) -> None:
-        claimed.append(next(row["claimed"] for row in inbox.lanes()))
+        claimed.append(next(row["claimed"] for row in system.inbox.lanes()))
 
-    inbox.store([delivery(*(f"uuid-{number}" for number in range(100)))])
-    make_worker().start()
+    system.store(*(f"uuid-{number}" for number in range(100)))
+    system.make_worker().start()
     await_(finished, 100)
 
     assert 1 < max(claimed) <= MOST_IN_HAND
 
 
 def test_a_slow_receiver_is_warned_of(
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-    *,
-    clock: Clock,
-    caplog: pytest.LogCaptureFixture,
-    open_inbox: InboxFactory,
+    system: System, clock: Clock, caplog: pytest.LogCaptureFixture, open_inbox: InboxFactory
 ) -> None:
     """A receiver that runs longer than a minute is named once in the log, with its event."""
     held = Held()
-    okta.on("*", name="slow")(held)
-    inbox.store([delivery("a")])
-    worker = make_worker()
+    system.on("*", name="slow")(held)
+    system.store("a")
+    worker = system.make_worker()
     worker.start()
     await_(held.has_begun)
 
@@ -174,9 +138,9 @@ def test_a_slow_receiver_is_warned_of(
     def pass_by(uuid: str) -> None:
         """Wait for a pass to hand out an event, and for the end of that pass: the next begins."""
         for name in (uuid, uuid * 2):
-            inbox.store([delivery(name)])
+            system.store(name)
             worker.wake()
-            until(functools.partial(is_handed_out, inbox, name))
+            until(functools.partial(is_handed_out, system.inbox, name))
 
     clock.now += 60
     pass_by("b")

@@ -12,17 +12,11 @@ from tests.support import PATIENCE, receipts, states
 from .support import Heard, await_
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from flask import Flask
 
-    from okta_hooks import EventHook
-    from okta_hooks.inbox.claims import NewDelivery
-    from okta_hooks.work.worker import Worker
     from tests.support import Clock
 
-    DeliveryFactory = Callable[..., NewDelivery]
-    WorkerFactory = Callable[..., Worker]
+    from .support import System
 
 
 class Flaky(Inbox):
@@ -90,22 +84,18 @@ class Flaky(Inbox):
     ids=str,
 )
 def test_a_database_that_goes_away_for_a_moment(
-    okta: EventHook,
-    inbox: Inbox,
+    system: System,
     inbox_url: str,
     clock: Clock,
-    *,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
     finished: threading.Semaphore,
     fails: dict[str, int],
 ) -> None:
     """Nothing stays in the hands of a worker that lives, and nothing that has run is run again."""
-    heard = okta.on("*", name="a")(Heard())
-    inbox.store([delivery("a"), delivery("b"), delivery("c")])
+    heard = system.on("*", name="a")(Heard())
+    system.inbox.store([system.delivery("a"), system.delivery("b"), system.delivery("c")])
     flaky = Flaky(inbox_url, clock=clock)
     flaky.fails = dict(fails)
-    worker = make_worker(flaky)
+    worker = system.make_worker(flaky)
     # The first load is the fan-out's only for events without a type: these have one.
     worker.start()
 
@@ -113,33 +103,26 @@ def test_a_database_that_goes_away_for_a_moment(
     await_(finished, 3)
 
     assert sorted(heard.uuids) == ["a", "b", "c"]
-    assert set(states(inbox).values()) == {"done"}
+    assert set(states(system.inbox).values()) == {"done"}
     assert worker.stop(PATIENCE)
     flaky.close()
 
 
-def test_a_lost_answer_leaves_nothing_in_hand(
-    okta: EventHook,
-    inbox: Inbox,
-    inbox_url: str,
-    clock: Clock,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-) -> None:
+def test_a_lost_answer_leaves_nothing_in_hand(system: System, inbox_url: str, clock: Clock) -> None:
     """What was settled stays so, and what was claimed with it is found, run, and run once."""
     uuids = [f"uuid-{number}" for number in range(5)]
     ran = threading.Semaphore(0)
     heard: list[str] = []
 
-    @okta.on("*", name="a")
+    @system.on("*", name="a")
     def hear(sender: Flask, event: Any, **extra: object) -> None:
         heard.append(event.uuid)
         ran.release()
 
-    inbox.store([delivery(*uuids)])
+    system.store(*uuids)
     flaky = Flaky(inbox_url, clock=clock)
     flaky.fails = {"settle_and_claim": 1}
-    worker = make_worker(flaky)
+    worker = system.make_worker(flaky)
     worker.start()
 
     await_(flaky.failed)
@@ -147,30 +130,24 @@ def test_a_lost_answer_leaves_nothing_in_hand(
     assert worker.stop(PATIENCE)
 
     assert heard == uuids
-    assert set(states(inbox).values()) == {"done"}
+    assert set(states(system.inbox).values()) == {"done"}
     flaky.close()
 
 
 def test_what_cannot_be_written_down_is_not_run_again_before_the_stop(
-    okta: EventHook,
-    inbox: Inbox,
-    inbox_url: str,
-    clock: Clock,
-    *,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
+    system: System, inbox_url: str, clock: Clock
 ) -> None:
     """A worker that is told to stop does not wait for ever for a database that is away."""
-    heard = okta.on("*", name="a")(Heard())
-    inbox.store([delivery("a")])
+    heard = system.on("*", name="a")(Heard())
+    system.store("a")
     flaky = Flaky(inbox_url, clock=clock)
     flaky.fails = {"settle": 10**9}
-    worker = make_worker(flaky)
+    worker = system.make_worker(flaky)
     worker.start()
     await_(flaky.failed)
 
     assert worker.stop(PATIENCE)
 
     assert heard.uuids == ["a"]
-    assert receipts(inbox, "a") == {"a": ("claimed", 0)}
+    assert receipts(system.inbox, "a") == {"a": ("claimed", 0)}
     flaky.close()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from flask import Flask
 
-from okta_hooks import EventHook, Reject, RetryLater, signals
-from okta_hooks.inbox.claims import Claim, Inbox, Settlement
-from okta_hooks.work.worker import Worker, back_off, judge
+from okta_hooks import Reject, RetryLater, signals
+from okta_hooks.inbox.claims import Claim, Settlement
+from okta_hooks.work.worker import back_off, judge
 from tests.support import DAY, HOUR, receipts, states
 
 from .support import Heard
@@ -20,11 +20,10 @@ if TYPE_CHECKING:
     from blinker import NamedSignal
     from flask import Flask
 
-    from okta_hooks.inbox.claims import NewDelivery
     from tests.support import Clock
 
-    DeliveryFactory = Callable[..., NewDelivery]
-    WorkerFactory = Callable[..., Worker]
+    from .support import System
+
 
 CLAIM = Claim(event_id=1, delivery_id=1, ordinal=0, hook="okta", receiver="a", attempts=0, claims=1)
 
@@ -111,24 +110,18 @@ def test_retry_later_takes_seconds(seconds: float) -> None:
         RetryLater(seconds)
 
 
-def test_a_failing_receiver_beside_a_working_one(
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-    clock: Clock,
-) -> None:
+def test_a_failing_receiver_beside_a_working_one(system: System, clock: Clock) -> None:
     """One fails three times and then works: it makes 4 attempts, the other exactly 1, across a restart."""
-    failing = okta.on("*", name="failing")(Heard(*(LookupError() for _ in range(3))))
-    working = okta.on("*", name="working")(Heard())
-    inbox.store([delivery("a")])
+    failing = system.on("*", name="failing")(Heard(*(LookupError() for _ in range(3))))
+    working = system.on("*", name="working")(Heard())
+    system.store("a")
 
-    worker = make_worker()
+    worker = system.make_worker()
     assert worker.drain() == 2
-    assert receipts(inbox, "a") == {"failing": ("pending", 1), "working": ("done", 1)}
+    assert receipts(system.inbox, "a") == {"failing": ("pending", 1), "working": ("done", 1)}
     clock.now += 2
     assert worker.drain() == 1
-    restarted = make_worker()
+    restarted = system.make_worker()
     assert restarted.drain() == 0
     clock.now += 8
     assert restarted.drain() == 1
@@ -137,20 +130,14 @@ def test_a_failing_receiver_beside_a_working_one(
 
     assert failing.attempts == [1, 2, 3, 4]
     assert working.attempts == [1]
-    assert states(inbox) == {"a": "done"}
+    assert states(system.inbox) == {"a": "done"}
 
 
-def test_the_back_off_is_waited_for(
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-    clock: Clock,
-) -> None:
+def test_the_back_off_is_waited_for(system: System, clock: Clock) -> None:
     """Nothing is tried again before half of the back-off has passed."""
-    heard = okta.on("*")(Heard(LookupError(), RetryLater(100)))
-    inbox.store([delivery("a")])
-    worker = make_worker()
+    heard = system.on("*")(Heard(LookupError(), RetryLater(100)))
+    system.store("a")
+    worker = system.make_worker()
 
     worker.drain()
     clock.now += 0.99
@@ -165,28 +152,24 @@ def test_the_back_off_is_waited_for(
 
 
 def test_a_receiver_that_never_works(
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-    *,
+    system: System,
     clock: Clock,
     caplog: pytest.LogCaptureFixture,
     hear: Callable[[NamedSignal], list[dict[str, Any]]],
 ) -> None:
     """After the last attempt it is a dead letter: one ERROR with the traceback, one signal, no more runs."""
-    heard = okta.on("*", name="never")(Heard(*(LookupError("no such user") for _ in range(9))))
+    heard = system.on("*", name="never")(Heard(*(LookupError("no such user") for _ in range(9))))
     dead, failed = hear(signals.event_dead), hear(signals.receiver_failed)
-    inbox.store([delivery("a")])
-    worker = make_worker(max_attempts=3)
+    system.store("a")
+    worker = system.make_worker(max_attempts=3)
 
     for _ in range(6):
         worker.drain()
         clock.now += DAY
 
     assert heard.attempts == [1, 2, 3]
-    assert receipts(inbox, "a") == {"never": ("dead", 3)}
-    assert states(inbox) == {"a": "dead"}
+    assert receipts(system.inbox, "a") == {"never": ("dead", 3)}
+    assert states(system.inbox) == {"a": "dead"}
     (error,) = (record for record in caplog.records if record.levelno == logging.ERROR)
     assert "never" in error.getMessage()
     assert "LookupError: no such user" in caplog.text
@@ -200,35 +183,23 @@ def test_a_receiver_that_never_works(
 
 
 def test_a_rejected_event(
-    app: Flask,
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    *,
-    delivery: DeliveryFactory,
-    hear: Callable[[NamedSignal], list[dict[str, Any]]],
+    system: System, app: Flask, hear: Callable[[NamedSignal], list[dict[str, Any]]]
 ) -> None:
     """``Reject`` is dead at once for this receiver; the other one is not concerned."""
-    okta.on("*", name="rejects")(Heard(Reject("not ours")))
-    working = okta.on("*", name="works")(Heard())
+    system.on("*", name="rejects")(Heard(Reject("not ours")))
+    working = system.on("*", name="works")(Heard())
     dead, done = hear(signals.event_dead), hear(signals.event_done)
-    inbox.store([delivery("a", "b")])
+    system.store("a", "b")
 
-    make_worker().drain()
+    system.drain()
 
-    assert states(inbox) == {"a": "dead", "b": "done"}
+    assert states(system.inbox) == {"a": "dead", "b": "done"}
     assert working.uuids == ["a", "b"]
     assert [(row["receiver"], row["reason"]) for row in dead] == [("rejects", "not ours")]
     assert [(row["sender"], row["event"].uuid) for row in done] == [(app, "b")]
 
 
-def test_retry_later_that_forgot_its_base(
-    make_worker: WorkerFactory,
-    inbox: Inbox,
-    okta: EventHook,
-    delivery: DeliveryFactory,
-    clock: Clock,
-) -> None:
+def test_retry_later_that_forgot_its_base(system: System, clock: Clock) -> None:
     """An attempt counts, and waits, whatever is wrong with the exception that ended it."""
 
     class Later(RetryLater):
@@ -237,16 +208,16 @@ def test_retry_later_that_forgot_its_base(
 
     attempts: list[int] = []
 
-    @okta.on("*")
+    @system.on("*")
     def receiver(sender: object, attempt: int, **extra: Any) -> None:
         attempts.append(attempt)
         raise Later
 
-    inbox.store([delivery("a")])
-    worker = make_worker(inbox, max_attempts=3)
+    system.store("a")
+    worker = system.make_worker(system.inbox, max_attempts=3)
     for _ in range(5):
         worker.drain()
         clock.now += 3600
 
     assert attempts == [1, 2, 3]
-    assert inbox.counts()["dead"] == 1
+    assert system.inbox.counts()["dead"] == 1

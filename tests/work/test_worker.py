@@ -20,101 +20,93 @@ if TYPE_CHECKING:
 
     from okta_hooks.inbox.claims import NewDelivery
 
+    from .support import System
+
     AppFactory = Callable[..., Flask]
     DeliveryFactory = Callable[..., NewDelivery]
-    WorkerFactory = Callable[..., Worker]
 
 
-def test_every_receiver_gets_every_event_that_it_matches(
-    okta: EventHook, inbox: Inbox, make_worker: WorkerFactory, delivery: DeliveryFactory
-) -> None:
+def test_every_receiver_gets_every_event_that_it_matches(system: System) -> None:
     """What was stored is handed to the receivers by their patterns, once, oldest first."""
-    everything, some = okta.on("*", name="all")(Heard()), okta.on("group.*", name="some")(Heard())
-    inbox.store([delivery("a", "b"), delivery("c", type="group.lifecycle.create")])
+    everything, some = (
+        system.on("*", name="all")(Heard()),
+        system.on("group.*", name="some")(Heard()),
+    )
+    system.inbox.store(
+        [system.delivery("a", "b"), system.delivery("c", type="group.lifecycle.create")]
+    )
 
-    assert make_worker().drain() == 4
+    assert system.drain() == 4
 
     assert everything.uuids == ["a", "b", "c"]
     assert some.uuids == ["c"]
-    assert set(states(inbox).values()) == {"done"}
-    assert make_worker().drain() == 0
+    assert set(states(system.inbox).values()) == {"done"}
+    assert system.drain() == 0
 
 
-def test_what_a_receiver_gets(
-    app: Flask,
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-) -> None:
+def test_what_a_receiver_gets(system: System, app: Flask) -> None:
     """The app itself, the event whole, its delivery, the hook and the attempt, in a context of its own."""
     calls = []
 
-    @okta.on("*")
+    @system.on("*")
     def receiver(sender: Flask, **arguments: Any) -> None:
         calls.append((sender, arguments))
 
-    new = delivery({"uuid": "a", "eventType": CREATED, "moon": {"phase": 10**40}})
-    inbox.store([new])
-    make_worker().drain()
+    new = system.delivery({"uuid": "a", "eventType": CREATED, "moon": {"phase": 10**40}})
+    system.inbox.store([new])
+    system.drain()
 
     ((sender, arguments),) = calls
     assert sender is app
     assert arguments["event"].raw["moon"] == {"phase": 10**40}
     assert arguments["delivery"] == new.delivery
-    assert (arguments["hook"], arguments["attempt"]) == (okta, 1)
+    assert (arguments["hook"], arguments["attempt"]) == (system.okta, 1)
     assert set(arguments) == {"event", "delivery", "hook", "attempt"}
 
 
-def test_an_event_that_nobody_wants_is_done(
-    okta: EventHook, inbox: Inbox, make_worker: WorkerFactory, delivery: DeliveryFactory
-) -> None:
+def test_an_event_that_nobody_wants_is_done(system: System) -> None:
     """No pattern matches: it is done, and found again by ``unreceived``."""
-    okta.on("group.*")(Heard())
-    inbox.store([delivery("a")])
+    system.on("group.*")(Heard())
+    system.store("a")
 
-    make_worker().drain()
+    system.drain()
 
-    assert states(inbox) == {"a": "done"}
-    assert len(inbox.find(Selection(unreceived=True))) == 1
+    assert states(system.inbox) == {"a": "done"}
+    assert len(system.inbox.find(Selection(unreceived=True))) == 1
 
 
-def test_async_receivers(
-    okta: EventHook, inbox: Inbox, make_worker: WorkerFactory, delivery: DeliveryFactory
-) -> None:
+def test_async_receivers(system: System) -> None:
     """A coroutine is run to its end, and its error is the attempt's."""
     ran = []
 
-    @okta.on("*", name="async")
+    @system.on("*", name="async")
     async def receiver(sender: Flask, event: Any, **extra: Any) -> None:
         await asyncio.sleep(0)
         ran.append(event.uuid)
         if event.uuid == "b":
             raise Reject("no")
 
-    inbox.store([delivery("a", "b")])
-    make_worker().drain()
+    system.store("a", "b")
+    system.drain()
 
     assert ran == ["a", "b"]
-    assert states(inbox) == {"a": "done", "b": "dead"}
+    assert states(system.inbox) == {"a": "done", "b": "dead"}
 
 
-def test_one_receiver_cannot_commit_what_another_left(
-    okta: EventHook, inbox: Inbox, make_worker: WorkerFactory, delivery: DeliveryFactory
-) -> None:
+def test_one_receiver_cannot_commit_what_another_left(system: System) -> None:
     """Each call has an application context of its own."""
     from flask import g  # noqa: PLC0415 - here only
 
     left = []
 
-    @okta.on("*", name="one")
-    @okta.on("*")
+    @system.on("*", name="one")
+    @system.on("*")
     def one(sender: Flask, **extra: Any) -> None:
         left.append(g.get("left"))
         g.left = "half"
 
-    inbox.store([delivery("a", "b")])
-    make_worker().drain()
+    system.store("a", "b")
+    system.drain()
 
     assert left == [None, None]
 
@@ -158,65 +150,48 @@ def test_a_hook_without_receivers_is_left_alone(
     assert states(inbox) == {"a": "done", "b": "pending", "c": "pending"}
 
 
-def test_a_worker_in_a_thread(
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-    finished: threading.Semaphore,
-) -> None:
+def test_a_worker_in_a_thread(system: System, finished: threading.Semaphore) -> None:
     """What was left from before is picked up without a new delivery, and what comes later by itself."""
-    heard = okta.on("*")(Heard())
-    inbox.store([delivery("a")])
-    worker = make_worker()
+    heard = system.on("*")(Heard())
+    system.store("a")
+    worker = system.make_worker()
     worker.start()
     await_(finished)
 
-    inbox.store([delivery("b")])
+    system.store("b")
     await_(finished)
-    inbox.store([delivery("c")])
+    system.store("c")
     worker.wake()
     await_(finished)
 
     assert heard.uuids == ["a", "b", "c"]
 
 
-def test_a_receiver_that_is_connected_later(
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-    finished: threading.Semaphore,
-) -> None:
+def test_a_receiver_that_is_connected_later(system: System, finished: threading.Semaphore) -> None:
     """A worker that runs already gives it a lane."""
-    okta.on("group.*")(Heard())
-    make_worker().start()
-    late = okta.on("user.*")(Heard())
-    inbox.store([delivery("a")])
+    system.on("group.*")(Heard())
+    system.make_worker().start()
+    late = system.on("user.*")(Heard())
+    system.store("a")
 
     await_(finished)
 
     assert late.uuids == ["a"]
 
 
-def test_stopping_finishes_what_is_in_hand(
-    okta: EventHook,
-    inbox: Inbox,
-    make_worker: WorkerFactory,
-    delivery: DeliveryFactory,
-) -> None:
+def test_stopping_finishes_what_is_in_hand(system: System) -> None:
     """The receiver that runs is waited for; what was claimed with it is given back untried."""
     uuids = [f"uuid-{number:02}" for number in range(30)]
     held, seen = Held(), []
 
-    @okta.on("*", name="a")
+    @system.on("*", name="a")
     def receiver(sender: Flask, event: Any, **extra: Any) -> None:
         seen.append(event.uuid)
         if event.uuid == "uuid-10":
             held(sender)
 
-    inbox.store([delivery(*uuids)])
-    worker = make_worker()
+    system.store(*uuids)
+    worker = system.make_worker()
     worker.start()
     await_(held.has_begun)
     stopped: list[bool] = []
@@ -229,7 +204,7 @@ def test_stopping_finishes_what_is_in_hand(
 
     assert stopped == [True]
     assert seen == uuids[:11]
-    (lane,) = inbox.lanes()
+    (lane,) = system.inbox.lanes()
     assert (lane["done"], lane["pending"], lane["claimed"]) == (11, 19, 0)
-    assert make_worker().drain() == 19
+    assert system.drain() == 19
     assert seen == uuids

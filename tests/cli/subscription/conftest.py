@@ -7,8 +7,9 @@ import pytest
 from flask import request
 
 from okta_hooks.simulator import Org, Simulator
+from tests.support import serving
 
-from .support import CREATE, DEACTIVATE, SECRET, TOKEN, World, serving
+from .support import CREATE, DEACTIVATE, SECRET, TOKEN, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,5 +41,6 @@ def world(okta: EventHook, make_app: Callable[..., Flask]) -> Iterator[World]:
     with simulator:
         world = World(simulator, make_app, okta)
         world.requests = requests
-        with serving(make_app(okta, SECRET=SECRET)) as world.url:
+        with serving(make_app(okta, SECRET=SECRET)) as base:
+            world.url = f"{base}/okta/events"
             yield world

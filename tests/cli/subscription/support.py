@@ -1,16 +1,12 @@
 from __future__ import annotations
 
 import os
-import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-
-from werkzeug.serving import make_server
 
 from okta_hooks.cli import group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from click.testing import Result
@@ -79,20 +75,6 @@ class World:
         )
         self.org.verify_hook(made["id"])
         return str(made["id"])
-
-
-@contextmanager
-def serving(app: Flask) -> Iterator[str]:
-    """Run an app in a server on a free port of the loopback."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/okta/events"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def write_host(folder: Path, first: str = "") -> None:

@@ -4,8 +4,9 @@ import json
 from typing import TYPE_CHECKING
 
 from okta_hooks import EventHook, catalog
+from tests.support import serving
 
-from .support import CREATE, DEACTIVATE, SECRET, World, serving
+from .support import CREATE, DEACTIVATE, SECRET, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -220,7 +221,8 @@ def test_a_hook_that_moves(world: World) -> None:
     """By its name it is found wherever it is, and verified at the new place."""
     hook_id = world.create(CREATE, DEACTIVATE)
     app = world.configure()
-    with serving(app) as elsewhere:
+    with serving(app) as base:
+        elsewhere = f"{base}/okta/events"
         assert "--name moves it" in world.run("plan", "--url", elsewhere, status=2).stderr
         result = world.run("apply", "--name", "Staff", "--url", elsewhere, "--yes")
         assert f"    ~ URL: {world.url} -> {elsewhere}" in result.stdout
@@ -252,7 +254,8 @@ def test_the_default_name_is_taken(world: World) -> None:
 def test_the_secret_is_rotated(world: World, okta: EventHook) -> None:
     """The first secret is put out though nothing else has changed, and Okta shows it to the app at once."""
     world.create(CREATE, DEACTIVATE)
-    with serving(world.configure(SECRET=["the new one", SECRET])) as url:
+    with serving(world.configure(SECRET=["the new one", SECRET])) as base:
+        url = f"{base}/okta/events"
         world.run("apply", "--name", "Staff", "--url", url, "--yes")
         world.configure(SECRET=["the newest", "the new one"])
         assert "is in step" in world.run("apply", "--yes").stdout

@@ -3,8 +3,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from okta_hooks import EventHook
+from tests.support import serving
 
-from .support import CREATE, DEACTIVATE, SECRET, World, serving
+from .support import CREATE, DEACTIVATE, SECRET, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +73,8 @@ def test_an_app_with_several_hooks(world: World, okta: EventHook) -> None:
     customers = EventHook("customers", url_prefix="/okta/customers")
     customers.on("user.session.start")(lambda *_, **__: None)
     world.hooks = (okta, customers)
-    with serving(world.configure(SECRET={"okta": "a secret", "customers": SECRET})) as url:
+    with serving(world.configure(SECRET={"okta": "a secret", "customers": SECRET})) as base:
+        url = f"{base}/okta/events"
         there = url.replace("events", "customers")
         assert "Say which --hook" in world.fail("plan", "--url", there)
         world.run("apply", "--hook", "customers", "--url", there, "--yes")
@@ -94,7 +96,8 @@ def test_a_path_that_varies(world: World, make_app: Callable[..., Flask]) -> Non
 def test_an_app_without_a_secret(world: World) -> None:
     """What needs none is registered without one, and a warning says what that means."""
     world.configure(SECRET=None, ALLOW_UNAUTHENTICATED=True)
-    with serving(world.app) as url:
+    with serving(world.app) as base:
+        url = f"{base}/okta/events"
         result = world.run("apply", "--url", url, "--yes")
         assert "Warning: The app has no secret" in result.stderr
         assert world.org.hooks()[0]["channel"]["config"]["authScheme"] is None

@@ -6,8 +6,9 @@ import pytest
 
 from okta_hooks.simulator import Org as SimulatedOrg
 from okta_hooks.simulator import Simulator
+from tests.support import answer_challenge
 
-from .support import CREATED, TOKEN, Log, answer_challenge
+from .support import CREATED, TOKEN, Log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,13 +16,6 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from okta_hooks import EventHook
-
-
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing of the machine's own configuration of the SDK in."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "OKTA_CLIENT_ORGURL", "OKTA_CLIENT_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

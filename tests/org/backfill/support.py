@@ -7,12 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
-
 from okta_hooks.cli import group
 from okta_hooks.org.backfill import Backfill, interruptible
 from okta_hooks.org.client import OktaClient
-from okta_hooks.simulator import Answer, Request
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -24,13 +21,7 @@ if TYPE_CHECKING:
 TOKEN = "00a-token"
 CREATED = "user.lifecycle.create"
 DAY = timedelta(days=1)
-SQLITE = pytest.mark.parametrize("inbox_url", ["SQLite"], indirect=True)
 FORBIDDEN = b'{"errorCode": "E0000006", "errorSummary": "You do not have permission."}'
-
-
-def answer_challenge(request: Request) -> Answer:
-    challenge = request.headers["X-Okta-Verification-Challenge"]
-    return Answer(status=200, body=json.dumps({"verification": challenge}).encode())
 
 
 class Impatient(threading.Event):

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from okta_hooks import EventHook
 from okta_hooks.inbox.claims import Cursor, Inbox, Selection
 from okta_hooks.signals import delivery_stored
+from tests.support import SQLITE
 
-from .support import CREATED, DAY, SQLITE, inbox_of, open_org, read, reading, run
+from .support import CREATED, DAY, inbox_of, open_org, read, reading, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

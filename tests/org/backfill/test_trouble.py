@@ -14,11 +14,11 @@ from okta_hooks.exceptions import OktaRefused, OktaUnavailable
 from okta_hooks.inbox.claims import Cursor, Inbox, Selection
 from okta_hooks.org.backfill import Stopped, interruptible
 from okta_hooks.signals import event_dead
+from tests.support import SQLITE
 
 from .support import (
     DAY,
     FORBIDDEN,
-    SQLITE,
     Impatient,
     Log,
     inbox_of,

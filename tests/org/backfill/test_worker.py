@@ -9,8 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 from okta_hooks import EventHook
 from okta_hooks.inbox.claims import Cursor
 from okta_hooks.org.backfill import keep_up
+from tests.support import SQLITE
 
-from .support import SQLITE, Impatient, Log, inbox_of, open_org, page, reading
+from .support import Impatient, Log, inbox_of, open_org, page, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,26 +6,14 @@ import pytest
 
 from okta_hooks.simulator import Org as SimulatedOrg
 from okta_hooks.simulator import Simulator
+from tests.support import answer_challenge
 
-from .support import TOKEN, answer_challenge, connect
+from .support import TOKEN, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from okta_hooks.org.client import OktaClient
-
-
-@pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing of the machine's own configuration of the SDK in."""
-    for name in (
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "OKTA_CLIENT_ORGURL",
-        "OKTA_CLIENT_TOKEN",
-        "OKTA_CLIENT_AUTHORIZATIONMODE",
-    ):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

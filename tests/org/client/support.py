@@ -1,15 +1,9 @@
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from okta_hooks import settings
 from okta_hooks.org.client import OktaClient
-from okta_hooks.simulator import Answer
-
-if TYPE_CHECKING:
-    from okta_hooks.simulator import Request
-
 
 TOKEN = "00a-token-nobody-may-see"
 BODY: dict[str, Any] = {
@@ -25,11 +19,6 @@ BODY: dict[str, Any] = {
         },
     },
 }
-
-
-def answer_challenge(request: Request) -> Answer:
-    challenge = request.headers["X-Okta-Verification-Challenge"]
-    return Answer(status=200, body=json.dumps({"verification": challenge}).encode())
 
 
 def connect(url: str | None, token: str | None = TOKEN, **options: Any) -> OktaClient:
