@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from okta_hooks.doctor import storage
 from okta_hooks.inbox.overview import ReceiverCounts
-from tests.support import fan_out
+from tests.support import HOUR, fan_out
 
-from .support import HOUR, SECRET, examine, level, levels, only, run
+from .support import SECRET, examine, level, levels, only, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

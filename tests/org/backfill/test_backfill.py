@@ -11,8 +11,9 @@ from okta_hooks import EventHook
 from okta_hooks.inbox.cursor import Cursor, Cursors
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.signals import delivery_stored
+from tests.support import SQLITE
 
-from .support import CREATED, DAY, SQLITE, inbox_of, open_org, read, reading, run
+from .support import CREATED, DAY, inbox_of, open_org, read, reading, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,11 +13,11 @@ import pytest
 from okta_hooks import EventHook
 from okta_hooks.cli.output import Progress
 from okta_hooks.org.registration import NamedHook
+from tests.support import SQLITE
 
 from .support import (
     CREATED,
     FORBIDDEN,
-    SQLITE,
     Impatient,
     Log,
     inbox_of,

@@ -15,11 +15,11 @@ from okta_hooks.inbox.cursor import Cursor
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.org.backfill import Stopped, interruptible
 from okta_hooks.signals import event_dead
+from tests.support import SQLITE
 
 from .support import (
     DAY,
     FORBIDDEN,
-    SQLITE,
     Impatient,
     Log,
     inbox_of,
