@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from okta_hooks.inbox.claims import Assignment, Claim, Settlement
+from okta_hooks.inbox.assignments import Assignment
+from okta_hooks.inbox.claims import Claim, Settlement
 from okta_hooks.inbox.overview import Counts
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.inbox.tables import STATES
@@ -52,8 +53,8 @@ class Clock:
 
 def fan_out(inbox: Inbox, *receivers: str, hook: str = "okta", limit: int = 500) -> None:
     """Give every pending event of a hook to these receivers."""
-    events = inbox.claims.unassigned([hook], limit=limit)
-    inbox.claims.assign([Assignment(event=event, receivers=receivers) for event in events])
+    events = inbox.assignments.unassigned([hook], limit=limit)
+    inbox.assignments.assign([Assignment(event=event, receivers=receivers) for event in events])
 
 
 def claim(inbox: Inbox, receiver: str = "a", worker: str = "me", limit: int = 20) -> list[Claim]:
