@@ -43,19 +43,19 @@ class InHand:
         # Held while receipts are claimed, settled or given back, and for what is known of them.
         self._claiming = threading.Lock()
         self._claims: dict[int, Claim] = {}
-        # Whether the database may have claimed what it did not tell.
-        self._is_in_doubt = False
+        #: Whether the database may have claimed what it did not tell: the next claim finds out.
+        self.is_in_doubt = False
         self._retries_first = False
 
     def claim(self, limit: int) -> list[Claim]:
         """Claim receipts that are due, at most so many."""
         resources = self._resources
         with self._claiming:
-            if self._is_in_doubt:
+            if self.is_in_doubt:
                 resources.inbox.claims.take_back(
                     resources.worker_id, self._hook, self._name, keep=set(self._claims)
                 )
-                self._is_in_doubt = False
+                self.is_in_doubt = False
             self._retries_first = not self._retries_first
             try:
                 claims = resources.inbox.claims.claim(
@@ -67,7 +67,7 @@ class InHand:
                 )
             except InboxUnavailable:
                 # It may have been committed all the same, and nobody else would look at it again.
-                self._is_in_doubt = True
+                self.is_in_doubt = True
                 raise
             self._claims.update((claim.event_id, claim) for claim in claims)
         resources.outage.worked()
@@ -83,7 +83,7 @@ class InHand:
             try:
                 resources.inbox.claims.release(resources.worker_id, mine)
             except InboxUnavailable:
-                self._is_in_doubt = True
+                self.is_in_doubt = True
                 raise
 
     def abandon(self) -> None:
@@ -121,7 +121,7 @@ class InHand:
 
     def _settle_and_claim(self, settlements: list[Settlement], more: int) -> Settled:
         resources = self._resources
-        if not more or self._is_in_doubt:
+        if not more or self.is_in_doubt:
             counted, closed = resources.inbox.claims.settle(resources.worker_id, settlements)
             claims: list[Claim] = []
         else:
@@ -136,7 +136,7 @@ class InHand:
                     retries_first=self._retries_first,
                 )
             except InboxUnavailable:
-                self._is_in_doubt = True  # as in _claim
+                self.is_in_doubt = True  # as in _claim
                 raise
         for settlement in settlements:
             self._claims.pop(settlement.claim.event_id, None)

@@ -72,6 +72,11 @@ class Lane:
         return len(self._running) >= concurrency
 
     @property
+    def is_in_doubt(self) -> bool:
+        """Whether something may be in hand that this lane does not know of: it has to be called for that."""
+        return self._in_hand.is_in_doubt
+
+    @property
     def has_ended(self) -> bool:
         """Whether no thread is at work."""
         return not any(thread.is_alive() for thread in list(self._threads))

@@ -193,7 +193,8 @@ class Worker:
             for key, receiver in connected.items()
             if key not in handed and not self._lane(key).is_full(receiver.concurrency)
         ]
-        for key in (*handed, *self._inbox.claims.with_work(waiting)):
+        in_doubt = [key for key in waiting if self._lane(key).is_in_doubt]
+        for key in {*handed, *in_doubt, *self._inbox.claims.with_work(waiting)}:
             self._lane(key).call(connected[key].concurrency)
         for lane in self._lanes.values():
             lane.warn_if_slow()
