@@ -120,7 +120,7 @@ def test_data_that_drips(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -
     database = Database(postgresql_url, ".")
     drips = (
         "DO $$ BEGIN FOR i IN 1..200 LOOP "
-        "RAISE NOTICE '%', repeat('x', 9000); PERFORM pg_sleep(0.02); END LOOP; END $$"
+        "RAISE NOTICE '%%', repeat('x', 9000); PERFORM pg_sleep(0.02); END LOOP; END $$"
     )
 
     began = time.monotonic()
