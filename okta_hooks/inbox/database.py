@@ -286,7 +286,7 @@ class Database:
         return epoch
 
     def epoch(self, connection: sa.Connection) -> int:
-        """Return the epoch, 0 before the first. Nobody begins another until the transaction ends."""
+        """Return the epoch, 0 before the first. Nobody begins another until the transaction, which must write, ends."""
         query = sa.select(leader.c.epoch).where(leader.c.id == 1).with_for_update(read=True)
         return connection.execute(query).scalar_one_or_none() or 0
 

@@ -374,7 +374,7 @@ def test_a_database_of_another_encoding(
     try:
         for use in (inbox.open, lambda: inbox.store([delivery("a")])):
             with pytest.raises(InboxUnavailable, match=f"is {encoding}.*ENCODING 'UTF8'") as raised:
-                use()  # type: ignore[operator]
+                use()
             assert not raised.value.is_transient
     finally:
         inbox.close()
