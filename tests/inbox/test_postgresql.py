@@ -106,7 +106,7 @@ def test_a_connection_that_goes_silent_in_a_transaction(proxy: Proxy, proxied_ur
         connection.execute(sa.select(1))
     took = time.monotonic() - began
 
-    assert 0.9 < took < 1.5
+    assert 0.9 < took < 2.5
     assert raised.value.is_transient
     assert raised.value.connection_lost
     with database.transaction(seconds=1.0) as connection:
@@ -494,7 +494,7 @@ def test_two_hundred_threads(
     full = "too many use the database"
     assert {"done", full} <= outcomes <= {"done", full, late}
     assert most <= 6
-    assert max(writes) < 0.5
+    assert max(writes) < 1.5
     database.close()
 
 

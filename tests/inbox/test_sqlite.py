@@ -75,7 +75,7 @@ def test_another_program_holds_the_file(database: Database, path: Path) -> None:
         began = time.monotonic()
         with pytest.raises(InboxUnavailable, match="locked") as raised:
             see(database, "a", seconds=0.5)
-        assert 0.4 < time.monotonic() - began < 0.8
+        assert 0.4 < time.monotonic() - began < 2.0
         assert raised.value.is_transient
         assert seen(database) == set()
 
@@ -97,7 +97,7 @@ def test_a_file_that_is_held_for_a_moment(database: Database, path: Path) -> Non
         began = time.monotonic()
         let_go.start()
         see(database, "a")
-        assert 0.25 < time.monotonic() - began < 0.6
+        assert 0.25 < time.monotonic() - began < 2.0
         let_go.join()
 
 
@@ -142,7 +142,7 @@ def test_a_statement_that_takes_too_long(database: Database) -> None:
     ):
         connection.exec_driver_sql(endless)
 
-    assert 0.25 < time.monotonic() - began < 1.0
+    assert 0.25 < time.monotonic() - began < 2.0
     assert raised.value.is_transient
     see(database, "a")
     assert seen(database) == {"a"}
@@ -268,14 +268,14 @@ def test_who_goes_first_among_processes(tmp_path: Path) -> None:
 
     def seconds(*, first: bool) -> float:
         began = time.monotonic()
-        with queue.turn(0.4, first=first):
+        with queue.turn(1.5, first=first):
             return time.monotonic() - began
 
-    assert seconds(first=False) < 0.1
+    assert seconds(first=False) < 1.0
     with python(LOCK, str(path), "LOCK_EX", "1"):
-        assert seconds(first=False) > 0.35
-        assert seconds(first=True) < 0.1
-    assert seconds(first=False) < 0.1
+        assert seconds(first=False) > 1.4
+        assert seconds(first=True) < 1.0
+    assert seconds(first=False) < 1.0
 
 
 def test_a_store_that_waits_says_so(tmp_path: Path) -> None:
@@ -297,13 +297,16 @@ def test_a_store_that_waits_says_so(tmp_path: Path) -> None:
     with python(LOCK, str(path), "LOCK_EX", "0"):
         waits = threading.Thread(target=enter, args=(queue,))
         waits.start()
-        assert is_waited_for()
+        give_up_at = time.monotonic() + 4
+        while not (is_seen := is_waited_for()) and time.monotonic() < give_up_at:
+            time.sleep(0.05)
+        assert is_seen
         waits.join(30)
     assert not is_waited_for()
 
 
 def enter(queue: WriteQueue) -> None:
-    with queue.turn(2.0, first=True):
+    with queue.turn(5.0, first=True):
         pass
 
 
@@ -404,6 +407,6 @@ def test_three_hundred_threads(database: Database) -> None:
     for thread in threads:
         thread.join(60)
 
-    assert max(waited) < 0.5
+    assert max(waited) < 1.5
     assert len(seen(database)) == 320
     assert database._system.engine.pool.checkedin() <= 6  # type: ignore[attr-defined]  # noqa: SLF001 - counted
