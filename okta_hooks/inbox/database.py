@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -121,6 +122,10 @@ class Database:
                 self.generation += 1
                 self._is_announced = False
             if not self._is_open:
+                if self.generation:
+                    # A closed connection of SQLite's keeps its files open as long as a cursor of it lives,
+                    # and the cursor lives in the frames of the error that told of the loss.
+                    gc.collect()
                 with _translated():
                     self._system.prepare()
                     self._create_tables(deadline)
