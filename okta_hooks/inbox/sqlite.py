@@ -118,6 +118,7 @@ class SQLite:
     def prepare(self) -> None:
         """Create the file if there is none, and note which it is."""
         _create_file(self.path)
+        _unlock_companions(self.path)
         self._opened = _identity(self.path)
 
     def is_moved(self) -> bool:
@@ -360,6 +361,19 @@ _queues: WeakValueDictionary[tuple[int, Path], WriteQueue] = WeakValueDictionary
 def write_queue(path: Path) -> WriteQueue:
     """Return the queue of this process at a file."""
     return _queues.setdefault((os.getpid(), path), WriteQueue(path))
+
+
+def _unlock_companions(path: Path) -> None:
+    """Let the owner write to the files beside an SQLite file that was read-only for a while.
+
+    SQLite makes them with the mode that the file has at that moment, and leaves them when it cannot write.
+    """
+    if os.access(path, os.W_OK):
+        for ending in ("-wal", "-shm"):
+            companion = path.with_name(path.name + ending)
+            if companion.exists() and not os.access(companion, os.W_OK):
+                with contextlib.suppress(OSError):
+                    companion.chmod(path.stat().st_mode & 0o777)
 
 
 def _create_file(path: Path) -> None:
