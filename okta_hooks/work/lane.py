@@ -12,12 +12,12 @@ from okta_hooks import signals
 from okta_hooks.exceptions import InboxUnavailable, RetryLater, UnreadableEvent
 from okta_hooks.inbox.claims import Settlement
 from okta_hooks.inbox.tables import DEAD, DONE, PENDING
+from okta_hooks.outage import Outage
 from okta_hooks.threads import start_thread
 from okta_hooks.wire import reading
 
 from . import dispatch, retry
 from .alone import DEATHS_TO_RUN_ALONE, Turns
-from .outage import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
