@@ -70,8 +70,7 @@ def _draining(url: str, events: int, folder: Path) -> Iterator[tuple[Process, Ca
     fill(inbox, events)
 
     def left() -> int:
-        counted = inbox.overview.counts()
-        return int(counted["pending"] + counted["claimed"])
+        return inbox.overview.counts().open
 
     command = ["flask", "--app=benchmarks.apps:ours()", "okta-hooks", "worker"]
     with closing(inbox), running(command, okta_hooks(url), folder) as worker:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from okta_hooks.inbox import Inbox
-from okta_hooks.inbox.claims import Settlement
+from okta_hooks.inbox.claims import Assignment, Settlement
 from okta_hooks.inbox.intake import NewDelivery, NewEvent
 from okta_hooks.wire.events import Delivery
 
@@ -28,6 +28,7 @@ CLAIM: Final = "milliseconds to hand out and claim 20 events"
 _IN_A_DELIVERY: Final = 10
 _EVENTS: Final = 100
 _LANE: Final = ("okta", "no-op")
+_WORKER: Final = "me"
 _KEY: Final = {"sqlite": "lower(hex(randomblob(16)))", "postgresql": "gen_random_uuid()::text"}
 _NUMBERS: Final = (
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) "
@@ -58,7 +59,7 @@ _AFTER: Final = {
 
 def _fill(inbox: Inbox, engine: sa.Engine, events: int) -> None:
     """Put so many events that are done into an inbox."""
-    inbox.open()
+    inbox.workers.beat(_WORKER, 3600)
     kind = engine.dialect.name
     with engine.begin() as connection:
         for statement, count in zip(
@@ -94,7 +95,7 @@ def measure(
         for kind, size, inbox, engine in turns(filled, times):
             new = _delivery()
             name = f"{size:,} events"
-            figures.note(f"{STORE}, {kind}", name, _milliseconds(inbox.store, [new]))
+            figures.note(f"{STORE}, {kind}", name, _milliseconds(inbox.intake.store, [new]))
             figures.note(f"{CLAIM}, {kind}", name, _milliseconds(_claim, inbox))
             with engine.begin() as connection:
                 for statement in _EMPTY:
@@ -112,9 +113,10 @@ def _delivery() -> NewDelivery:
 
 
 def _claim(inbox: Inbox) -> None:
-    inbox.claims.fan_out([_LANE[0]], lambda _: [_LANE[1]], limit=20)
-    claims = inbox.claims.claim("me", *_LANE, 20)
-    inbox.claims.settle("me", [Settlement(claim=claim, state="done") for claim in claims])
+    events = inbox.claims.unassigned([_LANE[0]], limit=20)
+    inbox.claims.assign([Assignment(event=event, receivers=(_LANE[1],)) for event in events])
+    claims = inbox.claims.claim(_WORKER, *_LANE, 20)
+    inbox.claims.settle(_WORKER, [Settlement(claim=claim, state="done") for claim in claims])
 
 
 def _milliseconds(call: Callable[..., Any], *arguments: Any) -> float:

@@ -89,20 +89,9 @@ def receive(hook: Hook) -> Response:
     if secret is None and not call.is_open:
         _drain()
         return _announce(call, _refuse_secret(call), "wrong secret")
-    longest = call.state.settings.max_body
-    # One byte more: of a chunked body Werkzeug reads up to this, and does not tell whether there was more.
-    request.max_content_length = longest + 1
-    try:
-        envelope = reading.load_delivery(
-            _body(longest), keys_only=call.state.settings.inbox is not None
-        )
-    except UnreadableDelivery as error:
-        return _refuse(call, HTTPStatus.BAD_REQUEST, error.reason)
-    except RequestEntityTooLarge:
-        reason = f"The body is larger than OKTA_HOOKS_MAX_BODY, {longest} bytes."
-        return _refuse(call, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason)
-    except (HTTPException, OSError):
-        return _refuse(call, HTTPStatus.BAD_REQUEST, "The body broke off.")
+    envelope = _read(call)
+    if isinstance(envelope, Response):
+        return envelope
     delivery = Delivery(
         event_id=envelope.event_id,
         source=envelope.source,
@@ -134,6 +123,24 @@ def _call(hook: Hook) -> _Call:
         presented=_presented(state.settings),
         began=request.environ.get(BEGAN, time.monotonic()),
     )
+
+
+def _read(call: _Call) -> Envelope | Response:
+    """Return what the body holds, or a refusal of it."""
+    longest = call.state.settings.max_body
+    # One byte more: of a chunked body Werkzeug reads up to this, and does not tell whether there was more.
+    request.max_content_length = longest + 1
+    try:
+        return reading.load_delivery(
+            _body(longest), keys_only=call.state.settings.inbox is not None
+        )
+    except UnreadableDelivery as error:
+        return _refuse(call, HTTPStatus.BAD_REQUEST, error.reason)
+    except RequestEntityTooLarge:
+        reason = f"The body is larger than OKTA_HOOKS_MAX_BODY, {longest} bytes."
+        return _refuse(call, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason)
+    except (HTTPException, OSError):
+        return _refuse(call, HTTPStatus.BAD_REQUEST, "The body broke off.")
 
 
 def _store(call: _Call, envelope: Envelope, delivery: Delivery, secret: int | None) -> Response:

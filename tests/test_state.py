@@ -11,7 +11,6 @@ from flask import Flask
 
 from okta_hooks.cli import group
 from okta_hooks.exceptions import InboxUnavailable
-from tests.support import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 SECRET = {"Authorization": "correct horse"}
 URL = "/okta/events"
+PATIENCE = 30.0
 
 
 def state_of(app: Flask) -> AppState:
@@ -292,7 +292,7 @@ def post(uuid):
 
 def drain():
     runtime = app.extensions["okta_hooks"].runtime()
-    while runtime.inbox.overview.counts().pending or runtime.inbox.overview.counts().claimed:
+    while runtime.inbox.overview.counts().open:
         pass
     assert runtime.worker.stop(30)
     return runtime
@@ -367,8 +367,8 @@ def test_an_exit_waits_for_what_is_in_hand(inbox_url: str, open_inbox: Callable[
 
     assert process.returncode == 0
     assert output == "ended\n"
-    (lane,) = open_inbox().lanes()
-    assert (lane["done"], lane["claimed"], lane["pending"]) == (1, 0, 4)
+    (lane,) = open_inbox().overview.receivers()
+    assert (lane.done, lane.claimed, lane.pending) == (1, 0, 4)
 
 
 HELPS = """

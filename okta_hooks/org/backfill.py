@@ -13,7 +13,7 @@ from okta_hooks.exceptions import InboxUnavailable, OktaRefused, OktaUnavailable
 from okta_hooks.inbox.cursor import Cursor
 from okta_hooks.inbox.intake import incoming
 from okta_hooks.wire.events import Delivery, Envelope
-from okta_hooks.wire.protocol import LOG_RETENTION
+from okta_hooks.wire.limits import LOG_RETENTION
 from okta_hooks.work import dispatch
 
 from .log import TIME_FORMAT, LogReader, forgotten

@@ -19,7 +19,8 @@ from urllib.parse import urlencode
 
 from okta_hooks.exceptions import OktaRefused, OktaUnavailable
 from okta_hooks.wire import reading
-from okta_hooks.wire.protocol import LARGEST_LOG_PAGE, okta_time
+from okta_hooks.wire.limits import LARGEST_LOG_PAGE
+from okta_hooks.wire.protocol import okta_time
 
 from . import credentials
 from .hooks import RegisteredHook

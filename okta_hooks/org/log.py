@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks.exceptions import OktaUnavailable
-from okta_hooks.wire.protocol import LARGEST_LOG_PAGE, LOG_RETENTION
+from okta_hooks.wire.limits import LARGEST_LOG_PAGE, LOG_RETENTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from okta_hooks import catalog
 from okta_hooks.exceptions import SubscriptionImpossible
 from okta_hooks.receivers import matches, why_never
-from okta_hooks.wire.protocol import MOST_EVENT_TYPES
+from okta_hooks.wire.limits import MOST_EVENT_TYPES
 
 from .urls import same_url, shown
 
@@ -95,9 +95,9 @@ class Plan:
 
     @property
     def replaces(self) -> bool:
-        """Whether what is said of a live hook is replaced, and its secret with it."""
-        is_said = any(not change.is_lifecycle for change in self.changes)
-        return self.live is not None and bool(self.add or self.remove or is_said or self.rotates)
+        """Whether the settings of a live hook are replaced, and its secret with them."""
+        is_other = any(not change.is_lifecycle for change in self.changes)
+        return self.live is not None and bool(self.add or self.remove or is_other or self.rotates)
 
     @property
     def action(self) -> Literal["create", "change", "nothing"]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from okta_hooks import catalog
-from okta_hooks.wire.protocol import MOST_EVENT_TYPES, okta_time
+from okta_hooks.wire.limits import MOST_EVENT_TYPES
+from okta_hooks.wire.protocol import okta_time
 
 from . import errors
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from okta_hooks.testing import make_id
+from okta_hooks.wire.limits import MOST_ACTIVE_HOOKS
 
 from . import errors
 from .event_hooks import Hook
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .event_hooks import HookSettings
-
-MOST_ACTIVE_HOOKS: Final = 25
 
 
 class HookRegistry:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks import calling
 from okta_hooks.testing import make_id, sample_event, warn_if_unknown
-from okta_hooks.wire.protocol import MOST_EVENT_TYPES
+from okta_hooks.wire.limits import MOST_EVENT_TYPES
 
 from . import errors, outgoing
 from .deliveries import Deliveries

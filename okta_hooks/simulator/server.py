@@ -18,10 +18,10 @@ from flask import Flask, Response, g, request
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from okta_hooks import catalog
+from okta_hooks.wire.limits import MOST_ACTIVE_HOOKS
 
 from . import errors
 from .errors import RequestRefused
-from .hook_registry import MOST_ACTIVE_HOOKS
 from .org import FAULTS
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from okta_hooks.wire.protocol import LARGEST_LOG_PAGE, LOG_RETENTION
+from okta_hooks.wire.limits import LARGEST_LOG_PAGE, LOG_RETENTION
 
 from . import errors
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from datetime import UTC, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
 #: The header of the one GET by which Okta checks who owns the endpoint.
 CHALLENGE_HEADER: Final = "X-Okta-Verification-Challenge"
@@ -21,21 +20,6 @@ CHALLENGE_HEADER: Final = "X-Okta-Verification-Challenge"
 LONGEST_CHALLENGE: Final = 1024
 #: Where Okta puts the secret unless it is told otherwise.
 DEFAULT_AUTH_HEADER: Final = "Authorization"
-#: What one event hook takes.
-MOST_EVENT_TYPES: Final = 300
-#: How long an org keeps its System Log.
-LOG_RETENTION: Final = timedelta(days=90)
-#: How many events ``GET /api/v1/logs`` gives at once at the most.
-LARGEST_LOG_PAGE: Final = 1000
-
-
-def okta_time(moment: datetime) -> str:
-    """Return a time as Okta writes it: UTC, in milliseconds, with a ``Z``.
-
-    :param moment: An aware datetime.
-    """
-    utc = moment.astimezone(UTC).replace(tzinfo=None)
-    return utc.isoformat(timespec="milliseconds") + "Z"
 
 
 def answer_challenge(challenge: str) -> str:
@@ -104,6 +88,12 @@ def hint(presented: bytes | None, secrets: Sequence[str]) -> str:
     if len(presented) < min(lengths):
         return "shorter than the secret: was it cut when it was copied?"
     return "as long as a secret can be, but another value"
+
+
+def okta_time(moment: datetime) -> str:
+    """Return a time as Okta writes it: UTC, in milliseconds, with a ``Z``."""
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return utc.isoformat(timespec="milliseconds") + "Z"
 
 
 def okta_key(name: str) -> str:

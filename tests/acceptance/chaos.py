@@ -30,8 +30,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from okta_hooks.inbox import Inbox, database
-from okta_hooks.work.worker import MOST_IN_HAND
+from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.tables import STATES, worker
+from okta_hooks.work.lane import MOST_IN_HAND
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -385,26 +386,25 @@ def run_chaos(
     }
 
 
-def _drain(inbox: Inbox) -> dict[str, Any]:
+def _drain(inbox: Inbox) -> dict[str, int]:
     """Wait until every event is closed, or no more are for a while."""
     best, since = sys.maxsize, time.monotonic()
     while True:
         counts = inbox.overview.counts()
-        left = counts["pending"] + counts["claimed"]
-        if left < best:
-            best, since = left, time.monotonic()
-        if not left or time.monotonic() - since > PATIENCE:
-            return counts
+        if counts.open < best:
+            best, since = counts.open, time.monotonic()
+        if not counts.open or time.monotonic() - since > PATIENCE:
+            return {state: getattr(counts, state) for state in STATES}
         time.sleep(0.2)
 
 
 def _end_leases(url: str, pids: set[int]) -> None:
     engine = sa.create_engine(sa.make_url(url).set(drivername=f"{_kind(url)}"))
     with engine.begin() as connection:
-        for worker_id in connection.scalars(sa.select(database.worker.c.id)).all():
+        for worker_id in connection.scalars(sa.select(worker.c.id)).all():
             if int(worker_id.split(":")[1]) in pids:
-                mine = database.worker.c.id == worker_id
-                connection.execute(database.worker.update().where(mine).values(alive_until=0))
+                mine = worker.c.id == worker_id
+                connection.execute(worker.update().where(mine).values(alive_until=0))
     engine.dispose()
 
 

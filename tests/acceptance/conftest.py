@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -305,7 +306,7 @@ class Host:
 
     def await_state(self, **counts: int) -> None:
         """Wait until the inbox counts as many events in these states."""
-        until(lambda: self.inbox.overview.counts().items() >= counts.items(), counts)
+        until(lambda: asdict(self.inbox.overview.counts()).items() >= counts.items(), counts)
 
     @contextlib.contextmanager
     def _database(self) -> Iterator[sa.Connection]:

@@ -83,7 +83,7 @@ class Okta:
     def stored(self) -> list[str]:
         """Return the uuids of the events in the inbox, sorted."""
         found = self._host.inbox.overview.find(Selection(), limit=100_000)
-        return sorted(event["uuid"] for event in found)
+        return sorted(event.uuid for event in found)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     BodyFactory = Callable[..., bytes]
 
 
-LOGGER = "okta_hooks.blueprint"
+LOGGER = "okta_hooks.endpoint"
 
 
 def test_every_event_of_a_delivery_is_dispatched(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from okta_hooks import EventHook, blueprint, signals
+from okta_hooks import EventHook, endpoint, signals
 
 from .support import CREATED, ROWS, SECRET, URL, Heard, ask, post, verify, warnings_of
 
@@ -39,7 +39,7 @@ def test_refusals_are_logged_once_a_minute_with_their_count(
 ) -> None:
     """A stranger cannot fill the log: the next warning, a minute later, counts what came between."""
     clock = Clock()
-    monkeypatch.setattr(blueprint, "time", clock)
+    monkeypatch.setattr(endpoint, "time", clock)
     app = make_app(okta)
 
     for _ in range(3):

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from okta_hooks import EventHook, blueprint, signals
+from okta_hooks import EventHook, endpoint, signals
+from tests.support import counts
 
 from .support import CREATED, DEACTIVATED, Heard, assert_problem, post
 
@@ -31,9 +32,7 @@ def storing(make_app: AppFactory, okta: EventHook, inbox_url: str) -> Iterator[F
 
 def stored(app: Flask) -> dict[str, int]:
     """Return how many events are in the states that have any."""
-    counts = app.extensions["okta_hooks"].runtime().inbox.overview.counts()
-    counts.pop("oldest_pending_seconds")
-    return {state: number for state, number in counts.items() if number}
+    return counts(app.extensions["okta_hooks"].runtime().inbox)
 
 
 def test_204_means_stored(
@@ -121,8 +120,8 @@ def test_503_when_the_inbox_does_not_commit(
 ) -> None:
     """A database that somebody holds makes Okta send the delivery again; then it is stored."""
     heard = hear(signals.delivery_refused)
-    assert blueprint._SECONDS_TO_STORE == 2.0  # noqa: SLF001 - Okta waits 3
-    monkeypatch.setattr(blueprint, "_SECONDS_TO_STORE", 0.2)
+    assert endpoint._SECONDS_TO_STORE == 2.0  # noqa: SLF001 - Okta waits 3
+    monkeypatch.setattr(endpoint, "_SECONDS_TO_STORE", 0.2)
     storing.extensions["okta_hooks"].runtime().inbox.open()
     with engine.connect() as connection:
         driver: Any = connection.connection.driver_connection

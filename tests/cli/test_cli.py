@@ -9,9 +9,8 @@ import pytest
 
 from okta_hooks import EventHook, Reject
 from okta_hooks.cli import group
-from okta_hooks.inbox.claims import Settlement
 from okta_hooks.inbox.tables import STATES
-from tests.support import CREATED, DAY, PATIENCE, claim, fan_out
+from tests.support import PATIENCE, claim, fan_out, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +26,10 @@ if TYPE_CHECKING:
     AppFactory = Callable[..., Flask]
     DeliveryFactory = Callable[..., NewDelivery]
     Run = Callable[..., Result]
+
+
+CREATED = "user.lifecycle.create"
+DAY = 24 * 3600.0
 
 
 @pytest.fixture
@@ -101,7 +104,9 @@ def states(run: Run) -> dict[str, str]:
 
 
 def commands(found: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
-    for name, command in found.commands.items():
+    context = click.Context(found)
+    for name in found.list_commands(context):
+        command = found.get_command(context, name)
         if isinstance(command, click.Group):
             yield from commands(command, *path, name)
         yield (*path, name)
@@ -115,6 +120,25 @@ def test_every_command_has_help(path: tuple[str, ...], make_app: AppFactory) -> 
     assert result.exit_code == 0
     assert "Usage:" in result.output
     assert result.output.count("\n") > 5
+
+
+@pytest.mark.parametrize("name", group.lazy)
+def test_the_line_of_a_command_is_the_beginning_of_its_help(name: str) -> None:
+    """The group's help, which imports no command, says of each what its own help begins with."""
+    context = click.Context(group)
+    command = group.get_command(context, name)
+    assert command is not None
+    assert command.help is not None
+
+    assert command.help.startswith(group.lazy[name].help)
+    assert group.lazy[name].help in group.get_help(
+        click.Context(group, max_content_width=200, terminal_width=200)
+    )
+
+
+def test_a_command_that_is_not_there() -> None:
+    """The group says so, as click does."""
+    assert group.get_command(click.Context(group), "worcker") is None
 
 
 DATA = [
@@ -295,8 +319,7 @@ def test_times_beyond_the_calendar(
     far = {"uuid": "far", "eventType": CREATED, "published": "9999-12-31T23:59:59-23:00"}
     inbox.intake.store([delivery(far)])
     fan_out(inbox, "audit")
-    (found,) = claim(inbox, "audit", limit=1)
-    inbox.claims.settle("me", [Settlement(claim=found, state="pending", wait=1e300, error="later")])
+    settle(inbox, claim(inbox, "audit"), "pending", wait=1e300, error="later")
 
     assert "far" in run("events", "list").output
     assert "later" in run("events", "show", "far").output
@@ -362,7 +385,8 @@ def test_replay_for_one_receiver(filled: Inbox, run: Run) -> None:
 def test_replay_of_what_nobody_received(inbox: Inbox, delivery: DeliveryFactory, run: Run) -> None:
     """After a receiver was forgotten, ``--unreceived`` finds what it would have got."""
     inbox.intake.store([delivery("a", "b")])
-    inbox.claims.fan_out(["okta"], lambda row: [] if row.ordinal else ["audit"])
+    fan_out(inbox, "audit", limit=1)
+    fan_out(inbox)
 
     assert run("replay", "--unreceived").output == "1 events are replayed.\n"
 
@@ -401,7 +425,7 @@ def test_prune(inbox: Inbox, delivery: DeliveryFactory, run: Run, clock: Clock) 
 def test_prune_dead(filled: Inbox, run: Run, delivery: DeliveryFactory, clock: Clock) -> None:
     """Dead letters go by hand only, older than what is said."""
     clock.now -= 10 * DAY
-    filled.store([delivery({"uuid": "older", "eventType": []})])
+    filled.intake.store([delivery({"uuid": "older", "eventType": []})])
     run("prune")
     assert states(run)["older"] == "dead"
 
@@ -430,7 +454,7 @@ def test_prune_used_wrongly(filled: Inbox, run: Run, options: list[str]) -> None
 
 def test_receivers(filled: Inbox, run: Run, okta: EventHook) -> None:
     """What is connected, and what the inbox knows of it, also of what is connected no more."""
-    filled.see_lanes([("okta", "gone"), ("dropped", "gone")])
+    filled.workers.see_receivers([("okta", "gone"), ("dropped", "gone")])
 
     rows = printed(run("receivers", "--json"))
 

@@ -88,7 +88,7 @@ def test_worker_until_a_signal(
 
     assert (output, process.returncode) == ("ended a\n", 0)
     (lane,) = inbox.overview.receivers()
-    assert (lane["done"], lane["claimed"], lane["pending"]) == (1, 0, 2)
+    assert (lane.done, lane.claimed, lane.pending) == (1, 0, 2)
 
 
 def test_a_second_signal_does_not_wait(
@@ -108,4 +108,4 @@ def test_a_second_signal_does_not_wait(
     assert process.wait(PATIENCE) == 128 + signal.SIGTERM
 
     (lane,) = inbox.overview.receivers()
-    assert (lane["done"], lane["claimed"]) == (0, 1)
+    assert (lane.done, lane.claimed) == (0, 1)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from okta_hooks.doctor import configuration, examination
-from okta_hooks.doctor.check import age, place
-from okta_hooks.org.subscription import shown
+from okta_hooks.doctor.check import age, ordinal
+from okta_hooks.org.urls import shown
 from tests.support import DAY, HOUR
 
 from .support import SECRET, examine, level, levels, only, run
@@ -29,7 +29,7 @@ def test_ages_places_and_urls() -> None:
     assert [age(seconds) for seconds in (-1, 5, 90, 3 * HOUR, 5 * DAY)] == [
         *("0 s", "5 s", "2 min", "3 h", "5 d")
     ]
-    assert [place(number) for number in (0, 2, 3)] == ["first", "third", "4th"]
+    assert [ordinal(number) for number in (0, 2, 3)] == ["first", "third", "4th"]
     assert shown("https://u:p@host:8443/a?key=k#f") == "https://host:8443/a"
     assert shown("/login?next=x") == "/login"
 

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks.doctor import storage
+from okta_hooks.inbox.overview import ReceiverCounts
 from tests.support import HOUR, fan_out
 
 from .support import SECRET, examine, level, levels, only, run
@@ -68,9 +69,12 @@ def test_a_worker_is_yet_to_come() -> None:
 
 def test_a_worker_of_other_code() -> None:
     """One that does not have all receivers of this app is at work on old code."""
-    lanes = [{"receiver": "a", "seen_at": 990.0}, {"receiver": "b", "seen_at": 10.0}]
+    seen = [
+        ReceiverCounts(hook="okta", receiver="a", seen_at=990.0),
+        ReceiverCounts(hook="okta", receiver="b", seen_at=10.0),
+    ]
 
-    found = only(storage.worker(lanes, ["a", "b", "c"], 1000.0, is_external=False))
+    found = only(storage.worker(seen, ["a", "b", "c"], 1000.0, is_external=False))
 
     assert found.level == "warning"
     assert "does not have b, c" in found.text

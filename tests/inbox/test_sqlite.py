@@ -66,7 +66,7 @@ def test_sqlite_writes_through_to_the_disk(tmp_path: Path, open_sqlite: OpenInbo
     inbox = open_sqlite()
     inbox.open()
 
-    with inbox.database.reading() as connection:  # noqa: SLF001 - both are settings of a connection
+    with inbox.database.reading() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
 

@@ -58,7 +58,7 @@ def test_a_worker_that_is_not_listed_claims_nothing(
     inbox.workers.beat("me", 30)
     take_over(inbox)
 
-    assert claim(inbox, "a", worker="me", limit=20) == []
+    assert inbox.claims.claim("me", "okta", "a", limit=20) == []
     assert not inbox.workers.is_listed("me")
     assert len(claim(inbox)) == 1
 

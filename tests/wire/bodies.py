@@ -56,7 +56,19 @@ def tried(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]
 
 
 texts = st.text(st.characters(exclude_categories=()), max_size=12) | st.sampled_from(
-    ["", "null", "unknown", "User", "user.session.start", "\0", "\ud800", "email,,title", "9" * 400]
+    [
+        "",
+        "null",
+        "unknown",
+        "User",
+        "user.session.start",
+        "\0",
+        "\ud800",
+        "email,,title",
+        "9" * 400,
+        "." * 100,
+        "x" * 1001,
+    ]
 )
 timestamps = st.datetimes().map(datetime.isoformat) | st.sampled_from(
     [
@@ -178,6 +190,15 @@ def mutations(draw: st.DrawFn) -> bytes:
         put = draw(st.sampled_from([*HOSTILE, body[start:end] * 2]) | st.binary(max_size=4))
         body = body[:start] + put + body[end:]
     return body
+
+
+def is_event(raw: object) -> bool:
+    """Return whether an element of a delivery is an event: an object with a type that can be text, within bounds."""
+    event_type = raw.get("eventType") if isinstance(raw, dict) else None
+    if isinstance(event_type, bool) or not isinstance(event_type, str | int | float):
+        return False
+    text = str(event_type)
+    return len(text) <= 1000 and text.count(".") < 200
 
 
 def delivery(*made: Any) -> bytes:

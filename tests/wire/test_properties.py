@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import pytest
@@ -23,6 +24,7 @@ from .bodies import (
     Place,
     delivery,
     events,
+    is_event,
     mutations,
     only,
     trees,
@@ -96,23 +98,18 @@ def paths(problems: Any) -> Iterator[Place]:
             yield (key,)
 
 
-def is_event(raw: object) -> bool:
-    """Return whether an element of a delivery is an event: an object with a type that can be text."""
-    if not isinstance(raw, dict):
-        return False
-    event_type = raw.get("eventType")
-    return isinstance(event_type, str | int | float) and not isinstance(event_type, bool)
-
-
 def check_event(raw: Any) -> bool:
     """Check what holds for every element of a delivery; return whether it is an event."""
     before = json.dumps(raw)
     try:
         event = reading.load_event(raw)
-    except UnreadableEvent:
+    except UnreadableEvent as unreadable:
         assert not is_event(raw)
+        with pytest.raises(UnreadableEvent, match=f"^{re.escape(unreadable.reason)}$"):
+            reading.event_keys(raw)
         return False
     assert is_event(raw)
+    assert reading.event_keys(raw).event_type == event.event_type
     assert json.dumps(raw) == json.dumps(event.raw) == before
     named, missing = list(paths(event.problems)), list(misfits(LogEvent, raw, event))
     assert sorted(named, key=repr) == sorted(missing, key=repr)

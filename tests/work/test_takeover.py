@@ -34,6 +34,7 @@ def test_what_killed_five_processes_is_a_dead_letter(
         assert claim(system.inbox, "a", worker=f"killed-{number}", limit=1)
         if number < 4:
             take_over(system.inbox)
+    system.inbox.workers.leave("killed-4")
 
     system.drain()
 

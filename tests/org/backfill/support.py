@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from okta_hooks.cli import group
 from okta_hooks.org.backfill import Backfill, interruptible
-from okta_hooks.org.client import Org
+from okta_hooks.org.client import OktaClient
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -58,12 +58,12 @@ def inbox_of(app: Flask) -> Inbox:
     return inbox
 
 
-def reading(app: Flask, org: Org, stopping: threading.Event, **options: Any) -> Backfill:
+def reading(app: Flask, org: OktaClient, stopping: threading.Event, **options: Any) -> Backfill:
     return Backfill(app.extensions["okta_hooks"], org, stopping, **options)
 
 
-def open_org(app: Flask, stopping: threading.Event) -> Org:
-    return Org(app.extensions["okta_hooks"].settings, wait=interruptible(stopping))
+def open_org(app: Flask, stopping: threading.Event) -> OktaClient:
+    return OktaClient(app.extensions["okta_hooks"].settings, wait=interruptible(stopping))
 
 
 class Log:

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from okta_hooks import EventHook
-from okta_hooks.inbox import Inbox
-from okta_hooks.inbox.cursor import Cursor
+from okta_hooks.inbox.cursor import Cursor, Cursors
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.signals import delivery_stored
 from tests.support import SQLITE
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 
 def types(app: Flask) -> list[tuple[str, str]]:
     """Return the hooks and types of the events in the inbox, sorted."""
-    found = inbox_of(app).find(Selection(), limit=1000)
-    return sorted((event["hook"], event["type"]) for event in found)
+    found = inbox_of(app).overview.find(Selection(), limit=1000)
+    return sorted((event.hook, event.type or "") for event in found)
 
 
 def test_what_did_not_arrive(simulator: Simulator, app: Flask, okta: EventHook) -> None:
@@ -103,7 +102,7 @@ def test_what_lies_between_is_not_left_out(simulator: Simulator, app: Flask) -> 
     with open_org(app, stopping) as org:
         url = org.log_url(since=began - 5 * DAY)
     stopped = Cursor(next_url=url, reached_at=(began - 5 * DAY).timestamp())
-    assert inbox_of(app).backfill([], simulator.url, before=None, after=stopped) == []
+    assert inbox_of(app).cursors.advance(simulator.url, [], before=None, after=stopped) == []
     simulator.org.clock = lambda: began
     simulator.org.emit(CREATED, faults=["lost"])
 
@@ -128,7 +127,7 @@ def test_it_goes_back(simulator: Simulator, app: Flask) -> None:
             reader.begin(None if pages else time.time() - DAY.total_seconds())
             if pages:
                 reader.catch_up()  # one page, and then it is gone
-        assert inbox_of(app).counts().pending == there
+        assert inbox_of(app).overview.counts().pending == there
 
     assert read(app)["new"] == 502
 
@@ -151,7 +150,7 @@ def test_one_goes_back_while_another_is_at_the_end(simulator: Simulator, app: Fl
         assert at_end.tally.new == {"okta": 502}
         stopping.clear()
         back.catch_up()
-    assert inbox_of(app).counts().pending == 1500
+    assert inbox_of(app).overview.counts().pending == 1500
 
 
 @SQLITE
@@ -163,13 +162,13 @@ def test_a_beginning_that_somebody_else_moves(
     asked = []
 
     def overtaken(org: str) -> Cursor | None:
-        found = Inbox.cursor(inbox, org)
+        found = Cursors.of(inbox.cursors, org)
         asked.append(found)
         if len(asked) == 1:
             with open_org(app, threading.Event()) as other:
                 url = other.log_url(since=datetime.now(UTC))
             inbox.cursors.advance(
-                [], org, before=None, after=Cursor(next_url=url, reached_at=time.time())
+                org, [], before=None, after=Cursor(next_url=url, reached_at=time.time())
             )
         return found
 
@@ -179,7 +178,7 @@ def test_a_beginning_that_somebody_else_moves(
     simulator.org.clock = lambda: began
     with open_org(app, threading.Event()) as org:
         reader = reading(app, org, threading.Event())
-        monkeypatch.setattr(inbox, "cursor", overtaken)
+        monkeypatch.setattr(inbox.cursors, "of", overtaken)
         reader.begin(time.time() - DAY.total_seconds())
         assert reader.catch_up()
 
@@ -200,7 +199,7 @@ def test_more_than_okta_keeps(simulator: Simulator, app: Flask) -> None:
     before = inbox.cursors.of(simulator.url)
     assert before
     ancient = Cursor(next_url=before.next_url, reached_at=time.time() - 95 * 24 * 3600)
-    inbox.cursors.advance([], simulator.url, before=before, after=ancient)
+    inbox.cursors.advance(simulator.url, [], before=before, after=ancient)
     simulator.org.emit(CREATED, faults=["lost"])
     result = run(app, "backfill")
     assert "Okta keeps its log for 90 days: what happened from" in result.output

@@ -12,6 +12,7 @@ import pytest
 
 from okta_hooks import EventHook
 from okta_hooks.cli.output import Progress
+from okta_hooks.org.registration import NamedHook
 from tests.support import SQLITE
 
 from .support import (
@@ -54,7 +55,7 @@ def test_another_backfill_is_at_work(simulator: Simulator, app: Flask) -> None:
         assert one.catch_up()
         assert late.catch_up()
     assert late.tally.duplicate == {}
-    assert inbox_of(app).counts().pending == 1201
+    assert inbox_of(app).overview.counts().pending == 1201
 
 
 @SQLITE
@@ -106,7 +107,7 @@ def test_a_named_hook_that_cannot_be_read_any_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What Okta means for it still is its own."""
-    monkeypatch.setattr("okta_hooks.org.backfill._SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr("okta_hooks.org.selector._SECONDS_BETWEEN_LOOKS", 0.0)
     data = {"debugData": {"targetEventHookIds": "who1"}}
     pages = [
         json.dumps([{"uuid": uuid, "eventType": "group.lifecycle.create", "debugContext": data}])
@@ -121,7 +122,9 @@ def test_a_named_hook_that_cannot_be_read_any_more(
         log.hooks = (403, FORBIDDEN)
 
     with open_org(app, stopping) as org:
-        reader = reading(app, org, stopping, hook="okta", name="Gateway", progress=forbid)
+        reader = reading(
+            app, org, stopping, named=NamedHook(hook="okta", name="Gateway"), progress=forbid
+        )
         reader.begin(time.time() - 60)
         reader.catch_up()
 
@@ -136,7 +139,7 @@ def test_a_hook_that_is_named_wrongly(simulator: Simulator, app: Flask, option: 
 
     assert "No hook at" in result.output
     assert "https://app.example.com/okta/events" in result.output
-    assert inbox_of(app).cursor(simulator.url) is None
+    assert inbox_of(app).cursors.of(simulator.url) is None
 
 
 class Terminal(io.StringIO):

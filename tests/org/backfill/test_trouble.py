@@ -74,7 +74,7 @@ def test_a_hostile_page(
     assert [event.get("uuid") for event in got] == ["nan", "surrogate", "\0", None, 7, "good"]
     assert got[1]["displayMessage"] == "\ud800"
     assert (again["new"], again["duplicate"]) == (0, 11)
-    assert inbox_of(app).counts().dead == 5
+    assert inbox_of(app).overview.counts().dead == 5
 
 
 def test_one_odd_time_does_not_stand_for_the_whole(
@@ -178,7 +178,7 @@ def test_a_cursor_that_okta_does_not_take(
         log.refused = [(400, b"{}")]
         assert reader.catch_up()  # also in the middle of a run
     assert len(told) == 1
-    assert inbox_of(app).counts().pending == 2
+    assert inbox_of(app).overview.counts().pending == 2
 
     log.refused = [(400, b"{}")] * 2
     assert "Okta answered 400" in run(app, "backfill", status=1).output
@@ -259,11 +259,11 @@ def test_a_page_is_stored_with_its_cursor_or_not_at_all(
         Cursor(next_url=url, reached_at=at) for url, at in [("a", 1), ("b", 2), ("c", 3)]
     )
 
-    assert inbox.cursors.advance([delivery("a")], "org", before=None, after=start) is not None
-    assert other.backfill([delivery("x")], "org", before=None, after=end) is None
-    assert other.cursor("org") == start
-    assert inbox.cursors.advance([delivery("b")], "org", before=start, after=end) is not None
-    assert other.backfill([delivery("x")], "org", before=start, after=middle) is None
-    assert other.cursor("org") == end
-    assert other.cursor("another org") is None
-    assert sorted(event["uuid"] for event in inbox.overview.find(Selection())) == ["a", "b"]
+    assert inbox.cursors.advance("org", [delivery("a")], before=None, after=start) is not None
+    assert other.cursors.advance("org", [delivery("x")], before=None, after=end) is None
+    assert other.cursors.of("org") == start
+    assert inbox.cursors.advance("org", [delivery("b")], before=start, after=end) is not None
+    assert other.cursors.advance("org", [delivery("x")], before=start, after=middle) is None
+    assert other.cursors.of("org") == end
+    assert other.cursors.of("another org") is None
+    assert sorted(event.uuid for event in inbox.overview.find(Selection())) == ["a", "b"]

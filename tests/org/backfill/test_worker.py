@@ -57,7 +57,7 @@ def test_a_gap_beside_other_work(
     log = serve()
     app = connect(log.url, okta)
     ancient = Cursor(next_url=f"{log.url}/api/v1/logs?after=00", reached_at=0.0)
-    inbox_of(app).backfill([], log.url, before=None, after=ancient)
+    inbox_of(app).cursors.advance(log.url, [], before=None, after=ancient)
     with open_org(app, Impatient(most=1)) as org:
         keep_up(app.extensions["okta_hooks"], org, Impatient(most=1), 300)
     assert "what happened from 1970-01-01T00:00:00Z to" in caplog.text
@@ -66,8 +66,8 @@ def test_a_gap_beside_other_work(
     with open_org(app, threading.Event()) as org:
         reader = reading(app, org, threading.Event(), tell=told.append)
         reader.begin()
-        before = inbox_of(app).cursor(log.url)
-        inbox_of(app).backfill([], log.url, before=before, after=ancient)
+        before = inbox_of(app).cursors.of(log.url)
+        inbox_of(app).cursors.advance(log.url, [], before=before, after=ancient)
         assert reader.catch_up()
     assert [line.partition(":")[0] for line in told] == ["Okta keeps its log for 90 days"]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from okta_hooks import settings
-from okta_hooks.org.client import Org
+from okta_hooks.org.client import OktaClient
 
 TOKEN = "00a-token-nobody-may-see"
 BODY: dict[str, Any] = {
@@ -21,6 +21,6 @@ BODY: dict[str, Any] = {
 }
 
 
-def connect(url: str | None, token: str | None = TOKEN, **options: Any) -> Org:
+def connect(url: str | None, token: str | None = TOKEN, **options: Any) -> OktaClient:
     config = {"OKTA_HOOKS_ORG_URL": url, "OKTA_HOOKS_API_TOKEN": token}
-    return Org(settings.read(config), **options)
+    return OktaClient(settings.read(config), **options)

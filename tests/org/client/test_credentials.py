@@ -11,7 +11,8 @@ import pytest
 from Cryptodome.PublicKey import RSA
 from flask import request
 
-from okta_hooks.exceptions import OktaRefused, OktaUnavailable
+from okta_hooks.exceptions import ConfigurationError, OktaHooksError, OktaRefused, OktaUnavailable
+from okta_hooks.org.credentials import OrgNotConfigured
 
 from .support import BODY, TOKEN, connect
 
@@ -42,11 +43,42 @@ def test_a_configuration_that_cannot_be_right(
     url: str | None, token: str | None, said: str
 ) -> None:
     """It is refused in one line that names the key, and not the token."""
-    with pytest.raises(RuntimeError) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         connect(url, token)
     assert said.lower() in str(caught.value).lower()
     assert "\n" not in str(caught.value)
     assert TOKEN not in str(caught.value)
+
+
+def test_a_wrong_configuration_is_also_a_runtime_error() -> None:
+    """Who catches either kind goes on catching it."""
+    with pytest.raises(RuntimeError) as caught:
+        connect("acme.okta.com", TOKEN)
+    assert isinstance(caught.value, OktaHooksError)
+
+
+@pytest.mark.parametrize(
+    ("url", "variable", "kind"),
+    [
+        (None, None, OrgNotConfigured),
+        ("", None, ConfigurationError),
+        (None, "", ConfigurationError),
+    ],
+)
+def test_no_org_is_told_from_a_wrong_one(
+    url: str | None,
+    variable: str | None,
+    kind: type[Exception],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing said may be meant; an empty value, here or in the SDK's variable, is a mistake."""
+    monkeypatch.delenv("OKTA_CLIENT_ORGURL", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("OKTA_CLIENT_ORGURL", variable)
+
+    with pytest.raises(ConfigurationError, match="OKTA_HOOKS_ORG_URL is not set") as caught:
+        connect(url, TOKEN)
+    assert type(caught.value) is kind
 
 
 def test_a_slash_at_the_end_of_the_url_is_nothing(simulator: Simulator) -> None:
@@ -82,13 +114,13 @@ def test_the_sdk_configures_what_the_app_does_not(
 def test_a_private_key_that_is_none(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong with a service app is said in one line and without the key."""
     monkeypatch.setenv("OKTA_CLIENT_AUTHORIZATIONMODE", "PrivateKey")
-    with pytest.raises(RuntimeError, match="client ID is missing"):
+    with pytest.raises(ConfigurationError, match="client ID is missing"):
         connect("https://acme.okta.com", None)
 
     monkeypatch.setenv("OKTA_CLIENT_CLIENTID", "0oa1")
     monkeypatch.setenv("OKTA_CLIENT_SCOPES", "okta.logs.read")
     monkeypatch.setenv("OKTA_CLIENT_PRIVATEKEY", key)
-    with pytest.raises(RuntimeError, match="OKTA_CLIENT_PRIVATEKEY cannot be read") as caught:
+    with pytest.raises(ConfigurationError, match="OKTA_CLIENT_PRIVATEKEY cannot be read") as caught:
         connect("https://acme.okta.com", None)
     assert "nonsens" not in str(caught.value)
     assert caught.value.__suppress_context__
