@@ -1,31 +1,58 @@
-"""What the log is told while the database is away: that it is, each minute how often it was tried, and its end."""
+"""What the log is told while something keeps failing: that it does, each minute how often, and the end."""
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    import logging
 
 _SECONDS_BETWEEN_LINES: Final = 60.0
 
 
-class Outage:
-    """Counts what failed in one process, whichever thread it failed in."""
+@dataclass(frozen=True, kw_only=True)
+class Lines:
+    """The messages of one kind of outage, for ``logging``.
 
-    def __init__(self) -> None:
+    :param begins: Takes what :meth:`Outage.failed` is given, the error last.
+    :param goes_on: Takes the seconds since it began, the number of failures, and the last error.
+    :param ends: Takes the seconds since it began, and the number of failures.
+    """
+
+    begins: str
+    goes_on: str
+    ends: str
+
+
+class Outage:
+    """Counts what failed in one process, whichever thread it failed in.
+
+    :param calm: An outage is over when something works and nothing has failed for so many seconds:
+        where one request in two fails, it goes on.
+    """
+
+    def __init__(self, logger: logging.Logger, lines: Lines, *, calm: float = 0.0) -> None:
+        self._logger = logger
+        self._lines = lines
+        self._calm = calm
         self._lock = threading.Lock()
         self._began: float | None = None
+        self._last = 0.0
         self._told = 0.0
         self._count = 0
 
-    def failed(self, error: Exception) -> None:
-        """Note that the inbox could not be used."""
+    def failed(self, error: Exception, *what: Any) -> None:
+        """Note that it failed.
+
+        :param what: What failed, for the line at the beginning.
+        """
         now = time.monotonic()
         with self._lock:
             self._count += 1
+            self._last = now
             is_first = self._began is None
             if self._began is None:
                 self._began = now
@@ -34,25 +61,19 @@ class Outage:
             self._told = now
             count, began = self._count, self._began
         if is_first:
-            logger.error("The worker cannot use the inbox: %s", error)
+            self._logger.error(self._lines.begins, *what, error)
         else:
-            logger.error(
-                "The worker cannot use the inbox for %.0f s now, %d tries: %s",
-                now - began,
-                count,
-                error,
-            )
+            self._logger.error(self._lines.goes_on, now - began, count, error)
 
     def worked(self) -> None:
-        """Note that the inbox could be used."""
+        """Note that it worked."""
         if self._began is None:  # read without the lock: this is called all the time
             return
+        now = time.monotonic()
         with self._lock:
+            if now - self._last < self._calm:
+                return
             began, count = self._began, self._count
             self._began, self._count = None, 0
         if began is not None:
-            logger.warning(
-                "The worker can use the inbox again, after %.0f s and %d tries.",
-                time.monotonic() - began,
-                count,
-            )
+            self._logger.warning(self._lines.ends, now - began, count)

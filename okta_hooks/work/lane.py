@@ -12,7 +12,7 @@ from okta_hooks import signals
 from okta_hooks.exceptions import InboxUnavailable, RetryLater, UnreadableEvent
 from okta_hooks.inbox.claims import Settlement
 from okta_hooks.inbox.tables import DEAD, DONE, PENDING
-from okta_hooks.outage import Outage
+from okta_hooks.outage import Lines, Outage
 from okta_hooks.threads import start_thread
 from okta_hooks.wire import reading
 
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_INBOX_AWAY: Final = Lines(
+    begins="The worker cannot use the inbox: %s",
+    goes_on="The worker cannot use the inbox for %.0f s now, %d tries: %s",
+    ends="The worker can use the inbox again, after %.0f s and %d tries.",
+)
 #: The most receipts of one lane that are claimed and not settled.
 MOST_IN_HAND: Final = 20
 #: How many runs of one receiver may have been given up and still go on, for each that it may have at once.
@@ -65,7 +70,7 @@ class Resources:
     jitter: Callable[[], float]
     stopping: threading.Event = field(default_factory=threading.Event)
     turns: Turns = field(default_factory=Turns)
-    outage: Outage = field(default_factory=Outage)
+    outage: Outage = field(default_factory=lambda: Outage(logger, _INBOX_AWAY))
     closed: int = 0
 
     @property

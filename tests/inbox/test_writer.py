@@ -44,12 +44,12 @@ class Counting(Inbox):
         self.store_at_once = self.intake.store
         self.intake.store = self.store_slowly  # type: ignore[method-assign]
 
-    def store_slowly(self, deliveries: Sequence[NewDelivery]) -> list[Stored]:
+    def store_slowly(self, deliveries: Sequence[NewDelivery], **options: Any) -> list[Stored]:
         """Count, wait, store."""
         self.sizes.append(len(deliveries))
         self.has_begun.set()
         assert self.may_go_on.wait(PATIENCE)
-        return self.store_at_once(deliveries)
+        return self.store_at_once(deliveries, **options)
 
 
 @pytest.fixture
