@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     DeliveryFactory = Callable[..., NewDelivery]
 
 NAME = "okta-hooks-writer"
+SQLITE_OR_POSTGRESQL_WOULD_WAIT = 5.0
 
 
 class Counting(Inbox):
@@ -126,10 +128,11 @@ def test_a_database_that_takes_too_long(
     """The limit holds while somebody else has the database; sent again afterwards, it is stored."""
     at_work = Writer(inbox, nothing)
 
-    with pytest.raises(InboxUnavailable, match=r"did not commit within 0\.2 s"):
-        at_work.store(delivery("a"), 0.2)
-    with pytest.raises(InboxUnavailable, match=r"did not commit within 0\.1 s"):
-        at_work.store(delivery("b"), 0.1)
+    began = time.monotonic()
+    for uuid, seconds in {"a": 0.2, "b": 0.1}.items():
+        with pytest.raises(InboxUnavailable):
+            at_work.store(delivery(uuid), seconds)
+    assert time.monotonic() - began < SQLITE_OR_POSTGRESQL_WOULD_WAIT
     unlock()
 
     assert at_work.store(delivery("a", "b"), PATIENCE).duplicate <= 1
@@ -143,7 +146,7 @@ def test_processes_take_turns_at_a_file(tmp_path: Path, delivery: DeliveryFactor
     at_work.store(delivery("a"), PATIENCE)
     with (
         held(tmp_path / "inbox.sqlite3.turn"),
-        pytest.raises(InboxUnavailable, match="did not commit"),
+        pytest.raises(InboxUnavailable),
     ):
         at_work.store(delivery("b"), 0.2)
 
