@@ -30,7 +30,7 @@ RIGHT, WRONG = "correct horse", "wrong"
 OF_A_LENGTH, CHUNKED = "Content-Length: 5000", "Transfer-Encoding: chunked"
 
 
-@pytest.fixture(params=SERVERS.values(), ids=SERVERS)
+@pytest.fixture(params=list(SERVERS.values()), ids=list(SERVERS))
 def server(request: pytest.FixtureRequest, host: Host) -> Server:
     """Return one of the servers, with its first request behind it."""
     return start(host, request.param)
