@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from okta_hooks.inbox import Inbox
-from okta_hooks.inbox.claims import Assignment, Settlement
+from okta_hooks.inbox.assignments import Assignment
+from okta_hooks.inbox.claims import Settlement
 from okta_hooks.inbox.intake import NewDelivery, NewEvent
 from okta_hooks.wire.events import Delivery
 
@@ -113,8 +114,8 @@ def _delivery() -> NewDelivery:
 
 
 def _claim(inbox: Inbox) -> None:
-    events = inbox.claims.unassigned([_LANE[0]], limit=20)
-    inbox.claims.assign([Assignment(event=event, receivers=(_LANE[1],)) for event in events])
+    events = inbox.assignments.unassigned([_LANE[0]], limit=20)
+    inbox.assignments.assign([Assignment(event=event, receivers=(_LANE[1],)) for event in events])
     claims = inbox.claims.claim(_WORKER, *_LANE, 20)
     inbox.claims.settle(_WORKER, [Settlement(claim=claim, state="done") for claim in claims])
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import shutil
+import socket
+import subprocess
 import threading
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from okta_hooks.inbox.claims import Assignment, Claim, Settlement
+from okta_hooks.inbox.assignments import Assignment
+from okta_hooks.inbox.claims import Claim, Settlement
 from okta_hooks.inbox.overview import Counts
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.inbox.tables import STATES
@@ -21,6 +27,9 @@ from okta_hooks.simulator import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import sqlalchemy as sa
 
     from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery
@@ -52,8 +61,8 @@ class Clock:
 
 def fan_out(inbox: Inbox, *receivers: str, hook: str = "okta", limit: int = 500) -> None:
     """Give every pending event of a hook to these receivers."""
-    events = inbox.claims.unassigned([hook], limit=limit)
-    inbox.claims.assign([Assignment(event=event, receivers=receivers) for event in events])
+    events = inbox.assignments.unassigned([hook], limit=limit)
+    inbox.assignments.assign([Assignment(event=event, receivers=receivers) for event in events])
 
 
 def claim(inbox: Inbox, receiver: str = "a", worker: str = "me", limit: int = 20) -> list[Claim]:
@@ -130,3 +139,129 @@ def answer_challenge(request: Request) -> Answer:
     """Answer as a hook that is to be verified."""
     challenge = request.headers["X-Okta-Verification-Challenge"]
     return Answer(status=200, body=json.dumps({"verification": challenge}).encode())
+
+
+class Proxy:
+    """Stands between a client and a PostgreSQL server's socket, and can do what networks do.
+
+    :param target: Where new connections lead: the path of a Unix socket.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self.accepted = 0
+        self._is_refusing = False
+        self._pairs: list[tuple[socket.socket, socket.socket, threading.Event]] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            server = socket.socket(socket.AF_UNIX)
+            flows = threading.Event()
+            flows.set()
+            self._pairs.append((client, server, flows))
+            try:
+                if self._is_refusing:
+                    raise ConnectionRefusedError
+                server.connect(self.target)
+            except OSError:
+                client.close()
+                server.close()
+                continue
+            for source, sink in ((client, server), (server, client)):
+                thread = threading.Thread(target=_pump, args=(source, sink, flows), daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def silence(self) -> None:
+        """Pass on nothing more of the connections that are there, and keep them open."""
+        for _, _, flows in self._pairs:
+            flows.clear()
+
+    def refuse(self, *, refuses: bool = True) -> None:
+        """Close the connections that are there, and new ones at once, until told otherwise."""
+        self._is_refusing = refuses
+        self.cut()
+
+    def cut(self) -> None:
+        """Close the connections that are there."""
+        for client, server, flows in self._pairs:
+            for end in (client, server):
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+            flows.set()
+
+    def close(self) -> None:
+        """Close everything."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+        for thread in self._threads:
+            thread.join(10)
+        for client, server, _ in self._pairs:
+            client.close()
+            server.close()
+
+
+def _pump(source: socket.socket, sink: socket.socket, flows: threading.Event) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            flows.wait()
+            sink.sendall(data)
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_RDWR)
+
+
+def socket_of(engine: sa.Engine) -> str:
+    """Return the path of the socket of a PostgreSQL server that an engine is connected to."""
+    return f"{engine.url.query['host']}/.s.PGSQL.{engine.url.port or 5432}"
+
+
+PGBOUNCER: Final = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+@contextlib.contextmanager
+def pgbouncer(port: int, folder: Path) -> Iterator[int]:
+    """Run a PgBouncer in transaction mode, with two connections to the server at a port; return its own port.
+
+    :param folder: Where its files go; its user must be able to enter.
+    """
+    assert PGBOUNCER is not None
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        own: int = free.getsockname()[1]
+    users = folder / "users"
+    users.write_text('"postgres" ""\n"hostile" ""\n')
+    configuration = folder / "pgbouncer.ini"
+    configuration.write_text(
+        f"[databases]\n* = host=127.0.0.1 port={port}\n"
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {own}\nunix_socket_dir =\n"
+        f"auth_type = trust\nauth_file = {users}\npool_mode = transaction\n"
+        "default_pool_size = 2\nserver_login_retry = 1\n"
+    )
+    command = [PGBOUNCER, str(configuration)]
+    if os.getuid() == 0:
+        command[1:1] = ["-u", "nobody"]
+    log = folder / "pgbouncer.log"
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as it:
+        try:
+            give_up_at = time.monotonic() + 30
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", own)).close()
+                    break
+                except OSError:
+                    assert it.poll() is None, log.read_text()
+                    assert time.monotonic() < give_up_at
+                    threading.Event().wait(0.05)
+            yield own
+        finally:
+            it.terminate()

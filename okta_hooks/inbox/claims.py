@@ -1,4 +1,4 @@
-"""From the inbox to the receivers: events get receipts, and receipts are claimed and settled."""
+"""Receipts in the hands of workers: claimed, settled, given back."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery
 
+from .assignments import EARLIEST
 from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, receipt, worker
 
 if TYPE_CHECKING:
@@ -26,27 +27,6 @@ DIED_HERE: Final = "the process died here"
 
 _BATCH: Final = 500
 _LONGEST_ERROR: Final = 500
-_ORDINALS: Final = 2**20
-_EARLIEST: Final = -(2**53)
-
-
-class Unassigned(NamedTuple):
-    """An event of which nobody has decided yet which receivers it has. ``type`` is None if no column can hold it."""
-
-    event_id: int
-    delivery_id: int
-    ordinal: int
-    hook: str
-    type: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
-    """Which receivers an event has; or, in ``reason``, why it cannot be read."""
-
-    event: Unassigned
-    receivers: tuple[str, ...] = ()
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +64,7 @@ class Settlement:
 
 
 class Claims:
-    """Hands stored events to workers, and takes down what became of them.
+    """Hands receipts to workers, and takes down what became of them.
 
     Its methods raise :exc:`InboxUnavailable` if the database does not do what it is asked.
 
@@ -94,72 +74,6 @@ class Claims:
     def __init__(self, database: Database, clock: Callable[[], float]) -> None:
         self._database = database
         self._clock = clock
-
-    def unassigned(self, hooks: Sequence[str], *, limit: int = _BATCH) -> list[Unassigned]:
-        """Return events of hooks that have no receipts yet, oldest first."""
-        query = (
-            sa.select(event.c.id, event.c.delivery_id, event.c.ordinal, event.c.hook, event.c.type)
-            .where(event.c.state == PENDING, event.c.hook.in_(hooks))
-            .order_by(event.c.id)
-            .limit(limit)
-        )
-        with self._database.reading() as connection:
-            return [Unassigned(*row) for row in connection.execute(query)]
-
-    def count_reading(self, event_id: int) -> int:
-        """Note that the body of an unassigned event is about to be read, which may be what kills the process.
-
-        :return: how often it has been; 0 if somebody else has assigned it.
-        """
-        here = (event.c.id == event_id) & (event.c.state == PENDING)
-        counted = (
-            event.update()
-            .where(here)
-            .values(readings=sa.func.coalesce(event.c.readings, 0) + 1)
-            .returning(event.c.readings)
-        )
-        with self._database.transaction() as connection:
-            return connection.scalar(counted) or 0
-
-    def assign(self, assignments: Sequence[Assignment]) -> list[Assignment]:
-        """Give events a receipt for each receiver that is to have them.
-
-        An event that no receiver is to have is done, one that cannot be read is dead.
-
-        :return: those that counted: the others were assigned by another worker meanwhile.
-        """
-        if not assignments:
-            return []
-        ids = [item.event.event_id for item in assignments]
-        waiting = sa.select(event.c.id).where(
-            event.c.state == PENDING, event.c.id.between(min(ids), max(ids))
-        )
-        with self._database.transaction() as connection:
-            still = set(connection.scalars(waiting.with_for_update(skip_locked=True)))
-            counted = [item for item in assignments if item.event.event_id in still]
-            receipts = [
-                (
-                    item.event.event_id,
-                    name,
-                    item.event.hook,
-                    PENDING,
-                    _due_at_once(item.event),
-                    0,
-                    0,
-                )
-                for item in counted
-                for name in item.receivers
-            ]
-            self._database.add(connection, _STORED_OF_RECEIPT, receipts, skip_known=True)
-            becomes: dict[tuple[str, str | None], list[int]] = {}
-            for item in counted:
-                open_or_done = CLAIMED if item.receivers else DONE
-                state = open_or_done if item.reason is None else DEAD
-                becomes.setdefault((state, item.reason), []).append(item.event.event_id)
-            for (state, reason), of_these in becomes.items():
-                chosen = event.update().where(event.c.id.in_(of_these))
-                connection.execute(chosen.values(state=state, reason=reason))
-        return counted
 
     def claim(
         self,
@@ -199,12 +113,12 @@ class Claims:
             "receiver": receiver,
             "most": limit,
             "now": self._clock(),
-            "after": 0.0 if retries_first else _EARLIEST - 1.0,
+            "after": 0.0 if retries_first else EARLIEST - 1.0,
             "of_worker": worker_id,
         }
         rows = list(connection.execute(_DUE, chosen))
         if retries_first and not rows:
-            rows = list(connection.execute(_DUE, chosen | {"after": _EARLIEST - 1.0}))
+            rows = list(connection.execute(_DUE, chosen | {"after": EARLIEST - 1.0}))
         suspects = [place for place, row in enumerate(rows) if row.claims > row.attempts]
         if suspects:
             rows = rows[: suspects[0] or 1]
@@ -373,16 +287,6 @@ def close_events(
     return {row.id: row.state for row in rows}
 
 
-def _due_at_once(of: Unassigned) -> float:
-    """Return what a receipt is due that nothing is to wait for: below zero, so whatever the clock says, it is due.
-
-    Among these the order is that of the deliveries, and within one that in which Okta put the events.
-    A double holds these numbers exactly.
-    """
-    order = of.delivery_id * _ORDINALS + min(of.ordinal, _ORDINALS - 1)
-    return float(min(_EARLIEST + order, -1))
-
-
 def _escaped(text: str, longest: int) -> str:
     """Return a text of printable ASCII with everything else written as an escape."""
     return json.dumps(text)[1:-1][:longest] if not reading.is_plain(text) else text
@@ -395,15 +299,6 @@ def _fence(claim: Claim) -> _Fence:
     return claim.event_id, claim.receiver, claim.claims
 
 
-_STORED_OF_RECEIPT: Final = (
-    receipt.c.event_id,
-    receipt.c.receiver,
-    receipt.c.hook,
-    receipt.c.state,
-    receipt.c.due,
-    receipt.c.attempts,
-    receipt.c.claims,
-)
 #: The ids of the events that a statement is about.
 _IDS: Final[Any] = sa.bindparam("ids", expanding=True)
 _DUE: Final = (

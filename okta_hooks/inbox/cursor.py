@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from .database import Database
     from .intake import Intake, NewDelivery, Stored
+
+#: A page of the log holds a thousand events.
+_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,7 @@ class Cursors:
         else:
             here = (cursor.c.org == org) & (cursor.c.next_url == before.next_url)
             move = cursor.update().where(here).values(**values)
-        with self._database.transaction() as connection:
+        with self._database.transaction(seconds=_SECONDS) as connection:
             if connection.execute(move.returning(cursor.c.org)).first() is None:
                 return None
             return self._intake.add(connection, deliveries)

@@ -85,6 +85,7 @@ class Database:
         self._places = threading.BoundedSemaphore(CONNECTIONS)
         self._reserved = threading.BoundedSemaphore(1)
         self._opening = threading.Lock()
+        self._dropping = threading.Lock()
         self._is_open = False
         self._is_announced = False
         #: Changes when another database may have taken the place of the one that was opened:
@@ -238,10 +239,11 @@ class Database:
 
     def _drop(self, generation: int) -> None:
         """Drop every connection of that time: where one was lost, the others most likely are, too."""
-        with self._opening:
-            if self.generation == generation:
-                self.generation += 1
-                self.close()
+        with self._dropping:
+            if self.generation != generation:
+                return
+            self.generation += 1
+        self.close()
 
     def add(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from .assignments import Assignments
 from .claims import Claims
 from .cursor import Cursors
 from .database import Database
@@ -55,6 +56,7 @@ class Inbox:
         self.database = Database(url, folder)
         self.intake = Intake(self.database)
         self.cursors = Cursors(self.database, self.intake)
+        self.assignments = Assignments(self.database)
         self.claims = Claims(self.database, self.clock)
         self.workers = Workers(self.database, self.clock)
         self.overview = Overview(self.database, self.clock)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .database import Database
 
 _LATEST_DELIVERIES: Final = 1000
+#: People wait for it, no request does: some of it grows with the inbox.
+_SECONDS: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,7 @@ class Overview:
 
     def counts(self) -> Counts:
         """Return how many events are in each state, and how old the oldest open one is."""
-        with self._database.reading() as connection:
+        with self._database.reading(seconds=_SECONDS) as connection:
             counted = sa.select(event.c.state, sa.func.count()).group_by(event.c.state)
             found: dict[str, int] = {row[0]: row[1] for row in connection.execute(counted)}
             oldest = [
@@ -140,7 +142,7 @@ class Overview:
             receipt.c.state == PENDING,
             sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(receivers),
         )
-        with self._database.reading() as connection:
+        with self._database.reading(seconds=_SECONDS) as connection:
             due: float | None = connection.scalar(query)
         return due
 
@@ -158,7 +160,7 @@ class Overview:
                 receipt.c.state == CLAIMED,
             ),
         )
-        with self._database.reading() as connection:
+        with self._database.reading(seconds=_SECONDS) as connection:
             return any(connection.execute(q.limit(1)).first() is not None for q in (waiting, due))
 
     def find(self, chosen: Selection, *, limit: int = 100) -> list[StoredEvent]:
@@ -182,7 +184,7 @@ class Overview:
             .order_by(event.c.id.desc())
             .limit(limit)
         )
-        with self._database.reading() as connection:
+        with self._database.reading(seconds=_SECONDS) as connection:
             return [StoredEvent(**row) for row in connection.execute(query).mappings()]
 
     def show(self, uuid: str) -> list[EventDetails]:
@@ -210,7 +212,7 @@ class Overview:
             .join(delivery, delivery.c.id == event.c.delivery_id)
             .where(event.c.id == one.id)
         )
-        with self._database.reading() as connection:
+        with self._database.reading(seconds=_SECONDS) as connection:
             found = tuple(StoredReceipt(**row) for row in connection.execute(receipts).mappings())
             row = connection.execute(body).one()
         raw = row.body and reading.load_delivery(row.body.encode()).events[row.ordinal]
@@ -224,7 +226,7 @@ class Overview:
         known = sa.select(lane.c.hook, lane.c.receiver, lane.c.seen_at).order_by(
             lane.c.hook, lane.c.receiver
         )
-        with self._database.reading() as connection:
+        with self._database.reading(seconds=_SECONDS) as connection:
             numbers: dict[tuple[str, str], dict[str, int]] = {}
             for hook, name, state, number in connection.execute(counted):
                 numbers.setdefault((hook, name), {})[state] = number
@@ -257,7 +259,7 @@ class Overview:
         other_list = sa.select(sa.func.max(delivery.c.received_at)).where(
             *by_okta, delivery.c.secret_list.is_distinct_from(secret_list)
         )
-        with self._database.reading() as connection:
+        with self._database.reading(seconds=_SECONDS) as connection:
             since = connection.scalar(other_list) or 0.0
             rows = connection.execute(
                 sa.select(
@@ -284,7 +286,7 @@ class Overview:
             .subquery()
         )
         query = sa.select(latest.c.source).where(latest.c.source.is_not(None)).distinct()
-        with self._database.reading() as connection:
+        with self._database.reading(seconds=_SECONDS) as connection:
             return set(connection.scalars(query))
 
     def arrivals(self, hook: str, keys: Sequence[str]) -> dict[str, Arrival]:
@@ -294,6 +296,6 @@ class Overview:
             .join(delivery, delivery.c.id == event.c.delivery_id)
             .where(event.c.hook == hook, event.c.key.in_(keys))
         )
-        with self._database.reading() as connection:
+        with self._database.reading(seconds=_SECONDS) as connection:
             rows = connection.execute(query).all()
         return {row.key: Arrival(row.via, row.received_at) for row in rows}

@@ -178,18 +178,15 @@ def _begin(raw: _Connection, access: str, seconds: float) -> str:
         ("lock_timeout", str(max(milliseconds * 9 // 10, 1))),
         ("idle_in_transaction_session_timeout", str(milliseconds + 1000)),
         ("extra_float_digits", "1"),  # as few as 15 digits would lose microseconds
-        ("search_path", raw.search_path),
     ]
     if raw.info.server_version >= _HAS_TRANSACTION_TIMEOUT:
-        settings.append(("transaction_timeout", str(milliseconds + 1000)))
-    given = (f"set_config('{name}', {_literal(value)}, true)" for name, value in settings if value)
-    return f"BEGIN ISOLATION LEVEL READ COMMITTED{access}; SELECT {', '.join(given)}"
-
-
-def _literal(text: str) -> str:
-    # `E''`, whatever standard_conforming_strings says; `%%`, for psycopg looks for placeholders.
-    escaped = text.replace("\\", "\\\\").replace("'", "''")
-    return f"E'{escaped}'"
+        # It begins with the transaction, and is not begun anew when it is set to another number.
+        settings.insert(0, ("transaction_timeout", "0"))
+    if raw.search_path:
+        settings.append(("search_path", raw.search_path))
+    # No SELECT: that takes a new session longer than a time-out of its role may allow.
+    given = "".join(f"; SET LOCAL {name} = {value}" for name, value in settings)
+    return f"BEGIN ISOLATION LEVEL READ COMMITTED{access}{given}"
 
 
 def _connect(_: object, __: object, args: list[Any], parameters: dict[str, Any]) -> _Connection:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .selection import Selection
 
 _BATCH: Final = 500
+#: For one batch. Other writers wait meanwhile, but on SQLite only.
+_SECONDS: Final = 30.0
 
 #: The kinds of :class:`Inconsistency`.
 NO_OPEN_RECEIPT: Final = "claimed event without an open receipt"
@@ -54,7 +56,7 @@ class Upkeep:
 
     def try_writing(self) -> None:
         """Write a delivery and take it back: nothing of it is left, and nobody else sees it."""
-        with self._database.transaction() as connection:
+        with self._database.transaction(seconds=_SECONDS) as connection:
             savepoint = connection.begin_nested()
             connection.execute(
                 delivery.insert().values(hook="", via="hook", received_at=self._clock())
@@ -93,10 +95,10 @@ class Upkeep:
         after = 0
         while True:
             page = query.where(event.c.id > after).limit(_BATCH)
-            with self._database.reading() as connection:
+            with self._database.reading(seconds=_SECONDS) as connection:
                 ids = [row.id for row in connection.execute(page)]
             if not dry_run and ids:
-                with self._database.transaction() as connection:
+                with self._database.transaction(seconds=_SECONDS) as connection:
                     self._lock(connection, ids)
                     rows = connection.execute(query.where(event.c.id.in_(ids))).all()
                     self._reset(connection, rows, receiver)
@@ -164,7 +166,7 @@ class Upkeep:
         stale = finished.where(delivery.c.received_at < bodies_before, delivery.c.body.is_not(None))
         ancient = finished.where(delivery.c.received_at < keys_before)
         oldest = delivery.c.received_at
-        with self._database.transaction() as connection:
+        with self._database.transaction(seconds=_SECONDS) as connection:
             gone = self._still(connection, finished, ancient.order_by(oldest).limit(_BATCH))
             self._delete(connection, gone)
             bare = self._still(connection, finished, stale.order_by(oldest).limit(_BATCH))
@@ -193,12 +195,12 @@ class Upkeep:
             .where(event.c.state == DEAD, delivery.c.received_at < before)
         )
         if dry_run:
-            with self._database.reading() as connection:
+            with self._database.reading(seconds=_SECONDS) as connection:
                 counted = sa.select(sa.func.count()).select_from(query.subquery())
                 return int(connection.scalar(counted) or 0)
         total = 0
         while True:
-            with self._database.transaction() as connection:
+            with self._database.transaction(seconds=_SECONDS) as connection:
                 found = connection.scalars(query.order_by(event.c.id).limit(_BATCH)).all()
                 self._lock(connection, found)
                 ids = connection.scalars(query.where(event.c.id.in_(found))).all()
@@ -231,11 +233,11 @@ class Upkeep:
         )
         found = []
         for kind, query, cure, can_be_repaired in checks:
-            with self._database.reading() as connection:
+            with self._database.reading(seconds=_SECONDS) as connection:
                 rows = connection.execute(query).all()
             repaired = repair and can_be_repaired and bool(rows)
             if repaired and cure is not None:
-                with self._database.transaction() as connection:
+                with self._database.transaction(seconds=_SECONDS) as connection:
                     cure(connection, rows)
             numbers: dict[str, int] = {}
             for row in rows:

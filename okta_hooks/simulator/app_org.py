@@ -45,9 +45,17 @@ class AppOrg(Org):
             self._configured = self._state.configure(
                 inbox=inbox, worker="external", clock=self._now, jitter=lambda: 1.0
             )
-        eligible = [name for name, entry in catalog.entries().items() if entry.event_hook_eligible]
         # For each hook of the app, the last of its hooks at the org: the others are full.
         self._last_hooks: list[str] = []
+        try:
+            self._register_hooks()
+        except BaseException:
+            # Nobody gets this org, so nobody else closes it.
+            self.close()
+            raise
+
+    def _register_hooks(self) -> None:
+        eligible = [name for name, entry in catalog.entries().items() if entry.event_hook_eligible]
         for name in self._state.hooks:
             *_, last = self.register(
                 self._state.url_of(name),

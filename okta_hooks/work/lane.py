@@ -5,78 +5,37 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from okta_hooks import signals
 from okta_hooks.exceptions import InboxUnavailable, RetryLater, UnreadableEvent
 from okta_hooks.inbox.claims import Settlement
 from okta_hooks.inbox.tables import DEAD, DONE, PENDING
-from okta_hooks.outage import Lines, Outage
 from okta_hooks.threads import start_thread
 from okta_hooks.wire import reading
 
 from . import dispatch, retry
-from .alone import DEATHS_TO_RUN_ALONE, Turns
+from .alone import DEATHS_TO_RUN_ALONE
+from .in_hand import InHand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from flask import Flask
-
-    from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.claims import Claim
-    from okta_hooks.receivers import Hook, Receiver
+    from okta_hooks.receivers import Receiver
     from okta_hooks.wire.events import Delivery, LogEvent
 
-    from .bodies import Bodies
-    from .lease import Lease
+    from .in_hand import Settled
+    from .resources import Resources
 
 logger = logging.getLogger(__name__)
 
-_INBOX_AWAY: Final = Lines(
-    begins="The worker cannot use the inbox: %s",
-    goes_on="The worker cannot use the inbox for %.0f s now, %d tries: %s",
-    ends="The worker can use the inbox again, after %.0f s and %d tries.",
-)
 #: The most receipts of one lane that are claimed and not settled.
 MOST_IN_HAND: Final = 20
 #: How many runs of one receiver may have been given up and still go on, for each that it may have at once.
 _MOST_GIVEN_UP: Final = 10
 _IDLE_SECONDS: Final = 5.0
 _SETTLE_SECONDS: Final = 0.5
-_SETTLE_SECONDS_WHEN_STOPPING: Final = 5.0
-_SHORTEST_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 2.0
+_SECONDS_AFTER_FAILURE: Final = 2.0
 _SLOW_SECONDS: Final = 60.0
-
-
-@dataclass(kw_only=True)
-class Resources:
-    """What the lanes of one worker have in common.
-
-    ``receiver`` returns a connected receiver by hook and name, or None if it is not connected (any more).
-    ``closed`` counts the events that were brought to an end.
-    """
-
-    app: Flask
-    hooks: Mapping[str, Hook]
-    inbox: Inbox
-    worker_id: str
-    lease: Lease
-    bodies: Bodies
-    receiver: Callable[[str, str], Receiver | None]
-    max_attempts: int
-    jitter: Callable[[], float]
-    stopping: threading.Event = field(default_factory=threading.Event)
-    turns: Turns = field(default_factory=Turns)
-    outage: Outage = field(default_factory=lambda: Outage(logger, _INBOX_AWAY))
-    closed: int = 0
-
-    @property
-    def may_run(self) -> bool:
-        """Whether another receiver may be called now."""
-        return not self.stopping.is_set() and self.lease.holds()
 
 
 class Lane:
@@ -89,11 +48,7 @@ class Lane:
         self._threads: set[threading.Thread] = set()
         self._running: dict[int, _Run] = {}
         self._given_up: list[threading.Thread] = []
-        # Held while receipts are claimed, settled or given back, and for what is known of them.
-        self._claiming = threading.Lock()
-        self._in_hand: dict[int, Claim] = {}
-        self._is_in_doubt = False
-        self._retries_first = False
+        self._in_hand = InHand(resources, hook, name)
         self._changed = threading.Condition()
         self._calls = 0
 
@@ -117,9 +72,18 @@ class Lane:
         return len(self._running) >= concurrency
 
     @property
+    def is_in_doubt(self) -> bool:
+        """Whether something may be in hand that this lane does not know of: it has to be called for that."""
+        return self._in_hand.is_in_doubt
+
+    @property
     def has_ended(self) -> bool:
         """Whether no thread is at work."""
         return not any(thread.is_alive() for thread in list(self._threads))
+
+    def abandon(self) -> None:
+        """Give back what is in hand, though it may be running: this process is about to end."""
+        self._in_hand.abandon()
 
     def stop_waiting(self) -> None:
         """Let threads that wait for something to do see that the worker is to stop."""
@@ -130,14 +94,6 @@ class Lane:
         """Wait until no thread is at work, but not longer than so many seconds for each."""
         for thread in list(self._threads):
             thread.join(timeout)
-
-    def abandon(self) -> None:
-        """Give back what is in hand, though it may be running: this process is about to end."""
-        with self._claiming:
-            claims = list(self._in_hand.values())
-            self._in_hand.clear()
-        if claims:
-            self._resources.inbox.claims.release(self._resources.worker_id, claims)
 
     def warn_if_slow(self) -> None:
         """Log receivers that have been running for long, each once."""
@@ -159,7 +115,7 @@ class Lane:
                 self.work(1, most=most)
             except InboxUnavailable as error:
                 self._resources.outage.failed(error)
-                self._resources.stopping.wait(_LONGEST_PAUSE)
+                self._resources.stopping.wait(_SECONDS_AFTER_FAILURE)
             except BaseException:
                 # Whatever it is, it was in one pass, and a thread that ended with it would be missed.
                 logger.exception("A pass of a lane failed.")
@@ -183,7 +139,7 @@ class Lane:
         :return: how many were claimed.
         """
         total = 0
-        claims = self._claim(size) if self._resources.may_run else []
+        claims = self._in_hand.claim(size) if self._resources.may_run else []
         while claims:
             total += len(claims)
             began = time.monotonic()
@@ -197,7 +153,7 @@ class Lane:
                 goes_on = not left and self._resources.may_run
                 claims = self._settle(ran, min(size, most) if goes_on else 0)
             finally:
-                self._release(left)
+                self._in_hand.release(left)
         return total
 
     def _attempt_all(self, left: list[Claim]) -> list[_Ran]:
@@ -233,45 +189,8 @@ class Lane:
                 return True
             if not self._resources.lease.holds():
                 return False
-            stopping.wait(_LONGEST_PAUSE)
+            stopping.wait(_SECONDS_AFTER_FAILURE)
         return False
-
-    def _claim(self, limit: int) -> list[Claim]:
-        resources = self._resources
-        with self._claiming:
-            if self._is_in_doubt:
-                resources.inbox.claims.take_back(
-                    resources.worker_id, self._hook, self._name, keep=set(self._in_hand)
-                )
-                self._is_in_doubt = False
-            self._retries_first = not self._retries_first
-            try:
-                claims = resources.inbox.claims.claim(
-                    resources.worker_id,
-                    self._hook,
-                    self._name,
-                    limit,
-                    retries_first=self._retries_first,
-                )
-            except InboxUnavailable:
-                # It may have been committed all the same, and nobody else would look at it again.
-                self._is_in_doubt = True
-                raise
-            self._in_hand.update((claim.event_id, claim) for claim in claims)
-        resources.outage.worked()
-        return claims
-
-    def _release(self, claims: list[Claim]) -> None:
-        resources = self._resources
-        with self._claiming:
-            mine = [claim for claim in claims if self._in_hand.pop(claim.event_id, None)]
-            if not mine:
-                return
-            try:
-                resources.inbox.claims.release(resources.worker_id, mine)
-            except InboxUnavailable:
-                self._is_in_doubt = True
-                raise
 
     def _attempt(self, receiver: Receiver, claim: Claim) -> _Ran:
         resources = self._resources
@@ -310,94 +229,17 @@ class Lane:
         :return: what was claimed.
         """
         if not ran:
-            return self._claim(more) if more else []
-        settled = self._write_down([item.settlement for item in ran], more)
+            return self._in_hand.claim(more) if more else []
+        settled = self._in_hand.settle([item.settlement for item in ran], more)
         self._resources.outage.worked()
         try:
             self._tell(ran, settled)
         except BaseException:
-            self._release(settled.claims)
+            self._in_hand.release(settled.claims)
             raise
         return settled.claims
 
-    def _write_down(self, settlements: list[Settlement], more: int) -> _Settled:
-        """Settle, however long it takes: these have run, and if that is not written down they run again."""
-        stopping = self._resources.stopping
-        pause, give_up_at = _SHORTEST_PAUSE, None
-        while True:
-            try:
-                with self._claiming:
-                    return self._settle_and_claim(settlements, more)
-            except InboxUnavailable as error:
-                if not error.is_transient:
-                    return self._settle_singly(settlements)
-                self._resources.outage.failed(error)
-                more = 0
-                if stopping.is_set():
-                    give_up_at = give_up_at or time.monotonic() + _SETTLE_SECONDS_WHEN_STOPPING
-                    if time.monotonic() > give_up_at:
-                        raise
-                    time.sleep(pause)
-                else:
-                    stopping.wait(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
-
-    def _settle_and_claim(self, settlements: list[Settlement], more: int) -> _Settled:
-        resources = self._resources
-        if not more or self._is_in_doubt:
-            counted, closed = resources.inbox.claims.settle(resources.worker_id, settlements)
-            claims: list[Claim] = []
-        else:
-            self._retries_first = not self._retries_first
-            try:
-                counted, closed, claims = resources.inbox.claims.settle_and_claim(
-                    resources.worker_id,
-                    settlements,
-                    self._hook,
-                    self._name,
-                    more,
-                    retries_first=self._retries_first,
-                )
-            except InboxUnavailable:
-                self._is_in_doubt = True  # as in _claim
-                raise
-        for settlement in settlements:
-            self._in_hand.pop(settlement.claim.event_id, None)
-        self._in_hand.update((claim.event_id, claim) for claim in claims)
-        return _Settled(counted, closed, claims)
-
-    def _settle_singly(self, settlements: list[Settlement]) -> _Settled:
-        """Settle one by one what the database refuses together: one of them must not keep the others.
-
-        What it refuses by itself counts as a failed attempt.
-        """
-        counted: list[Settlement] = []
-        closed: dict[int, str] = {}
-        for settlement in settlements:
-            failed = Settlement(
-                claim=settlement.claim,
-                state=PENDING,
-                wait=retry.back_off(settlement.claim.attempts + 1, self._resources.jitter()),
-                error="the database refused to write down what came of it",
-            )
-            for attempt in (settlement, failed):
-                try:
-                    with self._claiming:
-                        one = self._settle_and_claim([attempt], 0)
-                except InboxUnavailable as error:
-                    logger.error(  # noqa: TRY400 - a traceback would show no more than its text
-                        "The receipt of %s for the event %d cannot be settled: %s",
-                        self._name,
-                        attempt.claim.event_id,
-                        error,
-                    )
-                    continue
-                counted += one.counted
-                closed |= one.closed
-                break
-        return _Settled(counted, closed, [])
-
-    def _tell(self, ran: list[_Ran], settled: _Settled) -> None:
+    def _tell(self, ran: list[_Ran], settled: Settled) -> None:
         self._resources.closed += len(settled.closed)
         counted = {item.claim.event_id: item for item in settled.counted}
         if len(counted) < len(ran):
@@ -472,11 +314,3 @@ class _Ran(NamedTuple):
     delivery: Delivery
     event: LogEvent | None
     error: BaseException | None = None
-
-
-class _Settled(NamedTuple):
-    """What counted of what was to be settled, the events that it closed with their states, and what was claimed."""
-
-    counted: list[Settlement]
-    closed: dict[int, str]
-    claims: list[Claim]

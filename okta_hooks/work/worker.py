@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks import signals
 from okta_hooks.exceptions import InboxUnavailable, UnreadableEvent
-from okta_hooks.inbox.claims import DEATHS_ALLOWED, DIED_HERE, Assignment
+from okta_hooks.inbox.assignments import Assignment
+from okta_hooks.inbox.claims import DEATHS_ALLOWED, DIED_HERE
 from okta_hooks.inbox.workers import NOT_CONNECTED
 from okta_hooks.threads import start_thread
 from okta_hooks.wire import reading
@@ -25,8 +26,9 @@ from okta_hooks.wire import reading
 from . import dispatch
 from .bodies import Bodies
 from .housekeeping import Housekeeping
-from .lane import MOST_IN_HAND, Lane, Resources
+from .lane import MOST_IN_HAND, Lane
 from .lease import Heartbeat, lease_for
+from .resources import Resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from okta_hooks.inbox import Inbox
-    from okta_hooks.inbox.claims import Unassigned
+    from okta_hooks.inbox.assignments import Unassigned
     from okta_hooks.inbox.upkeep import Inconsistency
     from okta_hooks.inbox.workers import DeadReceipt
     from okta_hooks.receivers import Hook, Receiver
@@ -191,7 +193,8 @@ class Worker:
             for key, receiver in connected.items()
             if key not in handed and not self._lane(key).is_full(receiver.concurrency)
         ]
-        for key in (*handed, *self._inbox.claims.with_work(waiting)):
+        in_doubt = [key for key in waiting if self._lane(key).is_in_doubt]
+        for key in {*handed, *in_doubt, *self._inbox.claims.with_work(waiting)}:
             self._lane(key).call(connected[key].concurrency)
         for lane in self._lanes.values():
             lane.warn_if_slow()
@@ -284,9 +287,9 @@ class Worker:
         """Give stored events their receipts; return the receivers that have something to do by that."""
         # A hook without receivers is left alone: a deploy that forgot to import them must not finish events.
         hooks = sorted({hook for hook, _ in connected})
-        events = self._inbox.claims.unassigned(hooks)
+        events = self._inbox.assignments.unassigned(hooks)
         decided = [made for event in events if (made := self._assignment(event)) is not None]
-        assigned = self._inbox.claims.assign(decided)
+        assigned = self._inbox.assignments.assign(decided)
         for item in assigned:
             if item.reason is not None:
                 self._tell_unreadable(item.event, item.reason)
@@ -297,7 +300,7 @@ class Worker:
         """Decide which receivers an event has; None if it is not to be had any more."""
         event_type = event.type
         if event_type is None:
-            readings = self._inbox.claims.count_reading(event.event_id)
+            readings = self._inbox.assignments.count_reading(event.event_id)
             if not readings:
                 return None
             if readings > DEATHS_ALLOWED:

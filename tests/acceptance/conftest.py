@@ -263,9 +263,12 @@ class Host:
                 status = None
         return Answer(status, time.monotonic() - began)
 
-    def send_until_stored(self, server: Server, *uuids: str) -> None:
-        """Deliver events again and again, until they are acknowledged."""
-        until(lambda: self.post(server, *uuids).status == 204, "204")
+    def send_until_stored(self, server: Server, *uuids: str, seconds: float = 0) -> None:
+        """Deliver events again and again, until they are acknowledged.
+
+        A busy machine may take longer to start an app than the first delivery may take.
+        """
+        until(lambda: self.post(server, *uuids, seconds=seconds).status == 204, "204")
 
     def store(self, *uuids: str, type_: str = SESSION_START, seconds: float = 0) -> None:
         """Store a delivery as a server does, without one."""

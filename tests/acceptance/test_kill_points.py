@@ -28,7 +28,7 @@ def test_killed_while_it_stores(host: Host, point: str, stored: int) -> None:
     assert server.await_end() == -signal.SIGKILL
     assert host.inbox.overview.counts().pending == stored
     server = host.flask_run(app=KILLED)
-    assert host.post(server, *EVENTS).status == 204
+    host.send_until_stored(server, *EVENTS)
     host.await_state(pending=0, claimed=0, done=len(EVENTS))
     assert host.ran("begin") == EACH_ONCE
 

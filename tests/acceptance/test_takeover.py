@@ -33,7 +33,7 @@ def test_a_standby_takes_over(host: Host) -> None:
 def test_what_was_left_before_a_restart(host: Host, starts_by: str) -> None:
     """It is picked up without a new delivery: any page of the app starts the thread that does."""
     server = host.flask_run(WORKER="external")
-    assert host.post(server, "left").status == 204
+    host.send_until_stored(server, "left")
     server.kill()
 
     if starts_by == "a page":

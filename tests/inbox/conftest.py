@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from okta_hooks.inbox.claims import Assignment
+from okta_hooks.inbox.assignments import Assignment
 from tests.support import HOUR, claim, settle
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ def varied(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> Inbox:
     }.items():
         inbox.intake.store([delivery(uuid, type=kind)])
         clock.now += HOUR
-    inbox.claims.assign(
+    inbox.assignments.assign(
         [
             Assignment(
                 event=event,
                 receivers=() if event.type == "user.lifecyclex.create" else ("a", "b"),
             )
-            for event in inbox.claims.unassigned(["okta"])
+            for event in inbox.assignments.unassigned(["okta"])
         ]
     )
     first, second, _ = claim(inbox, "b")

@@ -5,7 +5,8 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from okta_hooks.inbox.claims import Assignment, Settlement
+from okta_hooks.inbox.assignments import Assignment
+from okta_hooks.inbox.claims import Settlement
 from okta_hooks.inbox.intake import Stored
 from okta_hooks.inbox.selection import Selection
 from tests.support import DAY, claim, counts, fan_out, receipts, settle, states, take_over
@@ -28,18 +29,18 @@ MANY = int(os.environ.get("INBOX_TEST_EVENTS", "500"))
 def test_each_receiver_gets_a_receipt(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """Every receiver that an event is assigned to gets a receipt, and the event is claimed."""
     inbox.intake.store([delivery("a", "b")])
-    first, second = sorted(inbox.claims.unassigned(["okta"]), key=lambda event: event.ordinal)
+    first, second = sorted(inbox.assignments.unassigned(["okta"]), key=lambda event: event.ordinal)
     assignments = [
         Assignment(event=first, receivers=("x",)),
         Assignment(event=second, receivers=("x", "y")),
     ]
 
-    assert inbox.claims.assign(assignments) == assignments
+    assert inbox.assignments.assign(assignments) == assignments
 
     assert receipts(inbox, "a") == {"x": ("pending", 0)}
     assert receipts(inbox, "b") == {"x": ("pending", 0), "y": ("pending", 0)}
     assert counts(inbox) == {"claimed": 2}
-    assert inbox.claims.unassigned(["okta"]) == []
+    assert inbox.assignments.unassigned(["okta"]) == []
 
 
 def test_what_another_worker_has_assigned_does_not_count(
@@ -47,13 +48,13 @@ def test_what_another_worker_has_assigned_does_not_count(
 ) -> None:
     """Two may decide on the same events: those of the second are left as the first has them."""
     inbox.intake.store([delivery("a")])
-    (event,) = inbox.claims.unassigned(["okta"])
+    (event,) = inbox.assignments.unassigned(["okta"])
     fan_out(inbox, "x")
 
-    assert inbox.claims.assign([Assignment(event=event, receivers=("y",))]) == []
+    assert inbox.assignments.assign([Assignment(event=event, receivers=("y",))]) == []
 
     assert receipts(inbox, "a") == {"x": ("pending", 0)}
-    assert inbox.claims.assign([]) == []
+    assert inbox.assignments.assign([]) == []
 
 
 def test_an_event_that_nobody_wants_is_done(inbox: Inbox, delivery: DeliveryFactory) -> None:
@@ -69,9 +70,11 @@ def test_an_event_that_nobody_wants_is_done(inbox: Inbox, delivery: DeliveryFact
 def test_an_event_that_turns_out_to_be_unreadable(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """It is dead with its reason; the others go their way."""
     inbox.intake.store([delivery("a", "b")])
-    unreadable, other = sorted(inbox.claims.unassigned(["okta"]), key=lambda event: event.ordinal)
+    unreadable, other = sorted(
+        inbox.assignments.unassigned(["okta"]), key=lambda event: event.ordinal
+    )
 
-    inbox.claims.assign(
+    inbox.assignments.assign(
         [
             Assignment(event=unreadable, reason="It is not what it seemed."),
             Assignment(event=other, receivers=("x",)),
@@ -85,12 +88,12 @@ def test_an_event_that_turns_out_to_be_unreadable(inbox: Inbox, delivery: Delive
 def test_readings_are_counted(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """What is read before its receivers are known is counted each time, until it is assigned."""
     inbox.intake.store([delivery("a")])
-    (event,) = inbox.claims.unassigned(["okta"])
+    (event,) = inbox.assignments.unassigned(["okta"])
 
-    assert [inbox.claims.count_reading(event.event_id) for _ in range(3)] == [1, 2, 3]
+    assert [inbox.assignments.count_reading(event.event_id) for _ in range(3)] == [1, 2, 3]
 
     fan_out(inbox, "a")
-    assert inbox.claims.count_reading(event.event_id) == 0
+    assert inbox.assignments.count_reading(event.event_id) == 0
 
 
 def test_what_has_work(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> None:
@@ -349,7 +352,7 @@ def test_two_workers_settle_the_last_receipts_of_the_same_events(
             failures.append(error)
 
     for _ in range(3):
-        while one.claims.unassigned(["okta"], limit=1):
+        while one.assignments.unassigned(["okta"], limit=1):
             fan_out(one, "a", "b")
         closed.clear()
         threads = [

@@ -29,8 +29,14 @@ class Flaky(Inbox):
         self.fails: dict[str, int] = {}
         self.failed = threading.Semaphore(0)
         claims: Any = self.claims
-        for name in ("load", "settle", "release", "unassigned", "assign"):
-            setattr(claims, name, self._failing_before(name, getattr(claims, name)))
+        for part, name in (
+            (claims, "load"),
+            (claims, "settle"),
+            (claims, "release"),
+            (self.assignments, "unassigned"),
+            (self.assignments, "assign"),
+        ):
+            setattr(part, name, self._failing_before(name, getattr(part, name)))
         claims.claim = self._failing_after("claim", claims.claim, lambda found: found)
         claims.settle_and_claim = self._failing_before(
             "settle",

@@ -1,0 +1,136 @@
+"""From stored events to receipts: who is to have an event is written down, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from .tables import CLAIMED, DEAD, DONE, PENDING, event, receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .database import Database
+
+_BATCH: Final = 500
+_ORDINALS: Final = 2**20
+#: What is due before anything that has a time: see :func:`_due_at_once`.
+EARLIEST: Final = -(2.0**53)
+
+
+class Unassigned(NamedTuple):
+    """An event of which nobody has decided yet which receivers it has. ``type`` is None if no column can hold it."""
+
+    event_id: int
+    delivery_id: int
+    ordinal: int
+    hook: str
+    type: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """Which receivers an event has; or, in ``reason``, why it cannot be read."""
+
+    event: Unassigned
+    receivers: tuple[str, ...] = ()
+    reason: str | None = None
+
+
+class Assignments:
+    """Gives events their receipts. Which receivers an event has is decided elsewhere, and before.
+
+    Its methods raise :exc:`InboxUnavailable` if the database does not do what it is asked.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def unassigned(self, hooks: Sequence[str], *, limit: int = _BATCH) -> list[Unassigned]:
+        """Return events of hooks that have no receipts yet, oldest first."""
+        query = (
+            sa.select(event.c.id, event.c.delivery_id, event.c.ordinal, event.c.hook, event.c.type)
+            .where(event.c.state == PENDING, event.c.hook.in_(hooks))
+            .order_by(event.c.id)
+            .limit(limit)
+        )
+        with self._database.reading() as connection:
+            return [Unassigned(*row) for row in connection.execute(query)]
+
+    def count_reading(self, event_id: int) -> int:
+        """Note that the body of an unassigned event is about to be read, which may be what kills the process.
+
+        :return: how often it has been; 0 if somebody else has assigned it.
+        """
+        here = (event.c.id == event_id) & (event.c.state == PENDING)
+        counted = (
+            event.update()
+            .where(here)
+            .values(readings=sa.func.coalesce(event.c.readings, 0) + 1)
+            .returning(event.c.readings)
+        )
+        with self._database.transaction() as connection:
+            return connection.scalar(counted) or 0
+
+    def assign(self, assignments: Sequence[Assignment]) -> list[Assignment]:
+        """Give events a receipt for each receiver that is to have them.
+
+        An event that no receiver is to have is done, one that cannot be read is dead.
+
+        :return: those that counted: the others were assigned by another worker meanwhile.
+        """
+        if not assignments:
+            return []
+        ids = [item.event.event_id for item in assignments]
+        waiting = sa.select(event.c.id).where(
+            event.c.state == PENDING, event.c.id.between(min(ids), max(ids))
+        )
+        with self._database.transaction() as connection:
+            still = set(connection.scalars(waiting.with_for_update(skip_locked=True)))
+            counted = [item for item in assignments if item.event.event_id in still]
+            receipts = [
+                (
+                    item.event.event_id,
+                    name,
+                    item.event.hook,
+                    PENDING,
+                    _due_at_once(item.event),
+                    0,
+                    0,
+                )
+                for item in counted
+                for name in item.receivers
+            ]
+            self._database.add(connection, _STORED_OF_RECEIPT, receipts, skip_known=True)
+            becomes: dict[tuple[str, str | None], list[int]] = {}
+            for item in counted:
+                open_or_done = CLAIMED if item.receivers else DONE
+                state = open_or_done if item.reason is None else DEAD
+                becomes.setdefault((state, item.reason), []).append(item.event.event_id)
+            for (state, reason), of_these in becomes.items():
+                chosen = event.update().where(event.c.id.in_(of_these))
+                connection.execute(chosen.values(state=state, reason=reason))
+        return counted
+
+
+def _due_at_once(of: Unassigned) -> float:
+    """Return what a receipt is due that nothing is to wait for: below zero, so whatever the clock says, it is due.
+
+    Among these the order is that of the deliveries, and within one that in which Okta put the events.
+    A double holds these numbers exactly.
+    """
+    order = of.delivery_id * _ORDINALS + min(of.ordinal, _ORDINALS - 1)
+    return float(min(EARLIEST + order, -1))
+
+
+_STORED_OF_RECEIPT: Final = (
+    receipt.c.event_id,
+    receipt.c.receiver,
+    receipt.c.hook,
+    receipt.c.state,
+    receipt.c.due,
+    receipt.c.attempts,
+    receipt.c.claims,
+)

@@ -1,0 +1,175 @@
+"""The receipts of one receiver that a worker has in hand: claimed, and not yet settled or given back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.inbox.claims import Settlement
+from okta_hooks.inbox.tables import PENDING
+
+from . import retry
+
+if TYPE_CHECKING:
+    from okta_hooks.inbox.claims import Claim
+
+    from .resources import Resources
+
+logger = logging.getLogger(__name__)
+
+_SETTLE_SECONDS_WHEN_STOPPING: Final = 5.0
+_SHORTEST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 2.0
+
+
+class Settled(NamedTuple):
+    """What counted of what was to be settled, the events that it closed with their states, and what was claimed."""
+
+    counted: list[Settlement]
+    closed: dict[int, str]
+    claims: list[Claim]
+
+
+class InHand:
+    """Claims, settles and gives back, and knows what it has whatever the database answers."""
+
+    def __init__(self, resources: Resources, hook: str, receiver: str) -> None:
+        self._resources = resources
+        self._hook = hook
+        self._name = receiver
+        # Held while receipts are claimed, settled or given back, and for what is known of them.
+        self._claiming = threading.Lock()
+        self._claims: dict[int, Claim] = {}
+        #: Whether the database may have claimed what it did not tell: the next claim finds out.
+        self.is_in_doubt = False
+        self._retries_first = False
+
+    def claim(self, limit: int) -> list[Claim]:
+        """Claim receipts that are due, at most so many."""
+        resources = self._resources
+        with self._claiming:
+            if self.is_in_doubt:
+                resources.inbox.claims.take_back(
+                    resources.worker_id, self._hook, self._name, keep=set(self._claims)
+                )
+                self.is_in_doubt = False
+            self._retries_first = not self._retries_first
+            try:
+                claims = resources.inbox.claims.claim(
+                    resources.worker_id,
+                    self._hook,
+                    self._name,
+                    limit,
+                    retries_first=self._retries_first,
+                )
+            except InboxUnavailable:
+                # It may have been committed all the same, and nobody else would look at it again.
+                self.is_in_doubt = True
+                raise
+            self._claims.update((claim.event_id, claim) for claim in claims)
+        resources.outage.worked()
+        return claims
+
+    def release(self, claims: list[Claim]) -> None:
+        """Give back claims that have not run."""
+        resources = self._resources
+        with self._claiming:
+            mine = [claim for claim in claims if self._claims.pop(claim.event_id, None)]
+            if not mine:
+                return
+            try:
+                resources.inbox.claims.release(resources.worker_id, mine)
+            except InboxUnavailable:
+                self.is_in_doubt = True
+                raise
+
+    def abandon(self) -> None:
+        """Give back what is in hand, though it may be running: this process is about to end."""
+        with self._claiming:
+            claims = list(self._claims.values())
+            self._claims.clear()
+        if claims:
+            self._resources.inbox.claims.release(self._resources.worker_id, claims)
+
+    def settle(self, settlements: list[Settlement], more: int) -> Settled:
+        """Settle, however long it takes: these have run, and if that is not written down they run again.
+
+        :param more: How many receipts to claim with the same transaction.
+        """
+        stopping = self._resources.stopping
+        pause, give_up_at = _SHORTEST_PAUSE, None
+        while True:
+            try:
+                with self._claiming:
+                    return self._settle_and_claim(settlements, more)
+            except InboxUnavailable as error:
+                if not error.is_transient:
+                    return self._settle_singly(settlements)
+                self._resources.outage.failed(error)
+                more = 0
+                if stopping.is_set():
+                    give_up_at = give_up_at or time.monotonic() + _SETTLE_SECONDS_WHEN_STOPPING
+                    if time.monotonic() > give_up_at:
+                        raise
+                    time.sleep(pause)
+                else:
+                    stopping.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _settle_and_claim(self, settlements: list[Settlement], more: int) -> Settled:
+        resources = self._resources
+        if not more or self.is_in_doubt:
+            counted, closed = resources.inbox.claims.settle(resources.worker_id, settlements)
+            claims: list[Claim] = []
+        else:
+            self._retries_first = not self._retries_first
+            try:
+                counted, closed, claims = resources.inbox.claims.settle_and_claim(
+                    resources.worker_id,
+                    settlements,
+                    self._hook,
+                    self._name,
+                    more,
+                    retries_first=self._retries_first,
+                )
+            except InboxUnavailable:
+                self.is_in_doubt = True  # as in _claim
+                raise
+        for settlement in settlements:
+            self._claims.pop(settlement.claim.event_id, None)
+        self._claims.update((claim.event_id, claim) for claim in claims)
+        return Settled(counted, closed, claims)
+
+    def _settle_singly(self, settlements: list[Settlement]) -> Settled:
+        """Settle one by one what the database refuses together: one of them must not keep the others.
+
+        What it refuses by itself counts as a failed attempt.
+        """
+        counted: list[Settlement] = []
+        closed: dict[int, str] = {}
+        for settlement in settlements:
+            failed = Settlement(
+                claim=settlement.claim,
+                state=PENDING,
+                wait=retry.back_off(settlement.claim.attempts + 1, self._resources.jitter()),
+                error="the database refused to write down what came of it",
+            )
+            for attempt in (settlement, failed):
+                try:
+                    with self._claiming:
+                        one = self._settle_and_claim([attempt], 0)
+                except InboxUnavailable as error:
+                    logger.error(  # noqa: TRY400 - a traceback would show no more than its text
+                        "The receipt of %s for the event %d cannot be settled: %s",
+                        self._name,
+                        attempt.claim.event_id,
+                        error,
+                    )
+                    continue
+                counted += one.counted
+                closed |= one.closed
+                break
+        return Settled(counted, closed, [])

@@ -1,0 +1,59 @@
+"""What the lanes of one worker have in common."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from okta_hooks.outage import Lines, Outage
+
+from .alone import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flask import Flask
+
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.receivers import Hook, Receiver
+
+    from .bodies import Bodies
+    from .lease import Lease
+
+logger = logging.getLogger(__name__)
+
+_INBOX_AWAY: Final = Lines(
+    begins="The worker cannot use the inbox: %s",
+    goes_on="The worker cannot use the inbox for %.0f s now, %d tries: %s",
+    ends="The worker can use the inbox again, after %.0f s and %d tries.",
+)
+
+
+@dataclass(kw_only=True)
+class Resources:
+    """An app, its inbox, and what of a worker its lanes use.
+
+    ``receiver`` returns a connected receiver by hook and name, or None if it is not connected (any more).
+    ``closed`` counts the events that were brought to an end.
+    """
+
+    app: Flask
+    hooks: Mapping[str, Hook]
+    inbox: Inbox
+    worker_id: str
+    lease: Lease
+    bodies: Bodies
+    receiver: Callable[[str, str], Receiver | None]
+    max_attempts: int
+    jitter: Callable[[], float]
+    stopping: threading.Event = field(default_factory=threading.Event)
+    turns: Turns = field(default_factory=Turns)
+    outage: Outage = field(default_factory=lambda: Outage(logger, _INBOX_AWAY))
+    closed: int = 0
+
+    @property
+    def may_run(self) -> bool:
+        """Whether another receiver may be called now."""
+        return not self.stopping.is_set() and self.lease.holds()
