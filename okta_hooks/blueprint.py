@@ -1,12 +1,22 @@
-"""The Flask side: ``EventHook`` is a blueprint with two views. What they do is in :mod:`okta_hooks.endpoint`."""
+"""The Flask side: ``EventHook`` is a blueprint with two views. What they do is in :mod:`okta_hooks.endpoint`.
+
+Whatever fails there is answered here: an exception would go to the host's error handlers, and one of them
+may answer OK.
+"""
 
 from __future__ import annotations
 
+import logging
+import sys
+import threading
+from contextlib import suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from flask import Blueprint
+from flask import Blueprint, current_app
 
-from . import receivers
+from . import receivers, signals
+from .problem import problem
 from .state import EXTENSION, AppState
 
 if TYPE_CHECKING:
@@ -17,6 +27,8 @@ if TYPE_CHECKING:
     from flask.sansio.app import App
 
     from .catalog import EventType
+
+logger = logging.getLogger(__name__)
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -100,14 +112,47 @@ class EventHook(Blueprint):
         app.extensions[EXTENSION] = state
         super().register(app, options)
 
-    def verify(self) -> Response:
+    def verify(self, **values: Any) -> Response:
         """Answer Okta's verification: the view of GET."""
-        from . import endpoint  # noqa: PLC0415 - with all that it imports: see there
+        try:
+            from . import endpoint  # noqa: PLC0415 - with all that it imports: see there
 
-        return endpoint.verify(self)
+            return endpoint.verify(self, **values)
+        except BaseException as error:  # noqa: BLE001 - see _failed
+            return _failed(error, "The verification of the hook %r failed.", self.name)
 
-    def receive(self) -> Response:
+    def receive(self, **values: Any) -> Response:
         """Take a delivery: the view of POST."""
-        from . import endpoint  # noqa: PLC0415 - with all that it imports: see there
+        try:
+            from . import endpoint  # noqa: PLC0415 - with all that it imports: see there
 
-        return endpoint.receive(self)
+            answer = endpoint.receive(self, **values)
+        except BaseException as error:  # noqa: BLE001 - see _failed
+            answer = _failed(error, "A delivery to the hook %r was not stored.", self.name)
+            signals.notify(
+                signals.delivery_refused,
+                cast("Flask", current_app._get_current_object()),  # type: ignore[attr-defined] # noqa: SLF001 - blinker tells senders apart by identity
+                hook=self,
+                status=answer.status_code,
+                reason=type(error).__name__,
+            )
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+def _failed(error: BaseException, message: str, hook: str) -> Response:
+    """Answer 503 to what failed in a way that nobody has thought of; but orders to end go their way."""
+    if _is_order(error):
+        raise error
+    with suppress(Exception):  # a filter of the host's may be what failed
+        logger.error(message, hook, exc_info=error)
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "It failed: see the app's log.")
+
+
+def _is_order(error: BaseException) -> bool:
+    """Return whether this is how the server, or Ctrl-C, tells this thread or greenlet to end."""
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return threading.current_thread() is threading.main_thread()
+    greenlet = sys.modules.get("greenlet")
+    return greenlet is not None and isinstance(error, greenlet.GreenletExit)

@@ -2,12 +2,11 @@
 
 It is imported at the first request of a process: that the app starts quickly is worth more.
 Every refusal is returned: an exception would go to the host's error handlers, which may turn it
-into a redirect to a login page, or into an OK.
+into a redirect to a login page, or into an OK. What is raised all the same, the blueprint answers.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from dataclasses import dataclass
@@ -18,8 +17,9 @@ from typing import TYPE_CHECKING, Final, cast
 from flask import Response, current_app, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from . import signals
+from . import request_body, signals
 from .exceptions import InboxUnavailable, UnreadableDelivery
+from .problem import problem
 from .state import state_of
 from .state.app import BEGAN
 from .wire import protocol, reading
@@ -29,6 +29,7 @@ from .work import dispatch
 if TYPE_CHECKING:
     from flask import Flask
 
+    from .inbox.intake import NewDelivery
     from .receivers import Hook
     from .settings import Settings
     from .state import AppState
@@ -36,8 +37,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Okta waits 3 s.
+#: Okta waits 3 s. This is from the beginning of the request until its delivery must be stored.
 _SECONDS_TO_STORE: Final = 2.0
+#: What can be told apart and stored in that time on a busy machine. Okta delivers a few at once.
+_MOST_EVENTS: Final = 10_000
+#: How many of `{`, `[` and `,` a body may hold: reading it makes no more objects than that, and of objects many that
+#: are small take the most time and memory. Of Okta's events about every 22nd byte is one of these.
+_MOST_VALUES: Final = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +66,17 @@ class _Call:
         """Whether the hook takes requests without a secret."""
         return not self.state.secrets[self.hook.name]
 
+    @property
+    def deadline(self) -> float:
+        """The monotonic time until which what it brings must be stored."""
+        return self.began + _SECONDS_TO_STORE
+
 
 def verify(hook: Hook) -> Response:
     """Answer the one GET by which Okta checks who owns the endpoint."""
     challenge = request.headers.get(protocol.CHALLENGE_HEADER, "")
     if not 0 < len(challenge) <= protocol.LONGEST_CHALLENGE:
-        return _problem(
+        return problem(
             HTTPStatus.BAD_REQUEST,
             "This is the endpoint of an Okta event hook: it answers to POST, and to a GET with "
             f"{protocol.CHALLENGE_HEADER} of at most {protocol.LONGEST_CHALLENGE} characters.",
@@ -82,12 +93,15 @@ def verify(hook: Hook) -> Response:
     )
 
 
-def receive(hook: Hook) -> Response:
-    """Take a delivery: it is stored, or with no inbox handled, before it is answered."""
+def receive(hook: Hook) -> Response | BaseExceptionGroup:
+    """Take a delivery: it is stored, or with no inbox handled, before it is answered.
+
+    :return: the answer; or with no inbox, in an app that is being tested, what its receivers raised.
+    """
     call = _call(hook)
     secret = call.secret
     if secret is None and not call.is_open:
-        _drain()
+        request_body.drain()
         return _announce(call, _refuse_secret(call), "wrong secret")
     envelope = _read(call)
     if isinstance(envelope, Response):
@@ -100,16 +114,18 @@ def receive(hook: Hook) -> Response:
     )
     if call.state.settings.inbox is None:
         return _run_in_request(call, envelope, delivery)
+    new = _incoming(call, envelope, delivery, secret)
+    # What was read goes before the wait: of many requests at once it would fill the caches, and the memory.
+    del envelope
     try:
-        return _store(call, envelope, delivery, secret)
+        answer = _store(call, new)
     except InboxUnavailable as error:
         # The one answer that makes Okta send the delivery again.
-        logger.error("A delivery to the hook %r was not stored: %s", hook.name, error)  # noqa: TRY400 - its traceback is ours
-        return _unavailable(call, error.reason)
-    except Exception as error:
-        # Not to the host's error handlers, whatever it is: one of them may answer OK.
-        logger.exception("A delivery to the hook %r was not stored.", hook.name)
-        return _unavailable(call, type(error).__name__)
+        call.state.refusals.not_stored.failed(error, hook.name)
+        refusal = problem(HTTPStatus.SERVICE_UNAVAILABLE, "The inbox did not take it in time.")
+        return _announce(call, refusal, error.reason)
+    call.state.refusals.not_stored.worked()
+    return answer
 
 
 def _call(hook: Hook) -> _Call:
@@ -127,36 +143,53 @@ def _call(hook: Hook) -> _Call:
 
 def _read(call: _Call) -> Envelope | Response:
     """Return what the body holds, or a refusal of it."""
-    longest = call.state.settings.max_body
-    # One byte more: of a chunked body Werkzeug reads up to this, and does not tell whether there was more.
-    request.max_content_length = longest + 1
+    settings = call.state.settings
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     try:
-        return reading.load_delivery(
-            _body(longest), keys_only=call.state.settings.inbox is not None
-        )
-    except UnreadableDelivery as error:
-        return _refuse(call, HTTPStatus.BAD_REQUEST, error.reason)
+        body = request_body.read(settings.max_body, call.deadline)
+        if _has_too_many_values(body):
+            reason = f"The body holds more than {_MOST_VALUES:,} JSON values: Okta delivers far fewer at once."
+        else:
+            envelope = reading.load_delivery(body, keys_only=settings.inbox is not None)
+            if len(envelope.events) <= _MOST_EVENTS:
+                return envelope
+            reason = f"The delivery holds more than {_MOST_EVENTS:,} events: Okta delivers far fewer at once."
     except RequestEntityTooLarge:
-        reason = f"The body is larger than OKTA_HOOKS_MAX_BODY, {longest} bytes."
-        return _refuse(call, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, reason)
+        reason = f"The body is larger than OKTA_HOOKS_MAX_BODY, {settings.max_body} bytes."
+    except request_body.TooSlow:
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        reason = f"The body did not come within {_SECONDS_TO_STORE:g} s."
+    except UnreadableDelivery as error:
+        status, reason = HTTPStatus.BAD_REQUEST, error.reason
     except (HTTPException, OSError):
-        return _refuse(call, HTTPStatus.BAD_REQUEST, "The body broke off.")
+        status, reason = HTTPStatus.BAD_REQUEST, "The body broke off."
+    return _refuse(call, status, reason)
 
 
-def _store(call: _Call, envelope: Envelope, delivery: Delivery, secret: int | None) -> Response:
+def _has_too_many_values(body: bytes) -> bool:
+    # A body that is no longer than that cannot have more.
+    return len(body) > _MOST_VALUES and sum(map(body.count, (b"{", b"[", b","))) > _MOST_VALUES
+
+
+def _incoming(
+    call: _Call, envelope: Envelope, delivery: Delivery, secret: int | None
+) -> NewDelivery:
     from .inbox.intake import incoming  # noqa: PLC0415 - SQLAlchemy, which an app without an inbox does not need
 
-    new = incoming(
+    return incoming(
         call.hook.name,
         envelope,
         delivery,
         secret=secret,
         secret_list=call.state.secret_lists[call.hook.name],
     )
-    # What was read goes before the wait: of many requests at once it would fill the caches.
-    del envelope
-    left = _SECONDS_TO_STORE - (time.monotonic() - call.began)
-    stored = call.state.runtime().writer.store(new, max(left, 0.1))
+
+
+def _store(call: _Call, new: NewDelivery) -> Response:
+    left = call.deadline - time.monotonic()
+    if left <= 0:
+        raise InboxUnavailable(f"reading it took longer than {_SECONDS_TO_STORE:g} s")
+    stored = call.state.runtime().writer.store(new, left)
     logger.info(
         "A delivery to the hook %r: %d new, %d duplicate.",
         call.hook.name,
@@ -166,7 +199,7 @@ def _store(call: _Call, envelope: Envelope, delivery: Delivery, secret: int | No
     dispatch.tell_stored(
         call.app,
         hook=call.hook,
-        delivery=delivery,
+        delivery=new.delivery,
         new=stored.new,
         duplicate=stored.duplicate,
         dead=stored.dead,
@@ -174,15 +207,17 @@ def _store(call: _Call, envelope: Envelope, delivery: Delivery, secret: int | No
     return Response(status=HTTPStatus.NO_CONTENT)
 
 
-def _run_in_request(call: _Call, envelope: Envelope, delivery: Delivery) -> Response:
+def _run_in_request(
+    call: _Call, envelope: Envelope, delivery: Delivery
+) -> Response | BaseExceptionGroup:
     failures = dispatch.run_delivery(call.app, call.hook, delivery, envelope.events)
     if not failures:
         return Response(status=HTTPStatus.NO_CONTENT)
     group = BaseExceptionGroup("Receivers failed", failures)
     logger.error("Receivers failed, %d times in one delivery.", len(failures), exc_info=group)
     if call.app.testing:
-        raise group
-    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "A receiver failed: see the app's log.")
+        return group
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "A receiver failed: see the app's log.")
 
 
 def _refuse_secret(call: _Call) -> Response:
@@ -196,7 +231,7 @@ def _refuse_secret(call: _Call) -> Response:
             config.auth_header,
             protocol.hint(call.presented, call.state.secrets[call.hook.name]),
         )
-    return _problem(
+    return problem(
         HTTPStatus.UNAUTHORIZED,
         f"The header {config.auth_header} must hold the secret that is configured here, "
         "and nothing else. The app's log has a hint.",
@@ -205,12 +240,7 @@ def _refuse_secret(call: _Call) -> Response:
 
 def _refuse(call: _Call, status: HTTPStatus, reason: str) -> Response:
     logger.warning("A delivery to the hook %r was refused: %s", call.hook.name, reason)
-    return _announce(call, _problem(status, reason), reason)
-
-
-def _unavailable(call: _Call, reason: str) -> Response:
-    refusal = _problem(HTTPStatus.SERVICE_UNAVAILABLE, "The inbox did not take it in time.")
-    return _announce(call, refusal, reason)
+    return _announce(call, problem(status, reason), reason)
 
 
 def _announce(call: _Call, refusal: Response, reason: str) -> Response:
@@ -233,35 +263,3 @@ def _presented(config: Settings) -> bytes | None:
         return cast("str", value).encode("latin-1")
     except UnicodeEncodeError:  # from a client that calls the app without a server between
         return cast("str", value).encode()
-
-
-def _body(longest: int) -> bytes:
-    body = request.get_data(cache=False)
-    if len(body) > longest:
-        raise RequestEntityTooLarge
-    return body
-
-
-def _drain() -> None:
-    """Read the body and forget it: closing on unread data resets the connection and loses the answer."""
-    try:
-        while request.stream.read(65536):
-            pass
-    except (HTTPException, OSError):
-        pass
-
-
-def _problem(status: HTTPStatus, detail: str) -> Response:
-    """Return a refusal as RFC 9457 has it."""
-    body = {
-        "type": "about:blank",
-        "title": status.phrase,
-        "status": status.value,
-        "detail": detail,
-    }
-    return Response(
-        json.dumps(body),
-        status=status,
-        mimetype="application/problem+json",
-        headers={"Cache-Control": "no-store"},
-    )

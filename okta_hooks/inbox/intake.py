@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from okta_hooks.wire import reading
 from .tables import DEAD, PENDING, delivery, event
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from okta_hooks.wire.events import Delivery, Envelope
 
@@ -75,9 +76,10 @@ def incoming(
     :param secret_list: The tag of that list: see :func:`okta_hooks.wire.protocol.tag_of`.
     """
     occurrences: dict[str, int] = {}
+    text_digest = functools.cache(functools.partial(_digest, envelope.text))
     events = []
     for ordinal, raw in enumerate(envelope.events):
-        key = _key(raw, envelope.text, ordinal, occurrences)
+        key = _key(raw, ordinal, occurrences, text_digest)
         try:
             keys = reading.event_keys(raw)
         except UnreadableEvent as unreadable:
@@ -97,11 +99,14 @@ def incoming(
     )
 
 
-def _key(raw: Any, text: str, ordinal: int, occurrences: dict[str, int]) -> str:
+def _key(
+    raw: Any, ordinal: int, occurrences: dict[str, int], text_digest: Callable[[], str]
+) -> str:
     """Return what tells an event from all others of its hook.
 
     That is its uuid. An event without a uuid that a column can hold is known by a hash of all it says,
     and by how many events of the same delivery that say the same stand before it.
+    One that is nested too deep to be written again is known by a hash of the whole delivery, and by its place there.
     """
     uuid = raw.get("uuid") if isinstance(raw, dict) else None
     if isinstance(uuid, str) and reading.is_plain(uuid):
@@ -109,10 +114,14 @@ def _key(raw: Any, text: str, ordinal: int, occurrences: dict[str, int]) -> str:
     try:
         canonical = json.dumps(raw, sort_keys=True)
     except RecursionError:
-        canonical = f"{ordinal} {json.dumps(text)}"
-    digest = hashlib.sha256(canonical.encode()).hexdigest()
+        canonical = f"{ordinal} {text_digest()}"
+    digest = _digest(canonical)
     occurrences[digest] = occurrences.get(digest, 0) + 1
     return f"sha256:{digest}:{occurrences[digest]}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _plain(text: str | None) -> str | None:
@@ -129,12 +138,16 @@ class Intake:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def store(self, deliveries: Sequence[NewDelivery]) -> list[Stored]:
+    def store(
+        self, deliveries: Sequence[NewDelivery], *, seconds: float | None = None
+    ) -> list[Stored]:
         """Store deliveries, all in one transaction, and return what became of each.
 
         When this returns, they are on the disk.
+
+        :param seconds: What it may take: see :meth:`.Database.transaction`.
         """
-        with self._database.transaction() as connection:
+        with self._database.transaction(seconds=seconds, reserved=True) as connection:
             return self.add(connection, deliveries)
 
     def add(self, connection: sa.Connection, deliveries: Sequence[NewDelivery]) -> list[Stored]:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from okta_hooks import signals
 from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.threads import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +53,7 @@ class Writer:
         :param timeout: Seconds to wait for that. It may be stored all the same afterwards.
         :raises InboxUnavailable: if it took longer, too many are waiting already, or the database refused.
         """
-        mine = _Waiting(new)
+        mine = _Waiting(new, timeout)
         with self._changed:
             if len(self._waiting) >= _MOST_WAITING or self._characters > _MOST_CHARACTERS_WAITING:
                 raise InboxUnavailable("too many deliveries wait for the database")
@@ -58,7 +61,7 @@ class Writer:
             self._characters += len(new.body)
             self._waiting.append(mine)
             self._changed.notify()
-        return mine.outcome(timeout)
+        return mine.outcome()
 
     def start(self) -> None:
         """Open the inbox now, in the writer's thread, rather than with the first delivery."""
@@ -80,16 +83,17 @@ class Writer:
     def _ensure_thread(self) -> None:
         if self._thread is None or not self._thread.is_alive():
             self._is_stopping = False
-            self._thread = threading.Thread(target=self._run, name="okta-hooks-writer", daemon=True)
-            self._thread.start()
+            self._thread = start_thread(self._run, name="okta-hooks-writer")
 
     def _run(self) -> None:
         try:
             self._inbox.open()
         except InboxUnavailable as error:
             logger.error("The inbox cannot be opened: %s", error)  # noqa: TRY400 - no traceback helps
+        except BaseException:
+            logger.exception("The inbox cannot be opened.")
         while batch := self._take():
-            self._write([item for item in batch if not item.is_given_up])
+            self._write(batch)
 
     def _take(self) -> list[_Waiting]:
         """Return what waits, up to a size; nothing if the thread is to end."""
@@ -107,35 +111,42 @@ class Writer:
         return batch
 
     def _write(self, batch: list[_Waiting]) -> None:
+        """Store a batch, and let its requests go on, whatever it raises: this thread has others to write."""
+        batch = [item for item in batch if not item.is_given_up]
         if not batch:
             return
         try:
-            stored = self._store([item.new for item in batch])
-        except InboxUnavailable as error:
-            if len(batch) > 1 and not error.is_transient:
-                # One delivery that the database refuses must not take the others with it.
+            stored = self._store(batch)
+        except BaseException as error:  # noqa: BLE001 - the requests are told
+            is_passing = isinstance(error, InboxUnavailable) and error.is_transient
+            if len(batch) > 1 and not is_passing:
+                # One delivery that cannot be stored must not take the others with it.
                 for item in batch:
                     self._write([item])
                 return
             for item in batch:
                 item.answer(error)
             return
-        except BaseException as error:
-            for item in batch:
-                item.answer(error)
-            raise
         for item, result in zip(batch, stored, strict=True):
             item.answer(result)
-        self._on_stored()
+        if failure := signals.contained(self._on_stored):
+            logger.error("What follows a commit failed.", exc_info=failure)
 
-    def _store(self, batch: list[NewDelivery]) -> list[Stored]:
+    def _store(self, batch: list[_Waiting]) -> list[Stored]:
+        # No longer than somebody waits for it.
+        deadline = max(item.deadline for item in batch)
+        new = [item.new for item in batch]
         try:
-            return self._inbox.intake.store(batch)
+            return self._inbox.intake.store(new, seconds=_left(deadline))
         except InboxUnavailable as error:
             if not error.connection_lost:
                 raise
             # It had died since it was last used: the database may be back already.
-            return self._inbox.intake.store(batch)
+            return self._inbox.intake.store(new, seconds=_left(deadline))
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.0)
 
 
 class _Waiting:
@@ -144,9 +155,11 @@ class _Waiting:
     A bare lock, released once: a ``Future`` takes and releases three, and each may cost the interpreter.
     """
 
-    def __init__(self, new: NewDelivery) -> None:
+    def __init__(self, new: NewDelivery, timeout: float) -> None:
         self.new = new
+        self.deadline = time.monotonic() + timeout
         self.is_given_up = False
+        self._timeout = timeout
         self._outcome: Stored | BaseException | None = None
         self._answered = threading.Lock()
         self._answered.acquire()
@@ -156,13 +169,17 @@ class _Waiting:
         self._outcome = outcome
         self._answered.release()
 
-    def outcome(self, timeout: float) -> Stored:
+    def outcome(self) -> Stored:
         """Wait for the answer."""
-        if not self._answered.acquire(timeout=timeout):
+        if not self._answered.acquire(timeout=_left(self.deadline)):
             # Okta will send it again: if its turn has not come yet, it need not come.
             self.is_given_up = True
-            raise InboxUnavailable(f"the database did not commit within {timeout:g} s")
-        if isinstance(self._outcome, BaseException):
+            raise InboxUnavailable(f"the database did not commit within {self._timeout:.2g} s")
+        if isinstance(self._outcome, Exception):
             raise self._outcome
+        if isinstance(self._outcome, BaseException):
+            # As what it is, it might tell the server to end.
+            name = type(self._outcome).__name__
+            raise InboxUnavailable(f"storing it raised {name}") from self._outcome
         assert self._outcome is not None  # noqa: S101 - it was answered
         return self._outcome

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Final
+
+from okta_hooks.outage import Lines, Outage
+
+logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_WARNINGS: Final = 60
 
 
+_NOT_STORED: Final = Lines(
+    begins="A delivery to the hook %r was not stored: %s",
+    goes_on="Deliveries have not been stored for %.0f s now, %d of them. The last: %s",
+    ends="Deliveries are stored again, after %.0f s in which %d were not.",
+)
+#: Where a database takes some and refuses others, that is one outage.
+_SECONDS_OF_CALM: Final = 10.0
+
+
 class Refusals:
-    """Counts wrong secrets, so that a stranger cannot fill the log."""
+    """Counts wrong secrets, so that a stranger cannot fill the log, and deliveries that the inbox does not take."""
 
     def __init__(self) -> None:
+        self.not_stored = Outage(logger, _NOT_STORED, calm=_SECONDS_OF_CALM)
         self._lock = threading.Lock()
         self._count = 0
         self._quiet_until: float | None = None
 
     def add(self, now: float) -> int:
-        """Count one; return how many to warn of, or 0 if the last warning was within a minute."""
+        """Count a wrong secret; return how many to warn of, or 0 if the last warning was within a minute."""
         with self._lock:
             self._count += 1
             if self._quiet_until is not None and now < self._quiet_until:

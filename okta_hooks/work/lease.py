@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.workers import DeadReceipt
-
-    from .outage import Outage
+    from okta_hooks.outage import Outage
 
 HEARTBEAT_SECONDS: Final = 5.0
 LEASE_SECONDS: Final = 30.0

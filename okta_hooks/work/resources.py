@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from okta_hooks.outage import Lines, Outage
 
 from .alone import Turns
-from .outage import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
 
     from .bodies import Bodies
     from .lease import Lease
+
+logger = logging.getLogger(__name__)
+
+_INBOX_AWAY: Final = Lines(
+    begins="The worker cannot use the inbox: %s",
+    goes_on="The worker cannot use the inbox for %.0f s now, %d tries: %s",
+    ends="The worker can use the inbox again, after %.0f s and %d tries.",
+)
 
 
 @dataclass(kw_only=True)
@@ -40,7 +50,7 @@ class Resources:
     jitter: Callable[[], float]
     stopping: threading.Event = field(default_factory=threading.Event)
     turns: Turns = field(default_factory=Turns)
-    outage: Outage = field(default_factory=Outage)
+    outage: Outage = field(default_factory=lambda: Outage(logger, _INBOX_AWAY))
     closed: int = 0
 
     @property

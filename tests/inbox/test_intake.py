@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import TYPE_CHECKING
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox.intake import Stored
+from okta_hooks.inbox.intake import Stored, incoming
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.wire import reading
+from okta_hooks.wire.events import Delivery, Envelope
 from tests.support import CREATED, NOTHING, claim, counts, fan_out, impossible, states
 
 if TYPE_CHECKING:
@@ -212,3 +215,21 @@ def test_two_processes_store_the_same_events_at_once(
 
     assert sum(one.new for one in stored) == 100
     assert sum(one.duplicate for one in stored) == 300
+
+
+def test_events_that_are_nested_too_deep_to_be_written() -> None:
+    """Each has a key of its own, the same each time, and to find it does not take the whole body again."""
+    deep: list[Any] = []
+    for _ in range(10_000):
+        deep = [deep]
+    number = 1000
+    envelope = Envelope(events=(deep,) * number, text="x" * 10_000_000)
+    received = Delivery(event_id=None, source=None, via="hook", received_at=datetime.now(UTC))
+
+    began = time.process_time()
+    first, again = (incoming("okta", envelope, received) for _ in range(2))
+    seconds = time.process_time() - began
+
+    assert len({event.key for event in first.events}) == number
+    assert first.events == again.events
+    assert seconds < 5  # a second for every hundred events otherwise
