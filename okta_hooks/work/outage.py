@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from typing import Final
 
-logger = logging.getLogger(__name__)
+from okta_hooks.logs import get_logger
+
+logger = get_logger(__name__)
 
 _SECONDS_BETWEEN_LINES: Final = 60.0
 

@@ -94,7 +94,7 @@ def test_worker_until_a_signal(
 def test_a_second_signal_does_not_wait(
     inbox: Inbox, delivery: DeliveryFactory, start_worker: Callable[[], subprocess.Popen[str]]
 ) -> None:
-    """Who insists is obeyed at once: the process ends, and another worker will have what was in hand."""
+    """Who insists is obeyed at once: the process ends, and what was in hand is given back."""
     inbox.intake.store([delivery("a")])
     process = start_worker()
     assert process.stderr is not None
@@ -108,4 +108,4 @@ def test_a_second_signal_does_not_wait(
     assert process.wait(PATIENCE) == 128 + signal.SIGTERM
 
     (lane,) = inbox.overview.receivers()
-    assert (lane.done, lane.claimed) == (0, 1)
+    assert (lane.done, lane.pending, lane.claimed) == (0, 1, 0)
