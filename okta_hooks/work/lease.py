@@ -214,7 +214,7 @@ class Heartbeat:
 
     :param on_died: Gets the receipts that died with other workers.
     :param stopping: Is set when the worker is to stop.
-    :param on_stopping: Is called in that thread, until it does not fail, when that is so.
+    :param on_stopping: Is called in that thread when that is so, until it returns True.
     """
 
     def __init__(
@@ -224,7 +224,7 @@ class Heartbeat:
         *,
         on_died: Callable[[list[DeadReceipt]], None],
         stopping: threading.Event,
-        on_stopping: Callable[[], None],
+        on_stopping: Callable[[], bool],
     ) -> None:
         self._lease = lease
         self._outage = outage
@@ -250,8 +250,7 @@ class Heartbeat:
             try:
                 if self._stopping.is_set() and not has_said:
                     # Soon: a server may end this process a second after it has told it to stop.
-                    self._on_stopping()
-                    has_said = True
+                    has_said = self._on_stopping()
                 if time.monotonic() >= due_at:
                     due_at = time.monotonic() + HEARTBEAT_SECONDS
                     if died := self._lease.renew():

@@ -174,8 +174,12 @@ class Worker:
             on_stopping=self._say_stopping,
         )
 
-    def _say_stopping(self) -> None:
+    def _say_stopping(self) -> bool:
+        """Say in the inbox that this is a stop, and no death; return whether it has been said."""
+        if not self.lease.holds():  # it is not even listed there, or nothing can be said now
+            return False
         self._inbox.workers.say_stopping(self.id)
+        return True
 
     def _pass_safely(self) -> float:
         """Do one pass, and return how long to wait until the next, whatever happens in it."""
