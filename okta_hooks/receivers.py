@@ -39,16 +39,17 @@ def matches(pattern: str, event_type: str) -> bool:
 
     ``user.*`` matches everything below ``user``, at any depth; ``user.session`` matches only itself.
     """
-    return pattern in _patterns_of(event_type)
+    return pattern in _patterns_of(event_type, len(pattern))
 
 
-def _patterns_of(event_type: str) -> Iterator[str]:
-    """Yield every pattern that the event type falls under."""
+def _patterns_of(event_type: str, longest: int) -> Iterator[str]:
+    """Yield every pattern of at most so many characters that the event type falls under."""
     yield event_type
     yield "*"
-    segments = event_type.split(".")
-    for length in range(1, len(segments)):
-        yield ".".join(segments[:length]) + ".*"
+    end = event_type.find(".")
+    while 0 <= end <= longest - 2:
+        yield event_type[:end] + ".*"
+        end = event_type.find(".", end + 1)
 
 
 def warn_if_unknown(pattern: str, stacklevel: int) -> None:
@@ -189,7 +190,8 @@ class Receivers:
 
         :param sender: The application: a receiver may be connected for one only.
         """
-        return self._receivers(_patterns_of(event_type), sender)
+        longest = max(map(len, self._namespace), default=0)
+        return self._receivers(_patterns_of(event_type, longest), sender)
 
     def connected(self, sender: object) -> list[Receiver]:
         """Return all receivers, each once, in the order of their connection."""

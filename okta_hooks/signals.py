@@ -67,7 +67,10 @@ def notify(signal: NamedSignal, sender: Flask, /, **arguments: Any) -> None:
     for receiver in list(signal.receivers_for(sender)):
         error = contained(call, sender, receiver, **arguments)
         if error is not None:
-            logger.error("A receiver of the signal %s failed.", signal.name, exc_info=error)
+            # What the host has attached to the log may fail as well.
+            contained(
+                logger.error, "A receiver of the signal %s failed.", signal.name, exc_info=error
+            )
 
 
 def call(app: Flask, receiver: Callable[..., Any], /, **arguments: Any) -> None:

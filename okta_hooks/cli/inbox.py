@@ -12,8 +12,9 @@ from flask.cli import AppGroup, with_appcontext
 
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.inbox.tables import STATES
+from okta_hooks.work.retry import LONGEST_WAIT
 
-from .context import with_inbox
+from .context import state_of_app, with_inbox
 from .options import Moment, as_json_option
 from .output import iso, print_rows, print_table
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from okta_hooks.inbox.overview import EventDetails
+    from okta_hooks.inbox.upkeep import Inconsistency
     from okta_hooks.state.runtime import Runtime
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -58,7 +60,9 @@ def init_db(runtime: Runtime) -> None:
 
 @click.command()
 @with_appcontext
-@click.option("--check", is_flag=True, help="Exit 1 on dead letters or a backlog.")
+@click.option(
+    "--check", is_flag=True, help="Exit 1 on dead letters, a backlog, or what must not be there."
+)
 @click.option(
     "--max-age",
     default=300.0,
@@ -71,13 +75,25 @@ def inbox(runtime: Runtime, check: bool, max_age: float, as_json: bool) -> None:
     """Count events by state, and tell how old the oldest open one is."""
     counts = runtime.inbox.overview.counts()
     age = counts.oldest_pending_seconds
+    found = (
+        runtime.inbox.upkeep.inspect(list(state_of_app().hooks), longest_wait=LONGEST_WAIT)
+        if check
+        else []
+    )
     if as_json:
-        click.echo(json.dumps(asdict(counts)))
+        told = {"inconsistencies": [_inconsistency(item) for item in found]} if check else {}
+        click.echo(json.dumps(asdict(counts) | told))
     else:
         print_table([{"events": state, "": getattr(counts, state)} for state in STATES])
         click.echo(f"oldest open event: {'none' if age is None else f'{age:.0f} s'}")
-    if check and (counts.dead or (age or 0.0) > max_age):
+        for item in found:
+            click.echo(f"inconsistent: {item.number} times a {item.kind}, of the hook {item.hook}")
+    if check and (counts.dead or (age or 0.0) > max_age or found):
         sys.exit(1)
+
+
+def _inconsistency(item: Inconsistency) -> dict[str, Any]:
+    return {"kind": item.kind, "hook": item.hook, "number": item.number}
 
 
 events = AppGroup("events", help="Look at stored events.")

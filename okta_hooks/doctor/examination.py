@@ -19,6 +19,7 @@ from okta_hooks.org import lookup, subscription
 from okta_hooks.org.client import OktaClient
 from okta_hooks.org.credentials import OrgNotConfigured
 from okta_hooks.org.urls import path_of
+from okta_hooks.work.retry import LONGEST_WAIT
 
 from . import answers, configuration, host, probes, registration, storage
 from .check import failure, skipped
@@ -148,6 +149,9 @@ class _Examination:
         yield from storage.orphans(lanes, self._names, now)
         yield from storage.backlog(counts)
         yield from storage.dead_letters(counts)
+        yield from storage.consistency(
+            inbox.upkeep.inspect(list(self._state.hooks), longest_wait=LONGEST_WAIT)
+        )
         live = len(self._secrets)
         if live > 1:
             used = inbox.overview.secret_use(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox.sqlite import EPHEMERAL, file_system
+from okta_hooks.inbox.upkeep import UNKNOWN_HOOK
 
 from .check import age, failure, listed, ok, ordinal, skipped, warning
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.overview import Counts, ReceiverCounts
+    from okta_hooks.inbox.upkeep import Inconsistency
 
     from .check import Check
 
@@ -199,6 +201,26 @@ def dead_letters(counts: Counts) -> Iterator[Check]:
         "flask okta-hooks events list --state dead, and events show UUID for the reason; "
         "replay them when the cause is gone.",
     )
+
+
+def consistency(found: Sequence[Inconsistency]) -> Iterator[Check]:
+    """Look at what must not be in the inbox.
+
+    :param found: As :meth:`okta_hooks.inbox.upkeep.Upkeep.inspect` returns it.
+    """
+    name = "consistency"
+    if not found:
+        yield ok(name, "Nothing is found that must not be there.")
+    for item in found:
+        yield warning(
+            name,
+            f"{item.number} times a {item.kind}, of the hook {item.hook}.",
+            "If the hook was renamed, give it its old name: EventHook(name). "
+            "Otherwise these events wait for ever."
+            if item.kind == UNKNOWN_HOOK
+            else "A worker puts it right within a minute or two. If it comes back, something else "
+            "writes to these tables, or the clock is set to and fro.",
+        )
 
 
 def orphans(

@@ -21,13 +21,17 @@ EARLIEST: Final = -(2.0**53)
 
 
 class Unassigned(NamedTuple):
-    """An event of which nobody has decided yet which receivers it has. ``type`` is None if no column can hold it."""
+    """An event of which nobody has decided yet which receivers it has.
+
+    ``type`` is None if no column can hold it, ``readings`` how often its body was about to be read for that.
+    """
 
     event_id: int
     delivery_id: int
     ordinal: int
     hook: str
     type: str | None
+    readings: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,14 @@ class Assignments:
     def unassigned(self, hooks: Sequence[str], *, limit: int = _BATCH) -> list[Unassigned]:
         """Return events of hooks that have no receipts yet, oldest first."""
         query = (
-            sa.select(event.c.id, event.c.delivery_id, event.c.ordinal, event.c.hook, event.c.type)
+            sa.select(
+                event.c.id,
+                event.c.delivery_id,
+                event.c.ordinal,
+                event.c.hook,
+                event.c.type,
+                sa.func.coalesce(event.c.readings, 0),
+            )
             .where(event.c.state == PENDING, event.c.hook.in_(hooks))
             .order_by(event.c.id)
             .limit(limit)
@@ -59,20 +70,19 @@ class Assignments:
         with self._database.reading() as connection:
             return [Unassigned(*row) for row in connection.execute(query)]
 
-    def count_reading(self, event_id: int) -> int:
-        """Note that the body of an unassigned event is about to be read, which may be what kills the process.
+    def count_readings(self, event_ids: Sequence[int]) -> dict[int, int]:
+        """Note that the bodies of unassigned events are about to be read, which may be what kills the process.
 
-        :return: how often it has been; 0 if somebody else has assigned it.
+        :return: how often each has been; those that somebody else has assigned are not among them.
         """
-        here = (event.c.id == event_id) & (event.c.state == PENDING)
         counted = (
             event.update()
-            .where(here)
+            .where(event.c.id.in_(event_ids), event.c.state == PENDING)
             .values(readings=sa.func.coalesce(event.c.readings, 0) + 1)
-            .returning(event.c.readings)
+            .returning(event.c.id, event.c.readings)
         )
         with self._database.transaction() as connection:
-            return connection.scalar(counted) or 0
+            return {row.id: row.readings for row in connection.execute(counted)}
 
     def assign(self, assignments: Sequence[Assignment]) -> list[Assignment]:
         """Give events a receipt for each receiver that is to have them.

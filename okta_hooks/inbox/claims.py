@@ -232,15 +232,19 @@ class Claims:
             self._database, connection, [item.claim.event_id for item in counted]
         )
 
-    def release(self, worker_id: str, claims: Sequence[Claim]) -> None:
-        """Give back receipts that were claimed and have not run to an end: nothing is counted against them."""
+    def release(self, worker_id: str, claims: Sequence[Claim], *, wait: float = 0.0) -> None:
+        """Give back receipts that were claimed and have not run to an end: nothing is counted against them.
+
+        :param wait: Seconds for which nobody is to have them.
+        """
         fences = [_fence(claim) for claim in claims]
+        later = {"due": self._clock() + wait, "wait": wait} if wait else {}
         with self._database.transaction() as connection:
             for event_id, receiver_name, _ in self._held(connection, worker_id, fences):
                 connection.execute(
                     receipt.update()
                     .where(receipt.c.event_id == event_id, receipt.c.receiver == receiver_name)
-                    .values(state=PENDING, worker=None, claims=receipt.c.claims - 1)
+                    .values(state=PENDING, worker=None, claims=receipt.c.claims - 1, **later)
                 )
 
     def _held(

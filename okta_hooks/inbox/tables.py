@@ -104,6 +104,10 @@ worker = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("alive_until", sa.Double, nullable=False),
     sa.Column("is_stopping", sa.Integer),
+    # The claim that runs there with nothing beside it, if one does: see workers.
+    sa.Column("alone_event", _BigId),
+    sa.Column("alone_receiver", sa.Text),
+    sa.Column("alone_claims", sa.Integer),
 )
 lane = sa.Table(
     "okta_hooks_lane",

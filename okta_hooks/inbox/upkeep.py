@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 _BATCH: Final = 500
 #: For one batch. Other writers wait meanwhile, but on SQLite only.
 _SECONDS: Final = 30.0
+#: How many rows each look of :meth:`Upkeep.inspect` goes through at most.
+_MOST_LOOKED_AT: Final = 10_000
+#: A hook whose receivers have been watched so long without being connected is one that nobody has, in seconds.
+_SECONDS_TO_MISS: Final = 24 * 3600.0
 
 #: The kinds of :class:`Inconsistency`.
 NO_OPEN_RECEIPT: Final = "claimed event without an open receipt"
@@ -218,7 +222,7 @@ class Upkeep:
     ) -> list[Inconsistency]:
         """Look for what would keep stored events from ever getting to their receivers.
 
-        It looks at what is open only, and at no more than a part of a large backlog.
+        It looks at what is open only, and of a large backlog at no more than a part.
 
         :param hooks: The hooks that the app has.
         :param longest_wait: The longest that a receipt can be meant to wait, in seconds.
@@ -268,24 +272,34 @@ _LOCK_EVENTS: Final = (
 
 
 def _unheld_events() -> Any:
-    return (
+    looked_at = (
         sa.select(event.c.id, event.c.hook)
-        .where(event.c.state == CLAIMED, ~_HAS_OPEN)
+        .where(event.c.state == CLAIMED)
         .order_by(event.c.id)
-        .limit(_BATCH)
+        .limit(_MOST_LOOKED_AT)
+        .subquery()
     )
+    is_held = sa.exists().where(
+        receipt.c.event_id == looked_at.c.id, receipt.c.state.in_([PENDING, CLAIMED])
+    )
+    return sa.select(looked_at.c.id, looked_at.c.hook).where(~is_held).limit(_BATCH)
 
 
 def _late_receipts(now: float, longest_wait: float) -> Any:
+    columns = receipt.c.event_id, receipt.c.receiver, receipt.c.hook, receipt.c.wait, receipt.c.due
     # By receiver: the index on what is due begins with it.
-    late = now + sa.func.coalesce(receipt.c.wait, longest_wait)
-    return (
-        sa.select(receipt.c.event_id, receipt.c.receiver, receipt.c.hook, receipt.c.wait)
+    waiting = (
+        sa.select(*columns)
         .join(lane, (lane.c.hook == receipt.c.hook) & (lane.c.receiver == receipt.c.receiver))
-        # A second more: the clocks of the hosts differ.
-        .where(receipt.c.state == PENDING, receipt.c.due > now, receipt.c.due > late + 1.0)
-        .limit(_BATCH)
+        .where(receipt.c.state == PENDING)
     )
+    # Those that are later than any wait come to light however many others there are.
+    much_too_late = waiting.where(receipt.c.due > now + longest_wait + 1.0).limit(_BATCH)
+    some = waiting.where(receipt.c.due > now).limit(_MOST_LOOKED_AT)
+    looked_at = sa.union(sa.select(much_too_late.subquery()), sa.select(some.subquery())).subquery()
+    late = now + sa.func.coalesce(looked_at.c.wait, longest_wait)
+    # A second more: the clocks of the hosts differ.
+    return sa.select(looked_at).where(looked_at.c.due > late + 1.0).limit(_BATCH)
 
 
 def _bring_forward(now: float) -> Callable[[sa.Connection, Sequence[Any]], None]:
@@ -305,14 +319,14 @@ def _bring_forward(now: float) -> Callable[[sa.Connection, Sequence[Any]], None]
 
 
 def _stray_receipts() -> Any:
-    return (
+    looked_at = (
         sa.select(receipt.c.event_id, receipt.c.receiver, receipt.c.hook)
-        .where(
-            receipt.c.state == PENDING,
-            ~sa.exists().where(event.c.id == receipt.c.event_id),
-        )
-        .limit(_BATCH)
+        .where(receipt.c.state == PENDING)
+        .limit(_MOST_LOOKED_AT)
+        .subquery()
     )
+    has_event = sa.exists().where(event.c.id == looked_at.c.event_id)
+    return sa.select(looked_at).where(~has_event).limit(_BATCH)
 
 
 def _delete_receipts(connection: sa.Connection, rows: Sequence[Any]) -> None:
@@ -322,11 +336,18 @@ def _delete_receipts(connection: sa.Connection, rows: Sequence[Any]) -> None:
 
 
 def _foreign_events(hooks: Sequence[str]) -> Any:
-    return (
+    looked_at = (
         sa.select(event.c.id, event.c.hook)
-        .where(event.c.state == PENDING, event.c.hook.not_in(hooks))
-        .limit(_BATCH)
+        .where(event.c.state == PENDING)
+        .order_by(event.c.id)
+        .limit(_MOST_LOOKED_AT)
+        .subquery()
     )
+    # Another app may use the same inbox.
+    is_elsewhere = sa.exists().where(
+        lane.c.hook == looked_at.c.hook, sa.func.coalesce(lane.c.unseen, 0.0) < _SECONDS_TO_MISS
+    )
+    return sa.select(looked_at).where(looked_at.c.hook.not_in(hooks), ~is_elsewhere).limit(_BATCH)
 
 
 _HAS_OPEN: Final = sa.exists().where(

@@ -12,6 +12,7 @@ from .tables import CLAIMED, DEAD, PENDING, lane, receipt, worker
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from .claims import Claim
     from .database import Database
 
 NOT_CONNECTED: Final = "its receiver has not been connected for a day"
@@ -104,15 +105,38 @@ class Workers:
                 worker.update().where(worker.c.id == worker_id).values(is_stopping=1)
             )
 
-    def leave(self, worker_id: str) -> None:
-        """Take a worker off the list. What it still has in hand goes to others."""
+    def say_alone(self, worker_id: str, claim: Claim | None) -> None:
+        """Say that a worker runs one claim with nothing beside it; with None, that it does so no more.
+
+        If it dies with that, this is what it died of, and nothing else that it has in hand is.
+        Once the claim is settled that means nothing any more, so nobody need say so.
+        """
         with self._database.transaction() as connection:
+            connection.execute(
+                worker.update()
+                .where(worker.c.id == worker_id)
+                .values(
+                    alone_event=claim and claim.event_id,
+                    alone_receiver=claim and claim.receiver,
+                    alone_claims=claim and claim.claims,
+                )
+            )
+
+    def leave(self, worker_id: str) -> None:
+        """Take a worker off the list. What it still has in hand goes to others, and that counts against none of it."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                receipt.update()
+                .where(receipt.c.state == CLAIMED, receipt.c.worker == worker_id)
+                .values(state=PENDING, worker=None, claims=receipt.c.claims - 1)
+            )
             connection.execute(worker.delete().where(worker.c.id == worker_id))
 
     def free(self, gone: Collection[str]) -> list[DeadReceipt]:
         """Take receipts back from workers that are gone, and from those that are not in the list.
 
-        Attempts do not count by this; but a receipt that five processes died with is dead.
+        Attempts do not count by this; but a receipt that five processes died with is dead,
+        if it ran alone in the last of them.
 
         :param gone: The ids of workers that are gone: they are taken off the list.
         :return: the receipts that are dead now.
@@ -132,16 +156,15 @@ class Workers:
 
     def _free(self, connection: sa.Connection, of_gone: Any) -> list[DeadReceipt]:
         lost = (receipt.c.state == CLAIMED) & of_gone
-        stopped = receipt.c.worker.in_(sa.select(worker.c.id).where(worker.c.is_stopping == 1))
         connection.execute(
             receipt.update()
-            .where(lost, stopped)
+            .where(lost, _STOPPED | (_BESIDE_ONE_ALONE & ~_ALONE))
             .values(state=PENDING, worker=None, claims=receipt.c.claims - 1)
         )
         died_too_often = receipt.c.claims - receipt.c.attempts >= DEATHS_ALLOWED
         rows = connection.execute(
             receipt.update()
-            .where(lost, died_too_often)
+            .where(lost, died_too_often, _ALONE)
             .values(state=DEAD, worker=None, error=DIED_HERE)
             .returning(receipt.c.hook, receipt.c.receiver, receipt.c.event_id)
         ).all()
@@ -212,6 +235,24 @@ class Workers:
         return [DeadReceipt(*row) for row in rows]
 
 
+_beside: Final = receipt.alias()
+
+
+def _is_alone(table: Any) -> Any:
+    """Return whether a receipt is what its worker runs with nothing beside it."""
+    return (
+        (worker.c.id == table.c.worker)
+        & (worker.c.alone_event == table.c.event_id)
+        & (worker.c.alone_receiver == table.c.receiver)
+        & (worker.c.alone_claims == table.c.claims)
+    )
+
+
+_STOPPED: Final = sa.exists().where(worker.c.id == receipt.c.worker, worker.c.is_stopping == 1)
+_ALONE: Final = sa.exists().where(_is_alone(receipt))
+_BESIDE_ONE_ALONE: Final = sa.exists().where(
+    _beside.c.worker == receipt.c.worker, _beside.c.state == CLAIMED, _is_alone(_beside)
+)
 _BURY: Final = (
     receipt.update()
     .where(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -15,60 +16,80 @@ DEATHS_TO_RUN_ALONE: Final = 2
 #: How long others wait for one that runs alone, and that one for others, in seconds:
 #: a receiver that never returns must not stop the rest.
 LONGEST_WAIT: Final = 10.0
+#: How long a suspect keeps other suspects from beginning, in seconds.
+LONGEST_ALONE: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Leave to run. ``is_alone``: nothing runs beside it; ``ends_alone``: what was alone until now is so no more."""
+
+    is_alone: bool = False
+    ends_alone: bool = False
 
 
 class Turns:
     """Lets runs go on side by side, but for those of suspects: of these one at a time, and nothing beside it.
 
-    :param longest_wait: Seconds after which whoever waits goes on all the same.
+    :param longest_wait: Seconds after which others go on beside a suspect, and a suspect beside others.
+    :param longest_alone: Seconds after which another suspect goes on beside a suspect.
     """
 
-    def __init__(self, longest_wait: float = LONGEST_WAIT) -> None:
+    def __init__(
+        self, *, longest_wait: float = LONGEST_WAIT, longest_alone: float = LONGEST_ALONE
+    ) -> None:
         self._longest_wait = longest_wait
+        self._longest_alone = longest_alone
         self._changed = threading.Condition()
         self._running = 0
-        self._suspects = 0
-        self._alone_since: float | None = None
+        # Stands for the suspect that began last.
+        self._suspect: object | None = None
+        self._suspect_since = 0.0
+        self._is_alone = False
 
     @contextmanager
-    def taken(self, *, alone: bool) -> Iterator[None]:
-        """Wait until a run may begin.
+    def taken(self, *, alone: bool) -> Iterator[Turn | None]:
+        """Wait until a run may begin; None if it must not now, because another suspect runs.
 
         :param alone: Whether it is that of a suspect.
         """
-        if alone:
-            self._begin_alone()
-        else:
-            self._begin()
+        me = object()
+        turn = self._begin_alone(me) if alone else self._begin()
+        if turn is None:
+            yield None
+            return
         try:
-            yield
+            yield turn
         finally:
             with self._changed:
                 self._running -= 1
-                if alone:
-                    self._alone_since = None
-                    self._suspects -= 1
+                if self._suspect is me:
+                    self._suspect = None
+                    self._is_alone = False
                 self._changed.notify_all()
 
-    def _begin(self) -> None:
+    def _begin(self) -> Turn:
         with self._changed:
-            # Only while a suspect runs: one that waits its turn does not keep others waiting.
-            while self._alone_since is not None:
-                left = self._alone_since + self._longest_wait - time.monotonic()
+            while self._suspect is not None:
+                left = self._suspect_since + self._longest_wait - time.monotonic()
                 if left <= 0:
                     break
                 self._changed.wait(left)
             self._running += 1
+            ends_alone, self._is_alone = self._is_alone, False
+            return Turn(ends_alone=ends_alone)
 
-    def _begin_alone(self) -> None:
+    def _begin_alone(self, me: object) -> Turn | None:
         with self._changed:
-            self._suspects += 1
-            while self._alone_since is not None:
-                self._changed.wait()
+            now = time.monotonic()
+            if self._suspect is not None and now < self._suspect_since + self._longest_alone:
+                return None
+            ends_alone = self._is_alone
             # From now on nothing else begins.
-            self._alone_since = time.monotonic()
-            give_up_at = self._alone_since + self._longest_wait
-            while self._running and time.monotonic() < give_up_at:
-                self._changed.wait(give_up_at - time.monotonic())
-            self._alone_since = time.monotonic()
+            self._suspect, self._suspect_since, self._is_alone = me, now, False
+            while self._running and (left := now + self._longest_wait - time.monotonic()) > 0:
+                self._changed.wait(left)
+            self._suspect_since = time.monotonic()
+            self._is_alone = not self._running
             self._running += 1
+            return Turn(is_alone=self._is_alone, ends_alone=ends_alone)

@@ -37,7 +37,7 @@ class Bodies:
             if delivery_id in self._kept:
                 self._kept.move_to_end(delivery_id)
                 delivery, events, _ = self._kept[delivery_id]
-                return delivery, events[ordinal] if events else None
+                return delivery, _at(events, ordinal)
         delivery, body = self._inbox.claims.load(delivery_id)
         try:
             events = reading.load_delivery(body.encode()).events if body is not None else ()
@@ -54,4 +54,9 @@ class Bodies:
             ):
                 _, (_, _, characters) = self._kept.popitem(last=False)
                 self._characters -= characters
-        return delivery, events[ordinal] if events else None
+        return delivery, _at(events, ordinal)
+
+
+def _at(events: tuple[Any, ...], ordinal: int) -> Any:
+    # None, which is no event, also if somebody has changed the body by hand.
+    return events[ordinal] if ordinal < len(events) else None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 from okta_hooks import signals
 from okta_hooks.exceptions import Reject, UnreadableEvent
+from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
 from okta_hooks.wire import reading
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from okta_hooks.receivers import Hook, Receiver
     from okta_hooks.wire.events import Delivery, LogEvent
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 
 class ReceiverTimeout(TimeoutError):

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox.claims import Settlement
-from okta_hooks.inbox.tables import PENDING
+from okta_hooks.logs import get_logger
 
 from . import retry
 
 if TYPE_CHECKING:
-    from okta_hooks.inbox.claims import Claim
+    from okta_hooks.inbox.claims import Claim, Settlement
 
     from .resources import Resources
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _SETTLE_SECONDS_WHEN_STOPPING: Final = 5.0
 _SHORTEST_PAUSE: Final = 0.1
@@ -73,15 +71,18 @@ class InHand:
         resources.outage.worked()
         return claims
 
-    def release(self, claims: list[Claim]) -> None:
-        """Give back claims that have not run."""
+    def release(self, claims: list[Claim], *, wait: float = 0.0) -> None:
+        """Give back claims that have not run.
+
+        :param wait: Seconds for which nobody is to have them.
+        """
         resources = self._resources
         with self._claiming:
             mine = [claim for claim in claims if self._claims.pop(claim.event_id, None)]
             if not mine:
                 return
             try:
-                resources.inbox.claims.release(resources.worker_id, mine)
+                resources.inbox.claims.release(resources.worker_id, mine, wait=wait)
             except InboxUnavailable:
                 self.is_in_doubt = True
                 raise
@@ -107,7 +108,7 @@ class InHand:
                     return self._settle_and_claim(settlements, more)
             except InboxUnavailable as error:
                 if not error.is_transient:
-                    return self._settle_singly(settlements)
+                    return self._settle_refused(settlements, error)
                 self._resources.outage.failed(error)
                 more = 0
                 if stopping.is_set():
@@ -118,6 +119,8 @@ class InHand:
                 else:
                     stopping.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
+            except Exception as error:  # noqa: BLE001 - a driver refuses some values with errors that are no database's
+                return self._settle_refused(settlements, error)
 
     def _settle_and_claim(self, settlements: list[Settlement], more: int) -> Settled:
         resources = self._resources
@@ -143,33 +146,29 @@ class InHand:
         self._claims.update((claim.event_id, claim) for claim in claims)
         return Settled(counted, closed, claims)
 
-    def _settle_singly(self, settlements: list[Settlement]) -> Settled:
+    def _settle_refused(self, settlements: list[Settlement], error: Exception) -> Settled:
         """Settle one by one what the database refuses together: one of them must not keep the others.
 
-        What it refuses by itself counts as a failed attempt.
+        What it refuses by itself becomes a failed attempt.
         """
-        counted: list[Settlement] = []
-        closed: dict[int, str] = {}
-        for settlement in settlements:
-            failed = Settlement(
-                claim=settlement.claim,
-                state=PENDING,
-                wait=retry.back_off(settlement.claim.attempts + 1, self._resources.jitter()),
-                error="the database refused to write down what came of it",
-            )
-            for attempt in (settlement, failed):
-                try:
-                    with self._claiming:
-                        one = self._settle_and_claim([attempt], 0)
-                except InboxUnavailable as error:
-                    logger.error(  # noqa: TRY400 - a traceback would show no more than its text
-                        "The receipt of %s for the event %d cannot be settled: %s",
-                        self._name,
-                        attempt.claim.event_id,
-                        error,
-                    )
-                    continue
-                counted += one.counted
-                closed |= one.closed
-                break
-        return Settled(counted, closed, [])
+        if len(settlements) > 1:
+            each = [self.settle([settlement], 0) for settlement in settlements]
+            counted = [settlement for one in each for settlement in one.counted]
+            closed = {event_id: state for one in each for event_id, state in one.closed.items()}
+            return Settled(counted, closed, [])
+        (settlement,) = settlements
+        logger.error(
+            "The receipt of %s for the event %d cannot be settled: %s",
+            self._name,
+            settlement.claim.event_id,
+            error,
+        )
+        failed = retry.refused(
+            settlement.claim,
+            max_attempts=self._resources.max_attempts,
+            jitter=self._resources.jitter(),
+        )
+        if settlement.error == failed.error:
+            # Refused as well: it stays in hand, and nothing else waits for it.
+            return Settled([], {}, [])
+        return self.settle([failed], 0)

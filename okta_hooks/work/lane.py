@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -11,6 +10,7 @@ from okta_hooks import signals
 from okta_hooks.exceptions import InboxUnavailable, RetryLater, UnreadableEvent
 from okta_hooks.inbox.claims import Settlement
 from okta_hooks.inbox.tables import DEAD, DONE, PENDING
+from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
 from okta_hooks.wire import reading
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .in_hand import Settled
     from .resources import Resources
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 #: The most receipts of one lane that are claimed and not settled.
 MOST_IN_HAND: Final = 20
@@ -36,6 +36,8 @@ _IDLE_SECONDS: Final = 5.0
 _SETTLE_SECONDS: Final = 0.5
 _SECONDS_AFTER_FAILURE: Final = 2.0
 _SLOW_SECONDS: Final = 60.0
+#: How long the receipt of a suspect waits while another suspect runs.
+_SECONDS_TO_ANOTHER_TURN: Final = 10.0
 
 
 class Lane:
@@ -136,85 +138,101 @@ class Lane:
 
         :param size: How many to claim first.
         :param most: How many to claim at once later on; by default that is for another call.
-        :return: how many were claimed.
+        :return: how many were run.
         """
         total = 0
-        claims = self._in_hand.claim(size) if self._resources.may_run else []
+        claims = self._in_hand.claim(size) if self._may_run() else []
         while claims:
-            total += len(claims)
             began = time.monotonic()
             left = list(reversed(claims))
-            claims = []
+            had, claims = len(left), []
             try:
                 ran = self._attempt_all(left)
+                total += had - len(left)
                 # A slow receiver takes one at a time, so that other workers can have the rest.
                 quick = time.monotonic() - began < _SETTLE_SECONDS
                 size = min(size * 2, most) if quick else 1
-                goes_on = not left and self._resources.may_run
+                goes_on = not left and self._may_run()
                 claims = self._settle(ran, min(size, most) if goes_on else 0)
             finally:
                 self._in_hand.release(left)
         return total
+
+    def _may_run(self) -> bool:
+        """Return whether the receiver may be called now: not while too many runs of it go on that were given up."""
+        receiver = self._resources.receiver(self._hook, self._name)
+        if receiver is None or not self._resources.may_run:
+            return False
+        self._given_up = [thread for thread in self._given_up if thread.is_alive()]
+        return len(self._given_up) < _MOST_GIVEN_UP * receiver.concurrency
 
     def _attempt_all(self, left: list[Claim]) -> list[_Ran]:
         """Take claims off the end of a list, and run them until there are none or the worker must stop.
 
         :return: what ran and is not settled yet.
         """
-        resources = self._resources
         waiting: list[_Ran] = []
         settled_at = time.monotonic()
-        receiver = resources.receiver(self._hook, self._name)
+        receiver = self._resources.receiver(self._hook, self._name)
         try:
-            while receiver and left and resources.may_run and self._has_room(receiver):
+            while receiver and left and self._may_run():
                 # It is given back if the attempt cannot be made: what is neither settled nor released
                 # would be in hand as long as this worker lives.
-                waiting.append(self._attempt(receiver, left[-1]))
+                ran = self._attempt_in_turn(receiver, left[-1])
+                if ran is None:
+                    break
+                waiting.append(ran)
                 left.pop()
                 if time.monotonic() - settled_at > _SETTLE_SECONDS:
-                    ran, waiting = waiting, []
-                    self._settle(ran)
+                    now, waiting = waiting, []
+                    self._settle(now)
                     settled_at = time.monotonic()
         except BaseException:
             self._settle(waiting)
             raise
         return waiting
 
-    def _has_room(self, receiver: Receiver) -> bool:
-        """Wait while too many runs go on that were given up; return whether another may begin."""
-        stopping = self._resources.stopping
-        while not stopping.is_set():
-            self._given_up = [thread for thread in self._given_up if thread.is_alive()]
-            if len(self._given_up) < _MOST_GIVEN_UP * receiver.concurrency:
-                return True
-            if not self._resources.lease.holds():
-                return False
-            stopping.wait(_SECONDS_AFTER_FAILURE)
-        return False
+    def _attempt_in_turn(self, receiver: Receiver, claim: Claim) -> _Ran | None:
+        """Run a claim when it has its turn; return None if it cannot have it."""
+        resources = self._resources
+        is_suspect = claim.deaths >= DEATHS_TO_RUN_ALONE
+        with resources.turns.taken(alone=is_suspect) as turn:
+            if turn is None:
+                # Its turn may be long in coming: the others of this receiver need not wait for that.
+                self._in_hand.release([claim], wait=_SECONDS_TO_ANOTHER_TURN)
+                return None
+            if not resources.may_run:
+                return None
+            if turn.is_alone or turn.ends_alone:
+                resources.inbox.workers.say_alone(
+                    resources.worker_id, claim if turn.is_alone else None
+                )
+            return self._attempt(receiver, claim)
 
     def _attempt(self, receiver: Receiver, claim: Claim) -> _Ran:
         resources = self._resources
-        is_suspect = claim.deaths >= DEATHS_TO_RUN_ALONE
-        with resources.turns.taken(alone=is_suspect):
-            delivery, raw = resources.bodies.event(claim.delivery_id, claim.ordinal)
-            try:
-                event = reading.load_event(raw)
-            except UnreadableEvent as unreadable:
-                dead = Settlement(claim=claim, state=DEAD, error=unreadable.reason)
-                return _Ran(dead, delivery, None)
-            me = threading.get_ident()
+        delivery, raw = resources.bodies.event(claim.delivery_id, claim.ordinal)
+        event: LogEvent | None = None
+        error: BaseException | None
+        me = threading.get_ident()
+        try:
+            event = reading.load_event(raw)
             self._running[me] = _Run(event, resources.inbox.elapsed())
-            try:
-                error = dispatch.run(
-                    resources.app,
-                    receiver,
-                    hook=resources.hooks[self._hook],
-                    event=event,
-                    delivery=delivery,
-                    attempt=claim.attempts + 1,
-                )
-            finally:
-                del self._running[me]
+            error = dispatch.run(
+                resources.app,
+                receiver,
+                hook=resources.hooks[self._hook],
+                event=event,
+                delivery=delivery,
+                attempt=claim.attempts + 1,
+            )
+        except UnreadableEvent as unreadable:
+            dead = Settlement(claim=claim, state=DEAD, error=unreadable.reason)
+            return _Ran(dead, delivery, None)
+        except BaseException as failure:  # noqa: BLE001 - given back, it would fail here for ever, before all others
+            error = failure
+        finally:
+            self._running.pop(me, None)
         if isinstance(error, dispatch.ReceiverTimeout):
             self._given_up.append(error.thread)
         settlement = retry.outcome(

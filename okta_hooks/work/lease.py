@@ -9,9 +9,11 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
 
 if TYPE_CHECKING:
@@ -22,10 +24,13 @@ if TYPE_CHECKING:
     from okta_hooks.inbox.workers import DeadReceipt
     from okta_hooks.outage import Outage
 
+logger = get_logger(__name__)
+
 HEARTBEAT_SECONDS: Final = 5.0
 LEASE_SECONDS: Final = 30.0
 #: How long a worker must have been watched whose lease has run out by the clock of the database.
 _SECONDS_TO_WATCH: Final = 2 * HEARTBEAT_SECONDS
+_LOOK_SECONDS: Final = 0.25
 
 
 class Lease(Protocol):
@@ -162,7 +167,10 @@ class FileLease:
         with self._guard:
             if self._path in self._held:
                 return False
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                raise InboxUnavailable(f"{self._path}: {error.strerror}") from error
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -204,15 +212,25 @@ class Heartbeat:
     """Renews a lease in a thread of its own, however long receivers and handlers of signals take.
 
     :param on_died: Gets the receipts that died with other workers.
+    :param stopping: Is set when the worker is to stop.
+    :param on_stopping: Is called in that thread when that is so, until it returns True.
     """
 
     def __init__(
-        self, lease: Lease, on_died: Callable[[list[DeadReceipt]], None], outage: Outage
+        self,
+        lease: Lease,
+        outage: Outage,
+        *,
+        on_died: Callable[[list[DeadReceipt]], None],
+        stopping: threading.Event,
+        on_stopping: Callable[[], bool],
     ) -> None:
         self._lease = lease
-        self._on_died = on_died
         self._outage = outage
-        self._stopping = threading.Event()
+        self._on_died = on_died
+        self._stopping = stopping
+        self._on_stopping = on_stopping
+        self._is_over = threading.Event()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
@@ -220,16 +238,23 @@ class Heartbeat:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopping.set()
+        self._is_over.set()
         if self._thread is not None:
             self._thread.join()
 
     def _beat(self) -> None:
-        while not self._stopping.wait(HEARTBEAT_SECONDS):
+        has_said = False
+        due_at = time.monotonic() + HEARTBEAT_SECONDS
+        while not self._is_over.wait(_LOOK_SECONDS):
             try:
-                died = self._lease.renew()
+                if self._stopping.is_set() and not has_said:
+                    # Soon: a server may end this process a second after it has told it to stop.
+                    has_said = self._on_stopping()
+                if time.monotonic() >= due_at:
+                    due_at = time.monotonic() + HEARTBEAT_SECONDS
+                    if died := self._lease.renew():
+                        self._on_died(died)
             except InboxUnavailable as error:
                 self._outage.failed(error)
-                continue
-            if died:
-                self._on_died(died)
+            except BaseException:
+                logger.exception("A heartbeat failed.")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 #: The longest that a receiver can ask to wait, in seconds.
 LONGEST_WAIT: Final = 7 * 24 * 3600.0
 _LONGEST_BACK_OFF: Final = 3600.0
+_REFUSED: Final = "the database refused to write down what came of it"
 
 
 def back_off(attempts: int, jitter: float) -> float:
@@ -38,13 +39,28 @@ def outcome(
     """
     if error is None:
         return Settlement(claim=claim, state=DONE)
-    attempts = claim.attempts + 1
     if isinstance(error, Reject):
         return Settlement(claim=claim, state=DEAD, error=text_of(error))
-    text = f"{type(error).__name__}: {text_of(error)}"
+    return _failed(
+        claim,
+        f"{type(error).__name__}: {text_of(error)}",
+        max_attempts=max_attempts,
+        jitter=jitter,
+        wait=_asked_for(error),
+    )
+
+
+def refused(claim: Claim, *, max_attempts: int, jitter: float) -> Settlement:
+    """Return what is to become of a receipt if the database does not take down what came of it."""
+    return _failed(claim, _REFUSED, max_attempts=max_attempts, jitter=jitter)
+
+
+def _failed(
+    claim: Claim, text: str, *, max_attempts: int, jitter: float, wait: float | None = None
+) -> Settlement:
+    attempts = claim.attempts + 1
     if attempts >= max_attempts:
         return Settlement(claim=claim, state=DEAD, error=f"{attempts} attempts; the last: {text}")
-    wait = _asked_for(error)
     if wait is None:
         wait = back_off(attempts, jitter)
     return Settlement(claim=claim, state=PENDING, wait=wait, error=text)

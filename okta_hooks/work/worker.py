@@ -7,12 +7,13 @@ while there is something to do for it, so that none waits for another.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import random
 import socket
 import threading
 import time
+from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks import signals
@@ -20,6 +21,7 @@ from okta_hooks.exceptions import InboxUnavailable, UnreadableEvent
 from okta_hooks.inbox.assignments import Assignment
 from okta_hooks.inbox.claims import DEATHS_ALLOWED, DIED_HERE
 from okta_hooks.inbox.workers import NOT_CONNECTED
+from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
 from okta_hooks.wire import reading
 
@@ -43,12 +45,14 @@ if TYPE_CHECKING:
     from okta_hooks.receivers import Hook, Receiver
     from okta_hooks.wire.events import Delivery, LogEvent
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
-_POLL_SECONDS: Final = 0.25
+_POLL_SECONDS: Final = 0.4
 _STANDBY_SECONDS: Final = 0.5
 _SECONDS_AFTER_FAILURE: Final = 1.0
 _SECONDS_TO_ABANDON: Final = 2.0
+#: How long a pass goes on with events that are to be read one by one.
+_SECONDS_OF_READING: Final = 1.0
 
 _Key = tuple[str, str]
 
@@ -93,8 +97,11 @@ class Worker:
         self._wake = threading.Event()
         self._lanes: dict[_Key, Lane] = {}
         self._thread: threading.Thread | None = None
-        self._died: list[tuple[DeadReceipt, str]] = []
-        self._died_lock = threading.Lock()
+        # What is to be told of that no lane tells, by whoever has time: a handler may take long.
+        self._untold: deque[Callable[[], None]] = deque()
+        self._told: dict[tuple[str, str], int] = {}
+        # Events whose reading is counted, and has not ended this process.
+        self._read: set[int] = set()
 
     @property
     def closed(self) -> int:
@@ -141,16 +148,15 @@ class Worker:
 
     def run(self) -> None:
         """Work until :meth:`stop` is called from elsewhere."""
-        with Heartbeat(self.lease, self._note_died, self._resources.outage):
+        with self._beating():
             teller = start_thread(self._tell_until_stopped, name="okta-hooks-teller")
             while not self.stopping.is_set():
                 pause = self._pass_safely()
                 if pause:
                     self._wake.wait(pause)
                 self._wake.clear()
-            if self.lease.holds():
-                with contextlib.suppress(InboxUnavailable):
-                    self._inbox.workers.say_stopping(self.id)
+            with contextlib.suppress(InboxUnavailable):
+                self._say_stopping()
             for lane in self._lanes.values():
                 lane.stop_waiting()
             while any(not lane.has_ended for lane in self._lanes.values()):
@@ -158,6 +164,22 @@ class Worker:
                     lane.join(1.0)
             teller.join(_SECONDS_TO_ABANDON)
         self._leave()
+
+    def _beating(self) -> Heartbeat:
+        return Heartbeat(
+            self.lease,
+            self._resources.outage,
+            on_died=self._note_died,
+            stopping=self.stopping,
+            on_stopping=self._say_stopping,
+        )
+
+    def _say_stopping(self) -> bool:
+        """Say in the inbox that this is a stop, and no death; return whether it has been said."""
+        if not self.lease.holds():  # it is not even listed there, or nothing can be said now
+            return False
+        self._inbox.workers.say_stopping(self.id)
+        return True
 
     def _pass_safely(self) -> float:
         """Do one pass, and return how long to wait until the next, whatever happens in it."""
@@ -215,14 +237,14 @@ class Worker:
         """
         total = 0
         reported = self.closed
-        with Heartbeat(self.lease, self._note_died, self._resources.outage):
+        with self._beating():
             try:
                 while not self.stopping.is_set() and (until is None or time.monotonic() < until):
                     worked = self._drain_once(until)
                     if worked is None:
                         break
                     total += worked
-                    self._tell_died()
+                    self._tell()
                     if progress is not None:
                         progress(self.closed - reported)
                         reported = self.closed
@@ -244,9 +266,10 @@ class Worker:
             self.stopping.wait(_STANDBY_SECONDS)
             return 0
         self._note_died(died)
-        self._tell_died()
         self.housekeeping.see(list(connected))
+        self._repair()
         handed = self._hand_out(connected)
+        self._tell()
         worked = 0
         keys = self._inbox.claims.with_work(list(connected))
         for key in keys:
@@ -288,36 +311,77 @@ class Worker:
         # A hook without receivers is left alone: a deploy that forgot to import them must not finish events.
         hooks = sorted({hook for hook, _ in connected})
         events = self._inbox.assignments.unassigned(hooks)
-        decided = [made for event in events if (made := self._assignment(event)) is not None]
-        assigned = self._inbox.assignments.assign(decided)
-        for item in assigned:
-            if item.reason is not None:
-                self._tell_unreadable(item.event, item.reason)
+        suspects = [
+            event for event in events if event.readings and event.event_id not in self._read
+        ]
+        others = [event for event in events if event not in suspects]
+        self._count_readings(others)
+        readable = [event for event in others if event.type or event.event_id in self._read]
+        assigned = self._assign([self._assignment(event) for event in readable])
+        give_up_at = time.monotonic() + _SECONDS_OF_READING
+        for event in suspects:
+            # One by one: one of these may have ended a process while it was read.
+            counted = self._count_readings([event])
+            if counted:
+                assigned += self._assign([self._assignment(event, *counted)])
+            if time.monotonic() > give_up_at:
+                break
         handed = {(item.event.hook, name) for item in assigned for name in item.receivers}
         return handed.intersection(connected)
 
-    def _assignment(self, event: Unassigned) -> Assignment | None:
-        """Decide which receivers an event has; None if it is not to be had any more."""
-        event_type = event.type
-        if event_type is None:
-            readings = self._inbox.assignments.count_reading(event.event_id)
-            if not readings:
-                return None
-            if readings > DEATHS_ALLOWED:
-                return Assignment(event=event, reason=DIED_HERE)
-            try:
+    def _count_readings(self, events: Sequence[Unassigned]) -> list[int]:
+        """Count those that are to be read, but for what this process has begun to read before, and survived."""
+        ids = [event.event_id for event in events if event.type is None]
+        fresh = [event_id for event_id in ids if event_id not in self._read]
+        counted = self._inbox.assignments.count_readings(fresh) if fresh else {}
+        self._read.update(counted)
+        return list(counted.values())
+
+    def _assign(self, decided: Sequence[Assignment]) -> list[Assignment]:
+        assigned = self._inbox.assignments.assign(decided)
+        self._read.difference_update(item.event.event_id for item in decided)
+        for item in assigned:
+            if item.reason is not None:
+                self._untold.append(partial(self._tell_unreadable, item.event, item.reason))
+        return assigned
+
+    def _assignment(self, event: Unassigned, readings: int = 0) -> Assignment:
+        """Decide which receivers an event has.
+
+        :param readings: How often it has been about to be read, in processes that may have died of it.
+        """
+        if readings > DEATHS_ALLOWED:
+            return Assignment(event=event, reason=DIED_HERE)
+        try:
+            event_type = event.type
+            if event_type is None:
                 _, raw = self._resources.bodies.event(event.delivery_id, event.ordinal)
                 event_type = reading.event_keys(raw).event_type
-            except UnreadableEvent as error:
-                return Assignment(event=event, reason=error.reason)
-        receivers = self.hooks[event.hook].receivers.matching(event_type, self.app)
+            receivers = self.hooks[event.hook].receivers.matching(event_type, self.app)
+        except UnreadableEvent as error:
+            return Assignment(event=event, reason=error.reason)
+        except InboxUnavailable:
+            raise
+        except Exception as error:
+            # Left as it is, it would fail here for ever, before all others.
+            logger.exception("Nobody can tell which receivers an event has.")
+            return Assignment(
+                event=event, reason=f"its receivers cannot be told: {type(error).__name__}"
+            )
         return Assignment(event=event, receivers=tuple(each.name for each in receivers))
 
     def _keep_house(self, connected: Sequence[_Key]) -> None:
         self.housekeeping.see(connected)
         self._note_died(self.housekeeping.clean(), NOT_CONNECTED)
-        for found in self.housekeeping.repair(list(self.hooks)):
-            self._tell_inconsistency(found)
+        self._repair()
+
+    def _repair(self) -> None:
+        found = self.housekeeping.repair(list(self.hooks))
+        for item in found:
+            # What stays as it is need not be told each time.
+            if item.repaired or self._told.get((item.kind, item.hook)) != item.number:
+                self._untold.append(partial(self._tell_inconsistency, item))
+            self._told[item.kind, item.hook] = item.number
 
     def _tell_inconsistency(self, found: Inconsistency) -> None:
         logger.warning(
@@ -337,27 +401,30 @@ class Worker:
         )
 
     def _note_died(self, died: Sequence[DeadReceipt], reason: str = DIED_HERE) -> None:
-        if died:
-            with self._died_lock:
-                self._died += [(receipt, reason) for receipt in died]
+        self._untold.extend(partial(self._tell_died, receipt, reason) for receipt in died)
 
     def _tell_until_stopped(self) -> None:
-        """Tell of receipts that died without an attempt, in a thread of its own: a handler may take long."""
-        while not self.stopping.wait(_POLL_SECONDS):
+        """Tell what no lane tells, in a thread of its own: a handler may take long."""
+        is_stopped = False
+        while not is_stopped:
+            is_stopped = self.stopping.wait(_POLL_SECONDS)
             try:
-                self._tell_died()
+                self._tell()
             except InboxUnavailable as error:
                 self._resources.outage.failed(error)
             except BaseException:
                 logger.exception("Dead letters could not be told of.")
 
-    def _tell_died(self) -> None:
-        while self._died:
-            with self._died_lock:
-                died, reason = self._died.pop(0)
-            self._announce(died, reason)
+    def _tell(self) -> None:
+        while self._untold:
+            tell = self._untold.popleft()
+            try:
+                tell()
+            except InboxUnavailable:
+                self._untold.appendleft(tell)
+                raise
 
-    def _announce(self, died: DeadReceipt, reason: str) -> None:
+    def _tell_died(self, died: DeadReceipt, reason: str) -> None:
         if died.hook not in self.hooks:
             # Of another app over the same inbox, whose signals are not ours to send.
             logger.error("Dead letter of the hook %r, for %s: %s", died.hook, died.receiver, reason)

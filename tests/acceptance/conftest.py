@@ -191,6 +191,7 @@ class Host:
 
     def _environment(self, config: dict[str, str]) -> dict[str, str]:
         given = {"SECRET": json.dumps(SECRET), "INBOX": self._url} | config
+        grace = {"FLASK_GRACE": given.pop("GRACE")} if "GRACE" in given else {}
         return {
             # Most are killed, and leave no measurement of their coverage: it would only slow them down.
             **{key: value for key, value in os.environ.items() if not key.startswith("COVERAGE")},
@@ -198,6 +199,7 @@ class Host:
             "XDG_RUNTIME_DIR": str(self._folder),
             "FLASK_RUNS": str(self._runs),
             "FLASK_KILL_AT": str(self._kill_at),
+            **grace,
             **{f"FLASK_OKTA_HOOKS_{key}": value for key, value in given.items()},
         }
 

@@ -98,12 +98,64 @@ def test_what_kills_five_processes_is_dead(inbox: Inbox, delivery: DeliveryFacto
         assert states(inbox)["a"] == "claimed", deaths
         (found,) = claim(inbox, limit=1)
         assert found.claims == deaths + 1
+        inbox.workers.say_alone("me", found)
         died = take_over(inbox)
 
     assert died == [("okta", "a", found.event_id)]
     assert states(inbox) == {"a": "dead", "b": "claimed"}
     assert inbox.overview.show("a")[0].receipts[0].error == "the process died here"
     assert [found.ordinal for found in claim(inbox)] == [1]
+
+
+def test_only_what_ran_alone_is_convicted(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """However often a receipt was in hand beside others when a process died, it gets its chance alone."""
+    inbox.intake.store([delivery("a")])
+    fan_out(inbox, "killer", "beside")
+    for _ in range(8):
+        claim(inbox, "killer")
+        claim(inbox, "beside")
+        assert take_over(inbox) == []
+
+    (killer,) = claim(inbox, "killer")
+    (beside,) = claim(inbox, "beside")
+    assert (killer.deaths, beside.deaths) == (8, 8)
+    inbox.workers.say_alone("me", killer)
+    assert take_over(inbox) == [("okta", "killer", killer.event_id)]
+
+    (again,) = claim(inbox, "beside")
+    assert again.deaths == 8
+    assert settle(inbox, [again]) == {killer.event_id: "dead"}
+
+
+def test_who_is_alone_no_more(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """What began beside it counts again; and so does everything once that claim is settled."""
+    inbox.intake.store([delivery("a", "b")])
+    fan_out(inbox, "r", "s")
+    (first,) = claim(inbox, "r", limit=1)
+    inbox.workers.say_alone("me", first)
+    claim(inbox, "s", limit=1)
+    inbox.workers.say_alone("me", None)
+    take_over(inbox)
+    (again,) = claim(inbox, "s", limit=1)
+    assert again.deaths == 1
+
+    (first,) = claim(inbox, "r", limit=1)
+    inbox.workers.say_alone("me", first)
+    settle(inbox, [first])
+    take_over(inbox)
+    (again,) = claim(inbox, "s", limit=1)
+    assert again.deaths == 2
+
+
+def test_who_leaves_has_not_died(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """What a worker that leaves the list still has in hand is given back, and not held against it."""
+    inbox.intake.store([delivery("a")])
+    fan_out(inbox, "a")
+    for _ in range(10):
+        (found,) = claim(inbox)
+        assert found.deaths == 0
+        inbox.workers.leave("me")
+        assert receipts(inbox, "a") == {"a": ("pending", 0)}
 
 
 def test_a_receiver_that_is_gone_for_a_day(inbox: Inbox, delivery: DeliveryFactory) -> None:

@@ -150,5 +150,5 @@ def test_what_cannot_be_written_down_is_not_run_again_before_the_stop(
     assert worker.stop(PATIENCE)
 
     assert heard.uuids == ["a"]
-    assert receipts(system.inbox, "a") == {"a": ("claimed", 0)}
+    assert receipts(system.inbox, "a") == {"a": ("pending", 0)}
     flaky.close()

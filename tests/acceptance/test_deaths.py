@@ -1,0 +1,164 @@
+"""What counts as a death, and whose: real processes are killed, and stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from okta_hooks.inbox.tables import receipt
+from tests.support import SQLITE
+
+from .conftest import until
+
+if TYPE_CHECKING:
+    from tests.acceptance.conftest import Host, Server
+
+DEADLY = "tests.acceptance.deadly"
+#: So often a process dies before what it died of is given up.
+DEATHS = 5
+
+
+def receipts(host: Host, uuid: str) -> dict[str, tuple[str, int]]:
+    return {
+        row.receiver: (row.state, row.attempts)
+        for row in host.inbox.overview.show(uuid)[0].receipts
+    }
+
+
+def deaths(host: Host) -> int:
+    """Return how many deaths are held against receipts, all in all."""
+    with host.inbox.database.reading() as connection:
+        held = sa.func.sum(
+            receipt.c.claims
+            - receipt.c.attempts
+            - sa.case((receipt.c.state == "claimed", 1), else_=0)
+        )
+        return int(connection.scalar(sa.select(held)) or 0)
+
+
+@SQLITE
+def test_what_kills_is_told_from_what_runs_beside_it(host: Host) -> None:
+    """After five deaths the killer is a dead letter; what was in hand beside it is handled, each receiver's."""
+    host.store("slow", seconds=3)
+    host.store("kill-1", "innocent")
+
+    died = 0
+    for _ in range(DEATHS):
+        worker = host.flask("okta-hooks", "worker", app=DEADLY)
+        died += worker.await_end() == -signal.SIGKILL
+    host.worker(app=DEADLY)
+    host.await_state(done=2, dead=1)
+
+    assert died == DEATHS
+    assert receipts(host, "kill-1") == {
+        "audit": ("done", 1),
+        "crm": ("done", 1),
+        "killer": ("dead", 0),
+    }
+    assert receipts(host, "slow")["crm"] == ("done", 1)
+    assert len(host.await_run("slow", "crm", "begin")) > 0
+
+
+@pytest.mark.parametrize("inbox_url", ["SQLite", "PostgreSQL"], indirect=True)
+def test_a_worker_that_is_made_to_stop(host: Host) -> None:
+    """Two signals end a worker in the middle of a run: no death is counted, however often."""
+    host.store("slow", seconds=60)
+    for number in range(1, DEATHS + 2):
+        worker = host.worker(app=DEADLY)
+        host.await_run("slow", "crm", "begin", times=number)
+        worker.send(signal.SIGTERM)
+        worker.await_output("Finishing what is in hand")
+        worker.send(signal.SIGTERM)
+        assert worker.await_end() == 128 + signal.SIGTERM
+        assert deaths(host) == 0
+
+    assert receipts(host, "slow")["crm"] == ("pending", 0)
+
+
+@pytest.mark.parametrize("inbox_url", ["SQLite", "PostgreSQL"], indirect=True)
+def test_a_worker_that_is_killed_while_it_stops(host: Host) -> None:
+    """As a container is that takes longer than its grace: that it was told to stop is written down at once."""
+    host.store("slow", seconds=60)
+    for number in range(1, 4):
+        worker = host.worker(app=DEADLY)
+        host.await_run("slow", "crm", "begin", times=number)
+        worker.send(signal.SIGTERM)
+        until(lambda: _is_stopping(host))
+        worker.kill()
+        host.let_leases_run_out()
+
+    host.worker(app=DEADLY)
+    host.await_run("slow", "crm", "begin", times=4)
+    assert deaths(host) == 0
+
+
+def _is_stopping(host: Host) -> bool:
+    with host.inbox.database.reading() as connection:
+        found = connection.exec_driver_sql("SELECT max(is_stopping) FROM okta_hooks_worker")
+        return bool(found.scalar())
+
+
+@SQLITE
+def test_a_server_that_renews_its_processes(host: Host) -> None:
+    """``--max-requests`` ends a process in the middle of a run, after the grace: that is no death."""
+    server = host.serve(
+        "gunicorn",
+        "--bind=127.0.0.1:0",
+        "--workers=1",
+        "--max-requests=2",
+        f"{DEADLY}:app",
+        GRACE="0.5",
+    )
+    assert host.post(server, "slow", seconds=60, timeout=30).status == 204
+    for number in range(1, 4):
+        host.await_run("slow", "crm", "begin", times=number)
+        # The second request of each process is its last.
+        _get(host, server)
+        _get(host, server)
+        host.await_run("slow", "crm", "begin", times=number + 1)
+        assert deaths(host) == 0
+
+    assert "Autorestarting worker" in server.output + server.read()
+    assert receipts(host, "slow")["crm"][1] == 0
+
+
+def _get(host: Host, server: Server) -> None:
+    """Ask for a page, until there is an answer: the process may just be another."""
+
+    def is_answered() -> bool:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            host.get(server)
+            return True
+        return False
+
+    until(is_answered)
+
+
+@SQLITE
+def test_a_server_that_aborts_its_processes(host: Host) -> None:
+    """A process whose request takes too long gets SIGABRT, and a second later SIGKILL: that is no death."""
+    server = host.serve(
+        "gunicorn", "--bind=127.0.0.1:0", "--workers=1", "--timeout=3", f"{DEADLY}:app"
+    )
+    assert host.post(server, "slow", seconds=60, timeout=30).status == 204
+    for number in range(1, 4):
+        host.await_run("slow", "crm", "begin", times=number)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            _hang(server)
+        _get(host, server)
+        host.await_run("slow", "crm", "begin", times=number + 1)
+        assert deaths(host) == 0
+
+    assert "WORKER TIMEOUT" in server.output + server.read()
+
+
+def _hang(server: Server) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    with contextlib.closing(connection):
+        connection.request("GET", "/hang")
+        connection.getresponse()
