@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from okta_hooks.logs import get_logger
 from okta_hooks.outage import Lines, Outage
 
 from .alone import Turns
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .bodies import Bodies
     from .lease import Lease
 
-logger = logging.getLogger(__name__)
+logger = get_logger(__name__)
 
 _INBOX_AWAY: Final = Lines(
     begins="The worker cannot use the inbox: %s",
