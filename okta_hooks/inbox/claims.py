@@ -232,6 +232,40 @@ class Claims:
             self._database, connection, [item.claim.event_id for item in counted]
         )
 
+    def confirm(self, settlements: Sequence[Settlement]) -> tuple[list[Settlement], dict[int, str]]:
+        """Return of settlements what the database has of them, as :meth:`settle` would.
+
+        It is for when the answer to that was lost: it may have been committed all the same.
+        """
+        by_receipt = {(each.claim.event_id, each.claim.receiver): each for each in settlements}
+        ids = {event_id for event_id, _ in by_receipt}
+        receipts = sa.select(
+            receipt.c.event_id,
+            receipt.c.receiver,
+            receipt.c.state,
+            receipt.c.attempts,
+            receipt.c.claims,
+        ).where(receipt.c.event_id.in_(ids))
+        closed = sa.select(event.c.id, event.c.state).where(
+            event.c.id.in_(ids), event.c.state.in_([DONE, DEAD])
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(receipts).all()
+            states = {row.id: row.state for row in connection.execute(closed)}
+        counted = [
+            one
+            for row in rows
+            if (one := by_receipt.get((row.event_id, row.receiver))) is not None
+            and row.state == one.state
+            and row.attempts == one.claim.attempts + 1
+            and row.claims == one.claim.claims
+        ]
+        return counted, {
+            one.claim.event_id: states[one.claim.event_id]
+            for one in counted
+            if one.claim.event_id in states
+        }
+
     def release(self, worker_id: str, claims: Sequence[Claim], *, wait: float = 0.0) -> None:
         """Give back receipts that were claimed and have not run to an end: nothing is counted against them.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -36,7 +37,8 @@ class Resources:
     """An app, its inbox, and what of a worker its lanes use.
 
     ``receiver`` returns a connected receiver by hook and name, or None if it is not connected (any more).
-    ``closed`` counts the events that were brought to an end.
+    ``closed`` counts the events that were brought to an end;
+    ``deadline`` is the time, by :func:`time.monotonic`, after which no receiver is called, or None.
     """
 
     app: Flask
@@ -52,8 +54,20 @@ class Resources:
     turns: Turns = field(default_factory=Turns)
     outage: Outage = field(default_factory=lambda: Outage(logger, _INBOX_AWAY))
     closed: int = 0
+    deadline: float | None = None
+    _counting: threading.Lock = field(default_factory=threading.Lock)
+
+    def count_closed(self, number: int) -> None:
+        """Count events that were brought to an end."""
+        with self._counting:
+            self.closed += number
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time is up after which no receiver is to be called."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
 
     @property
     def may_run(self) -> bool:
         """Whether another receiver may be called now."""
-        return not self.stopping.is_set() and self.lease.holds()
+        return not self.stopping.is_set() and not self.is_late and self.lease.holds()
