@@ -48,7 +48,7 @@ class InHand:
     def claim(self, limit: int) -> list[Claim]:
         """Claim receipts that are due, at most so many."""
         resources = self._resources
-        with self._claiming:
+        with self._claiming, resources.at_database:
             if self._is_in_doubt:
                 resources.inbox.claims.take_back(
                     resources.worker_id, self._hook, self._name, keep=set(self._claims)
@@ -77,7 +77,7 @@ class InHand:
         :param wait: Seconds for which nobody is to have them.
         """
         resources = self._resources
-        with self._claiming:
+        with self._claiming, resources.at_database:
             mine = [claim for claim in claims if self._claims.pop(claim.event_id, None)]
             if not mine:
                 return
@@ -104,7 +104,7 @@ class InHand:
         pause, give_up_at = _SHORTEST_PAUSE, None
         while True:
             try:
-                with self._claiming:
+                with self._claiming, self._resources.at_database:
                     return self._settle_and_claim(settlements, more)
             except InboxUnavailable as error:
                 if not error.is_transient:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from okta_hooks.inbox.database import CONNECTIONS
 
 from .alone import Turns
 from .outage import Outage
@@ -20,13 +22,17 @@ if TYPE_CHECKING:
     from .bodies import Bodies
     from .lease import Lease
 
+#: How many lanes use the database at a time. The others wait here, where waiting is no failure however many
+#: they are, and the worker's own threads find a connection.
+_LANES_AT_ONCE: Final = CONNECTIONS - 1
+
 
 @dataclass(kw_only=True)
 class Resources:
     """An app, its inbox, and what of a worker its lanes use.
 
     ``receiver`` returns a connected receiver by hook and name, or None if it is not connected (any more).
-    ``closed`` counts the events that were brought to an end.
+    ``closed`` counts the events that were brought to an end. ``at_database`` is held by lanes that use the database.
     """
 
     app: Flask
@@ -40,6 +46,9 @@ class Resources:
     jitter: Callable[[], float]
     stopping: threading.Event = field(default_factory=threading.Event)
     turns: Turns = field(default_factory=Turns)
+    at_database: threading.Semaphore = field(
+        default_factory=lambda: threading.Semaphore(_LANES_AT_ONCE)
+    )
     outage: Outage = field(default_factory=Outage)
     closed: int = 0
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from okta_hooks import EventHook, signals
+from okta_hooks import signals
+from okta_hooks.cli import group
 from okta_hooks.inbox.tables import event
 from tests.support import SQLITE, Clock, states
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from okta_hooks import EventHook
     from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery
 
@@ -53,7 +55,7 @@ def broken(inbox: Inbox, delivery: DeliveryFactory) -> Inbox:
 
 
 def run(app: Flask, *arguments: str) -> Any:
-    return app.test_cli_runner().invoke(args=["okta-hooks", *arguments])
+    return app.test_cli_runner().invoke(group, arguments)
 
 
 @SQLITE
@@ -70,7 +72,7 @@ def test_the_check_fails_and_says_why(app: Flask, broken: Inbox) -> None:
 @SQLITE
 def test_the_check_in_json(app: Flask, broken: Inbox) -> None:
     """With the check there is one key more, and without it the same as ever."""
-    checked = json.loads(run(app, "inbox", "--check", "--json").output)
+    checked = json.loads(run(app, "inbox", "--check", "--json").stdout)
     plain = json.loads(run(app, "inbox", "--json").output)
 
     assert checked.pop("inconsistencies") == [
