@@ -7,7 +7,8 @@ import pytest
 
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox import Inbox
-from tests.support import PATIENCE, receipts, states
+from okta_hooks.work.outage import Outage
+from tests.support import PATIENCE, Clock, receipts, states
 
 from .support import Heard, await_
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flask import Flask
-
-    from tests.support import Clock
 
     from .support import System
 
@@ -151,4 +150,52 @@ def test_what_cannot_be_written_down_is_not_run_again_before_the_stop(
 
     assert heard.uuids == ["a"]
     assert receipts(system.inbox, "a") == {"a": ("pending", 0)}
+    flaky.close()
+
+
+def test_an_outage_is_told_once_a_minute(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That it began, each minute for how long and how many tries, and that it is over: nothing else."""
+    now = Clock()
+    monkeypatch.setattr("okta_hooks.work.outage.time.monotonic", now)
+    outage = Outage()
+    outage.worked()
+
+    for _ in range(1000):
+        outage.failed(InboxUnavailable("refused"))
+        now.now += 0.1301
+    outage.worked()
+    outage.worked()
+
+    first, second, third, last = caplog.messages
+    assert first == "The worker cannot use the inbox: refused"
+    assert second == "The worker cannot use the inbox for 60 s now, 463 tries: refused"
+    assert third == "The worker cannot use the inbox for 120 s now, 925 tries: refused"
+    assert last == "The worker can use the inbox again, after 130 s and 1000 tries."
+
+
+def test_all_threads_tell_of_one_outage(
+    system: System, inbox_url: str, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many lanes find the database away, there is one line for all of them."""
+    tries = threading.Semaphore(0)
+    for name in "abcdef":
+        system.on("*", name=name)(Heard())
+    system.store("a")
+    flaky = Flaky(inbox_url, clock=clock)
+
+    def fail(*_: Any, **__: Any) -> Any:
+        tries.release()
+        raise InboxUnavailable("the database is away")
+
+    worker = system.make_worker(flaky)
+    flaky.claims.claim = fail  # type: ignore[method-assign]
+    flaky.claims.with_work = lambda receivers: list(receivers)  # type: ignore[method-assign]
+    flaky.assignments.unassigned = fail  # type: ignore[method-assign]
+    worker.start()
+    await_(tries, 3)
+
+    assert worker.stop(PATIENCE)
+    assert caplog.text.count("cannot use the inbox") == 1
     flaky.close()
