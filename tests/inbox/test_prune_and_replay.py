@@ -38,20 +38,7 @@ def test_no_replayed_event_loses_its_body(
         first.intake.store([delivery(f"uuid-{number}", f"uuid-{number}-too")])
     clock.now += 60 * DAY
     give_up_at = time.monotonic() + _SECONDS
-    failures: list[BaseException] = []
     pruned: list[int] = []
-
-    def repeat(do: Callable[[], object]) -> threading.Thread:
-        def run() -> None:
-            try:
-                while time.monotonic() < give_up_at:
-                    do()
-            except BaseException as error:  # noqa: BLE001 - it is raised in the test
-                failures.append(error)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        return thread
 
     def work() -> None:
         fan_out(first, "a")
@@ -68,10 +55,8 @@ def test_no_replayed_event_loses_its_body(
     def replay_one() -> None:
         inboxes[3].upkeep.replay(Selection(states=("done", "claimed")), receiver="a")
 
-    for thread in [repeat(do) for do in (work, prune, replay, replay_one)]:
-        thread.join()
+    assert failures_of([work, prune, replay, replay_one], give_up_at) == []
 
-    assert failures == []
     assert sum(pruned) > 0
     with first.database.reading() as connection:
         bare = (
@@ -83,6 +68,25 @@ def test_no_replayed_event_loses_its_body(
         assert connection.scalar(bare) == 0
     for inbox in inboxes:
         inbox.close()
+
+
+def failures_of(work: list[Callable[[], object]], give_up_at: float) -> list[BaseException]:
+    """Do each of these again and again, all at the same time, until it is time; return what they raised."""
+    failures: list[BaseException] = []
+
+    def repeat(do: Callable[[], object]) -> None:
+        try:
+            while time.monotonic() < give_up_at:
+                do()
+        except BaseException as error:  # noqa: BLE001 - it is returned
+            failures.append(error)
+
+    threads = [threading.Thread(target=repeat, args=(do,)) for do in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return failures
 
 
 @pytest.mark.parametrize("inbox_url", ["PostgreSQL"], indirect=True)

@@ -191,7 +191,7 @@ def test_all_threads_tell_of_one_outage(
 
     worker = system.make_worker(flaky)
     flaky.claims.claim = fail  # type: ignore[method-assign]
-    flaky.claims.with_work = lambda receivers: list(receivers)  # type: ignore[method-assign]
+    flaky.claims.with_work = list  # type: ignore[method-assign, assignment]
     flaky.assignments.unassigned = fail  # type: ignore[method-assign]
     worker.start()
     await_(tries, 3)

@@ -289,9 +289,9 @@ def test_no_receiver_can_ask_for_too_long_a_wait(
 #: A constraint that no update to this error meets; what went before does.
 REFUSE = {
     "sqlite": (
-        "CREATE TRIGGER refuse BEFORE UPDATE ON okta_hooks_receipt"
-        " WHEN NEW.error LIKE '%poison%' OR (NEW.state = 'done' AND NEW.event_id = 2)"
-        " BEGIN SELECT RAISE(ABORT, 'refused'); END",
+        """CREATE TRIGGER refuse BEFORE UPDATE ON okta_hooks_receipt
+           WHEN NEW.error LIKE '%poison%' OR (NEW.state = 'done' AND NEW.event_id = 2)
+           BEGIN SELECT RAISE(ABORT, 'refused'); END""",
     ),
     "postgresql": (
         "ALTER TABLE okta_hooks_receipt ADD CHECK (error NOT LIKE '%%poison%%')",
