@@ -49,7 +49,7 @@ class InHand:
     def claim(self, limit: int) -> list[Claim]:
         """Claim receipts that are due, at most so many."""
         resources = self._resources
-        with self._claiming:
+        with self._claiming, resources.at_database:
             if self.is_in_doubt:
                 resources.inbox.claims.take_back(
                     resources.worker_id, self._hook, self._name, keep=set(self._claims)
@@ -78,7 +78,7 @@ class InHand:
         :param wait: Seconds for which nobody is to have them.
         """
         resources = self._resources
-        with self._claiming:
+        with self._claiming, resources.at_database:
             mine = [claim for claim in claims if self._claims.pop(claim.event_id, None)]
             if not mine:
                 return
@@ -105,7 +105,7 @@ class InHand:
         pause, give_up_at, has_failed = _SHORTEST_PAUSE, None, False
         while True:
             try:
-                with self._claiming:
+                with self._claiming, self._resources.at_database:
                     settled = self._settle_and_claim(settlements, more)
                 return self._confirmed(settlements, settled) if has_failed else settled
             except InboxUnavailable as error:

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from okta_hooks.inbox.database import CONNECTIONS
 from okta_hooks.logs import get_logger
 from okta_hooks.outage import Lines, Outage
 
@@ -30,6 +31,9 @@ _INBOX_AWAY: Final = Lines(
     goes_on="The worker cannot use the inbox for %.0f s now, %d tries: %s",
     ends="The worker can use the inbox again, after %.0f s and %d tries.",
 )
+#: How many lanes use the database at a time. The others wait here, where waiting is no failure however many
+#: they are, and the worker's own threads find a connection.
+_LANES_AT_ONCE: Final = CONNECTIONS - 1
 
 
 @dataclass(kw_only=True)
@@ -39,6 +43,7 @@ class Resources:
     ``receiver`` returns a connected receiver by hook and name, or None if it is not connected (any more).
     ``closed`` counts the events that were brought to an end;
     ``deadline`` is the time, by :func:`time.monotonic`, after which no receiver is called, or None.
+    ``at_database`` is held by lanes that use the database.
     """
 
     app: Flask
@@ -52,6 +57,9 @@ class Resources:
     jitter: Callable[[], float]
     stopping: threading.Event = field(default_factory=threading.Event)
     turns: Turns = field(default_factory=Turns)
+    at_database: threading.Semaphore = field(
+        default_factory=lambda: threading.Semaphore(_LANES_AT_ONCE)
+    )
     outage: Outage = field(default_factory=lambda: Outage(logger, _INBOX_AWAY))
     closed: int = 0
     deadline: float | None = None

@@ -245,10 +245,10 @@ class Worker:
             with self._beating():
                 while not self.stopping.is_set() and not self._resources.is_late:
                     worked = self._drain_once()
+                    self._tell()
                     if worked is None:
                         break
                     total += worked
-                    self._tell()
                     if progress is not None:
                         progress(self.closed - reported)
                         reported = self.closed
@@ -315,10 +315,11 @@ class Worker:
         # A hook without receivers is left alone: a deploy that forgot to import them must not finish events.
         hooks = sorted({hook for hook, _ in connected})
         events = self._inbox.assignments.unassigned(hooks)
-        suspects = [
-            event for event in events if event.readings and event.event_id not in self._read
-        ]
-        others = [event for event in events if event not in suspects]
+        suspects: list[Unassigned] = []
+        others: list[Unassigned] = []
+        for event in events:
+            is_suspect = event.readings and event.event_id not in self._read
+            (suspects if is_suspect else others).append(event)
         self._count_readings(others)
         readable = [event for event in others if event.type or event.event_id in self._read]
         assigned = self._assign([self._assignment(event) for event in readable])

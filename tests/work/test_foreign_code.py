@@ -123,7 +123,7 @@ class Refusing(logging.Handler):
         super().__init__()
         self.error = error
 
-    def handle(self, record: logging.LogRecord) -> bool:
+    def handle(self, _: logging.LogRecord) -> bool:
         """Fail."""
         raise self.error
 
@@ -211,7 +211,7 @@ def test_ensure_sync_that_raises() -> None:
     """A host that cannot run coroutines lets the receiver fail, and nothing else."""
 
     class Host(Flask):
-        def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        def ensure_sync(self, _: Callable[..., Any]) -> Callable[..., Any]:
             raise asyncio.CancelledError
 
     class Awaitable:
