@@ -115,7 +115,7 @@ def receive(hook: Hook) -> Response | BaseExceptionGroup:
     if call.state.settings.inbox is None:
         return _run_in_request(call, envelope, delivery)
     new = _incoming(call, envelope, delivery, secret)
-    # What was read goes before the wait: of many requests at once it would fill the caches, and the memory.
+    # Free the parsed body before blocking: with many waiting requests it evicts the CPU caches.
     del envelope
     try:
         answer = _store(call, new)

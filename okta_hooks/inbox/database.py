@@ -123,8 +123,8 @@ class Database:
                 self._is_announced = False
             if not self._is_open:
                 if self.generation:
-                    # A closed connection of SQLite's keeps its files open as long as a cursor of it lives,
-                    # and the cursor lives in the frames of the error that told of the loss.
+                    # SQLite keeps a closed connection's files open while a cursor of it exists,
+                    # and the traceback of the error that reported the loss may still hold one.
                     gc.collect()
                 with _translated():
                     self._system.prepare()

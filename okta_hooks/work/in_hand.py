@@ -32,7 +32,7 @@ class Settled(NamedTuple):
 
 
 class InHand:
-    """Claims, settles and gives back, and knows what it has whatever the database answers."""
+    """Claims, settles and gives back receipts, and keeps account of them also when the database's answer is lost."""
 
     def __init__(self, resources: Resources, hook: str, receiver: str) -> None:
         self._resources = resources
@@ -139,7 +139,7 @@ class InHand:
                     retries_first=self._retries_first,
                 )
             except InboxUnavailable:
-                self.is_in_doubt = True  # as in _claim
+                self.is_in_doubt = True  # as in `claim`
                 raise
         for settlement in settlements:
             self._claims.pop(settlement.claim.event_id, None)
