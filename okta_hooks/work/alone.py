@@ -22,7 +22,7 @@ LONGEST_ALONE: Final = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """Permission to run. ``is_alone``: nothing runs beside it; ``ends_alone``: what ran alone before does not any more."""
+    """Permission to run. ``is_alone``: nothing runs beside it; ``ends_alone``: another run was alone until this one."""
 
     is_alone: bool = False
     ends_alone: bool = False
