@@ -22,6 +22,8 @@ _SECONDS: Final = 30.0
 _MOST_LOOKED_AT: Final = 10_000
 #: A hook whose receivers have been watched so long without being connected is one that nobody has, in seconds.
 _SECONDS_TO_MISS: Final = 24 * 3600.0
+#: By how many seconds the clocks of hosts may differ without a receipt being due too late.
+_TOLERANCE: Final = 60.0
 
 #: The kinds of :class:`Inconsistency`.
 NO_OPEN_RECEIPT: Final = "claimed event without an open receipt"
@@ -231,7 +233,12 @@ class Upkeep:
         now = self._clock()
         checks = (
             (NO_OPEN_RECEIPT, _unheld_events(), self._repair_events, True),
-            (DUE_TOO_LATE, _late_receipts(now, longest_wait), _bring_forward(now), True),
+            (
+                DUE_TOO_LATE,
+                _late_receipts(now, longest_wait),
+                _bring_forward(now, longest_wait),
+                True,
+            ),
             (NO_EVENT, _stray_receipts(), _delete_receipts, True),
             (UNKNOWN_HOOK, _foreign_events(hooks), None, False),
         )
@@ -294,15 +301,16 @@ def _late_receipts(now: float, longest_wait: float) -> Any:
         .where(receipt.c.state == PENDING)
     )
     # Receipts that are later than any wait can make them are found however many others there are.
-    much_too_late = waiting.where(receipt.c.due > now + longest_wait + 1.0).limit(_BATCH)
+    much_too_late = waiting.where(receipt.c.due > now + longest_wait + _TOLERANCE).limit(_BATCH)
     some = waiting.where(receipt.c.due > now).limit(_MOST_LOOKED_AT)
     looked_at = sa.union(sa.select(much_too_late.subquery()), sa.select(some.subquery())).subquery()
     late = now + sa.func.coalesce(looked_at.c.wait, longest_wait)
-    # A second more: the clocks of the hosts differ.
-    return sa.select(looked_at).where(looked_at.c.due > late + 1.0).limit(_BATCH)
+    return sa.select(looked_at).where(looked_at.c.due > late + _TOLERANCE).limit(_BATCH)
 
 
-def _bring_forward(now: float) -> Callable[[sa.Connection, Sequence[Any]], None]:
+def _bring_forward(
+    now: float, longest_wait: float
+) -> Callable[[sa.Connection, Sequence[Any]], None]:
     def bring_forward(connection: sa.Connection, rows: Sequence[Any]) -> None:
         for row in rows:
             connection.execute(
@@ -312,7 +320,7 @@ def _bring_forward(now: float) -> Callable[[sa.Connection, Sequence[Any]], None]
                     receipt.c.receiver == row.receiver,
                     receipt.c.state == PENDING,
                 )
-                .values(due=now + (row.wait or 0.0))
+                .values(due=now + (longest_wait if row.wait is None else row.wait))
             )
 
     return bring_forward

@@ -9,12 +9,15 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from flask import Flask
-
-from okta_hooks import LogEvent
 from okta_hooks.state import runtime
 from tests.acceptance.stored import app, okta
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from okta_hooks import LogEvent
 
 __all__ = ["app"]
 
