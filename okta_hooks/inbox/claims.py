@@ -412,7 +412,7 @@ _CLOSE: Final = (
     .returning(event.c.id, event.c.state)
 )
 _DELIVERY: Final = sa.select(delivery).where(delivery.c.id == sa.bindparam("of_delivery"))
-#: Not through SQLAlchemy: how it writes VALUES as a table, SQLite does not read.
+#: Not through SQLAlchemy: SQLite cannot parse the table of VALUES that it writes.
 _WITH_WORK: Final = (
     "WITH asked (hook, receiver) AS (VALUES {asked}) SELECT hook, receiver FROM asked WHERE EXISTS ("
     "SELECT 1 FROM okta_hooks_receipt r WHERE r.hook = asked.hook AND r.receiver = asked.receiver"

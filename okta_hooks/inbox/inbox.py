@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def time_that_passes() -> float:
-    """Return seconds from some moment on: no setting of the clock changes them, and a suspended machine's count.
+    """Return a monotonic time in seconds that includes suspension (``CLOCK_BOOTTIME``).
 
-    That it was suspended counts only where the system has such a clock; elsewhere it is as ``time.monotonic``.
+    Where the system has no such clock, it is that of :func:`time.monotonic`.
     """
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -37,8 +37,8 @@ class Inbox:
     :param url: An SQLAlchemy URL of SQLite (a file) or PostgreSQL (psycopg 3).
     :param folder: Where a relative path of an SQLite file begins.
     :param clock: Returns the time of day, in seconds since the epoch; by default the system's.
-    :param elapsed: Returns the time that passes, in seconds from some moment on; by default that of ``clock``
-        if there is one: then nothing goes by any other. Otherwise :func:`time_that_passes`.
+    :param elapsed: Returns a monotonic time in seconds; by default ``clock`` if that is given,
+        so that a test sets one time for everything, otherwise :func:`time_that_passes`.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Inbox:
     ) -> None:
         #: The time of day: what is stored, and shown to people.
         self.clock = clock or time.time
-        #: The time that passes: for how long something has lasted.
+        #: Monotonic: for how long something has lasted.
         self.elapsed = elapsed or clock or time_that_passes
         self.database = Database(url, folder)
         self.intake = Intake(self.database)

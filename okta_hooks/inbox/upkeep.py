@@ -34,7 +34,7 @@ UNKNOWN_HOOK: Final = "pending event of a hook that no app has"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inconsistency:
-    """Something in the inbox that nothing here leaves behind: a fault, a repair by hand, or a clock that was set.
+    """Something that normal operation does not leave in the inbox: a fault, a repair by hand, or a set clock did.
 
     ``number`` is of events or receipts; ``repaired`` is whether it has been put right.
     """
@@ -300,7 +300,7 @@ def _late_receipts(now: float, longest_wait: float) -> Any:
         .join(lane, (lane.c.hook == receipt.c.hook) & (lane.c.receiver == receipt.c.receiver))
         .where(receipt.c.state == PENDING)
     )
-    # Those that are later than any wait come to light however many others there are.
+    # Receipts that are later than any wait can make them are found however many others there are.
     much_too_late = waiting.where(receipt.c.due > now + longest_wait + _TOLERANCE).limit(_BATCH)
     some = waiting.where(receipt.c.due > now).limit(_MOST_LOOKED_AT)
     looked_at = sa.union(sa.select(much_too_late.subquery()), sa.select(some.subquery())).subquery()
@@ -363,7 +363,7 @@ _HAS_OPEN: Final = sa.exists().where(
 )
 _HAS_DEAD: Final = sa.exists().where(receipt.c.event_id == event.c.id, receipt.c.state == DEAD)
 _HAS_ANY: Final = sa.exists().where(receipt.c.event_id == event.c.id)
-#: Without any receipt nobody has decided on its receivers: that is done again.
+#: An event without any receipt is pending again, so that its receivers are decided on.
 _REOPEN_OR_CLOSE: Final = (
     event.update()
     .where(event.c.id.in_(_IDS), event.c.state == CLAIMED, ~_HAS_OPEN)

@@ -33,7 +33,7 @@ class Settled(NamedTuple):
 
 
 class InHand:
-    """Claims, settles and gives back, and knows what it has whatever the database answers."""
+    """Claims, settles and gives back receipts, and keeps account of them also when the database's answer is lost."""
 
     def __init__(self, resources: Resources, hook: str, receiver: str) -> None:
         self._resources = resources

@@ -55,7 +55,7 @@ class Lane:
         self._calls = 0
 
     def call(self, concurrency: int) -> None:
-        """Say that there is something to do: a thread that waits does it, or one more.
+        """Say that there is something to do: a waiting thread takes it, or a new one.
 
         :param concurrency: How many threads there may be.
         """

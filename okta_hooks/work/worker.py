@@ -97,10 +97,10 @@ class Worker:
         self._wake = threading.Event()
         self._lanes: dict[_Key, Lane] = {}
         self._thread: threading.Thread | None = None
-        # What is to be told of that no lane tells, by whoever has time: a handler may take long.
+        # Signals and lines of the log that no lane sends. A thread sends them, because a handler may take long.
         self._untold: deque[Callable[[], None]] = deque()
         self._told: dict[tuple[str, str], int] = {}
-        # Events whose reading is counted, and has not ended this process.
+        # Ids of events whose reading was counted here, and has not ended this process.
         self._read: set[int] = set()
 
     @property
