@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .database import Database
 
 _BATCH: Final = 500
+#: SQLite allows 500 parts of one statement.
+_HOOKS_AT_ONCE: Final = 100
 _ORDINALS: Final = 2**20
 #: What is due before anything that has a time: see :func:`_due_at_once`.
 EARLIEST: Final = -(2.0**53)
@@ -54,21 +56,13 @@ class Assignments:
 
     def unassigned(self, hooks: Sequence[str], *, limit: int = _BATCH) -> list[Unassigned]:
         """Return events of hooks that have no receipts yet, oldest first."""
-        query = (
-            sa.select(
-                event.c.id,
-                event.c.delivery_id,
-                event.c.ordinal,
-                event.c.hook,
-                event.c.type,
-                sa.func.coalesce(event.c.readings, 0),
-            )
-            .where(event.c.state == PENDING, event.c.hook.in_(hooks))
-            .order_by(event.c.id)
-            .limit(limit)
-        )
+        found: list[Unassigned] = []
         with self._database.reading() as connection:
-            return [Unassigned(*row) for row in connection.execute(query)]
+            for start in range(0, len(hooks), _HOOKS_AT_ONCE):
+                of_each = [_oldest(hook, limit) for hook in hooks[start : start + _HOOKS_AT_ONCE]]
+                rows = connection.execute(sa.union_all(*of_each))
+                found += [Unassigned(*row) for row in rows]
+        return sorted(found)[:limit]
 
     def count_readings(self, event_ids: Sequence[int]) -> dict[int, int]:
         """Note that the bodies of unassigned events are about to be read, which may be what kills the process.
@@ -123,6 +117,28 @@ class Assignments:
                 chosen = event.update().where(event.c.id.in_(of_these))
                 connection.execute(chosen.values(state=state, reason=reason))
         return counted
+
+
+def _oldest(hook: str, limit: int) -> sa.Select[Any]:
+    """Select the oldest unassigned events of one hook.
+
+    One look into an index: with several hooks in one condition, either all their events would be sorted,
+    or those of every other hook gone through.
+    """
+    of_hook = (
+        sa.select(
+            event.c.id,
+            event.c.delivery_id,
+            event.c.ordinal,
+            event.c.hook,
+            event.c.type,
+            sa.func.coalesce(event.c.readings, 0),
+        )
+        .where(event.c.state == PENDING, event.c.hook == hook)
+        .order_by(event.c.id)
+        .limit(limit)
+    )
+    return sa.select(of_hook.subquery())
 
 
 def _due_at_once(of: Unassigned) -> float:
