@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
 
 from okta_hooks.inbox.assignments import Assignment
 from tests.support import counts, fan_out, receipts, states
@@ -100,3 +102,44 @@ def test_fan_out_takes_the_oldest_of_its_hooks(inbox: Inbox, delivery: DeliveryF
         "b": "claimed",
         "c": "pending",
     }
+
+
+def test_the_events_of_many_hooks(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """Of any number of hooks the oldest come first, whatever hook they are of."""
+    inbox.intake.store([delivery("a", hook="hook 300"), delivery("b", hook="hook 7")])
+    inbox.intake.store([delivery("c", hook="hook 300")])
+    hooks = [f"hook {number}" for number in range(301)]
+
+    found = inbox.assignments.unassigned(hooks, limit=2)
+
+    assert [event.hook for event in found] == ["hook 300", "hook 7"]
+
+
+def test_what_waits_of_a_hook_that_nobody_has(
+    inbox: Inbox, delivery: DeliveryFactory, engine: sa.Engine
+) -> None:
+    """A look for unassigned events goes through none of another hook, however many wait."""
+    inbox.intake.store([delivery(*map(str, range(5000)), hook="gone"), delivery("mine")])
+    asked: list[Any] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        asked.append((statement, parameters))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        (found,) = inbox.assignments.unassigned(["okta", "other"])
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+    assert found.hook == "okta"
+    statement, parameters = next(item for item in asked if "okta_hooks_event" in item[0])
+    is_sqlite = engine.dialect.name == "sqlite"
+    explain = "EXPLAIN QUERY PLAN" if is_sqlite else "EXPLAIN (ANALYZE, FORMAT TEXT)"
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ANALYZE okta_hooks_event")
+        rows = connection.exec_driver_sql(f"{explain} {statement}", parameters).all()
+    plan = "\n".join(str(row[-1]) for row in rows)
+    assert plan.count("okta_hooks_event_hook") == 2
+    assert "TEMP B-TREE" not in plan
+    assert "Sort" not in plan
+    assert "Filter" not in plan
