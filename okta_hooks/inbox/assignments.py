@@ -88,25 +88,14 @@ class Assignments:
         if not assignments:
             return []
         ids = [item.event.event_id for item in assignments]
+        rows = {item.event.event_id: _receipts(item) for item in assignments}
         waiting = sa.select(event.c.id).where(
             event.c.state == PENDING, event.c.id.between(min(ids), max(ids))
         )
         with self._database.transaction() as connection:
             still = set(connection.scalars(waiting.with_for_update(skip_locked=True)))
             counted = [item for item in assignments if item.event.event_id in still]
-            receipts = [
-                (
-                    item.event.event_id,
-                    name,
-                    item.event.hook,
-                    PENDING,
-                    _due_at_once(item.event),
-                    0,
-                    0,
-                )
-                for item in counted
-                for name in item.receivers
-            ]
+            receipts = [row for item in counted for row in rows[item.event.event_id]]
             self._database.add(connection, _STORED_OF_RECEIPT, receipts, skip_known=True)
             becomes: dict[tuple[str, str | None], list[int]] = {}
             for item in counted:
@@ -139,6 +128,12 @@ def _oldest(hook: str, limit: int) -> sa.Select[Any]:
         .limit(limit)
     )
     return sa.select(of_hook.subquery())
+
+
+def _receipts(of: Assignment) -> list[tuple[Any, ...]]:
+    """Return the rows of the receipts that an event is to have."""
+    event_id, hook, due = of.event.event_id, of.event.hook, _due_at_once(of.event)
+    return [(event_id, name, hook, PENDING, due, 0, 0) for name in of.receivers]
 
 
 def _due_at_once(of: Unassigned) -> float:
