@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox.sqlite import EPHEMERAL, file_system
+from okta_hooks.inbox.file_system import EPHEMERAL, file_system
 from okta_hooks.inbox.upkeep import UNKNOWN_HOOK
 
 from .check import age, failure, listed, ok, ordinal, skipped, warning
