@@ -204,10 +204,10 @@ class Upkeep:
                 lock_events(self._database, connection, found)
                 ids = connection.scalars(query.where(event.c.id.in_(found))).all()
                 connection.execute(receipt.delete().where(receipt.c.event_id.in_(ids)))
-                connection.execute(event.delete().where(event.c.id.in_(ids)))
+                gone = event.delete().where(event.c.id.in_(ids)).returning(event.c.delivery_id)
+                touched = set(connection.scalars(gone))
                 bare = ~sa.exists().where(event.c.delivery_id == delivery.c.id)
-                old = delivery.c.received_at < before
-                connection.execute(delivery.delete().where(old, bare))
+                connection.execute(delivery.delete().where(delivery.c.id.in_(touched), bare))
             total += len(ids)
             if len(found) < _BATCH:
                 return total
