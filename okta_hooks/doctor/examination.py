@@ -18,7 +18,7 @@ from okta_hooks.exceptions import (
 from okta_hooks.org import lookup, subscription
 from okta_hooks.org.client import OktaClient
 from okta_hooks.org.credentials import OrgNotConfigured
-from okta_hooks.org.urls import path_of
+from okta_hooks.wire.protocol import path_of
 from okta_hooks.work.retry import LONGEST_WAIT
 
 from . import answers, configuration, host, probes, registration, storage

@@ -11,13 +11,13 @@ import time
 import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from flask import request, request_started
 
 from okta_hooks import settings
 from okta_hooks.exceptions import ConfigurationError, InboxUnavailable
 from okta_hooks.wire import protocol
+from okta_hooks.wire.protocol import path_of
 
 from .refusals import Refusals
 
@@ -80,6 +80,7 @@ class AppState:
         self.secrets: dict[str, tuple[str, ...]] = {}
         self.secret_lists: dict[str, int] = {}
         self.refusals = Refusals()
+        self._endpoints: dict[str, str] = {}
         self._app = weakref.ref(app)
         self._clock: Callable[[], float] | None = None
         self._jitter: Callable[[], float] = random.random
@@ -90,9 +91,10 @@ class AppState:
             # Weakly, so that apps of a test suite can go. Earlier than any `before_request` of the host.
             request_started.connect(self._on_request, sender=app)
 
-    def add(self, hook: Hook) -> None:
+    def add(self, hook: Hook, endpoint: str) -> None:
         """Take a hook in.
 
+        :param endpoint: The name of the endpoint that takes its deliveries.
         :raises RuntimeError: if the app has another of its name, or its secret cannot be right.
         """
         if self.hooks.get(hook.name, hook) is not hook:
@@ -104,6 +106,7 @@ class AppState:
         self.secrets[hook.name] = secrets
         self.secret_lists[hook.name] = protocol.tag_of(secrets)
         self.hooks[hook.name] = hook
+        self._endpoints.setdefault(hook.name, endpoint)
 
     def url_of(self, hook: str) -> str:
         """Return a URL at which this app takes deliveries to a hook, for requests within the process.
@@ -113,12 +116,12 @@ class AppState:
         """
         from . import urls  # noqa: PLC0415 - werkzeug.test, which production does not need
 
-        return urls.url_of(self._the_app(), self.hooks[hook])
+        return urls.url_of(self._the_app(), hook, self._endpoints[hook])
 
     def path_of(self, hook: str) -> str | None:
         """Return the path of :meth:`url_of`, without a slash at its end, or None if there is no such URL."""
         with contextlib.suppress(RuntimeError):
-            return urlsplit(self.url_of(hook)).path.rstrip("/") or "/"
+            return path_of(self.url_of(hook))
         return None
 
     def configure(
@@ -207,7 +210,7 @@ class AppState:
                 if self._runtime is runtime:
                     self._pid_at_work = os.getpid()
         except InboxUnavailable as error:
-            logger.error("The inbox cannot be used: %s", error)  # noqa: TRY400
+            logger.error("The inbox cannot be used: %s", error)  # noqa: TRY400 - the error says it all
         except Exception:
             # Whatever it is, the host's other pages have nothing to do with it; the next request tries again.
             logger.exception("The inbox cannot be used.")

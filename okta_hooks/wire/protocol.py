@@ -10,6 +10,7 @@ import hmac
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,11 @@ def answer_challenge(challenge: str) -> str:
     :param challenge: The value of the challenge header.
     """
     return json.dumps({"verification": challenge})
+
+
+def path_of(url: str) -> str:
+    """Return the path of a URL, without a slash at its end: a hook answers with and without one."""
+    return urlsplit(url).path.rstrip("/") or "/"
 
 
 def encodings(secret: str) -> tuple[bytes, ...]:
