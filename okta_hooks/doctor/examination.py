@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from okta_hooks import testing
 from okta_hooks.calling import HttpSender, app_sender
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from okta_hooks.inbox import Inbox
     from okta_hooks.org.hooks import RegisteredHook
     from okta_hooks.state import AppState, Reconfigured
 
@@ -141,7 +142,7 @@ class _Examination:
             finally:
                 inbox.close()
 
-    def _stored(self, inbox: Any) -> Iterator[Check]:
+    def _stored(self, inbox: Inbox) -> Iterator[Check]:
         now = inbox.clock()
         lanes = [lane for lane in inbox.overview.receivers() if lane.hook == self._hook]
         counts = inbox.overview.counts()

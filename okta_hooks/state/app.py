@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import request, request_started
 
 from okta_hooks import settings
+from okta_hooks.clocks import boot_time
 from okta_hooks.exceptions import ConfigurationError, InboxUnavailable
 from okta_hooks.wire import protocol
 from okta_hooks.wire.protocol import path_of
@@ -82,7 +83,8 @@ class AppState:
         self.refusals = Refusals()
         self._endpoints: dict[str, str] = {}
         self._app = weakref.ref(app)
-        self._clock: Callable[[], float] | None = None
+        self._clock: Callable[[], float] = time.time
+        self._elapsed: Callable[[], float] = boot_time
         self._jitter: Callable[[], float] = random.random
         self._runtime: Runtime | None = None
         self._pid_at_work: int | None = None
@@ -130,6 +132,7 @@ class AppState:
         inbox: str | None,
         worker: str,
         clock: Callable[[], float] | None = None,
+        elapsed: Callable[[], float] | None = None,
         jitter: Callable[[], float] | None = None,
     ) -> Reconfigured:
         """Use another inbox or worker from now on: for tests, and for commands that post to their own app.
@@ -137,22 +140,30 @@ class AppState:
         What is returned is a context manager: at its end everything is as it was before.
 
         :param clock: The inbox's: see :class:`okta_hooks.inbox.Inbox`; None leaves it as it is.
+        :param elapsed: The inbox's, too; None is as ``clock``, so that a test has one time for everything.
         :param jitter: The worker's: see :func:`okta_hooks.work.retry.back_off`; None leaves it as it is.
         """
-        before = self.settings, self._clock, self._jitter
+        before = self.settings, self._clock, self._elapsed, self._jitter
         changed = replace(self.settings, inbox=inbox, worker=worker)
-        self._use(changed, clock or self._clock, jitter or self._jitter)
+        self._use(
+            changed,
+            clock or self._clock,
+            elapsed or clock or self._elapsed,
+            jitter or self._jitter,
+        )
         return Reconfigured(lambda: self._use(*before))
 
     def _use(
         self,
         settings: settings.Settings,
-        clock: Callable[[], float] | None,
+        clock: Callable[[], float],
+        elapsed: Callable[[], float],
         jitter: Callable[[], float],
     ) -> None:
         with self._lock:
             runtime = self._take_runtime()
-            self.settings, self._clock, self._jitter = settings, clock, jitter
+            self.settings, self._jitter = settings, jitter
+            self._clock, self._elapsed = clock, elapsed
         if runtime is not None:
             runtime.close()
 
@@ -191,6 +202,7 @@ class AppState:
                     self.settings,
                     self.hooks,
                     clock=self._clock,
+                    elapsed=self._elapsed,
                     jitter=self._jitter,
                 )
             return self._runtime

@@ -51,7 +51,7 @@ def encodings(secret: str) -> tuple[bytes, ...]:
 
 
 def authenticate(presented: bytes, secrets: Sequence[str]) -> int | None:
-    """Return the index of the secret that was presented, or None if it is none of them.
+    """Return the position of the secret that was presented, or None if it is none of them.
 
     Every secret is compared, each in constant time: the time it takes depends on lengths only.
 
@@ -60,10 +60,10 @@ def authenticate(presented: bytes, secrets: Sequence[str]) -> int | None:
     :param secrets: The secrets that are live, during a rotation more than one.
     """
     matched = None
-    for index, secret in enumerate(secrets):
+    for position, secret in enumerate(secrets):
         for expected in encodings(secret):
             if hmac.compare_digest(presented, expected) and matched is None:
-                matched = index
+                matched = position
     return matched
 
 
