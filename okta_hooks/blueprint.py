@@ -116,19 +116,19 @@ class EventHook(Blueprint):
     def _verify(self, **values: Any) -> Response:
         """Answer Okta's verification: the view of GET."""
         try:
-            from . import endpoint  # noqa: PLC0415 - with all that it imports: see there
+            from . import endpoint  # noqa: PLC0415 - an app starts without what it imports
 
             return endpoint.verify(self, **values)
-        except BaseException as error:  # noqa: BLE001 - see _failed
+        except BaseException as error:  # noqa: BLE001 - whatever it is gets an answer
             return _failed(error, "The verification of the hook %r failed.", self.name)
 
     def _receive(self, **values: Any) -> Response:
         """Take a delivery: the view of POST."""
         try:
-            from . import endpoint  # noqa: PLC0415 - with all that it imports: see there
+            from . import endpoint  # noqa: PLC0415 - an app starts without what it imports
 
             answer = endpoint.receive(self, **values)
-        except BaseException as error:  # noqa: BLE001 - see _failed
+        except BaseException as error:  # noqa: BLE001 - whatever it is gets an answer
             answer = _failed(error, "A delivery to the hook %r was not stored.", self.name)
             signals.notify(
                 signals.delivery_refused,

@@ -9,17 +9,21 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask
-
-from okta_hooks import LogEvent
 from okta_hooks.state import runtime
 from tests.acceptance.stored import app, okta
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from okta_hooks import LogEvent
 
 __all__ = ["app"]
 
 if "GRACE" in app.config:
-    runtime._SECONDS_TO_STOP = float(app.config["GRACE"])  # type: ignore[misc]  # noqa: SLF001
+    changed: Any = runtime
+    changed._SECONDS_TO_STOP = float(app.config["GRACE"])  # noqa: SLF001 - no setting of the app's
 
 
 @okta.on("user.*", name="killer")

@@ -63,7 +63,7 @@ def frozen(host: Host, server: Server) -> Iterator[None]:
 def test_a_database_in_trouble(
     host: Host,
     trouble: Callable[[Host, Server], AbstractContextManager[None]],
-    is_open: bool,  # noqa: FBT001
+    is_open: bool,
 ) -> None:
     """Okta gets its 503 before it stops waiting; what it sends again afterwards is stored and handled."""
     server = host.flask_run()

@@ -29,7 +29,7 @@ def test_a_slash_at_the_end_makes_no_other_url() -> None:
         ("https://app.example.com", "/okta", False),
     ],
 )
-def test_the_path_of_a_url(url: str, path: str, same: bool) -> None:  # noqa: FBT001 - a parameter
+def test_the_path_of_a_url(url: str, path: str, same: bool) -> None:
     """It is the same with and without a slash at its end, and whatever the host and the query are."""
     assert same_path(url, path) is same
 
