@@ -157,7 +157,7 @@ def _write(path: str, waiting: queue.Queue[Any]) -> None:
             one = f"({number}, ?, ?, ?, 'pending')"
             values = ", ".join([one] * len(rows))
             connection.execute(
-                f"INSERT INTO event ({_COLUMNS}) VALUES {values} ON CONFLICT DO NOTHING",  # noqa: S608
+                f"INSERT INTO event ({_COLUMNS}) VALUES {values} ON CONFLICT DO NOTHING",  # noqa: S608 - our own names
                 tuple(chain.from_iterable(rows)),
             )
         connection.execute("COMMIT")

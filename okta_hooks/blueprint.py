@@ -45,8 +45,8 @@ class EventHook(Blueprint):
         super().__init__(name, __name__, url_prefix=url_prefix)
         self.receivers = receivers.Receivers()
         # Okta follows no redirect, so neither form of the URL may answer with one.
-        self.add_url_rule("/", "verify", self.verify, methods=["GET"], strict_slashes=False)
-        self.add_url_rule("/", "receive", self.receive, methods=["POST"], strict_slashes=False)
+        self.add_url_rule("/", "verify", self._verify, methods=["GET"], strict_slashes=False)
+        self.add_url_rule("/", "receive", self._receive, methods=["POST"], strict_slashes=False)
 
     def on(
         self,
@@ -108,26 +108,27 @@ class EventHook(Blueprint):
         """
         # Before the blueprint's own part, which refuses an equal name in words that name no cure for hooks.
         state = app.extensions.get(EXTENSION) or AppState(cast("Flask", app))
-        state.add(self)
+        parent, own = options.get("name_prefix", ""), options.get("name", self.name)
+        state.add(self, f"{parent}.{own}.receive".lstrip("."))
         app.extensions[EXTENSION] = state
         super().register(app, options)
 
-    def verify(self, **values: Any) -> Response:
+    def _verify(self, **values: Any) -> Response:
         """Answer Okta's verification: the view of GET."""
         try:
-            from . import endpoint  # noqa: PLC0415 - with all that it imports: see there
+            from . import endpoint  # noqa: PLC0415 - an app starts without what it imports
 
             return endpoint.verify(self, **values)
-        except BaseException as error:  # noqa: BLE001 - see _failed
+        except BaseException as error:  # noqa: BLE001 - whatever it is gets an answer
             return _failed(error, "The verification of the hook %r failed.", self.name)
 
-    def receive(self, **values: Any) -> Response:
+    def _receive(self, **values: Any) -> Response:
         """Take a delivery: the view of POST."""
         try:
-            from . import endpoint  # noqa: PLC0415 - with all that it imports: see there
+            from . import endpoint  # noqa: PLC0415 - an app starts without what it imports
 
             answer = endpoint.receive(self, **values)
-        except BaseException as error:  # noqa: BLE001 - see _failed
+        except BaseException as error:  # noqa: BLE001 - whatever it is gets an answer
             answer = _failed(error, "A delivery to the hook %r was not stored.", self.name)
             signals.notify(
                 signals.delivery_refused,

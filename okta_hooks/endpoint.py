@@ -130,7 +130,7 @@ def receive(hook: Hook) -> Response | BaseExceptionGroup:
 
 def _call(hook: Hook) -> _Call:
     # The object itself: blinker tells senders apart by identity, and the proxy has one of its own.
-    app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined] # noqa: SLF001 - see above
+    app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined] # noqa: SLF001 - Flask's documented way
     state = state_of(app)
     return _Call(
         app=app,

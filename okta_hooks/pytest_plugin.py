@@ -146,13 +146,15 @@ def okta_org(
 
     The app's inbox is empty, and lies in ``tmp_path``.
     """
+    from .exceptions import ConfigurationError  # noqa: PLC0415 - most sessions need no org
     from .simulator.app_org import AppOrg  # noqa: PLC0415 - most sessions need no org
 
-    state = app.extensions.get("okta_hooks")
-    if state is None:
-        pytest.fail("The app has no hook: app.register_blueprint(EventHook(name)).", pytrace=False)
     # No two tests get events of the same uuid: what a receiver keeps may outlive its test.
-    org = AppOrg(app, _inbox_in(tmp_path), seed=_random_of(request).getrandbits(32))
+    seed = _random_of(request).getrandbits(32)
+    try:
+        org = AppOrg(app, _inbox_in(tmp_path), seed=seed)
+    except ConfigurationError as error:
+        pytest.fail(str(error), pytrace=False)
     try:
         yield org
     finally:

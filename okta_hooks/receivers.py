@@ -89,7 +89,7 @@ def doubt(pattern: str) -> str | None:
 
 
 def _suggestion(pattern: str) -> str | None:
-    from . import catalog  # noqa: PLC0415
+    from . import catalog  # noqa: PLC0415 - keeps `import okta_hooks` fast
 
     if pattern.endswith(".*"):
         return catalog.suggest_prefix(pattern.removesuffix(".*"))
@@ -121,9 +121,6 @@ class Hook(Protocol):
     @property
     def receivers(self) -> Receivers:
         """Who is connected to it."""
-
-    def receive(self) -> Any:
-        """Take a delivery: the view, by which its URL is found."""
 
 
 class _Identity:

@@ -129,7 +129,7 @@ def test_suggest_prefix(misspelt: str, meant: str | None) -> None:
 def test_unknown_attribute() -> None:
     """What the module does not have is an AttributeError, though two of its names are made late."""
     with pytest.raises(AttributeError, match="has no attribute 'EventTypes'"):
-        catalog.EventTypes  # noqa: B018
+        catalog.EventTypes
 
 
 def test_update_reproduces_both_files(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_all_is_sorted() -> None:
 def test_unknown_attribute() -> None:
     """What the package does not have is an AttributeError, also where the module for it has it."""
     with pytest.raises(AttributeError, match="module 'okta_hooks' has no attribute 'ALIASES'"):
-        okta_hooks.ALIASES  # noqa: B018
+        okta_hooks.ALIASES
     with pytest.raises(ImportError, match="Envelope"):
         exec("from okta_hooks import Envelope")
 

@@ -254,7 +254,7 @@ def test_an_app_that_is_closed_during_its_first_request_starts_again(
     def close(*_: Any) -> None:
         closing.start()
         deadline = time.monotonic() + PATIENCE
-        while state_of(app)._runtime is not None and time.monotonic() < deadline:  # noqa: SLF001
+        while state_of(app)._runtime is not None and time.monotonic() < deadline:  # noqa: SLF001 - nothing else tells of it
             time.sleep(0.001)
 
     # It is called when the worker has just started.

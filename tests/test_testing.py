@@ -17,7 +17,7 @@ def read(event: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("nulls", [True, False])
-def test_every_type_can_be_read_without_problems(nulls: bool) -> None:  # noqa: FBT001
+def test_every_type_can_be_read_without_problems(nulls: bool) -> None:
     """There is a sample of each type of the catalogue, and nothing in it surprises the parser."""
     for event_type in catalog.entries():
         event = read(make_event(event_type, seed=1, nulls=nulls))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 from flask import current_app
 
-from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.exceptions import ConfigurationError, InboxUnavailable
+from okta_hooks.state import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,12 +28,10 @@ def app_of_command() -> Flask:
 
 def state_of_app() -> AppState:
     """Return what the current app has of this library, or end the command."""
-    state: AppState | None = current_app.extensions.get("okta_hooks")
-    if state is None:
-        raise click.ClickException(
-            "No hook is registered in this app: app.register_blueprint(EventHook(name))."
-        )
-    return state
+    try:
+        return state_of(app_of_command())
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def one_hook(state: AppState, hook: str | None) -> str:

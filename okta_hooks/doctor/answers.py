@@ -213,7 +213,7 @@ def other_secrets(answers: Answers) -> Iterator[Check]:
         if outcome.status == HTTPStatus.UNAUTHORIZED:
             yield failure(
                 "delivery",
-                f"The served app does not know the secret in {ordinal(number)} place.",
+                f"The served app does not know the secret in {ordinal(number)} position.",
                 "Give the same OKTA_HOOKS_SECRET to it, and restart it.",
             )
 

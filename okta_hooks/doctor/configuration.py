@@ -69,7 +69,7 @@ def secrets(values: Sequence[str], *, allow_unauthenticated: bool) -> Iterator[C
         if (complaint := _complaint(value)) is not None
     ]
     for number, (text, cure) in complaints:
-        which = "The secret" if len(values) == 1 else f"The secret in {ordinal(number)} place"
+        which = "The secret" if len(values) == 1 else f"The secret in {ordinal(number)} position"
         yield warning(name, f"{which} {text}", cure)
     if len(set(values)) < len(values):
         yield warning(

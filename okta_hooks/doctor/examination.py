@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from okta_hooks import testing
 from okta_hooks.calling import HttpSender, app_sender
@@ -18,7 +18,7 @@ from okta_hooks.exceptions import (
 from okta_hooks.org import lookup, subscription
 from okta_hooks.org.client import OktaClient
 from okta_hooks.org.credentials import OrgNotConfigured
-from okta_hooks.org.urls import path_of
+from okta_hooks.wire.protocol import path_of
 from okta_hooks.work.retry import LONGEST_WAIT
 
 from . import answers, configuration, host, probes, registration, storage
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from okta_hooks.inbox import Inbox
     from okta_hooks.org.hooks import RegisteredHook
     from okta_hooks.state import AppState, Reconfigured
 
@@ -141,7 +142,7 @@ class _Examination:
             finally:
                 inbox.close()
 
-    def _stored(self, inbox: Any) -> Iterator[Check]:
+    def _stored(self, inbox: Inbox) -> Iterator[Check]:
         now = inbox.clock()
         lanes = [lane for lane in inbox.overview.receivers() if lane.hook == self._hook]
         counts = inbox.overview.counts()

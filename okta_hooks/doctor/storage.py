@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox.sqlite import EPHEMERAL, file_system
+from okta_hooks.inbox.file_system import EPHEMERAL, file_system
 from okta_hooks.inbox.upkeep import UNKNOWN_HOOK
 
 from .check import age, failure, listed, ok, ordinal, skipped, warning
@@ -245,7 +245,7 @@ def orphans(
 def rotation(used: Mapping[int, tuple[float, float]], live: int, now: float) -> Iterator[Check]:
     """Look at which of several secrets Okta sends, and say which can go.
 
-    :param used: When each was first and last used since this list of them is live, by its place in the list.
+    :param used: When each was first and last used since this list of them is live, by its position in the list.
     :param live: How many secrets there are.
     """
     name = "rotation"

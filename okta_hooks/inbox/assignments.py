@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .database import Database
 
 _BATCH: Final = 500
+#: SQLite allows 500 parts of one statement.
+_HOOKS_AT_ONCE: Final = 100
 _ORDINALS: Final = 2**20
 #: The lowest ``due`` that a receipt can have: see :func:`_due_at_once`.
 EARLIEST: Final = -(2.0**53)
@@ -54,21 +56,13 @@ class Assignments:
 
     def unassigned(self, hooks: Sequence[str], *, limit: int = _BATCH) -> list[Unassigned]:
         """Return events of hooks that have no receipts yet, oldest first."""
-        query = (
-            sa.select(
-                event.c.id,
-                event.c.delivery_id,
-                event.c.ordinal,
-                event.c.hook,
-                event.c.type,
-                sa.func.coalesce(event.c.readings, 0),
-            )
-            .where(event.c.state == PENDING, event.c.hook.in_(hooks))
-            .order_by(event.c.id)
-            .limit(limit)
-        )
+        found: list[Unassigned] = []
         with self._database.reading() as connection:
-            return [Unassigned(*row) for row in connection.execute(query)]
+            for start in range(0, len(hooks), _HOOKS_AT_ONCE):
+                of_each = [_oldest(hook, limit) for hook in hooks[start : start + _HOOKS_AT_ONCE]]
+                rows = connection.execute(sa.union_all(*of_each))
+                found += [Unassigned(*row) for row in rows]
+        return sorted(found)[:limit]
 
     def count_readings(self, event_ids: Sequence[int]) -> dict[int, int]:
         """Note that the bodies of unassigned events are about to be read, which may be what kills the process.
@@ -94,25 +88,14 @@ class Assignments:
         if not assignments:
             return []
         ids = [item.event.event_id for item in assignments]
+        rows = {item.event.event_id: _receipts(item) for item in assignments}
         waiting = sa.select(event.c.id).where(
             event.c.state == PENDING, event.c.id.between(min(ids), max(ids))
         )
         with self._database.transaction() as connection:
             still = set(connection.scalars(waiting.with_for_update(skip_locked=True)))
             counted = [item for item in assignments if item.event.event_id in still]
-            receipts = [
-                (
-                    item.event.event_id,
-                    name,
-                    item.event.hook,
-                    PENDING,
-                    _due_at_once(item.event),
-                    0,
-                    0,
-                )
-                for item in counted
-                for name in item.receivers
-            ]
+            receipts = [row for item in counted for row in rows[item.event.event_id]]
             self._database.add(connection, _STORED_OF_RECEIPT, receipts, skip_known=True)
             becomes: dict[tuple[str, str | None], list[int]] = {}
             for item in counted:
@@ -123,6 +106,34 @@ class Assignments:
                 chosen = event.update().where(event.c.id.in_(of_these))
                 connection.execute(chosen.values(state=state, reason=reason))
         return counted
+
+
+def _oldest(hook: str, limit: int) -> sa.Select[Any]:
+    """Select the oldest unassigned events of one hook.
+
+    One look into an index: with several hooks in one condition, either all their events would be sorted,
+    or those of every other hook gone through.
+    """
+    of_hook = (
+        sa.select(
+            event.c.id,
+            event.c.delivery_id,
+            event.c.ordinal,
+            event.c.hook,
+            event.c.type,
+            sa.func.coalesce(event.c.readings, 0),
+        )
+        .where(event.c.state == PENDING, event.c.hook == hook)
+        .order_by(event.c.id)
+        .limit(limit)
+    )
+    return sa.select(of_hook.subquery())
+
+
+def _receipts(of: Assignment) -> list[tuple[Any, ...]]:
+    """Return the rows of the receipts that an event is to have."""
+    event_id, hook, due = of.event.event_id, of.event.hook, _due_at_once(of.event)
+    return [(event_id, name, hook, PENDING, due, 0, 0) for name in of.receivers]
 
 
 def _due_at_once(of: Unassigned) -> float:

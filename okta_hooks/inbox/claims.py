@@ -14,6 +14,7 @@ from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery
 
 from .assignments import EARLIEST
+from .statements import HAS_DEAD, IDS, has_open, lock_events
 from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, receipt, worker
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class Claims:
         rows = list(connection.execute(_DUE, chosen))
         if retries_first and not rows:
             rows = list(connection.execute(_DUE, chosen | {"after": EARLIEST - 1.0}))
-        suspects = [place for place, row in enumerate(rows) if row.claims > row.attempts]
+        suspects = [index for index, row in enumerate(rows) if row.claims > row.attempts]
         if suspects:
             rows = rows[: suspects[0] or 1]
         if rows:
@@ -153,7 +154,7 @@ class Claims:
             parameters = (*chain.from_iterable(some), self._clock())
             with self._database.reading() as connection:
                 rows = connection.exec_driver_sql(
-                    _WITH_WORK.format(asked=asked, now=mark), parameters
+                    _WITH_WORK.format(asked=asked, now=mark, pending=PENDING), parameters
                 )
                 found += [(row.hook, row.receiver) for row in rows]
         return found
@@ -319,9 +320,8 @@ def close_events(
     """Close those of the events that have no open receipt. Returns their states."""
     if not ids:
         return {}
-    if not database.is_sqlite:
-        # Without this lock, two workers that settle the last two receipts each see the other's open.
-        connection.execute(_LOCK_EVENTS, {"ids": ids})
+    # Without this lock, two workers that settle the last two receipts each see the other's open.
+    lock_events(database, connection, ids)
     rows = connection.execute(_CLOSE, {"ids": ids})
     return {row.id: row.state for row in rows}
 
@@ -338,8 +338,6 @@ def _fence(claim: Claim) -> _Fence:
     return claim.event_id, claim.receiver, claim.claims
 
 
-#: The ids of the events that a statement is about.
-_IDS: Final[Any] = sa.bindparam("ids", expanding=True)
 _DUE: Final = (
     sa.select(
         receipt.c.event_id,
@@ -363,7 +361,7 @@ _DUE: Final = (
 )
 _TAKE: Final = (
     receipt.update()
-    .where(receipt.c.event_id.in_(_IDS), receipt.c.receiver == sa.bindparam("of_receiver"))
+    .where(receipt.c.event_id.in_(IDS), receipt.c.receiver == sa.bindparam("of_receiver"))
     .values(state=CLAIMED, worker=sa.bindparam("of_worker"), claims=receipt.c.claims + 1)
 )
 _HELD: Final = (
@@ -371,14 +369,14 @@ _HELD: Final = (
     .where(
         receipt.c.state == CLAIMED,
         receipt.c.worker == sa.bindparam("of_worker"),
-        receipt.c.event_id.in_(_IDS),
+        receipt.c.event_id.in_(IDS),
     )
     .order_by(receipt.c.event_id, receipt.c.receiver)
     .with_for_update()
 )
 _SETTLE: Final = (
     receipt.update()
-    .where(receipt.c.event_id.in_(_IDS), receipt.c.receiver == sa.bindparam("of_receiver"))
+    .where(receipt.c.event_id.in_(IDS), receipt.c.receiver == sa.bindparam("of_receiver"))
     .values(
         state=sa.bindparam("new_state"),
         due=sa.bindparam("new_due"),
@@ -388,27 +386,14 @@ _SETTLE: Final = (
         worker=None,
     )
 )
-_LOCK_EVENTS: Final = (
-    sa.select(event.c.id).where(event.c.id.in_(_IDS)).order_by(event.c.id).with_for_update()
-)
 _CLOSE: Final = (
     event.update()
     .where(
-        event.c.id.in_(_IDS),
+        event.c.id.in_(IDS),
         event.c.state == CLAIMED,
-        ~sa.exists().where(
-            receipt.c.event_id == event.c.id, receipt.c.state.in_([PENDING, CLAIMED])
-        ),
+        ~has_open(event.c.id),
     )
-    .values(
-        state=sa.case(
-            (
-                sa.exists().where(receipt.c.event_id == event.c.id, receipt.c.state == DEAD),
-                DEAD,
-            ),
-            else_=DONE,
-        )
-    )
+    .values(state=sa.case((HAS_DEAD, DEAD), else_=DONE))
     .returning(event.c.id, event.c.state)
 )
 _DELIVERY: Final = sa.select(delivery).where(delivery.c.id == sa.bindparam("of_delivery"))
@@ -416,5 +401,5 @@ _DELIVERY: Final = sa.select(delivery).where(delivery.c.id == sa.bindparam("of_d
 _WITH_WORK: Final = (
     "WITH asked (hook, receiver) AS (VALUES {asked}) SELECT hook, receiver FROM asked WHERE EXISTS ("
     "SELECT 1 FROM okta_hooks_receipt r WHERE r.hook = asked.hook AND r.receiver = asked.receiver"
-    " AND r.state = 'pending' AND r.due <= {now})"
+    " AND r.state = '{pending}' AND r.due <= {now})"
 )

@@ -8,7 +8,6 @@ import threading
 import time
 from contextlib import contextmanager
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import sqlalchemy as sa
@@ -16,11 +15,13 @@ import sqlalchemy as sa
 from okta_hooks.exceptions import InboxUnavailable
 
 from . import sqlite
+from .file_system import EPHEMERAL, file_system
 from .tables import SCHEMA_VERSION, meta, metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     _Row: TypeAlias = tuple[Any, ...]
 
@@ -40,7 +41,10 @@ class _System(Protocol):
     """Where SQLite and PostgreSQL differ."""
 
     engine: sa.Engine
+    url: sa.URL
 
+    @property
+    def path(self) -> Path | None: ...
     @property
     def insert(self) -> Any: ...
     @property
@@ -51,6 +55,10 @@ class _System(Protocol):
     def connect(self, deadline: float) -> sa.Connection: ...
     def begin(self, connection: sa.Connection, deadline: float, *, reads: bool) -> bool: ...
     def lock_schema(self, connection: sa.Connection) -> None: ...
+    def lock_rows(
+        self, connection: sa.Connection, query: sa.Select[Any], parameters: dict[str, Any]
+    ) -> None: ...
+    def now(self, clock: Callable[[], float]) -> Any: ...
     def next_ids(
         self, connection: sa.Connection, table: sa.Table, number: int
     ) -> Sequence[int]: ...
@@ -66,12 +74,7 @@ class Database:
 
     def __init__(self, url: str, folder: str) -> None:
         try:
-            self.url = sa.make_url(url)
-            self.is_sqlite = self.url.get_backend_name() == "sqlite"
-            if self.is_sqlite:
-                path = str(Path(folder, str(self.url.database)).resolve())
-                self.url = self.url.set(database=path)
-            self._system = _system(self.url)
+            self._system = _system(sa.make_url(url), folder)
         except ImportError as error:
             raise InboxUnavailable(
                 f"{error}: for PostgreSQL, pip install 'okta-hooks[postgresql]'"
@@ -79,11 +82,14 @@ class Database:
         except (sa.exc.ArgumentError, ValueError):
             # `from None`, and no word of it: a password may stand where a port should.
             raise InboxUnavailable("OKTA_HOOKS_INBOX is no URL of a database") from None
+        self.url = self._system.url
+        #: The file, if it is SQLite.
+        self.path = self._system.path
         #: The dialect's INSERT, which can tell what to do on a conflict.
         self.insert: Any = self._system.insert
         #: What stands for a parameter in a statement that goes to the driver as it is.
         self.placeholder = self._system.placeholder
-        self._places = threading.BoundedSemaphore(CONNECTIONS)
+        self._slots = threading.BoundedSemaphore(CONNECTIONS)
         self._reserved = threading.BoundedSemaphore(1)
         self._opening = threading.Lock()
         self._dropping = threading.Lock()
@@ -92,11 +98,6 @@ class Database:
         #: Changes when another database may have taken the place of the one that was opened:
         #: another file, or a server that lacks the last transactions. Ids may be given out again.
         self.generation = 0
-
-    @property
-    def path(self) -> Path | None:
-        """The file, if it is SQLite."""
-        return Path(str(self.url.database)) if self.is_sqlite else None
 
     def close(self) -> None:
         """Close the connections. The database opens again when it is used again."""
@@ -139,7 +140,7 @@ class Database:
             return
         self._is_announced = True
         logger.info("The inbox is %s.", self.url.set(query={}).render_as_string(hide_password=True))
-        if self.path is not None and (kind := sqlite.file_system(self.path)) in sqlite.EPHEMERAL:
+        if self.path is not None and (kind := file_system(self.path)) in EPHEMERAL:
             logger.warning(
                 "The inbox %s lies on a file system (%s) that may not survive a restart: "
                 "put it on a disk or a volume, or events will be lost.",
@@ -178,7 +179,7 @@ class Database:
         :raises InboxUnavailable: if the database does not do what it is asked.
         """
         deadline = _deadline(seconds)
-        with _translated(), self._place(deadline, reserved=reserved):
+        with _translated(), self._slot(deadline, reserved=reserved):
             self._open(deadline)
             with self._system.turn(deadline, first=reserved):
                 # Again: while this waited, the file may have been replaced.
@@ -196,21 +197,21 @@ class Database:
         :raises InboxUnavailable: if the database does not do what it is asked.
         """
         deadline = _deadline(seconds)
-        with _translated(), self._place(deadline, reserved=False):
+        with _translated(), self._slot(deadline, reserved=False):
             self._open(deadline)
             with self._begun(deadline, reads=True) as connection:
                 yield connection
 
     @contextmanager
-    def _place(self, deadline: float, *, reserved: bool) -> Iterator[None]:
+    def _slot(self, deadline: float, *, reserved: bool) -> Iterator[None]:
         """Wait until fewer use the database at a time than it has connections for."""
-        places = self._reserved if reserved else self._places
-        if not places.acquire(timeout=_left(deadline)):
+        slots = self._reserved if reserved else self._slots
+        if not slots.acquire(timeout=_left(deadline)):
             raise InboxUnavailable("too many use the database", is_transient=True)
         try:
             yield
         finally:
-            places.release()
+            slots.release()
 
     @contextmanager
     def _begun(self, deadline: float, *, reads: bool) -> Iterator[sa.Connection]:
@@ -279,14 +280,30 @@ class Database:
             inserted += connection.exec_driver_sql(statement, parameters).rowcount
         return inserted
 
+    def lock_rows(
+        self, connection: sa.Connection, query: sa.Select[Any], parameters: dict[str, Any]
+    ) -> None:
+        """Let nobody else change the rows of a query until the end of the transaction.
+
+        :param query: One with ``with_for_update()``, in an order that is the same everywhere.
+        """
+        self._system.lock_rows(connection, query, parameters)
+
+    def now(self, clock: Callable[[], float]) -> Any:
+        """Return the time for what several hosts compare, to be used in a statement.
+
+        :param clock: What tells it where the database has no clock of its own.
+        """
+        return self._system.now(clock)
+
     def next_ids(self, connection: sa.Connection, table: sa.Table, number: int) -> Sequence[int]:
         """Return ids that no row of a table has had or will get, for rows to be inserted with them."""
         return self._system.next_ids(connection, table, number)
 
 
-def _system(url: sa.URL) -> _System:
+def _system(url: sa.URL, folder: str) -> _System:
     if url.get_backend_name() == "sqlite":
-        return sqlite.SQLite(url, CONNECTIONS + 1)
+        return sqlite.SQLite(url, folder, CONNECTIONS + 1)
     from .postgresql import PostgreSQL  # noqa: PLC0415 - its driver need not be installed
 
     return PostgreSQL(url, CONNECTIONS + 1)

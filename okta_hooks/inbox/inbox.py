@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from okta_hooks.clocks import boot_time
+
 from .assignments import Assignments
 from .claims import Claims
 from .cursor import Cursors
@@ -19,16 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def time_that_passes() -> float:
-    """Return a monotonic time in seconds that includes suspension (``CLOCK_BOOTTIME``).
-
-    Where the system has no such clock, it is that of :func:`time.monotonic`.
-    """
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
-
-
 class Inbox:
     """One database with everything that is done to it. It belongs to one process; many threads may use it.
 
@@ -36,9 +28,8 @@ class Inbox:
 
     :param url: An SQLAlchemy URL of SQLite (a file) or PostgreSQL (psycopg 3).
     :param folder: Where a relative path of an SQLite file begins.
-    :param clock: Returns the time of day, in seconds since the epoch; by default the system's.
-    :param elapsed: Returns a monotonic time in seconds; by default ``clock`` if that is given,
-        so that a test sets one time for everything, otherwise :func:`time_that_passes`.
+    :param clock: Returns the time of day, in seconds since the epoch.
+    :param elapsed: Returns the time that passes, in seconds from some moment on.
     """
 
     def __init__(
@@ -46,13 +37,13 @@ class Inbox:
         url: str,
         *,
         folder: str = ".",
-        clock: Callable[[], float] | None = None,
-        elapsed: Callable[[], float] | None = None,
+        clock: Callable[[], float] = time.time,
+        elapsed: Callable[[], float] = boot_time,
     ) -> None:
         #: The time of day: what is stored, and shown to people.
-        self.clock = clock or time.time
-        #: Monotonic: for how long something has lasted.
-        self.elapsed = elapsed or clock or time_that_passes
+        self.clock = clock
+        #: The time that passes: for how long something has lasted.
+        self.elapsed = elapsed
         self.database = Database(url, folder)
         self.intake = Intake(self.database)
         self.cursors = Cursors(self.database, self.intake)

@@ -36,7 +36,7 @@ class NewEvent(NamedTuple):
 class NewDelivery:
     """A delivery that is to be stored.
 
-    ``secret`` is the place of the secret that it was authenticated by, in the list of
+    ``secret`` is the position of the secret that it was authenticated by, in the list of
     secrets that :func:`okta_hooks.wire.protocol.tag_of` has given the tag ``secret_list``.
     """
 
@@ -72,7 +72,7 @@ def incoming(
 
     :param hook: The hook's name.
     :param envelope: The delivery, of which the keys suffice.
-    :param secret: The place of the secret that it was authenticated by, in the list of secrets.
+    :param secret: The position of the secret that it was authenticated by, in the list of secrets.
     :param secret_list: The tag of that list: see :func:`okta_hooks.wire.protocol.tag_of`.
     """
     occurrences: dict[str, int] = {}
@@ -147,48 +147,26 @@ class Intake:
 
         :param seconds: What it may take: see :meth:`.Database.transaction`.
         """
+        rows = _rows_of(deliveries)
         with self._database.transaction(seconds=seconds, reserved=True) as connection:
-            return self.add(connection, deliveries)
+            return self._add(connection, rows)
 
     def add(self, connection: sa.Connection, deliveries: Sequence[NewDelivery]) -> list[Stored]:
         """Do :meth:`store` within a transaction that is open already."""
-        ids = self._database.next_ids(connection, delivery, len(deliveries))
+        return self._add(connection, _rows_of(deliveries))
+
+    def _add(self, connection: sa.Connection, prepared: _Rows) -> list[Stored]:
+        ids = self._database.next_ids(connection, delivery, len(prepared.deliveries))
         self._database.add(
             connection,
             _STORED_OF_DELIVERY,
             [
-                (
-                    delivery_id,
-                    new.hook,
-                    new.delivery.via,
-                    _plain(new.delivery.event_id),
-                    _plain(new.delivery.source),
-                    new.secret,
-                    new.secret_list,
-                    new.body,
-                    new.delivery.received_at.timestamp(),
-                )
-                for delivery_id, new in zip(ids, deliveries, strict=True)
+                (delivery_id, *row)
+                for delivery_id, row in zip(ids, prepared.deliveries, strict=True)
             ],
         )
-        rows = [
-            (
-                new.hook,
-                item.key,
-                delivery_id,
-                ordinal,
-                item.type,
-                item.published,
-                PENDING if item.reason is None else DEAD,
-                item.reason,
-            )
-            for delivery_id, new in zip(ids, deliveries, strict=True)
-            for ordinal, item in enumerate(new.events)
-        ]
-        # Sorted by key: two transactions that insert the same keys lock them in the same order, and cannot deadlock.
-        # The order in which Okta delivered the events is kept in (delivery_id, ordinal).
-        rows.sort(key=lambda row: row[:2])
-        kept = [(row[2], row[-1]) for row in rows]
+        rows = [(ids[index], *row) for index, row in prepared.events]
+        kept = [(row[0], row[-1]) for row in rows]
         inserted = self._database.add(connection, _STORED_OF_EVENT, rows, skip_known=True)
         if inserted < len(rows):
             of_these = sa.select(event.c.delivery_id, event.c.reason).where(
@@ -204,11 +182,59 @@ class Intake:
         return [
             Stored(
                 new=len(stored[delivery_id]),
-                duplicate=len(new.events) - len(stored[delivery_id]),
+                duplicate=number - len(stored[delivery_id]),
                 dead=tuple(filter(None, stored[delivery_id])),
             )
-            for delivery_id, new in zip(ids, deliveries, strict=True)
+            for delivery_id, number in zip(ids, prepared.numbers, strict=True)
         ]
+
+
+class _Rows(NamedTuple):
+    """What is stored of some deliveries, but for the ids that they get in the transaction.
+
+    Each row of an event has the index of its delivery beside it; ``numbers`` is how many events each has.
+    """
+
+    deliveries: list[tuple[Any, ...]]
+    events: list[tuple[int, tuple[Any, ...]]]
+    numbers: list[int]
+
+
+def _rows_of(deliveries: Sequence[NewDelivery]) -> _Rows:
+    """Prepare rows before the transaction, which others wait for."""
+    of_deliveries = [
+        (
+            new.hook,
+            new.delivery.via,
+            _plain(new.delivery.event_id),
+            _plain(new.delivery.source),
+            new.secret,
+            new.secret_list,
+            new.body,
+            new.delivery.received_at.timestamp(),
+        )
+        for new in deliveries
+    ]
+    of_events = [
+        (
+            index,
+            (
+                new.hook,
+                item.key,
+                ordinal,
+                item.type,
+                item.published,
+                PENDING if item.reason is None else DEAD,
+                item.reason,
+            ),
+        )
+        for index, new in enumerate(deliveries)
+        for ordinal, item in enumerate(new.events)
+    ]
+    # Sorted by key: two transactions that insert the same keys lock them in the same order, and cannot deadlock.
+    # The order in which Okta delivered the events is kept in (delivery_id, ordinal).
+    of_events.sort(key=lambda row: row[1][:2])
+    return _Rows(of_deliveries, of_events, [len(new.events) for new in deliveries])
 
 
 _STORED_OF_DELIVERY: Final = (
@@ -223,9 +249,9 @@ _STORED_OF_DELIVERY: Final = (
     delivery.c.received_at,
 )
 _STORED_OF_EVENT: Final = (
+    event.c.delivery_id,
     event.c.hook,
     event.c.key,
-    event.c.delivery_id,
     event.c.ordinal,
     event.c.type,
     event.c.published,

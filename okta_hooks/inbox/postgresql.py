@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from okta_hooks.exceptions import InboxUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from contextlib import AbstractContextManager
 
 #: libpq takes no less than 2 for the time to connect.
@@ -103,8 +103,10 @@ class PostgreSQL:
 
     insert: Final = staticmethod(insert)
     placeholder: Final = "%s"
+    path: Final = None
 
     def __init__(self, url: sa.URL, connections: int) -> None:
+        self.url = url
         known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
         if unknown := sorted(url.query.keys() - known - _PINNED.keys()):
             raise InboxUnavailable(
@@ -123,7 +125,7 @@ class PostgreSQL:
         )
         sa.event.listen(self.engine, "do_connect", _connect)
         sa.event.listen(self.engine, "connect", _end_connecting)
-        sa.event.listen(self.engine, "handle_error", _judge)
+        sa.event.listen(self.engine, "handle_error", _mark_disconnected)
 
     def prepare(self) -> None:
         """Do nothing: a server is there or not."""
@@ -163,6 +165,16 @@ class PostgreSQL:
             return False
         raw.deadline = deadline
         return True
+
+    def lock_rows(
+        self, connection: sa.Connection, query: sa.Select[Any], parameters: dict[str, Any]
+    ) -> None:
+        """Lock the rows of a query: another transaction that has changed one is waited for."""
+        connection.execute(query, parameters)
+
+    def now(self, clock: Callable[[], float]) -> sa.ColumnElement[float]:  # noqa: ARG002 - SQLite's
+        """Return the time by the server's clock, to be used in a statement: those of the hosts differ."""
+        return sa.func.extract("epoch", sa.func.clock_timestamp()).cast(sa.Double)
 
     def next_ids(self, connection: sa.Connection, table: sa.Table, number: int) -> Sequence[int]:
         """Take ids from the table's sequence."""
@@ -226,7 +238,7 @@ def _end_connecting(raw: _Connection, _: object) -> None:
     raw.rollback()
 
 
-def _judge(context: sa.ExceptionContext) -> None:
+def _mark_disconnected(context: sa.ExceptionContext) -> None:
     """Let SQLAlchemy drop a connection that is alive, but not to the server that we want."""
     state = getattr(context.original_exception, "sqlstate", None) or ""
     context.is_disconnect = context.is_disconnect or state.startswith(_WRONG_SERVER)

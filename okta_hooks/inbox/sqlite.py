@@ -1,4 +1,4 @@
-"""What an SQLite file needs: a queue of those who write to it, settings, a look at where it lies."""
+"""What an SQLite file needs: a queue of those who write to it, settings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sqlalchemy.dialects.sqlite import insert
 from okta_hooks.exceptions import InboxUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +37,7 @@ _STEPS_BETWEEN_LOOKS: Final = 50_000
 #: The bytes of the queue's file that are locked: by who may write, and by who waits and goes before others.
 _TURN: Final = 0
 _FIRST: Final = 1
-#: File systems that may be gone after a restart.
-EPHEMERAL: Final = frozenset({"tmpfs", "ramfs", "overlay"})
-#: Result codes after which a connection is dropped: a new one may find the file in order.
+#: What is wrong with the file as this connection has it; another may find it well.
 _LOST: Final = frozenset(
     {
         sqlite3.SQLITE_READONLY,
@@ -92,19 +90,21 @@ class SQLite:
     """An SQLite file.
 
     :param url: Its URL, of SQLAlchemy.
+    :param folder: Where a relative path begins.
     :param connections: How many are kept at most.
     """
 
     insert: Final = staticmethod(insert)
     placeholder: Final = "?"
 
-    def __init__(self, url: sa.URL, connections: int) -> None:
-        self.path = Path(str(url.database))
+    def __init__(self, url: sa.URL, folder: str, connections: int) -> None:
+        self.path = Path(folder, str(url.database)).resolve()
+        self.url = url.set(database=str(self.path))
         self._queue = write_queue(self.path.with_name(f"{self.path.name}.turn"))
         self._opened: tuple[int, int] | None = None
         self._here = threading.local()
         self.engine = sa.create_engine(
-            url,
+            self.url,
             # SQLite's own wait would stop every greenlet, so `begin` waits.
             connect_args={"timeout": 0, "factory": _Connection},
             pool_size=connections,
@@ -113,7 +113,7 @@ class SQLite:
             hide_parameters=True,
         )
         sa.event.listen(self.engine, "connect", self._set)
-        sa.event.listen(self.engine, "handle_error", _judge)
+        sa.event.listen(self.engine, "handle_error", _mark_disconnected)
 
     def prepare(self) -> None:
         """Create the file if there is none, and note which it is."""
@@ -171,6 +171,15 @@ class SQLite:
             return False
         return True
 
+    def lock_rows(
+        self, connection: sa.Connection, query: sa.Select[Any], parameters: dict[str, Any]
+    ) -> None:
+        """Do nothing: nobody else writes during a transaction."""
+
+    def now(self, clock: Callable[[], float]) -> float:
+        """Return the time by the clock: the processes that share a file share that."""
+        return clock()
+
     def next_ids(self, connection: sa.Connection, table: sa.Table, number: int) -> Sequence[int]:
         """Return the ids after the last: nobody else writes during this transaction."""
         # As SQLite does: what was repaired by hand may have lost its sequence.
@@ -212,7 +221,7 @@ def _is_lost(error: BaseException | None) -> bool:
     return _code(error) in _LOST
 
 
-def _judge(context: sa.ExceptionContext) -> None:
+def _mark_disconnected(context: sa.ExceptionContext) -> None:
     """Let SQLAlchemy drop a connection that saw a file which is not as it should be."""
     context.is_disconnect = context.is_disconnect or _is_lost(context.original_exception)
     # SQLAlchemy would choose the others to drop by `time.time()`, and the clock may be set: `Database` drops them.
@@ -392,18 +401,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino
-
-
-def file_system(path: Path) -> str | None:
-    """Return the type of the file system that a file lies on, where the system tells."""
-    try:
-        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    best: tuple[str, str | None] = ("", None)
-    for line in mounts:
-        head, _, tail = line.partition(" - ")
-        point = head.split()[4].replace("\\040", " ")
-        if path.resolve().is_relative_to(point) and len(point) >= len(best[0]):
-            best = (point, tail.split()[0])
-    return best[1]

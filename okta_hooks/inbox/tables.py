@@ -65,6 +65,14 @@ for _state in (PENDING, CLAIMED, DEAD):
         sqlite_where=event.c.state == _state,
         postgresql_where=event.c.state == _state,
     )
+# By hook: what waits of a hook that no app here has must not be gone through.
+sa.Index(
+    "okta_hooks_event_hook",
+    event.c.hook,
+    event.c.id,
+    sqlite_where=event.c.state == PENDING,
+    postgresql_where=event.c.state == PENDING,
+)
 
 receipt = sa.Table(
     "okta_hooks_receipt",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from .statements import HAS_DEAD, IDS, has_open, lock_events
 from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, lane, receipt
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Upkeep:
                 ids = [row.id for row in connection.execute(page)]
             if not dry_run and ids:
                 with self._database.transaction(seconds=_SECONDS) as connection:
-                    self._lock(connection, ids)
+                    lock_events(self._database, connection, ids)
                     rows = connection.execute(query.where(event.c.id.in_(ids))).all()
                     self._reset(connection, rows, receiver)
                     total += len(rows)
@@ -114,10 +115,6 @@ class Upkeep:
             if len(ids) < _BATCH:
                 return total
             after = ids[-1]
-
-    def _lock(self, connection: sa.Connection, ids: Sequence[int]) -> None:
-        if not self._database.is_sqlite:  # nobody else writes there during this transaction
-            connection.execute(_LOCK_EVENTS, {"ids": ids})
 
     def _reset(self, connection: sa.Connection, rows: Sequence[Any], receiver: str | None) -> None:
         fresh = {
@@ -182,10 +179,8 @@ class Upkeep:
     def _still(self, connection: sa.Connection, finished: Any, batch: Any) -> Sequence[int]:
         """Lock the events of a batch of deliveries, and return the deliveries that are finished still."""
         ids: Sequence[int] = connection.scalars(batch).all()
-        if self._database.is_sqlite or not ids:
-            return ids
         of_these = sa.select(event.c.id).where(event.c.delivery_id.in_(ids)).order_by(event.c.id)
-        connection.execute(of_these.with_for_update())
+        self._database.lock_rows(connection, of_these.with_for_update(), {})
         return list(connection.scalars(finished.where(delivery.c.id.in_(ids))))
 
     def prune_dead(self, *, before: float, dry_run: bool = False) -> int:
@@ -208,13 +203,13 @@ class Upkeep:
         while True:
             with self._database.transaction(seconds=_SECONDS) as connection:
                 found = connection.scalars(query.order_by(event.c.id).limit(_BATCH)).all()
-                self._lock(connection, found)
+                lock_events(self._database, connection, found)
                 ids = connection.scalars(query.where(event.c.id.in_(found))).all()
                 connection.execute(receipt.delete().where(receipt.c.event_id.in_(ids)))
-                connection.execute(event.delete().where(event.c.id.in_(ids)))
+                gone = event.delete().where(event.c.id.in_(ids)).returning(event.c.delivery_id)
+                touched = set(connection.scalars(gone))
                 bare = ~sa.exists().where(event.c.delivery_id == delivery.c.id)
-                old = delivery.c.received_at < before
-                connection.execute(delivery.delete().where(old, bare))
+                connection.execute(delivery.delete().where(delivery.c.id.in_(touched), bare))
             total += len(ids)
             if len(found) < _BATCH:
                 return total
@@ -261,7 +256,7 @@ class Upkeep:
 
     def _repair_events(self, connection: sa.Connection, rows: Sequence[Any]) -> None:
         ids = [row.id for row in rows]
-        self._lock(connection, ids)
+        lock_events(self._database, connection, ids)
         connection.execute(_REOPEN_OR_CLOSE, {"ids": ids})
 
     def _delete(self, connection: sa.Connection, delivery_ids: Sequence[int]) -> None:
@@ -269,13 +264,6 @@ class Upkeep:
         connection.execute(receipt.delete().where(receipt.c.event_id.in_(of_these)))
         connection.execute(event.delete().where(event.c.delivery_id.in_(delivery_ids)))
         connection.execute(delivery.delete().where(delivery.c.id.in_(delivery_ids)))
-
-
-#: The ids of the events that a statement is about.
-_IDS: Final[Any] = sa.bindparam("ids", expanding=True)
-_LOCK_EVENTS: Final = (
-    sa.select(event.c.id).where(event.c.id.in_(_IDS)).order_by(event.c.id).with_for_update()
-)
 
 
 def _unheld_events() -> Any:
@@ -286,9 +274,7 @@ def _unheld_events() -> Any:
         .limit(_MOST_LOOKED_AT)
         .subquery()
     )
-    is_held = sa.exists().where(
-        receipt.c.event_id == looked_at.c.id, receipt.c.state.in_([PENDING, CLAIMED])
-    )
+    is_held = has_open(looked_at.c.id)
     return sa.select(looked_at.c.id, looked_at.c.hook).where(~is_held).limit(_BATCH)
 
 
@@ -358,14 +344,10 @@ def _foreign_events(hooks: Sequence[str]) -> Any:
     return sa.select(looked_at).where(looked_at.c.hook.not_in(hooks), ~is_elsewhere).limit(_BATCH)
 
 
-_HAS_OPEN: Final = sa.exists().where(
-    receipt.c.event_id == event.c.id, receipt.c.state.in_([PENDING, CLAIMED])
-)
-_HAS_DEAD: Final = sa.exists().where(receipt.c.event_id == event.c.id, receipt.c.state == DEAD)
 _HAS_ANY: Final = sa.exists().where(receipt.c.event_id == event.c.id)
 #: An event without any receipt is pending again, so that its receivers are decided on.
 _REOPEN_OR_CLOSE: Final = (
     event.update()
-    .where(event.c.id.in_(_IDS), event.c.state == CLAIMED, ~_HAS_OPEN)
-    .values(state=sa.case((_HAS_DEAD, DEAD), (_HAS_ANY, DONE), else_=PENDING))
+    .where(event.c.id.in_(IDS), event.c.state == CLAIMED, ~has_open(event.c.id))
+    .values(state=sa.case((HAS_DEAD, DEAD), (_HAS_ANY, DONE), else_=PENDING))
 )

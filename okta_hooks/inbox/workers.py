@@ -46,7 +46,7 @@ class Workers:
         :param seconds: How long it is to count as alive for workers of version 0.1, which go by that time.
         """
         statement = self._database.insert(worker).values(
-            id=worker_id, alive_until=self._now() + seconds
+            id=worker_id, alive_until=self._database.now(self._clock) + seconds
         )
         with self._database.transaction() as connection:
             connection.execute(
@@ -56,19 +56,13 @@ class Workers:
                 )
             )
 
-    def _now(self) -> Any:
-        """Return the time for a heartbeat: the database's own where it has one, for the hosts' clocks differ."""
-        if self._database.is_sqlite:
-            return self._clock()
-        return sa.func.extract("epoch", sa.func.clock_timestamp()).cast(sa.Double)
-
     def beats(self) -> tuple[dict[str, float], set[str]]:
         """Return for each worker in the list a number that changes with each of its heartbeats.
 
         The second of the pair are those that were to be alive only until a time that is past
         by the database's clock.
         """
-        is_expired = (worker.c.alive_until < self._now()).label("is_expired")
+        is_expired = (worker.c.alive_until < self._database.now(self._clock)).label("is_expired")
         with self._database.reading() as connection:
             rows = connection.execute(
                 sa.select(worker.c.id, worker.c.alive_until, is_expired)
@@ -92,7 +86,8 @@ class Workers:
         with self._database.transaction() as connection:
             dead = self._free(connection, receipt.c.worker.is_distinct_from(worker_id))
             connection.execute(worker.delete())
-            connection.execute(worker.insert().values(id=worker_id, alive_until=self._now()))
+            now = self._database.now(self._clock)
+            connection.execute(worker.insert().values(id=worker_id, alive_until=now))
         return dead
 
     def say_stopping(self, worker_id: str) -> None:

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-
-def without_slash(path: str) -> str:
-    """Return a path without a slash at its end, unless it is nothing else."""
-    return path.rstrip("/") or "/"
-
-
-def path_of(url: str) -> str:
-    """Return the path of a URL, as :func:`without_slash` does."""
-    return without_slash(urlsplit(url).path)
+from okta_hooks.wire.protocol import path_of
 
 
 def same_url(one: str, other: str) -> bool:
@@ -22,7 +14,7 @@ def same_url(one: str, other: str) -> bool:
 
 def same_path(url: str, path: str) -> bool:
     """Return whether a URL has a path, with or without a slash at the end."""
-    return path_of(url) == without_slash(path)
+    return path_of(url) == path_of(path)
 
 
 def shown(url: str) -> str:

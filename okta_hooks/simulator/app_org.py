@@ -43,7 +43,11 @@ class AppOrg(Org):
         if self._state.settings.inbox is not None:
             # Receivers run in the test's thread only, when it settles.
             self._configured = self._state.configure(
-                inbox=inbox, worker="external", clock=self._now, jitter=lambda: 1.0
+                inbox=inbox,
+                worker="external",
+                clock=self._now,
+                elapsed=self._now,
+                jitter=lambda: 1.0,
             )
         # For each hook of the app, the last of its hooks at the org: the others are full.
         self._last_hooks: list[str] = []

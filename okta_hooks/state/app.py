@@ -11,13 +11,14 @@ import time
 import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from flask import request, request_started
 
 from okta_hooks import settings
+from okta_hooks.clocks import boot_time
 from okta_hooks.exceptions import ConfigurationError, InboxUnavailable
 from okta_hooks.wire import protocol
+from okta_hooks.wire.protocol import path_of
 
 from .refusals import Refusals
 
@@ -80,8 +81,10 @@ class AppState:
         self.secrets: dict[str, tuple[str, ...]] = {}
         self.secret_lists: dict[str, int] = {}
         self.refusals = Refusals()
+        self._endpoints: dict[str, str] = {}
         self._app = weakref.ref(app)
-        self._clock: Callable[[], float] | None = None
+        self._clock: Callable[[], float] = time.time
+        self._elapsed: Callable[[], float] = boot_time
         self._jitter: Callable[[], float] = random.random
         self._runtime: Runtime | None = None
         self._pid_at_work: int | None = None
@@ -90,9 +93,10 @@ class AppState:
             # Weakly, so that apps of a test suite can go. Earlier than any `before_request` of the host.
             request_started.connect(self._on_request, sender=app)
 
-    def add(self, hook: Hook) -> None:
+    def add(self, hook: Hook, endpoint: str) -> None:
         """Take a hook in.
 
+        :param endpoint: The name of the endpoint that takes its deliveries.
         :raises RuntimeError: if the app has another of its name, or its secret cannot be right.
         """
         if self.hooks.get(hook.name, hook) is not hook:
@@ -104,6 +108,7 @@ class AppState:
         self.secrets[hook.name] = secrets
         self.secret_lists[hook.name] = protocol.tag_of(secrets)
         self.hooks[hook.name] = hook
+        self._endpoints.setdefault(hook.name, endpoint)
 
     def url_of(self, hook: str) -> str:
         """Return a URL at which this app takes deliveries to a hook, for requests within the process.
@@ -113,12 +118,12 @@ class AppState:
         """
         from . import urls  # noqa: PLC0415 - werkzeug.test, which production does not need
 
-        return urls.url_of(self._the_app(), self.hooks[hook])
+        return urls.url_of(self._the_app(), hook, self._endpoints[hook])
 
     def path_of(self, hook: str) -> str | None:
         """Return the path of :meth:`url_of`, without a slash at its end, or None if there is no such URL."""
         with contextlib.suppress(RuntimeError):
-            return urlsplit(self.url_of(hook)).path.rstrip("/") or "/"
+            return path_of(self.url_of(hook))
         return None
 
     def configure(
@@ -127,6 +132,7 @@ class AppState:
         inbox: str | None,
         worker: str,
         clock: Callable[[], float] | None = None,
+        elapsed: Callable[[], float] | None = None,
         jitter: Callable[[], float] | None = None,
     ) -> Reconfigured:
         """Use another inbox or worker from now on: for tests, and for commands that post to their own app.
@@ -134,22 +140,30 @@ class AppState:
         What is returned is a context manager: at its end everything is as it was before.
 
         :param clock: The inbox's: see :class:`okta_hooks.inbox.Inbox`; None leaves it as it is.
+        :param elapsed: The inbox's, too; None is as ``clock``, so that a test has one time for everything.
         :param jitter: The worker's: see :func:`okta_hooks.work.retry.back_off`; None leaves it as it is.
         """
-        before = self.settings, self._clock, self._jitter
+        before = self.settings, self._clock, self._elapsed, self._jitter
         changed = replace(self.settings, inbox=inbox, worker=worker)
-        self._use(changed, clock or self._clock, jitter or self._jitter)
+        self._use(
+            changed,
+            clock or self._clock,
+            elapsed or clock or self._elapsed,
+            jitter or self._jitter,
+        )
         return Reconfigured(lambda: self._use(*before))
 
     def _use(
         self,
         settings: settings.Settings,
-        clock: Callable[[], float] | None,
+        clock: Callable[[], float],
+        elapsed: Callable[[], float],
         jitter: Callable[[], float],
     ) -> None:
         with self._lock:
             runtime = self._take_runtime()
-            self.settings, self._clock, self._jitter = settings, clock, jitter
+            self.settings, self._jitter = settings, jitter
+            self._clock, self._elapsed = clock, elapsed
         if runtime is not None:
             runtime.close()
 
@@ -188,6 +202,7 @@ class AppState:
                     self.settings,
                     self.hooks,
                     clock=self._clock,
+                    elapsed=self._elapsed,
                     jitter=self._jitter,
                 )
             return self._runtime
@@ -207,7 +222,7 @@ class AppState:
                 if self._runtime is runtime:
                     self._pid_at_work = os.getpid()
         except InboxUnavailable as error:
-            logger.error("The inbox cannot be used: %s", error)  # noqa: TRY400
+            logger.error("The inbox cannot be used: %s", error)  # noqa: TRY400 - the error says it all
         except Exception:
             # Whatever it is, the host's other pages have nothing to do with it; the next request tries again.
             logger.exception("The inbox cannot be used.")

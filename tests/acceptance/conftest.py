@@ -339,7 +339,7 @@ class Host:
         for process in self._processes:
             process.kill()
             process.read()
-            print(f"--- {process.pid}\n{process.output}")  # noqa: T201
+            print(f"--- {process.pid}\n{process.output}")
         self.inbox.close()
 
 

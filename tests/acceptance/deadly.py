@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from okta_hooks.state import runtime
 from tests.acceptance.stored import app, okta
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 if "GRACE" in app.config:
-    runtime._SECONDS_TO_STOP = float(app.config["GRACE"])  # type: ignore[misc]  # noqa: SLF001
+    changed: Any = runtime
+    changed._SECONDS_TO_STOP = float(app.config["GRACE"])  # noqa: SLF001 - no setting of the app's
 
 
 @okta.on("user.*", name="killer")

@@ -202,15 +202,15 @@ def test_a_backfill_that_is_killed_goes_on(host: Host, unserved: Okta) -> None:
         process.await_output("Reading the System Log")
         if number % 2 == 0 and len(uuids) - stored[-1] > 2 * FULL_PAGE:
             begun = host.inbox.cursors.of(unserved.org.url)
-            until(lambda: host.inbox.cursors.of(unserved.org.url) != begun, "a page")  # noqa: B023
+            until(lambda: host.inbox.cursors.of(unserved.org.url) != begun, "a page")  # noqa: B023 - called in this round
         time.sleep(chance.uniform(0, 0.1))
         process.kill()
         stored.append(len(unserved.stored()))
         left.append(len(uuids) - stored[-1])
-    print(f"of {len(uuids)} events, stored at the kills: {stored[1:]}, left: {left}")  # noqa: T201
+    print(f"of {len(uuids)} events, stored at the kills: {stored[1:]}, left: {left}")
     grown = [after > before for before, after in itertools.pairwise(stored)]
     between = [more and rest > FULL_PAGE for more, rest in zip(grown, left, strict=True)]
-    print(f"{sum(between)} of {KILLS} kills between two full pages")  # noqa: T201
+    print(f"{sum(between)} of {KILLS} kills between two full pages")
     assert any(between)
 
     assert unserved.run("backfill")[0] == 0

@@ -29,5 +29,5 @@ def test_a_backlog_is_handled_in_bounded_memory(host: Host) -> None:
     few = _peak_of(host, 0, FEW)
     many = _peak_of(host, FEW, FEW + MANY)
 
-    print(f"{FEW} events: {few:.0f} MB; {MANY} events: {many:.0f} MB")  # noqa: T201
+    print(f"{FEW} events: {few:.0f} MB; {MANY} events: {many:.0f} MB")
     assert many < few + MEGABYTES_MORE

@@ -24,7 +24,7 @@ def test_a_standby_takes_over(host: Host) -> None:
 
     again = host.await_run("in-hand", "crm", "begin", times=2)
 
-    print(f"took over after {again.at - killed_at:.2f} s")  # noqa: T201
+    print(f"took over after {again.at - killed_at:.2f} s")
     assert again.pid == standby.pid
     assert again.at - killed_at < 3
 

@@ -64,7 +64,7 @@ def frozen(host: Host, server: Server) -> Iterator[None]:
 def test_a_database_in_trouble(
     host: Host,
     trouble: Callable[[Host, Server], AbstractContextManager[None]],
-    is_open: bool,  # noqa: FBT001
+    is_open: bool,
 ) -> None:
     """Okta gets its 503 before it stops waiting; what it sends again afterwards is stored and handled."""
     server = host.flask_run()
@@ -124,6 +124,6 @@ def test_a_stop_while_the_database_refuses(
 
     worker.read()
     lines = [line for line in worker.output.splitlines() if "okta-hooks" not in line]
-    print(f"{len(lines)} lines")  # noqa: T201 - for the note
+    print(f"{len(lines)} lines")
     assert len(lines) < 40
     assert sum("cannot" in line or "could not" in line for line in lines) <= 6

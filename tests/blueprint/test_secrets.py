@@ -83,7 +83,7 @@ def test_rotation(make_app: AppFactory, okta: EventHook, body: BodyFactory) -> N
 def test_the_inbox_learns_which_secret_it_was(
     make_app: AppFactory, okta: EventHook, body: BodyFactory, tmp_path: Path
 ) -> None:
-    """With a delivery goes the place of its secret in the list, and which list that was."""
+    """With a delivery goes the position of its secret in the list, and which list that was."""
     app = make_app(okta, SECRET=["new", "old"], INBOX=f"sqlite:///{tmp_path}/inbox.sqlite3")
     app.testing = True
 

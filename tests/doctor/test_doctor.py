@@ -48,7 +48,7 @@ def test_ages_places_and_urls() -> None:
         (["<put your secret here>"], "anybody would guess"),
         (["x" * 40], "anybody would guess"),
         (["'k8sX2mPq-not-a-word'"], "stands in quotes"),
-        (["k8sX2mPq-not-a-word", "short"], "The secret in second place has fewer"),
+        (["k8sX2mPq-not-a-word", "short"], "The secret in second position has fewer"),
         (["k8sX2mPq-not-a-word"] * 2, "stands in the list twice"),
     ],
 )

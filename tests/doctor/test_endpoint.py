@@ -381,7 +381,7 @@ def test_a_secret_that_the_served_app_does_not_know(make: Callable[..., Flask]) 
             make(SECRET=[SECRET, "the second one, of good length"]), "--url", base + URL
         )
 
-    assert "does not know the secret in second place" in found["delivery"][1]["text"]
+    assert "does not know the secret in second position" in found["delivery"][1]["text"]
     assert in_front(found) == INSIDE | {"delivery": "failure"}
 
 

@@ -5,7 +5,6 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from okta_hooks.inbox.assignments import Assignment
 from okta_hooks.inbox.claims import Settlement
 from okta_hooks.inbox.intake import Stored
 from okta_hooks.inbox.selection import Selection
@@ -24,78 +23,6 @@ if TYPE_CHECKING:
 
 #: How many events two workers settle at once; the environment may ask for 10,000.
 MANY = int(os.environ.get("INBOX_TEST_EVENTS", "500"))
-
-
-def test_each_receiver_gets_a_receipt(inbox: Inbox, delivery: DeliveryFactory) -> None:
-    """Every receiver that an event is assigned to gets a receipt, and the event is claimed."""
-    inbox.intake.store([delivery("a", "b")])
-    first, second = sorted(inbox.assignments.unassigned(["okta"]), key=lambda event: event.ordinal)
-    assignments = [
-        Assignment(event=first, receivers=("x",)),
-        Assignment(event=second, receivers=("x", "y")),
-    ]
-
-    assert inbox.assignments.assign(assignments) == assignments
-
-    assert receipts(inbox, "a") == {"x": ("pending", 0)}
-    assert receipts(inbox, "b") == {"x": ("pending", 0), "y": ("pending", 0)}
-    assert counts(inbox) == {"claimed": 2}
-    assert inbox.assignments.unassigned(["okta"]) == []
-
-
-def test_what_another_worker_has_assigned_does_not_count(
-    inbox: Inbox, delivery: DeliveryFactory
-) -> None:
-    """Two may decide on the same events: those of the second are left as the first has them."""
-    inbox.intake.store([delivery("a")])
-    (event,) = inbox.assignments.unassigned(["okta"])
-    fan_out(inbox, "x")
-
-    assert inbox.assignments.assign([Assignment(event=event, receivers=("y",))]) == []
-
-    assert receipts(inbox, "a") == {"x": ("pending", 0)}
-    assert inbox.assignments.assign([]) == []
-
-
-def test_an_event_that_nobody_wants_is_done(inbox: Inbox, delivery: DeliveryFactory) -> None:
-    """No receiver matches: the event is done, without a receipt."""
-    inbox.intake.store([delivery("a")])
-
-    fan_out(inbox)
-
-    assert states(inbox) == {"a": "done"}
-    assert receipts(inbox, "a") == {}
-
-
-def test_an_event_that_turns_out_to_be_unreadable(inbox: Inbox, delivery: DeliveryFactory) -> None:
-    """It is dead with its reason; the others go their way."""
-    inbox.intake.store([delivery("a", "b")])
-    unreadable, other = sorted(
-        inbox.assignments.unassigned(["okta"]), key=lambda event: event.ordinal
-    )
-
-    inbox.assignments.assign(
-        [
-            Assignment(event=unreadable, reason="It is not what it seemed."),
-            Assignment(event=other, receivers=("x",)),
-        ]
-    )
-
-    assert states(inbox) == {"a": "dead", "b": "claimed"}
-    assert inbox.overview.show("a")[0].event.reason == "It is not what it seemed."
-
-
-def test_readings_are_counted(inbox: Inbox, delivery: DeliveryFactory) -> None:
-    """What is read before its receivers are known is counted each time, until it is assigned."""
-    inbox.intake.store([delivery("a")])
-    (event,) = inbox.assignments.unassigned(["okta"])
-
-    for number in (1, 2, 3):
-        assert inbox.assignments.count_readings([event.event_id]) == {event.event_id: number}
-        assert inbox.assignments.unassigned(["okta"])[0].readings == number
-
-    fan_out(inbox, "a")
-    assert inbox.assignments.count_readings([event.event_id]) == {}
 
 
 def test_what_has_work(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> None:
@@ -172,25 +99,6 @@ def test_settling_and_claiming_at_once(inbox: Inbox, delivery: DeliveryFactory) 
     assert counted == [done]
     assert closed == {first.event_id: "done"}
     assert [(claim.ordinal, claim.claims) for claim in claims] == [(2, 1)]
-
-
-def test_fan_out_takes_the_oldest_of_its_hooks(inbox: Inbox, delivery: DeliveryFactory) -> None:
-    """No more than asked for, oldest first, and nothing of a hook that was not asked for."""
-    inbox.intake.store([delivery("elsewhere", hook="other")])
-    inbox.intake.store([delivery("a")])
-    inbox.intake.store([delivery("b", "c")])
-
-    fan_out(inbox, "x", limit=2)
-
-    assert states(inbox) == {
-        "elsewhere": "pending",
-        "a": "claimed",
-        "b": "claimed",
-        "c": "pending",
-    }
-
-
-# Claiming and settling
 
 
 def test_a_claim_takes_the_oldest_that_are_due(

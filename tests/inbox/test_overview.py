@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def test_when_each_secret_was_last_used(
     inbox: Inbox, delivery: DeliveryFactory, clock: Clock
 ) -> None:
-    """The places of one list are told, by the first and last delivery of each; of other lists and hooks nothing is."""
+    """The positions of one list are told, by the first and last delivery of each; of other lists and hooks none is."""
 
     def store(uuid: str, secret: int | None, among: int | None, **values: Any) -> float:
         clock.now += HOUR

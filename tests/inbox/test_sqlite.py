@@ -77,7 +77,7 @@ def open_sqlite(tmp_path: Path, clock: Clock) -> Iterator[OpenInbox]:
     made = []
 
     def make(url: str = f"sqlite:///{tmp_path}/file.sqlite3") -> Inbox:
-        made.append(Inbox(url, clock=clock))
+        made.append(Inbox(url, clock=clock, elapsed=clock))
         return made[-1]
 
     yield make

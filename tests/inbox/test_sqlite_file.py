@@ -255,7 +255,7 @@ def test_who_goes_first_among_threads(database: Database) -> None:
 def await_waiting(database: Database, number: int) -> None:
     line = database._system._queue._threads  # type: ignore[attr-defined]  # noqa: SLF001 - nothing else tells
     give_up_at = time.monotonic() + 30
-    while len(line._first) + len(line._others) < number:  # noqa: SLF001 - see above
+    while len(line._first) + len(line._others) < number:  # noqa: SLF001 - nothing else tells
         assert time.monotonic() < give_up_at
         time.sleep(0.005)
 

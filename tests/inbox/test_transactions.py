@@ -87,7 +87,7 @@ def test_an_opening_that_takes_long(database: Database, monkeypatch: pytest.Monk
         assert goes_on.wait(30)
         prepare()
 
-    monkeypatch.setattr(database._system, "prepare", prepare_slowly)  # noqa: SLF001 - see above
+    monkeypatch.setattr(database._system, "prepare", prepare_slowly)  # noqa: SLF001 - nothing else can
     with ThreadPoolExecutor(1) as pool:
         opens = pool.submit(database.open)
         while not database._opening.locked():  # noqa: SLF001 - nothing else tells

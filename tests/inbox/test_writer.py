@@ -59,7 +59,7 @@ class Counting(Inbox):
 @pytest.fixture
 def counting(inbox_url: str, clock: Clock) -> Iterator[Counting]:
     """Return an inbox that counts its transactions, the first of which waits."""
-    inbox = Counting(inbox_url, clock=clock)
+    inbox = Counting(inbox_url, clock=clock, elapsed=clock)
     yield inbox
     inbox.may_go_on.set()
     inbox.close()
@@ -305,7 +305,7 @@ def test_a_lost_connection_is_tried_once_more(
     postgresql_url: str, clock: Clock, delivery: DeliveryFactory
 ) -> None:
     """A server that was restarted costs no delivery: the second connection may work."""
-    inbox = Inbox(postgresql_url, clock=clock)
+    inbox = Inbox(postgresql_url, clock=clock, elapsed=clock)
     at_work = Writer(inbox, nothing)
     at_work.store(delivery("a"), PATIENCE)
     engine = sa.create_engine(sa.make_url(postgresql_url).set(drivername="postgresql+psycopg"))

@@ -74,7 +74,7 @@ def test_an_event_that_is_meant_for_nobody(raw: Any) -> None:
         (7, True),
     ],
 )
-def test_what_a_hook_is_to_have(okta: EventHook, app: Flask, raw: Any, has: bool) -> None:  # noqa: FBT001
+def test_what_a_hook_is_to_have(okta: EventHook, app: Flask, raw: Any, has: bool) -> None:
     """That is what was meant for it, and what its receivers want of what Okta delivers to hooks."""
     selector = LogSelector(
         hook=okta, ids=frozenset({"who1"}), restricted=frozenset({"user.lifecycle.suspend"})

@@ -116,7 +116,7 @@ def test_one_difference(
     live: dict[str, Any],
     changes: dict[str, Any],
     change: tuple[str, str | None, str | None],
-    replaces: bool,  # noqa: FBT001
+    replaces: bool,
 ) -> None:
     """Each is one change, and what Okta has calls of its own for needs no replacement."""
     made = planned(replace(IN_STEP, **live), **changes)

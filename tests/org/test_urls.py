@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from okta_hooks.org.urls import path_of, same_path, same_url, shown, without_slash
+from okta_hooks.org.urls import same_path, same_url, shown
+from okta_hooks.wire.protocol import path_of
 
 URL = "https://app.example.com/okta/events"
 
@@ -28,14 +29,14 @@ def test_a_slash_at_the_end_makes_no_other_url() -> None:
         ("https://app.example.com", "/okta", False),
     ],
 )
-def test_the_path_of_a_url(url: str, path: str, same: bool) -> None:  # noqa: FBT001 - a parameter
+def test_the_path_of_a_url(url: str, path: str, same: bool) -> None:
     """It is the same with and without a slash at its end, and whatever the host and the query are."""
     assert same_path(url, path) is same
 
 
 def test_the_root_keeps_its_slash() -> None:
     """A path is never empty."""
-    assert [without_slash(path) for path in ("", "/", "/okta/")] == ["/", "/", "/okta"]
+    assert [path_of(path) for path in ("", "/", "/okta/")] == ["/", "/", "/okta"]
     assert path_of("https://app.example.com") == "/"
 
 

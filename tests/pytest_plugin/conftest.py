@@ -6,7 +6,7 @@ import pytest
 import okta_hooks.pytest_plugin
 import okta_hooks.simulator.app_org
 import okta_hooks.state
-import okta_hooks.testing  # noqa: F401
+import okta_hooks.testing  # noqa: F401 - for what importing does
 
 from .support import UNUSED, Runner
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         ("a-b.*", "a-b.c", True),
     ],
 )
-def test_matches(pattern: str, event_type: str, expected: bool) -> None:  # noqa: FBT001
+def test_matches(pattern: str, event_type: str, expected: bool) -> None:
     """A pattern matches by whole segments: itself, or everything below its prefix at any depth."""
     assert receivers.matches(pattern, event_type) is expected
 

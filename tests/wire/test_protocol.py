@@ -34,12 +34,12 @@ def test_encodings(secret: str, expected: tuple[bytes, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("presented", "place"),
+    ("presented", "position"),
     [(b"new", 0), (b"old", 1), (b"oldest", 2), (b"new ", None), (b"NEW", None), (b"", None)],
 )
-def test_rotation(presented: bytes, place: int | None) -> None:
+def test_rotation(presented: bytes, position: int | None) -> None:
     """Any live secret is accepted, and the answer tells which: the whole of it, in its case."""
-    assert protocol.authenticate(presented, ["new", "old", "oldest"]) == place
+    assert protocol.authenticate(presented, ["new", "old", "oldest"]) == position
 
 
 def test_same_secret_twice() -> None:

@@ -26,7 +26,7 @@ class Runner:
         self._thread = threading.Thread(target=self._run, args=(turns, alone), daemon=True)
         self._thread.start()
 
-    def _run(self, turns: Turns, alone: bool) -> None:  # noqa: FBT001
+    def _run(self, turns: Turns, alone: bool) -> None:
         with turns.taken(alone=alone) as turn:
             self.turn = turn
             self.has_turn.set()

@@ -78,7 +78,7 @@ def child(path: Path) -> Iterator[Child]:
 @pytest.fixture
 def on_file(path: Path, clock: Clock) -> Iterator[Inbox]:
     """Return an inbox over a file."""
-    made = Inbox(f"sqlite:///{path}", clock=clock)
+    made = Inbox(f"sqlite:///{path}", clock=clock, elapsed=clock)
     yield made
     made.close()
 

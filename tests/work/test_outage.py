@@ -92,7 +92,7 @@ def test_a_database_that_goes_away_for_a_moment(
     """Nothing stays in the hands of a worker that lives, and nothing that has run is run again."""
     heard = system.on("*", name="a")(Heard())
     system.inbox.intake.store([system.delivery("a"), system.delivery("b"), system.delivery("c")])
-    flaky = Flaky(inbox_url, clock=clock)
+    flaky = Flaky(inbox_url, clock=clock, elapsed=clock)
     flaky.fails = dict(fails)
     worker = system.make_worker(flaky)
     # The first load is the fan-out's only for events without a type: these have one.
@@ -119,7 +119,7 @@ def test_a_lost_answer_leaves_nothing_in_hand(system: System, inbox_url: str, cl
         ran.release()
 
     system.store(*uuids)
-    flaky = Flaky(inbox_url, clock=clock)
+    flaky = Flaky(inbox_url, clock=clock, elapsed=clock)
     flaky.fails = {"settle_and_claim": 1}
     worker = system.make_worker(flaky)
     worker.start()
@@ -139,7 +139,7 @@ def test_what_cannot_be_written_down_is_not_run_again_before_the_stop(
     """A worker that is told to stop does not wait for ever for a database that is away."""
     heard = system.on("*", name="a")(Heard())
     system.store("a")
-    flaky = Flaky(inbox_url, clock=clock)
+    flaky = Flaky(inbox_url, clock=clock, elapsed=clock)
     flaky.fails = {"settle": 10**9}
     worker = system.make_worker(flaky)
     worker.start()

@@ -123,7 +123,7 @@ def test_it_goes_back(simulator: Simulator, app: Flask) -> None:
     for pages, there in enumerate([0, 998, 1998]):  # the log begins with the hook itself
         stopping = threading.Event()
         with open_org(app, stopping) as org:
-            reader = reading(app, org, stopping, progress=lambda _: stopping.set())  # noqa: B023
+            reader = reading(app, org, stopping, progress=lambda _: stopping.set())  # noqa: B023 - called in this round
             reader.begin(None if pages else time.time() - DAY.total_seconds())
             if pages:
                 reader.catch_up()  # one page, and then it is gone

@@ -1,0 +1,24 @@
+"""On what kind of file system a file lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+#: File systems that may be gone after a restart.
+EPHEMERAL: Final = frozenset({"tmpfs", "ramfs", "overlay"})
+
+
+def file_system(path: Path) -> str | None:
+    """Return the type of the file system that a file lies on, where the system tells."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    best: tuple[str, str | None] = ("", None)
+    for line in mounts:
+        head, _, tail = line.partition(" - ")
+        point = head.split()[4].replace("\\040", " ")
+        if path.resolve().is_relative_to(point) and len(point) >= len(best[0]):
+            best = (point, tail.split()[0])
+    return best[1]

@@ -1,0 +1,33 @@
+"""Parts of statements that several modules need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from .tables import CLAIMED, DEAD, PENDING, event, receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .database import Database
+
+#: The ids of the events that a statement is about.
+IDS: Final[Any] = sa.bindparam("ids", expanding=True)
+#: Of the events of a statement, those with a dead receipt.
+HAS_DEAD: Final = sa.exists().where(receipt.c.event_id == event.c.id, receipt.c.state == DEAD)
+_LOCK_EVENTS: Final = (
+    sa.select(event.c.id).where(event.c.id.in_(IDS)).order_by(event.c.id).with_for_update()
+)
+
+
+def has_open(event_id: sa.ColumnElement[int]) -> sa.Exists:
+    """Return the condition that an event has a receipt which is neither done nor dead."""
+    is_open = receipt.c.state.in_([PENDING, CLAIMED])
+    return sa.exists().where(receipt.c.event_id == event_id, is_open)
+
+
+def lock_events(database: Database, connection: sa.Connection, ids: Sequence[int]) -> None:
+    """Let nobody else change these events until the end of the transaction."""
+    database.lock_rows(connection, _LOCK_EVENTS, {"ids": ids})
