@@ -48,10 +48,14 @@ class Inbox:
         self.intake = Intake(self.database)
         self.cursors = Cursors(self.database, self.intake)
         self.assignments = Assignments(self.database)
-        self.claims = Claims(self.database, self.clock)
-        self.workers = Workers(self.database, self.clock)
-        self.overview = Overview(self.database, self.clock)
-        self.upkeep = Upkeep(self.database, self.clock)
+        self.claims = Claims(self.database, self._now)
+        self.workers = Workers(self.database, self._now)
+        self.overview = Overview(self.database, self._now)
+        self.upkeep = Upkeep(self.database, self._now)
+
+    def _now(self) -> float:
+        # Looked up each time: tests set the clock of an inbox that is in use.
+        return self.clock()
 
     @property
     def generation(self) -> int:
