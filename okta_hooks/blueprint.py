@@ -143,7 +143,7 @@ class EventHook(Blueprint):
 
 
 def _failed(error: BaseException, message: str, hook: str) -> Response:
-    """Answer 503 to what failed in a way that nobody has thought of; but orders to end go their way."""
+    """Answer 503 to an unexpected failure; an order to end is raised again."""
     if _is_order(error):
         raise error
     with suppress(Exception):  # a filter of the host's may be what failed

@@ -1,6 +1,6 @@
 """What the two views of a hook do: answer Okta's verification, and store a delivery before it is answered.
 
-It is imported at the first request of a process: that the app starts quickly is worth more.
+It is imported at the first request of a process, so that the app starts quickly.
 Every refusal is returned: an exception would go to the host's error handlers, which may turn it
 into a redirect to a login page, or into an OK. What is raised all the same, the blueprint answers.
 """
@@ -41,8 +41,8 @@ logger = logging.getLogger(__name__)
 _SECONDS_TO_STORE: Final = 2.0
 #: What can be told apart and stored in that time on a busy machine. Okta delivers a few at once.
 _MOST_EVENTS: Final = 10_000
-#: How many of `{`, `[` and `,` a body may hold: reading it makes no more objects than that, and of objects many that
-#: are small take the most time and memory. Of Okta's events about every 22nd byte is one of these.
+#: How many of `{`, `[` and `,` a body may hold: reading it makes no more objects than that, and many small objects
+#: take the most time and memory. In Okta's events about every 22nd byte is one of these.
 _MOST_VALUES: Final = 500_000
 
 
@@ -115,7 +115,7 @@ def receive(hook: Hook) -> Response | BaseExceptionGroup:
     if call.state.settings.inbox is None:
         return _run_in_request(call, envelope, delivery)
     new = _incoming(call, envelope, delivery, secret)
-    # What was read goes before the wait: of many requests at once it would fill the caches, and the memory.
+    # Free the parsed body before blocking: with many waiting requests it evicts the CPU caches.
     del envelope
     try:
         answer = _store(call, new)

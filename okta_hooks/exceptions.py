@@ -126,7 +126,7 @@ class RetryLater(OktaHooksError):
 
     It counts as an attempt.
 
-    :param seconds: How long to wait at least before the next attempt.
+    :param seconds: How long to wait at least before the next attempt; more than 7 days are taken as 7 days.
     :raises ValueError: if ``seconds`` is negative or not finite.
     """
 

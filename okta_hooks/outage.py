@@ -34,7 +34,13 @@ class Outage:
         where one request in two fails, it goes on.
     """
 
-    def __init__(self, logger: logging.Logger, lines: Lines, *, calm: float = 0.0) -> None:
+    def __init__(
+        self,
+        logger: logging.Logger | logging.LoggerAdapter[Any],
+        lines: Lines,
+        *,
+        calm: float = 0.0,
+    ) -> None:
         self._logger = logger
         self._lines = lines
         self._calm = calm

@@ -103,7 +103,7 @@ def test_the_order_of_modules_is_the_checked_one() -> None:
         sorted(re.findall(r"`(\w+)`", row))
         for row in re.findall(r"^\| (`.+`) \|", section, re.MULTILINE)
     ]
-    assert documented == [sorted(re.findall(r"\w+", layer)) for layer in reversed(layers)]
+    assert documented == [sorted(re.findall(r"\w+", layer)) for layer in layers]
 
 
 def commands(

@@ -26,7 +26,13 @@ def jobs(workflow: str) -> dict[str, Any]:
 
 
 def commands(job: dict[str, Any]) -> list[str]:
-    return [step["run"] for step in job["steps"] if "run" in step]
+    return [step["run"] for step in steps(job) if "run" in step]
+
+
+def steps(job: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the steps of a job; one that calls another workflow has none."""
+    found: list[dict[str, Any]] = job.get("steps", [])
+    return found
 
 
 def nox_assignment(name: str) -> ast.Module | ast.expr:
@@ -96,19 +102,35 @@ def test_a_workflow_may_only_read(path: Path) -> None:
     assert document["concurrency"]["group"]
     for job in document["jobs"].values():
         assert job.get("permissions", {}) in ({}, {"id-token": "write"})
-        for step in job["steps"]:
+        for step in steps(job):
             if step.get("uses", "").startswith("actions/checkout@"):
                 assert step["with"]["persist-credentials"] is False
 
 
 def test_only_what_was_checked_is_published() -> None:
-    """The job that may publish builds nothing: it gets what `make dist` has checked."""
-    build, publish = (jobs("release")[name] for name in ("build", "publish"))
+    """The job that may publish waits for the whole suite, and builds nothing: it gets what `make dist` has checked."""
+    ci, build, publish = (jobs("release")[name] for name in ("ci", "build", "publish"))
 
     assert publish["permissions"] == {"id-token": "write"}
-    assert publish["needs"] == "build"
+    assert publish["needs"] == ["ci", "build"]
+    assert ci["uses"] == "./.github/workflows/ci.yml"
+    # YAML 1.1 reads the key `on` as true.
+    assert "workflow_call" in yaml.safe_load(read(".github/workflows/ci.yml"))[True]
     assert commands(publish) == []
     assert any(command.startswith("make dist") for command in commands(build))
+
+
+def test_the_suite_has_pgbouncer_in_the_workflow() -> None:
+    """Each job that runs the suite installs what no package index has, so that no test is left out for that."""
+    suites = [
+        commands(job)
+        for job in jobs("ci").values()
+        if any(command.startswith(("make test", "nox")) for command in commands(job))
+    ]
+
+    assert suites
+    for commanded in suites:
+        assert any("apt-get install" in command and "pgbouncer" in command for command in commanded)
 
 
 def test_read_the_docs_builds_what_make_docs_builds() -> None:

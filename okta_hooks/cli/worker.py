@@ -56,7 +56,7 @@ def worker(
 
     def on_signal(number: int, _: object) -> None:
         if at_work.stopping.is_set():
-            # What is in hand is given back: nothing is held against it that it was cut.
+            # What is in hand is given back, so that the attempt that is cut off does not count.
             at_work.abandon()
             sys.exit(128 + number)
         at_work.stopping.set()

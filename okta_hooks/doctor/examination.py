@@ -225,7 +225,7 @@ class _Examination:
         return at_url or lookup.find(registered, path=self._own_path())
 
     def _own_path(self) -> str | None:
-        """Return the path of the hook in the app, or None if it depends on what the app is not asked."""
+        """Return the path of the hook in the app, or None if the app has no such URL."""
         if self._path is None:
             try:
                 self._path = path_of(self._state.url_of(self._hook))

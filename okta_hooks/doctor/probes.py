@@ -82,7 +82,7 @@ class Answers:
     burst: tuple[Outcome, ...] = ()
 
     def timed(self) -> Iterator[Outcome]:
-        """Yield what tells how quick the endpoint is: not the large one, whose way up takes its time."""
+        """Yield what tells how quick the endpoint is: not the large one, whose upload takes time."""
         yield self.verified
         for outcome in (
             self.verified_again,

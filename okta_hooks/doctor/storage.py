@@ -237,7 +237,7 @@ def orphans(
             yield warning(
                 "receivers",
                 f"{receiver} is not connected any more, and {waiting} of its receipts wait. "
-                "A day after it was last seen they are dead letters.",
+                "When workers have watched for 24 hours without it, they are dead letters.",
                 f'If it was renamed: okta.on(..., name="{receiver}").',
             )
 

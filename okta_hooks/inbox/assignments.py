@@ -1,4 +1,4 @@
-"""From stored events to receipts: who is to have an event is written down, once."""
+"""From stored events to receipts: which receivers an event has is written down once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BATCH: Final = 500
 #: SQLite allows 500 parts of one statement.
 _HOOKS_AT_ONCE: Final = 100
 _ORDINALS: Final = 2**20
-#: What is due before anything that has a time: see :func:`_due_at_once`.
+#: The lowest ``due`` that a receipt can have: see :func:`_due_at_once`.
 EARLIEST: Final = -(2.0**53)
 
 
@@ -137,9 +137,8 @@ def _receipts(of: Assignment) -> list[tuple[Any, ...]]:
 
 
 def _due_at_once(of: Unassigned) -> float:
-    """Return what a receipt is due that nothing is to wait for: below zero, so whatever the clock says, it is due.
+    """Return a negative ``due``, which is due whatever the clock says and sorts by delivery and ordinal.
 
-    Among these the order is that of the deliveries, and within one that in which Okta put the events.
     A double holds these numbers exactly.
     """
     order = of.delivery_id * _ORDINALS + min(of.ordinal, _ORDINALS - 1)

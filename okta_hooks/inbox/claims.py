@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 DEATHS_ALLOWED: Final = 5
 DIED_HERE: Final = "the process died here"
 
-_BATCH: Final = 500
+#: A statement has two parameters for each; SQLite takes 32,766.
+_MOST_ASKED: Final = 5000
 _LONGEST_ERROR: Final = 500
 
 
@@ -147,8 +148,8 @@ class Claims:
         """
         found: list[tuple[str, str]] = []
         mark = self._database.placeholder
-        for start in range(0, len(receivers), _BATCH):
-            some = receivers[start : start + _BATCH]
+        for start in range(0, len(receivers), _MOST_ASKED):
+            some = receivers[start : start + _MOST_ASKED]
             asked = ", ".join([f"({mark}, {mark})"] * len(some))
             parameters = (*chain.from_iterable(some), self._clock())
             with self._database.reading() as connection:
@@ -232,6 +233,40 @@ class Claims:
         return counted, close_events(
             self._database, connection, [item.claim.event_id for item in counted]
         )
+
+    def confirm(self, settlements: Sequence[Settlement]) -> tuple[list[Settlement], dict[int, str]]:
+        """Return of settlements what the database has of them, as :meth:`settle` would.
+
+        It is for when the answer to that was lost: it may have been committed all the same.
+        """
+        by_receipt = {(each.claim.event_id, each.claim.receiver): each for each in settlements}
+        ids = {event_id for event_id, _ in by_receipt}
+        receipts = sa.select(
+            receipt.c.event_id,
+            receipt.c.receiver,
+            receipt.c.state,
+            receipt.c.attempts,
+            receipt.c.claims,
+        ).where(receipt.c.event_id.in_(ids))
+        closed = sa.select(event.c.id, event.c.state).where(
+            event.c.id.in_(ids), event.c.state.in_([DONE, DEAD])
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(receipts).all()
+            states = {row.id: row.state for row in connection.execute(closed)}
+        counted = [
+            one
+            for row in rows
+            if (one := by_receipt.get((row.event_id, row.receiver))) is not None
+            and row.state == one.state
+            and row.attempts == one.claim.attempts + 1
+            and row.claims == one.claim.claims
+        ]
+        return counted, {
+            one.claim.event_id: states[one.claim.event_id]
+            for one in counted
+            if one.claim.event_id in states
+        }
 
     def release(self, worker_id: str, claims: Sequence[Claim], *, wait: float = 0.0) -> None:
         """Give back receipts that were claimed and have not run to an end: nothing is counted against them.
@@ -362,7 +397,7 @@ _CLOSE: Final = (
     .returning(event.c.id, event.c.state)
 )
 _DELIVERY: Final = sa.select(delivery).where(delivery.c.id == sa.bindparam("of_delivery"))
-#: Not through SQLAlchemy: how it writes VALUES as a table, SQLite does not read.
+#: Not through SQLAlchemy: SQLite cannot parse the table of VALUES that it writes.
 _WITH_WORK: Final = (
     "WITH asked (hook, receiver) AS (VALUES {asked}) SELECT hook, receiver FROM asked WHERE EXISTS ("
     "SELECT 1 FROM okta_hooks_receipt r WHERE r.hook = asked.hook AND r.receiver = asked.receiver"

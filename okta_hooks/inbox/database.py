@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 #: What an operation may take, unless it says otherwise.
 SECONDS: Final = 5.0
-#: How many operations go on at a time, beside the one that is reserved; as many connections are kept.
+#: How many operations may go on at a time, each on a connection, besides the one that is reserved.
 CONNECTIONS: Final = 5
 #: Adding an index to a table of many rows takes its time.
 _SECONDS_TO_UPGRADE: Final = 600.0
@@ -96,7 +96,7 @@ class Database:
         self._is_open = False
         self._is_announced = False
         #: Changes when another database may have taken the place of the one that was opened:
-        #: another file, or a server that lacks the last transactions. Ids may come again.
+        #: another file, or a server that lacks the last transactions. Ids may be given out again.
         self.generation = 0
 
     def close(self) -> None:
@@ -124,8 +124,8 @@ class Database:
                 self._is_announced = False
             if not self._is_open:
                 if self.generation:
-                    # A closed connection of SQLite's keeps its files open as long as a cursor of it lives,
-                    # and the cursor lives in the frames of the error that told of the loss.
+                    # SQLite keeps a closed connection's files open while a cursor of it exists,
+                    # and the traceback of the error that reported the loss may still hold one.
                     gc.collect()
                 with _translated():
                     self._system.prepare()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS: Final = 2.0
 #: A connection that was used before and has not begun a transaction after this is not waited for any longer.
 _PROBE_SECONDS: Final = 0.75
-#: What an operation has at least on a new connection: making it may have taken all its time.
+#: The least time for an operation on a new connection: connecting may have used up its deadline.
 _FRESH_SECONDS: Final = 1.0
 #: How long data may go on coming after a deadline.
 _GRACE_SECONDS: Final = 1.0
@@ -36,18 +36,19 @@ _CONNECT: Final[dict[str, Any]] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-#: What is ours to say: nothing in a URL changes it.
+#: Parameters of a connection that a URL cannot change.
 _PINNED: Final[dict[str, Any]] = {
     "autocommit": True,  # transactions begin with settings of ours, see `begin`
     "client_encoding": "utf8",
     "prepare_threshold": None,
 }
-#: Any number: who creates tables in the same database holds the lock of this one meanwhile.
+#: Held by whoever creates tables in this database; the number is arbitrary.
 _ADVISORY_LOCK: Final = 0x0C7A_400C
-#: Where a default that forbids writing was set for this role or connection. Elsewhere, it was set for all:
-#: that is how a server is told that another one has taken its place, and to write all the same would be lost.
+#: Sources, in ``pg_settings``, of a ``default_transaction_read_only`` that is overridden: it was set for this role
+#: or connection alone. Set for a server or a database, it marks an old primary, and what is written there is lost.
 _OWN_SOURCES: Final = frozenset({"client", "database user", "session", "user"})
-#: A server that does not write any more, one that shuts down, a connection that broke, a table that is not there.
+#: How the SQLSTATEs begin after which a connection is dropped: a server that does not write any more or shuts down,
+#: a connection that broke, a table or a schema that is not there.
 #: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _WRONG_SERVER: Final = ("25006", "25P03", "25P04", "57P", "08", "42P01", "3F000")
 
@@ -192,7 +193,7 @@ def _begin(raw: _Connection, access: str, seconds: float) -> str:
         ("extra_float_digits", "1"),  # as few as 15 digits would lose microseconds
     ]
     if raw.info.server_version >= _HAS_TRANSACTION_TIMEOUT:
-        # It begins with the transaction, and is not begun anew when it is set to another number.
+        # That of the role has run since BEGIN, and setting another would not restart it: it is switched off.
         settings.insert(0, ("transaction_timeout", "0"))
     if raw.search_path:
         settings.append(("search_path", raw.search_path))
@@ -241,5 +242,5 @@ def _mark_disconnected(context: sa.ExceptionContext) -> None:
     """Let SQLAlchemy drop a connection that is alive, but not to the server that we want."""
     state = getattr(context.original_exception, "sqlstate", None) or ""
     context.is_disconnect = context.is_disconnect or state.startswith(_WRONG_SERVER)
-    # By the time of the clock, which may be set; `Database` drops the others.
+    # SQLAlchemy would choose the others to drop by `time.time()`, and the clock may be set: `Database` drops them.
     context.invalidate_pool_on_disconnect = False

@@ -37,7 +37,7 @@ _STEPS_BETWEEN_LOOKS: Final = 50_000
 #: The bytes of the queue's file that are locked: by who may write, and by who waits and goes before others.
 _TURN: Final = 0
 _FIRST: Final = 1
-#: What is wrong with the file as this connection has it; another may find it well.
+#: Result codes after which a connection is dropped: a new one may find the file in order.
 _LOST: Final = frozenset(
     {
         sqlite3.SQLITE_READONLY,
@@ -58,7 +58,7 @@ class _Connection(sqlite3.Connection):
         super().__init__(*args, **kwargs)
         self.isolation_level = None
         self.was_used = False
-        #: In a list, so that the connection and what it calls hold no reference to each other.
+        #: In a list, because a progress handler that held the connection would keep it alive.
         self._until = until = [float("inf")]
         self.set_progress_handler(lambda: time.monotonic() > until[0], _STEPS_BETWEEN_LOOKS)
 
@@ -224,7 +224,7 @@ def _is_lost(error: BaseException | None) -> bool:
 def _mark_disconnected(context: sa.ExceptionContext) -> None:
     """Let SQLAlchemy drop a connection that saw a file which is not as it should be."""
     context.is_disconnect = context.is_disconnect or _is_lost(context.original_exception)
-    # By the time of the clock, which may be set; `Database` drops the others.
+    # SQLAlchemy would choose the others to drop by `time.time()`, and the clock may be set: `Database` drops them.
     context.invalidate_pool_on_disconnect = False
 
 
@@ -273,7 +273,7 @@ class WriteQueue:
             says_so = False
             # Not waiting in the system: under gevent that would stop every greenlet.
             while not ((first or _is_free(file, _FIRST)) and _lock(file, fcntl.LOCK_EX, _TURN)):
-                # Whose turn it is not may hold up a thread whose turn it is.
+                # A thread of this process that goes first may have come to wait behind this one.
                 first = first or self._threads.has_first
                 if first and not says_so:
                     says_so = _lock(file, fcntl.LOCK_SH, _FIRST)

@@ -81,9 +81,9 @@ receipt = sa.Table(
     sa.Column("receiver", sa.Text, primary_key=True),
     sa.Column("hook", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
-    # Below zero where nothing is to be waited for: see claims.
+    # Negative for a receipt never attempted: due at once, in Okta's order; see `assignments._due_at_once`.
     sa.Column("due", sa.Double, nullable=False),
-    # The seconds from which `due` was reckoned.
+    # The wait in seconds that `due` was computed from.
     sa.Column("wait", sa.Double),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("claims", sa.Integer, nullable=False),
@@ -112,7 +112,7 @@ worker = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("alive_until", sa.Double, nullable=False),
     sa.Column("is_stopping", sa.Integer),
-    # The claim that runs there with nothing beside it, if one does: see workers.
+    # The claim that runs alone there, if one does: see `Workers.say_alone`.
     sa.Column("alone_event", _BigId),
     sa.Column("alone_receiver", sa.Text),
     sa.Column("alone_claims", sa.Integer),
@@ -123,7 +123,7 @@ lane = sa.Table(
     sa.Column("hook", sa.Text, primary_key=True),
     sa.Column("receiver", sa.Text, primary_key=True),
     sa.Column("seen_at", sa.Double, nullable=False),
-    # The seconds for which some worker has watched it not being connected.
+    # For how many seconds workers have watched without its being connected anywhere.
     sa.Column("unseen", sa.Double),
 )
 cursor = sa.Table(

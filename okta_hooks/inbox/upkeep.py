@@ -23,6 +23,8 @@ _SECONDS: Final = 30.0
 _MOST_LOOKED_AT: Final = 10_000
 #: A hook whose receivers have been watched so long without being connected is one that nobody has, in seconds.
 _SECONDS_TO_MISS: Final = 24 * 3600.0
+#: By how many seconds the clocks of hosts may differ without a receipt being due too late.
+_TOLERANCE: Final = 60.0
 
 #: The kinds of :class:`Inconsistency`.
 NO_OPEN_RECEIPT: Final = "claimed event without an open receipt"
@@ -33,7 +35,7 @@ UNKNOWN_HOOK: Final = "pending event of a hook that no app has"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inconsistency:
-    """Something in the inbox that nothing here leaves behind: a fault, a repair by hand, or a clock that was set.
+    """Something that normal operation does not leave in the inbox: a fault, a repair by hand, or a set clock did.
 
     ``number`` is of events or receipts; ``repaired`` is whether it has been put right.
     """
@@ -226,7 +228,12 @@ class Upkeep:
         now = self._clock()
         checks = (
             (NO_OPEN_RECEIPT, _unheld_events(), self._repair_events, True),
-            (DUE_TOO_LATE, _late_receipts(now, longest_wait), _bring_forward(now), True),
+            (
+                DUE_TOO_LATE,
+                _late_receipts(now, longest_wait),
+                _bring_forward(now, longest_wait),
+                True,
+            ),
             (NO_EVENT, _stray_receipts(), _delete_receipts, True),
             (UNKNOWN_HOOK, _foreign_events(hooks), None, False),
         )
@@ -279,16 +286,17 @@ def _late_receipts(now: float, longest_wait: float) -> Any:
         .join(lane, (lane.c.hook == receipt.c.hook) & (lane.c.receiver == receipt.c.receiver))
         .where(receipt.c.state == PENDING)
     )
-    # Those that are later than any wait come to light however many others there are.
-    much_too_late = waiting.where(receipt.c.due > now + longest_wait + 1.0).limit(_BATCH)
+    # Receipts that are later than any wait can make them are found however many others there are.
+    much_too_late = waiting.where(receipt.c.due > now + longest_wait + _TOLERANCE).limit(_BATCH)
     some = waiting.where(receipt.c.due > now).limit(_MOST_LOOKED_AT)
     looked_at = sa.union(sa.select(much_too_late.subquery()), sa.select(some.subquery())).subquery()
     late = now + sa.func.coalesce(looked_at.c.wait, longest_wait)
-    # A second more: the clocks of the hosts differ.
-    return sa.select(looked_at).where(looked_at.c.due > late + 1.0).limit(_BATCH)
+    return sa.select(looked_at).where(looked_at.c.due > late + _TOLERANCE).limit(_BATCH)
 
 
-def _bring_forward(now: float) -> Callable[[sa.Connection, Sequence[Any]], None]:
+def _bring_forward(
+    now: float, longest_wait: float
+) -> Callable[[sa.Connection, Sequence[Any]], None]:
     def bring_forward(connection: sa.Connection, rows: Sequence[Any]) -> None:
         for row in rows:
             connection.execute(
@@ -298,7 +306,7 @@ def _bring_forward(now: float) -> Callable[[sa.Connection, Sequence[Any]], None]
                     receipt.c.receiver == row.receiver,
                     receipt.c.state == PENDING,
                 )
-                .values(due=now + (row.wait or 0.0))
+                .values(due=now + (longest_wait if row.wait is None else row.wait))
             )
 
     return bring_forward
@@ -337,7 +345,7 @@ def _foreign_events(hooks: Sequence[str]) -> Any:
 
 
 _HAS_ANY: Final = sa.exists().where(receipt.c.event_id == event.c.id)
-#: Without any receipt nobody has decided on its receivers: that is done again.
+#: An event without any receipt is pending again, so that its receivers are decided on.
 _REOPEN_OR_CLOSE: Final = (
     event.update()
     .where(event.c.id.in_(IDS), event.c.state == CLAIMED, ~has_open(event.c.id))

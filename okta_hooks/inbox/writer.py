@@ -1,6 +1,6 @@
 """One thread per process that writes deliveries: what is queued meanwhile becomes one transaction.
 
-A request waits for the commit, but not for ever: no time limit of a database's own is one that always holds.
+A request stops waiting at its deadline, whatever the database does: a database's own time limits do not always hold.
 """
 
 from __future__ import annotations

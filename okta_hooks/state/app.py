@@ -52,7 +52,7 @@ def state_of(app: Flask) -> AppState:
 
 
 class Reconfigured:
-    """What was changed of an app's state, until the end of this context."""
+    """A context manager that undoes :meth:`AppState.configure`."""
 
     def __init__(self, restore: Callable[[], None]) -> None:
         self._restore = restore
@@ -64,7 +64,7 @@ class Reconfigured:
         self.restore()
 
     def restore(self) -> None:
-        """Let everything be as it was before it was changed."""
+        """Put back what was before."""
         self._restore()
 
 

@@ -18,7 +18,7 @@ _NOT_STORED: Final = Lines(
     goes_on="Deliveries have not been stored for %.0f s now, %d of them. The last: %s",
     ends="Deliveries are stored again, after %.0f s in which %d were not.",
 )
-#: Where a database takes some and refuses others, that is one outage.
+#: While a database takes some deliveries and refuses others, that is one outage.
 _SECONDS_OF_CALM: Final = 10.0
 
 

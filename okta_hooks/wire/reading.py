@@ -95,8 +95,8 @@ class _Keys(TypedDict):
 _decoder = msgspec and msgspec.json.Decoder(_Keys)
 #: The standard library refuses an integer of more than 4,300 digits, msgspec skips one of any length: a body that may
 #: hold one is left to the standard library, or what is refused would depend on whether msgspec is installed.
-#: To search the whole body would take as long as to read it. But of 4,301 digits in a row every 256th byte is a digit,
-#: too, which makes 16 in a row among every 256th byte of the body. Other bodies that match are only read slower.
+#: Searching the whole body would take as long as reading it, so only every 256th byte is looked at: 4,301 digits in
+#: a row put at least 16 in a row among these. Other bodies that match are only read slower.
 _STRIDE = 256
 _LONG_NUMBER = re.compile(rb"[0-9]{16}")
 

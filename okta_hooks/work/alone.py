@@ -1,4 +1,4 @@
-"""Which receivers may run side by side in one process: what kills it is to be told from what was beside it."""
+"""Runs receipts suspected of killing the process one at a time, so that the next crash names the culprit."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ LONGEST_ALONE: Final = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """Leave to run. ``is_alone``: nothing runs beside it; ``ends_alone``: what was alone until now is so no more."""
+    """Permission to run. ``is_alone``: nothing runs beside it; ``ends_alone``: another run was alone until this one."""
 
     is_alone: bool = False
     ends_alone: bool = False
 
 
 class Turns:
-    """Lets runs go on side by side, but for those of suspects: of these one at a time, and nothing beside it.
+    """Lets runs go on side by side, except that of a suspect, which runs alone.
 
     :param longest_wait: Seconds after which others go on beside a suspect, and a suspect beside others.
     :param longest_alone: Seconds after which another suspect goes on beside a suspect.
@@ -85,7 +85,7 @@ class Turns:
             if self._suspect is not None and now < self._suspect_since + self._longest_alone:
                 return None
             ends_alone = self._is_alone
-            # From now on nothing else begins.
+            # From here on `_begin` waits.
             self._suspect, self._suspect_since, self._is_alone = me, now, False
             while self._running and (left := now + self._longest_wait - time.monotonic()) > 0:
                 self._changed.wait(left)

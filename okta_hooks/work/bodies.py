@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks.exceptions import UnreadableDelivery
+from okta_hooks.threads import start_thread
 from okta_hooks.wire import reading
 
 if TYPE_CHECKING:
@@ -38,15 +40,12 @@ class Bodies:
                 self._kept.move_to_end(delivery_id)
                 delivery, events, _ = self._kept[delivery_id]
                 return delivery, _at(events, ordinal)
+            generation = self._generation
         delivery, body = self._inbox.claims.load(delivery_id)
-        try:
-            events = reading.load_delivery(body.encode()).events if body is not None else ()
-        except UnreadableDelivery:
-            # How deep JSON may be nested depends on the room on a thread's stack: the thread
-            # that stored it had more of it than this one.
-            events = ()
+        events = _events_of(body) if body is not None else ()
         with self._lock:
-            if delivery_id not in self._kept:
+            # If another database has taken the place of this one meanwhile, the id may be another delivery's.
+            if delivery_id not in self._kept and generation == self._inbox.generation:
                 self._kept[delivery_id] = delivery, events, len(body or "")
                 self._characters += len(body or "")
             while len(self._kept) > 1 and (
@@ -55,6 +54,22 @@ class Bodies:
                 _, (_, _, characters) = self._kept.popitem(last=False)
                 self._characters -= characters
         return delivery, _at(events, ordinal)
+
+
+def _events_of(body: str) -> tuple[Any, ...]:
+    try:
+        return reading.load_delivery(body.encode()).events
+    except UnreadableDelivery:
+        # It could be read when it was stored. How deep JSON may be nested depends on how deep in calls the thread
+        # is that reads it: a new one is in none.
+        read: list[tuple[Any, ...]] = []
+
+        def read_again() -> None:
+            with contextlib.suppress(UnreadableDelivery):
+                read.append(reading.load_delivery(body.encode()).events)
+
+        start_thread(read_again, name="okta-hooks-reader").join()
+        return read[0] if read else ()
 
 
 def _at(events: tuple[Any, ...], ordinal: int) -> Any:

@@ -1,4 +1,7 @@
-"""What a worker does beside handing out events: it forgets, gives up orphans, and repairs, each in small batches."""
+"""What a worker does beside handing out events: it prunes, gives up orphans, and repairs, each in small batches.
+
+An orphan is a pending receipt whose receiver has not been connected for long.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,7 @@ _JUMP_SECONDS: Final = 60.0
 class Housekeeping:
     """Keeps one inbox tidy.
 
-    It goes by time that it has itself watched pass: the clock may be set, the machine suspended,
-    the database away for days.
+    Only time in which it ran counts: the clock may be set, the machine suspended, the database away for days.
 
     :param retention: How long the bodies of done deliveries stay.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -32,7 +33,7 @@ class Settled(NamedTuple):
 
 
 class InHand:
-    """Claims, settles and gives back, and knows what it has whatever the database answers."""
+    """Claims, settles and gives back receipts, and keeps account of them also when the database's answer is lost."""
 
     def __init__(self, resources: Resources, hook: str, receiver: str) -> None:
         self._resources = resources
@@ -48,7 +49,7 @@ class InHand:
     def claim(self, limit: int) -> list[Claim]:
         """Claim receipts that are due, at most so many."""
         resources = self._resources
-        with self._claiming:
+        with self._claiming, resources.at_database:
             if self.is_in_doubt:
                 resources.inbox.claims.take_back(
                     resources.worker_id, self._hook, self._name, keep=set(self._claims)
@@ -77,7 +78,7 @@ class InHand:
         :param wait: Seconds for which nobody is to have them.
         """
         resources = self._resources
-        with self._claiming:
+        with self._claiming, resources.at_database:
             mine = [claim for claim in claims if self._claims.pop(claim.event_id, None)]
             if not mine:
                 return
@@ -101,16 +102,17 @@ class InHand:
         :param more: How many receipts to claim with the same transaction.
         """
         stopping = self._resources.stopping
-        pause, give_up_at = _SHORTEST_PAUSE, None
+        pause, give_up_at, has_failed = _SHORTEST_PAUSE, None, False
         while True:
             try:
-                with self._claiming:
-                    return self._settle_and_claim(settlements, more)
+                with self._claiming, self._resources.at_database:
+                    settled = self._settle_and_claim(settlements, more)
+                return self._confirmed(settlements, settled) if has_failed else settled
             except InboxUnavailable as error:
                 if not error.is_transient:
                     return self._settle_refused(settlements, error)
                 self._resources.outage.failed(error)
-                more = 0
+                more, has_failed = 0, True
                 if stopping.is_set():
                     give_up_at = give_up_at or time.monotonic() + _SETTLE_SECONDS_WHEN_STOPPING
                     if time.monotonic() > give_up_at:
@@ -121,6 +123,12 @@ class InHand:
                 pause = min(2 * pause, _LONGEST_PAUSE)
             except Exception as error:  # noqa: BLE001 - a driver refuses some values with errors that are no database's
                 return self._settle_refused(settlements, error)
+
+    def _confirmed(self, settlements: list[Settlement], settled: Settled) -> Settled:
+        """Add what an earlier try has settled: its answer was lost."""
+        missing = [item for item in settlements if item not in settled.counted]
+        counted, closed = self._resources.inbox.claims.confirm(missing) if missing else ([], {})
+        return Settled([*settled.counted, *counted], settled.closed | closed, settled.claims)
 
     def _settle_and_claim(self, settlements: list[Settlement], more: int) -> Settled:
         resources = self._resources
@@ -139,7 +147,7 @@ class InHand:
                     retries_first=self._retries_first,
                 )
             except InboxUnavailable:
-                self.is_in_doubt = True  # as in _claim
+                self.is_in_doubt = True  # as in `claim`
                 raise
         for settlement in settlements:
             self._claims.pop(settlement.claim.event_id, None)
@@ -169,6 +177,8 @@ class InHand:
             jitter=self._resources.jitter(),
         )
         if settlement.error == failed.error:
-            # Refused as well: it stays in hand, and nothing else waits for it.
+            # Refused as well: somebody may have it another time.
+            with contextlib.suppress(Exception):
+                self.release([settlement.claim], wait=settlement.wait)
             return Settled([], {}, [])
         return self.settle([failed], 0)

@@ -55,7 +55,7 @@ class Lane:
         self._calls = 0
 
     def call(self, concurrency: int) -> None:
-        """Say that there is something to do: a thread that waits does it, or one more.
+        """Say that there is something to do: a waiting thread takes it, or a new one.
 
         :param concurrency: How many threads there may be.
         """
@@ -163,8 +163,9 @@ class Lane:
         receiver = self._resources.receiver(self._hook, self._name)
         if receiver is None or not self._resources.may_run:
             return False
-        self._given_up = [thread for thread in self._given_up if thread.is_alive()]
-        return len(self._given_up) < _MOST_GIVEN_UP * receiver.concurrency
+        with self._changed:
+            self._given_up = [thread for thread in self._given_up if thread.is_alive()]
+            return len(self._given_up) < _MOST_GIVEN_UP * receiver.concurrency
 
     def _attempt_all(self, left: list[Claim]) -> list[_Ran]:
         """Take claims off the end of a list, and run them until there are none or the worker must stop.
@@ -234,7 +235,8 @@ class Lane:
         finally:
             self._running.pop(me, None)
         if isinstance(error, dispatch.ReceiverTimeout):
-            self._given_up.append(error.thread)
+            with self._changed:
+                self._given_up.append(error.thread)
         settlement = retry.outcome(
             claim, error, max_attempts=resources.max_attempts, jitter=resources.jitter()
         )
@@ -258,7 +260,7 @@ class Lane:
         return settled.claims
 
     def _tell(self, ran: list[_Ran], settled: Settled) -> None:
-        self._resources.closed += len(settled.closed)
+        self._resources.count_closed(len(settled.closed))
         counted = {item.claim.event_id: item for item in settled.counted}
         if len(counted) < len(ran):
             logger.warning(

@@ -46,7 +46,10 @@ class Lease(Protocol):
         """Return whether this worker may still run what it has claimed."""
 
     def give_up(self) -> None:
-        """Let others take over at once."""
+        """Let others take over at once. It can be got again."""
+
+    def end(self) -> None:
+        """Give it up for good: whatever renews it from now on does not get it."""
 
 
 def lease_for(inbox: Inbox, worker_id: str) -> Lease:
@@ -65,10 +68,13 @@ class RowLease:
         self._lock = threading.Lock()
         self._watch = _Watch()
         self._renewed_at = float("-inf")
+        self._is_ended = False
 
     def renew(self) -> list[DeadReceipt] | None:
         """Beat if it is time to, and take receipts back from workers that beat no more."""
         with self._lock:
+            if self._is_ended:
+                return None
             now = self._inbox.elapsed()
             if now < self._renewed_at + HEARTBEAT_SECONDS:
                 return []
@@ -88,6 +94,11 @@ class RowLease:
         with self._lock:
             self._renewed_at = float("-inf")
             self._inbox.workers.leave(self._worker_id)
+
+    def end(self) -> None:
+        """Delete the row, and write none again."""
+        self._is_ended = True
+        self.give_up()
 
 
 class _Watch:
@@ -141,11 +152,14 @@ class FileLease:
         self._lock = threading.Lock()
         self._file: int | None = None
         self._leads = False
+        self._is_ended = False
         self._checked_at = float("-inf")
 
     def renew(self) -> list[DeadReceipt] | None:
         """Try to get the lock; who gets it takes every receipt back, for nobody else can run one."""
         with self._lock:
+            if self._is_ended:
+                return None
             if self._leads and self._is_deposed():
                 self._unlock()
             if self._leads:
@@ -202,6 +216,11 @@ class FileLease:
             self._held.discard(self._path)
             self._file = None
             self._leads = False
+
+    def end(self) -> None:
+        """Unlock the file, and never lock it again."""
+        self._is_ended = True
+        self.give_up()
 
 
 # A child has none of its parent's locks.

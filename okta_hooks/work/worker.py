@@ -97,10 +97,10 @@ class Worker:
         self._wake = threading.Event()
         self._lanes: dict[_Key, Lane] = {}
         self._thread: threading.Thread | None = None
-        # What is to be told of that no lane tells, by whoever has time: a handler may take long.
+        # Signals and lines of the log that no lane sends. A thread sends them, because a handler may take long.
         self._untold: deque[Callable[[], None]] = deque()
         self._told: dict[tuple[str, str], int] = {}
-        # Events whose reading is counted, and has not ended this process.
+        # Ids of events whose reading was counted here, and has not ended this process.
         self._read: set[int] = set()
 
     @property
@@ -139,12 +139,15 @@ class Worker:
             try:
                 for lane in list(self._lanes.values()):
                     lane.abandon()
-                self.lease.give_up()
+                self.lease.end()
             except InboxUnavailable as error:
                 logger.warning("What is in hand could not be given back: %s", error)
 
         self.stopping.set()
-        start_thread(give_back, name="okta-hooks-abandon").join(_SECONDS_TO_ABANDON)
+        try:
+            start_thread(give_back, name="okta-hooks-abandon").join(_SECONDS_TO_ABANDON)
+        except RuntimeError:  # Python 3.12 starts no thread while the interpreter ends
+            give_back()
 
     def run(self) -> None:
         """Work until :meth:`stop` is called from elsewhere."""
@@ -237,22 +240,25 @@ class Worker:
         """
         total = 0
         reported = self.closed
-        with self._beating():
-            try:
-                while not self.stopping.is_set() and (until is None or time.monotonic() < until):
-                    worked = self._drain_once(until)
+        self._resources.deadline = until
+        try:
+            with self._beating():
+                while not self.stopping.is_set() and not self._resources.is_late:
+                    worked = self._drain_once()
+                    self._tell()
                     if worked is None:
                         break
                     total += worked
-                    self._tell()
                     if progress is not None:
                         progress(self.closed - reported)
                         reported = self.closed
-            finally:
-                self._leave()
+        finally:
+            # When nothing beats any more: a heartbeat would get the lease again.
+            self._leave()
+            self._resources.deadline = None
         return total
 
-    def _drain_once(self, until: float | None) -> int | None:
+    def _drain_once(self) -> int | None:
         """Do one pass in this thread; return the number of attempts, or None if there is nothing to do."""
         connected = self._connected()
         if not connected:
@@ -273,8 +279,6 @@ class Worker:
         worked = 0
         keys = self._inbox.claims.with_work(list(connected))
         for key in keys:
-            if until is not None and time.monotonic() >= until:
-                break
             worked += self._lane(key).work(MOST_IN_HAND)
         if keys and not worked and not self._inbox.workers.is_listed(self.id):
             # Another took this one for gone: it begins anew.
@@ -311,10 +315,11 @@ class Worker:
         # A hook without receivers is left alone: a deploy that forgot to import them must not finish events.
         hooks = sorted({hook for hook, _ in connected})
         events = self._inbox.assignments.unassigned(hooks)
-        suspects = [
-            event for event in events if event.readings and event.event_id not in self._read
-        ]
-        others = [event for event in events if event not in suspects]
+        suspects: list[Unassigned] = []
+        others: list[Unassigned] = []
+        for event in events:
+            is_suspect = event.readings and event.event_id not in self._read
+            (suspects if is_suspect else others).append(event)
         self._count_readings(others)
         readable = [event for event in others if event.type or event.event_id in self._read]
         assigned = self._assign([self._assignment(event) for event in readable])

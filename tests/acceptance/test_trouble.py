@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,3 +98,32 @@ def test_a_receiver_that_hangs(host: Host) -> None:
     assert max(answer.seconds for answer in answers) < IN_TIME
     assert [run for run in host.ran("begin") if run[1] == "crm"] == [("hangs", "crm")]
     assert ("hangs", "crm") not in host.ran()
+
+
+@pytest.mark.parametrize("inbox_url", ["PostgreSQL"], indirect=True)
+@pytest.mark.parametrize("arguments", [(), ("--drain",)], ids=["worker", "drain"])
+def test_a_stop_while_the_database_refuses(
+    host: Host, postgresql: sa.Engine, inbox_url: str, arguments: tuple[str, ...]
+) -> None:
+    """A worker that cannot write down what it did says so in a handful of lines, and ends."""
+    host.store("slow", seconds=3)
+    worker = host.flask("okta-hooks", "worker", *arguments)
+    host.await_run("slow", "crm", "begin")
+
+    name = sa.make_url(inbox_url).database
+    with postgresql.connect() as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        connection.execute(
+            sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"),
+            {"name": name},
+        )
+    worker.send(signal.SIGTERM)
+    worker.await_end()
+    with postgresql.connect() as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+    worker.read()
+    lines = [line for line in worker.output.splitlines() if "okta-hooks" not in line]
+    print(f"{len(lines)} lines")
+    assert len(lines) < 40
+    assert sum("cannot" in line or "could not" in line for line in lines) <= 6

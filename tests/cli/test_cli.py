@@ -208,6 +208,7 @@ def test_inbox_with_nothing_in_it(run: Run) -> None:
         "done": 0,
         "dead": 0,
         "oldest_pending_seconds": None,
+        "inconsistencies": [],
     }
     assert "oldest open event: none" in run("inbox").output
 

@@ -44,7 +44,7 @@ def test_a_healthy_endpoint(make: Callable[..., Flask], slash: str) -> None:
         *("secret", "header", "receivers", "host"),
         *("reachable", "redirect", "challenge", "auth-header", "delivery", "wrong-secret"),
         *("body-size", "burst", "answer-time"),
-        *("inbox", "worker", "backlog", "dead-letters"),
+        *("inbox", "worker", "backlog", "dead-letters", "consistency"),
     } | {name for name in found if name == "inbox-file"} - troubles(found).keys()
     assert len(requests) <= 40
     inbox = served.extensions["okta_hooks"].runtime().inbox

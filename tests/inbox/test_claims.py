@@ -37,7 +37,7 @@ def test_what_has_work(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) ->
     assert inbox.claims.with_work([]) == []
     clock.now += 10
     assert inbox.claims.with_work(asked) == [("okta", "a"), ("okta", "c")]
-    many = [("okta", f"r{number}") for number in range(1200)] + asked
+    many = [("okta", f"r{number}") for number in range(6000)] + asked
     assert inbox.claims.with_work(many) == [("okta", "a"), ("okta", "c")]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,15 @@ from okta_hooks.inbox import Inbox
 from okta_hooks.work.lane import MOST_IN_HAND
 from okta_hooks.work.lease import FileLease
 from okta_hooks.work.worker import Worker
+from tests.support import SQLITE, states
 
-from .support import Heard
+from .support import Heard, Held, await_
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import pytest
 
     from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
@@ -94,3 +98,32 @@ def test_drain_beside_a_leader_waits_only_for_its_own(
 
     leader.give_up()
     inbox.close()
+
+
+@SQLITE
+def test_a_drain_keeps_its_lease_during_one_run(
+    postgresql_url: str,
+    system: System,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A receiver that takes longer than a lease is not run by another worker meanwhile."""
+    monkeypatch.setattr("okta_hooks.work.lease.HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr("okta_hooks.work.lease.LEASE_SECONDS", 2.0)
+    held = Held()
+    system.on("*")(held)
+    drains, looks = Inbox(postgresql_url), Inbox(postgresql_url)
+    drains.intake.store([system.delivery("a")])
+    drain = threading.Thread(target=system.make_worker(drains).drain)
+    drain.start()
+    await_(held.has_begun)
+    other = system.make_worker(looks)
+    other.start()
+
+    assert not held.has_begun.acquire(timeout=5.0)
+
+    held.may_end.set()
+    drain.join()
+    assert other.stop(30.0)
+    assert states(looks) == {"a": "done"}
+    for inbox in (drains, looks):
+        inbox.close()

@@ -11,7 +11,9 @@ import pytest
 from flask import Flask
 
 from okta_hooks import Reject, signals
-from okta_hooks.work import lane, outage
+from okta_hooks.logs import get_logger
+from okta_hooks.outage import Lines, Outage
+from okta_hooks.wire import reading
 from tests.support import SQLITE, counts, receipts, states, until
 
 from .support import APP, Heard, await_, run
@@ -121,7 +123,7 @@ class Refusing(logging.Handler):
         super().__init__()
         self.error = error
 
-    def handle(self, record: logging.LogRecord) -> bool:
+    def handle(self, _: logging.LogRecord) -> bool:
         """Fail."""
         raise self.error
 
@@ -183,7 +185,8 @@ def test_a_log_that_raises_in_a_pass_that_fails(
 
 def test_a_log_names_where_it_was_written(caplog: pytest.LogCaptureFixture) -> None:
     """The line of the module that logs is told, not that of the barrier around it."""
-    outage.Outage().failed(LookupError("away"))
+    lines = Lines(begins="away: %s", goes_on="%.0f %d %s", ends="%.0f %d")
+    Outage(get_logger("okta_hooks.outage"), lines).failed(LookupError("away"))
     assert [record.module for record in caplog.records] == ["outage"]
     assert caplog.records[0].funcName == "failed"
 
@@ -208,7 +211,7 @@ def test_ensure_sync_that_raises() -> None:
     """A host that cannot run coroutines lets the receiver fail, and nothing else."""
 
     class Host(Flask):
-        def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        def ensure_sync(self, _: Callable[..., Any]) -> Callable[..., Any]:
             raise asyncio.CancelledError
 
     class Awaitable:
@@ -234,14 +237,14 @@ def test_what_cannot_be_prepared_fails_like_a_receiver(
 ) -> None:
     """An attempt that cannot even begin counts: otherwise it would be first in its lane for ever."""
     heard = system.on("*", name="a")(Heard())
-    load_event = lane.reading.load_event
+    load_event = reading.load_event
 
     def load(raw: Any) -> Any:
         if raw["uuid"] == "bad":
             raise RecursionError
         return load_event(raw)
 
-    monkeypatch.setattr(lane.reading, "load_event", load)
+    monkeypatch.setattr(reading, "load_event", load)
     system.store("bad", "good")
 
     assert system.make_worker(max_attempts=1).drain() == 2

@@ -7,7 +7,7 @@ import pytest
 
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox import Inbox
-from tests.support import PATIENCE, receipts, states
+from tests.support import PATIENCE, Clock, receipts, states
 
 from .support import Heard, await_
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flask import Flask
-
-    from tests.support import Clock
 
     from .support import System
 
@@ -151,4 +149,30 @@ def test_what_cannot_be_written_down_is_not_run_again_before_the_stop(
 
     assert heard.uuids == ["a"]
     assert receipts(system.inbox, "a") == {"a": ("pending", 0)}
+    flaky.close()
+
+
+def test_all_threads_tell_of_one_outage(
+    system: System, inbox_url: str, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many lanes find the database away, there is one line for all of them."""
+    tries = threading.Semaphore(0)
+    for name in "abcdef":
+        system.on("*", name=name)(Heard())
+    system.store("a")
+    flaky = Flaky(inbox_url, clock=clock, elapsed=clock)
+
+    def fail(*_: Any, **__: Any) -> Any:
+        tries.release()
+        raise InboxUnavailable("the database is away")
+
+    worker = system.make_worker(flaky)
+    flaky.claims.claim = fail  # type: ignore[method-assign]
+    flaky.claims.with_work = list  # type: ignore[method-assign, assignment]
+    flaky.assignments.unassigned = fail  # type: ignore[method-assign]
+    worker.start()
+    await_(tries, 3)
+
+    assert worker.stop(PATIENCE)
+    assert caplog.text.count("cannot use the inbox") == 1
     flaky.close()

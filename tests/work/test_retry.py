@@ -8,8 +8,9 @@ import pytest
 from flask import Flask
 
 from okta_hooks import Reject, RetryLater, signals
+from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox.claims import Claim, Settlement
-from okta_hooks.work.retry import back_off, outcome
+from okta_hooks.work.retry import LONGEST_WAIT, back_off, outcome
 from tests.support import DAY, HOUR, receipts, states
 
 from .support import Heard
@@ -17,6 +18,7 @@ from .support import Heard
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import sqlalchemy as sa
     from blinker import NamedSignal
     from flask import Flask
 
@@ -220,3 +222,155 @@ def test_retry_later_that_forgot_its_base(system: System, clock: Clock) -> None:
 
     assert attempts == [1, 2, 3]
     assert system.inbox.overview.counts().dead == 1
+
+
+class _Raises(RetryLater):
+    """An exception whose attribute does anything."""
+
+    def __init__(self) -> None:
+        pass
+
+    @property
+    def seconds(self) -> float:  # type: ignore[override]
+        raise KeyboardInterrupt
+
+
+class _Forgets(RetryLater):
+    """An exception that does not say when."""
+
+    def __init__(self) -> None:
+        pass
+
+
+def _with(seconds: Any) -> RetryLater:
+    """Return one that was changed after it was made."""
+    made = RetryLater(1)
+    made.seconds = seconds
+    return made
+
+
+ODD = {
+    "nan": _with(float("nan")),
+    "inf": _with(float("inf")),
+    "-inf": _with(float("-inf")),
+    "1e308": RetryLater(1e308),
+    "negative": _with(-5),
+    "text": _with("soon"),
+    "digits": _with("5"),
+    "None": _with(None),
+    "Decimal": RetryLater(Decimal(10) ** 300),  # type: ignore[arg-type]
+    "signalling NaN": _with(Decimal("sNaN")),
+    "huge int": _with(10**400),
+    "itself": _with(RetryLater),
+    "a property that raises": _Raises(),
+    "no base": _Forgets(),
+}
+
+
+@pytest.mark.parametrize("error", ODD.values(), ids=ODD)
+def test_no_receiver_can_ask_for_too_long_a_wait(
+    system: System, clock: Clock, error: RetryLater
+) -> None:
+    """Whatever it raises, its receipt is due again in a week at most, and its lane goes on."""
+    heard = system.on("*", name="a")(Heard(error))
+    system.store("a", "b")
+
+    system.drain()
+
+    due = system.inbox.overview.next_due([("okta", "a")])
+    if due is not None:  # otherwise it was not to wait
+        assert clock.now < due <= clock.now + LONGEST_WAIT
+        clock.now = due
+        assert system.drain() == 1
+    assert heard.uuids == ["a", "b", "a"]
+    assert heard.attempts == [1, 1, 2]
+
+
+#: A constraint that no update to this error meets; what went before does.
+REFUSE = {
+    "sqlite": (
+        """CREATE TRIGGER refuse BEFORE UPDATE ON okta_hooks_receipt
+           WHEN NEW.error LIKE '%poison%' OR (NEW.state = 'done' AND NEW.event_id = 2)
+           BEGIN SELECT RAISE(ABORT, 'refused'); END""",
+    ),
+    "postgresql": (
+        "ALTER TABLE okta_hooks_receipt ADD CHECK (error NOT LIKE '%%poison%%')",
+        "ALTER TABLE okta_hooks_receipt ADD CHECK (state != 'done' OR event_id != 2)",
+    ),
+}
+
+
+def test_a_settlement_that_the_database_refuses(
+    system: System, clock: Clock, engine: sa.Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It becomes a failure of that receipt alone, and a dead letter in the end; the others are settled."""
+    heard = system.on("*", name="a")(Heard(LookupError("poison")))
+    for uuid in "abcd":
+        system.store(uuid)
+    with engine.begin() as connection:
+        for statement in REFUSE[engine.dialect.name]:
+            connection.exec_driver_sql(statement)
+    worker = system.make_worker(max_attempts=3)
+
+    assert worker.drain() == 4
+
+    assert receipts(system.inbox, "a") == {"a": ("pending", 1)}
+    assert receipts(system.inbox, "b") == {"a": ("pending", 1)}
+    assert [states(system.inbox)[uuid] for uuid in "cd"] == ["done", "done"]
+    assert caplog.text.count("cannot be settled") == 2
+    for _ in range(3):
+        clock.now += HOUR
+        worker.drain()
+    assert heard.uuids[:4] == ["a", "b", "c", "d"]
+    assert sorted(heard.uuids[4:]) == ["a", "b", "b"]
+    assert states(system.inbox) == {"a": "done", "b": "dead", "c": "done", "d": "done"}
+    (receipt,) = system.inbox.overview.show("b")[0].receipts
+    assert "the database refused" in str(receipt.error)
+
+
+def test_a_database_that_goes_away_among_refusals(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is settled one by one waits for the database as anything else: nothing stays in hand."""
+    system.on("*", name="a")(Heard())
+    system.store("a", "b", "c")
+    inbox = system.inbox
+    settle = inbox.claims.settle
+    errors = [
+        InboxUnavailable("refused", is_transient=False),
+        InboxUnavailable("away"),
+        InboxUnavailable("away"),
+    ]
+
+    def refuse(*arguments: Any) -> Any:
+        if errors:
+            raise errors.pop(0)
+        return settle(*arguments)
+
+    monkeypatch.setattr(inbox.claims, "settle", refuse)
+
+    assert system.make_worker(inbox).drain() == 3
+
+    assert errors == []
+    assert set(states(inbox).values()) == {"done"}
+
+
+def test_a_value_that_a_driver_does_not_take(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that is none of the database's leaves nothing in hand either."""
+    system.on("*", name="a")(Heard())
+    system.store("a", "b")
+    inbox = system.inbox
+    settle = inbox.claims.settle
+
+    def refuse(worker_id: str, settlements: Any) -> Any:
+        if any(item.state == "done" and item.claim.ordinal == 0 for item in settlements):
+            raise OverflowError
+        return settle(worker_id, settlements)
+
+    monkeypatch.setattr(inbox.claims, "settle", refuse)
+
+    system.make_worker(inbox, max_attempts=1).drain()
+
+    assert states(inbox) == {"a": "dead", "b": "done"}
