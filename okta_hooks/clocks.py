@@ -6,9 +6,9 @@ import time
 
 
 def boot_time() -> float:
-    """Return seconds from some moment on: no setting of the clock changes them, and a suspended machine's count.
+    """Return a monotonic time in seconds that includes suspension (``CLOCK_BOOTTIME``).
 
-    That it was suspended counts only where the system has such a clock; elsewhere it is as ``time.monotonic``.
+    Where the system has no such clock, it is that of :func:`time.monotonic`.
     """
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)

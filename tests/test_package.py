@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -20,6 +22,41 @@ IMPORTED_WHEN_USED = [
     "sqlalchemy",
     "okta",
     "msgspec",
+]
+
+PATHS = [
+    "okta_hooks.catalog:CatalogEntry",
+    "okta_hooks.catalog:EventType",
+    "okta_hooks.catalog:RELEASE",
+    "okta_hooks.catalog:entries",
+    "okta_hooks.catalog:get",
+    "okta_hooks.catalog:suggest",
+    "okta_hooks.cli:group",
+    "okta_hooks.exceptions:InboxUnavailable",
+    "okta_hooks.inbox:metadata",
+    "okta_hooks.pytest_plugin:DeadLetter",
+    "okta_hooks.pytest_plugin:ReceiverRuns",
+    "okta_hooks.pytest_plugin:Run",
+    "okta_hooks.pytest_plugin:okta_org",
+    "okta_hooks.signals:delivery_refused",
+    "okta_hooks.signals:delivery_stored",
+    "okta_hooks.signals:event_dead",
+    "okta_hooks.signals:event_done",
+    "okta_hooks.signals:hook_verified",
+    "okta_hooks.signals:inconsistency_found",
+    "okta_hooks.signals:receiver_done",
+    "okta_hooks.signals:receiver_failed",
+    "okta_hooks.simulator:Answer",
+    "okta_hooks.simulator:HttpSender",
+    "okta_hooks.simulator:Org",
+    "okta_hooks.simulator:Request",
+    "okta_hooks.simulator:RequestRefused",
+    "okta_hooks.simulator:Send",
+    "okta_hooks.simulator:Simulator",
+    "okta_hooks.simulator:app_sender",
+    "okta_hooks.simulator.app_org:AppOrg",
+    "okta_hooks.testing:make_delivery",
+    "okta_hooks.testing:make_event",
 ]
 
 # Python audits (PEP 578) what opens a file, a connection or a process; threads it only counts.
@@ -83,6 +120,27 @@ def test_import_of_everything() -> None:
 
     assert set(okta_hooks.__all__) <= set(namespace)
     assert namespace["LogEvent"] is events.LogEvent
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_where_users_import_from(path: str) -> None:
+    """What is not in ``okta_hooks`` itself is where the pages say that it is."""
+    module, name = path.split(":")
+
+    assert hasattr(importlib.import_module(module), name)
+
+
+def test_entry_points() -> None:
+    """Flask finds the commands, and pytest the fixtures."""
+    found = {
+        (point.group, point.name): point.value
+        for point in importlib.metadata.distribution("okta-hooks").entry_points
+    }
+
+    assert found == {
+        ("flask.commands", "okta-hooks"): "okta_hooks.cli:group",
+        ("pytest11", "okta-hooks"): "okta_hooks.pytest_plugin",
+    }
 
 
 def test_all_is_sorted() -> None:

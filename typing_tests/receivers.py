@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Any, assert_type
 from blinker import NamedSignal
 from flask import Blueprint, Flask
 
-from okta_hooks import Delivery, EventHook, LogEvent, Reject, RetryLater, signals
+from okta_hooks import (
+    ConfigurationError,
+    Delivery,
+    EventHook,
+    LogEvent,
+    OktaHooksError,
+    Reject,
+    RetryLater,
+    signals,
+    state_of,
+)
 from okta_hooks.catalog import RELEASE, CatalogEntry, EventType, get, suggest
+from okta_hooks.state import AppState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -45,6 +56,29 @@ wrong: Callable[[int], str] = receiver  # type: ignore[assignment]
 okta.on(7)  # type: ignore[arg-type]
 okta.on("*")(7)  # type: ignore[type-var]
 okta.on("*", concurrency="2")  # type: ignore[arg-type]
+okta.on("*", timeout="2")  # type: ignore[arg-type]
+
+
+@okta.on("user.session.*", timeout=2.5)
+def hasty(sender: Flask, event: LogEvent, **extra: Any) -> None:
+    pass
+
+
+quick: Callable[[Flask, LogEvent], None] = hasty
+
+
+# What an app has, and what is raised if it has nothing.
+
+
+def state(app: Flask) -> None:
+    assert_type(state_of(app), AppState)
+    assert_type(state_of(app).url_of("okta"), str)
+    assert_type(state_of(app).path_of("okta"), str | None)
+    state_of("app")  # type: ignore[arg-type]
+
+
+refusal: OktaHooksError = ConfigurationError("wrong")
+builtin: RuntimeError = ConfigurationError("wrong")
 
 
 # Signals are blinker's.

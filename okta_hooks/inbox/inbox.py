@@ -29,7 +29,7 @@ class Inbox:
     :param url: An SQLAlchemy URL of SQLite (a file) or PostgreSQL (psycopg 3).
     :param folder: Where a relative path of an SQLite file begins.
     :param clock: Returns the time of day, in seconds since the epoch.
-    :param elapsed: Returns the time that passes, in seconds from some moment on.
+    :param elapsed: Returns a monotonic time in seconds.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Inbox:
     ) -> None:
         #: The time of day: what is stored, and shown to people.
         self.clock = clock
-        #: The time that passes: for how long something has lasted.
+        #: Monotonic: for how long something has lasted.
         self.elapsed = elapsed
         self.database = Database(url, folder)
         self.intake = Intake(self.database)

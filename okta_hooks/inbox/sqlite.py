@@ -37,7 +37,7 @@ _STEPS_BETWEEN_LOOKS: Final = 50_000
 #: The bytes of the queue's file that are locked: by who may write, and by who waits and goes before others.
 _TURN: Final = 0
 _FIRST: Final = 1
-#: What is wrong with the file as this connection has it; another may find it well.
+#: Result codes after which a connection is dropped: a new one may find the file in order.
 _LOST: Final = frozenset(
     {
         sqlite3.SQLITE_READONLY,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +11,7 @@ import sqlalchemy as sa
 from okta_hooks import signals
 from okta_hooks.cli import group
 from okta_hooks.inbox.tables import event
-from tests.support import SQLITE, Clock, states
+from tests.support import SQLITE, states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,13 +26,6 @@ if TYPE_CHECKING:
 
 KIND = "claimed event without an open receipt"
 FOREIGN = "pending event of a hook that no app has"
-
-
-@pytest.fixture
-def clock(clock: Clock) -> Clock:
-    """Return a clock that shows the real time when it is made: commands have no other."""
-    clock.now = time.time()
-    return clock
 
 
 @pytest.fixture

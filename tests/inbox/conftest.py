@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 
 from okta_hooks.inbox.assignments import Assignment
-from tests.support import HOUR, claim, settle
+from tests.support import HOUR, Proxy, claim, settle, socket_of
+
+from .support import HOSTILE, administrate, through
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery
@@ -44,3 +48,31 @@ def varied(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> Inbox:
     inbox.intake.store([delivery("pending", type="group.lifecycle.create")])
     inbox.intake.store([delivery("elsewhere", hook="other")])
     return inbox
+
+
+@pytest.fixture
+def proxy(postgresql: sa.Engine) -> Iterator[Proxy]:
+    """Return a proxy before the tests' server."""
+    with closing(Proxy(socket_of(postgresql))) as made:
+        yield made
+
+
+@pytest.fixture
+def proxied_url(proxy: Proxy, postgresql_url: str) -> str:
+    """Return the URL of an empty database, by way of the proxy."""
+    return through(proxy.port, postgresql_url)
+
+
+@pytest.fixture
+def hostile(postgresql: sa.Engine, postgresql_url: str) -> Iterator[str]:
+    """Return the name of a role whose settings are as bad as can be."""
+    name = sa.make_url(postgresql_url).database
+    administrate(
+        postgresql,
+        "CREATE ROLE hostile LOGIN",
+        *(f"ALTER ROLE hostile SET {setting} = {value}" for setting, value in HOSTILE.items()),
+    )
+    administrate(postgresql, "CREATE SCHEMA own AUTHORIZATION hostile", database=name)
+    yield "hostile"
+    administrate(postgresql, "DROP OWNED BY hostile CASCADE", database=name)
+    administrate(postgresql, "DROP ROLE hostile")

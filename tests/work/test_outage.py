@@ -160,7 +160,7 @@ def test_all_threads_tell_of_one_outage(
     for name in "abcdef":
         system.on("*", name=name)(Heard())
     system.store("a")
-    flaky = Flaky(inbox_url, clock=clock)
+    flaky = Flaky(inbox_url, clock=clock, elapsed=clock)
 
     def fail(*_: Any, **__: Any) -> Any:
         tries.release()

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import CREATED, DAY, claim, fan_out, settle
+
+from .support import printed, uuids
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from click.testing import Result
+
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.intake import NewDelivery
+    from tests.support import Clock
+
+    DeliveryFactory = Callable[..., NewDelivery]
+    Run = Callable[..., Result]
+
+
+def test_events_list(filled: Inbox, run: Run) -> None:
+    """Newest first, with what a person wants to know of each."""
+    rows = printed(run("events", "list", "--json"))
+
+    assert [row["uuid"] for row in rows if "sha256" not in row["uuid"]] == [
+        "new",
+        "dead",
+        "group",
+        "old",
+    ]
+    assert list(rows[0]) == [
+        "uuid",
+        "hook",
+        "type",
+        "state",
+        "via",
+        "received",
+        "published",
+        "reason",
+    ]
+    assert (rows[0]["type"], rows[0]["via"], rows[0]["hook"]) == (CREATED, "hook", "okta")
+    assert "not a JSON object" in rows[1]["reason"]
+    lines = run("events", "list").output.splitlines()
+    assert lines[0].split() == list(rows[0])
+    assert len(lines) == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--limit", "1"], ["new"]),
+        (["old", "new", "nowhere"], ["new", "old"]),
+        (["--state", "done"], ["group", "old"]),
+        (["--state", "done", "--state", "pending"], ["new", "group", "old"]),
+        (["--type", "group.*"], ["group"]),
+        (["--type", "group.lifecycle.create", "--type", "user.*"], ["new", "dead", "group", "old"]),
+        (["--hook", "other"], []),
+        (["--hook", "okta", "--state", "pending"], ["new"]),
+        (["--until", "24h"], ["group", "old"]),
+        (["--since", "1440m", "--type", "*"], ["new", "SHA", "dead"]),
+        (["--since", "2026-01-01", "--until", "2026-01-02T00:00:00+01:00"], []),
+        (["--unreceived"], []),
+    ],
+    ids=" ".join,
+)
+def test_choosing_events(filled: Inbox, run: Run, options: list[str], expected: list[str]) -> None:
+    """Events are chosen by uuid, state, type, hook and time, all together."""
+    found = uuids(run("events", "list", "--json", *options))
+
+    assert ["SHA" if uuid.startswith("sha256:") else uuid for uuid in found] == expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--since", "yesterday"],
+        ["--until", "99999999999999d"],
+        ["--since", ""],
+        ["--state", "lost"],
+        ["--limit", "many"],
+    ],
+    ids=" ".join,
+)
+def test_options_that_cannot_be_right(run: Run, options: list[str]) -> None:
+    """They are a mistake in use: status 2, and nothing happens."""
+    assert "Invalid value" in run("events", "list", *options, status=2).output
+
+
+def test_events_list_with_nothing_in_it(run: Run) -> None:
+    """Nothing is said so for people, and an empty list for programs."""
+    assert run("events", "list").output == "(none)\n"
+    assert printed(run("events", "list", "--json")) == []
+
+
+def test_times_beyond_the_calendar(
+    inbox: Inbox, delivery: DeliveryFactory, run: Run, clock: Clock
+) -> None:
+    """A time that no calendar has, of Okta's or a receiver's, keeps nobody from looking."""
+    far = {"uuid": "far", "eventType": CREATED, "published": "9999-12-31T23:59:59-23:00"}
+    inbox.intake.store([delivery(far)])
+    fan_out(inbox, "audit")
+    settle(inbox, claim(inbox, "audit"), "pending", wait=1e300, error="later")
+
+    assert "far" in run("events", "list").output
+    assert "later" in run("events", "show", "far").output
+
+
+def test_events_show(filled: Inbox, run: Run) -> None:
+    """One event with its receipts and its body, for people and for programs."""
+    (shown,) = printed(run("events", "show", "dead", "--json"))
+
+    assert shown["state"] == "dead"
+    assert shown["raw"] == {"uuid": "dead", "eventType": CREATED, "reject": True}
+    found = {row["receiver"]: (row["state"], row["error"]) for row in shown["receipts"]}
+    assert found == {"audit": ("done", None), "users": ("dead", "not ours")}
+    output = run("events", "show", "dead").output
+    assert "not ours" in output
+    assert '"reject": true' in output
+    assert "There is no event 'nowhere'" in run("events", "show", "nowhere", status=1).output
+    (unreadable,) = uuids(run("events", "list", "--json", "--state", "dead"))[:1]
+    assert "reason: " in run("events", "show", unreadable).output
+
+
+def test_events_show_without_a_body(
+    inbox: Inbox, delivery: DeliveryFactory, run: Run, clock: Clock
+) -> None:
+    """What retention has taken is told."""
+    clock.now -= 31 * DAY
+    inbox.intake.store([delivery("old")])
+    run("worker", "--drain")
+    assert "1 deliveries are pruned." in run("prune").output
+
+    assert "(its body is gone)" in run("events", "show", "old").output

@@ -1,0 +1,67 @@
+"""What several tests of the inbox on PostgreSQL need."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.inbox.intake import Stored
+
+if TYPE_CHECKING:
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.intake import NewDelivery
+
+NEW = [Stored(new=1, duplicate=0)]
+
+
+HOSTILE = {
+    "default_transaction_isolation": "'repeatable read'",
+    "default_transaction_read_only": "on",
+    "default_transaction_deferrable": "on",
+    "statement_timeout": "'1ms'",
+    "lock_timeout": "'1ms'",
+    "idle_in_transaction_session_timeout": "'1ms'",
+    "transaction_timeout": "'1ms'",
+    "idle_session_timeout": "'20ms'",
+    "client_encoding": "'LATIN1'",
+    "extra_float_digits": "-15",
+    "standard_conforming_strings": "off",
+    "bytea_output": "'escape'",
+    "DateStyle": "'German'",
+    "TimeZone": "'Asia/Kathmandu'",
+    "search_path": "own, public",
+    "plan_cache_mode": "'force_generic_plan'",
+}
+
+
+def through(port: int, url: str, user: str = "postgres") -> str:
+    name = sa.make_url(url).database
+    return f"postgresql://{user}@127.0.0.1:{port}/{name}"
+
+
+def seconds_to_store(inbox: Inbox, new: NewDelivery) -> float:
+    """Store a delivery as soon as the database takes it; return how long that took."""
+    began = time.monotonic()
+    while (took := time.monotonic() - began) < 30:
+        try:
+            inbox.intake.store([new])
+        except InboxUnavailable as error:
+            if not error.is_transient:
+                raise
+            threading.Event().wait(0.05)
+        else:
+            return time.monotonic() - began
+    return took
+
+
+def administrate(postgresql: sa.Engine, *statements: str, database: str | None = None) -> None:
+    """Execute statements as the server's administrator."""
+    url = postgresql.url if database is None else postgresql.url.set(database=database)
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
