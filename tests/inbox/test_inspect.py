@@ -103,8 +103,10 @@ def test_a_wait_of_unknown_length(stored: Inbox, clock: Clock) -> None:
     change(stored, receipt.update().values(wait=None, due=clock.now + LONGEST_WAIT))
     assert inspect(stored) == {}
 
-    change(stored, receipt.update().values(due=clock.now + LONGEST_WAIT + 2))
+    change(stored, receipt.update().values(due=clock.now + 2 * LONGEST_WAIT))
     assert inspect(stored, repair=True) == {DUE_TOO_LATE: (2, True)}
+    assert claim(stored) == []
+    clock.now += LONGEST_WAIT
     assert len(claim(stored)) == 2
 
 

@@ -188,7 +188,7 @@ database.close()
 
 def test_a_file_that_was_read_only_for_a_while(tmp_path: Path) -> None:
     """A connection that was opened meanwhile could not write for ever: it is dropped, and the next can."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(folder.stat().st_mode | 0o755)
     (tmp_path / "inbox").mkdir()
     command = [sys.executable, "-c", READ_ONLY, str(tmp_path / "inbox")]
