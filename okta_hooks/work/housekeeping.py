@@ -68,13 +68,17 @@ class Housekeeping:
             died = self._inbox.workers.bury_orphans(_ORPHAN_SECONDS)
             if died:
                 self._again("orphans")
-        if self._is_time("prune", _BETWEEN_SECONDS) and self.prune():
+        # By the time that was trusted: the clock may have been set since.
+        trusted = self._inbox.elapsed() + self._offset
+        if self._is_time("prune", _BETWEEN_SECONDS) and self._prune(trusted):
             self._again("prune")
         return died
 
     def prune(self) -> int:
         """Forget one batch of what retention does not keep; return how many deliveries."""
-        now = self._inbox.clock()
+        return self._prune(self._inbox.clock())
+
+    def _prune(self, now: float) -> int:
         return self._inbox.upkeep.prune(
             bodies_before=now - self._retention.total_seconds(),
             keys_before=now - max(self._retention, _KEYS_KEPT).total_seconds(),

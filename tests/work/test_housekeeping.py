@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from okta_hooks import signals
 from okta_hooks.inbox.selection import Selection
-from tests.support import DAY, receipts, states, until
+from okta_hooks.work.housekeeping import Housekeeping
+from tests.support import DAY, Clock, receipts, states, until
 
 from .support import Heard, await_
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import pytest
     from blinker import NamedSignal
 
-    from tests.support import Clock
+    from okta_hooks.inbox.workers import DeadReceipt
 
     from .support import System
 
@@ -72,6 +73,32 @@ def test_the_worker_prunes(system: System, clock: Clock) -> None:
 
     until(lambda: not system.inbox.overview.find(Selection())[0].has_body)
     assert states(system.inbox) == {"a": "done"}
+
+
+def test_a_clock_that_is_set_while_it_cleans_deletes_nothing(
+    system: System, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is pruned goes by the time that was trusted when it began."""
+    system.on("*")(Heard())
+    system.store("a")
+    system.drain()
+    passed = Clock()
+    inbox = system.inbox
+    inbox.elapsed = passed
+    housekeeping = Housekeeping(inbox, timedelta(days=30))
+    passed.now += 601
+    clock.now += 601
+    bury = inbox.workers.bury_orphans
+
+    def bury_slowly(seconds: float) -> list[DeadReceipt]:
+        clock.now += 400 * DAY
+        return bury(seconds)
+
+    monkeypatch.setattr(inbox.workers, "bury_orphans", bury_slowly)
+
+    assert housekeeping.clean() == []
+
+    assert [found.has_body for found in inbox.overview.find(Selection())] == [True]
 
 
 def test_keys_are_kept_as_long_as_bodies(system: System, clock: Clock) -> None:
