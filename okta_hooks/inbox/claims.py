@@ -295,11 +295,15 @@ class Claims:
         rows = connection.execute(_HELD, {"ids": list(ids), "of_worker": worker_id}).all()
         return [fence for row in rows if (fence := tuple(row)) in wanted]
 
-    def take_back(self, worker_id: str, hook: str, receiver_name: str, *, keep: set[int]) -> None:
+    def take_back(
+        self, worker_id: str, hook: str, receiver_name: str, *, keep: Iterable[Claim]
+    ) -> None:
         """Give back what a worker is said to have claimed for one receiver, but for what it knows of.
 
-        :param keep: The ids of the events it has in hand.
+        :param keep: What it has in hand. A receipt that it had, and has claimed again without hearing of it,
+            is not that.
         """
+        known = [(claim.event_id, claim.claims) for claim in keep]
         with self._database.transaction() as connection:
             connection.execute(
                 receipt.update()
@@ -308,7 +312,7 @@ class Claims:
                     receipt.c.worker == worker_id,
                     receipt.c.hook == hook,
                     receipt.c.receiver == receiver_name,
-                    receipt.c.event_id.not_in(keep),
+                    sa.tuple_(receipt.c.event_id, receipt.c.claims).not_in(known),
                 )
                 .values(state=PENDING, worker=None, claims=receipt.c.claims - 1)
             )

@@ -299,14 +299,17 @@ def _bring_forward(
 ) -> Callable[[sa.Connection, Sequence[Any]], None]:
     def bring_forward(connection: sa.Connection, rows: Sequence[Any]) -> None:
         for row in rows:
+            soon = now + (longest_wait if row.wait is None else row.wait)
             connection.execute(
                 receipt.update()
                 .where(
                     receipt.c.event_id == row.event_id,
                     receipt.c.receiver == row.receiver,
                     receipt.c.state == PENDING,
+                    # It may have been tried meanwhile, where the clock says something else.
+                    receipt.c.due > soon,
                 )
-                .values(due=now + (longest_wait if row.wait is None else row.wait))
+                .values(due=soon)
             )
 
     return bring_forward

@@ -52,7 +52,7 @@ class InHand:
         with self._claiming, resources.at_database:
             if self.is_in_doubt:
                 resources.inbox.claims.take_back(
-                    resources.worker_id, self._hook, self._name, keep=set(self._claims)
+                    resources.worker_id, self._hook, self._name, keep=list(self._claims.values())
                 )
                 self.is_in_doubt = False
             self._retries_first = not self._retries_first

@@ -233,7 +233,7 @@ def test_taking_back_what_is_not_known_to_be_in_hand(
     theirs = claim(inbox, worker="another") + claim(inbox, "b")
     assert len(theirs) == 2
 
-    inbox.claims.take_back("me", "okta", "a", keep={known.event_id})
+    inbox.claims.take_back("me", "okta", "a", keep=[known])
 
     assert claim(inbox) == [unknown]
 
