@@ -97,6 +97,7 @@ def clock() -> Clock:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[sa.Engine]:
     """Return a PostgreSQL server of the tests' own, connected to as its administrator."""
+    pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
     with warnings.catch_warnings():
         # It looks for a folder for its lock, and says so if it has to take another.
         warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set", UserWarning)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -44,6 +45,13 @@ HOUR = 3600.0
 DAY = 24 * HOUR
 #: For what SQLite alone can show, or what the kind of database has no part in.
 SQLITE = pytest.mark.parametrize("inbox_url", ["SQLite"], indirect=True)
+#: For what asks Okta by its SDK, which is an extra.
+NEEDS_SDK = pytest.mark.skipif(
+    importlib.util.find_spec("okta") is None, reason="the extra okta is not installed"
+)
+NEEDS_PSYCOPG = pytest.mark.skipif(
+    importlib.util.find_spec("psycopg") is None, reason="the extra postgresql is not installed"
+)
 #: What a busy machine may take; nothing waits as long if it works.
 PATIENCE = 30.0
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from okta_hooks.doctor import storage
 from okta_hooks.inbox.overview import ReceiverCounts
-from tests.support import HOUR, fan_out
+from tests.support import HOUR, NEEDS_PSYCOPG, fan_out
 
 from .support import SECRET, examine, level, levels, only, run
 
@@ -109,7 +109,10 @@ def test_an_inbox_that_cannot_be_written(app: Flask, inbox: Inbox, engine: sa.En
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("postgresql://okta:s3cret@127.0.0.1:1/none", "Every delivery is answered with 503"),
+        pytest.param(
+            *("postgresql://okta:s3cret@127.0.0.1:1/none", "Every delivery is answered with 503"),
+            marks=NEEDS_PSYCOPG,
+        ),
         ("postgresql://okta:s3cret@127.0.0.1:port/none", "is no URL of a database"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from okta_hooks import EventHook
 from okta_hooks.simulator import Org as SimulatedOrg
 from okta_hooks.simulator import Simulator
-from tests.support import answer_challenge
+from tests.support import NEEDS_SDK, answer_challenge
 
 from .support import SECRET, TOKEN, examine, level
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from flask import Flask
 
     AppFactory = Callable[..., Flask]
+
+pytestmark = NEEDS_SDK
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from okta_hooks.org.client import OktaClient
 from okta_hooks.org.reconcile import Report, reconcile
 from okta_hooks.simulator import Answer, Request, Simulator
 from okta_hooks.simulator import Org as SimulatedOrg
-from tests.support import CREATED, SQLITE
+from tests.support import CREATED, NEEDS_SDK, SQLITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tests.support import Clock
 
     DeliveryFactory = Callable[..., NewDelivery]
+
+pytestmark = NEEDS_SDK
 
 TOKEN = "00a-token"
 URL = "https://app.example.com/okta/events"

@@ -6,6 +6,7 @@ import pytest
 
 from okta_hooks.org.hooks import HookChannel, HookConfig, RegisteredHook
 from okta_hooks.org.registration import registration_of
+from tests.support import NEEDS_SDK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from okta_hooks import EventHook
     from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery
+
+pytestmark = NEEDS_SDK
 
 URL = "https://app.example.com/okta/events"
 

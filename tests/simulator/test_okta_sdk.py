@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+
+pytest.importorskip("okta", reason="the extra okta is not installed")
+
 from okta.client import Client
 from okta.models import EventHook, LogEvent
 from okta.pagination import PaginationHelper

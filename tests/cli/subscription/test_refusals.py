@@ -11,6 +11,7 @@ from Cryptodome.PublicKey import RSA
 from flask import request
 
 from okta_hooks.simulator import Simulator
+from tests.support import NEEDS_SDK
 
 from .support import CREATE, DEACTIVATE, SECRET, TOKEN, World, environment, write_host
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     import pytest
     from flask import Response
+
+pytestmark = NEEDS_SDK
 
 
 def test_a_wrong_token(world: World) -> None:

@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING
 
 from okta_hooks import EventHook, catalog
-from tests.support import serving
+from tests.support import NEEDS_SDK, serving
 
 from .support import CREATE, DEACTIVATE, SECRET, World
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+pytestmark = NEEDS_SDK
 
 BETA = next(
     name

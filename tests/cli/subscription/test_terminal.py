@@ -6,10 +6,14 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from tests.support import NEEDS_SDK
+
 from .support import CREATE, World, environment, write_host
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = NEEDS_SDK
 
 
 class Terminal:

@@ -11,6 +11,7 @@ from okta_hooks.exceptions import VerificationFailed
 from okta_hooks.org import provisioning
 from okta_hooks.org.client import OktaClient
 from okta_hooks.simulator import Org, Simulator
+from tests.support import NEEDS_SDK
 
 from .support import CREATE, DEACTIVATE, TOKEN, World
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from okta_hooks.org.hooks import RegisteredHook
+
+pytestmark = NEEDS_SDK
 
 
 def test_verify_later(world: World) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from okta_hooks import EventHook
-from tests.support import serving
+from tests.support import NEEDS_SDK, serving
 
 from .support import CREATE, DEACTIVATE, SECRET, World
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flask import Flask
+
+pytestmark = NEEDS_SDK
 
 
 def test_no_hook_is_found(world: World) -> None:

@@ -11,7 +11,7 @@ from okta_hooks import EventHook
 from okta_hooks.inbox.cursor import Cursor, Cursors
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.signals import delivery_stored
-from tests.support import SQLITE
+from tests.support import NEEDS_SDK, SQLITE
 
 from .support import CREATED, DAY, inbox_of, open_org, read, reading, run
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from okta_hooks.simulator import Simulator
+
+pytestmark = NEEDS_SDK
 
 
 def types(app: Flask) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ import pytest
 from okta_hooks import EventHook
 from okta_hooks.cli.output import Progress
 from okta_hooks.org.registration import NamedHook
-from tests.support import SQLITE
+from tests.support import NEEDS_SDK, SQLITE
 
 from .support import (
     CREATED,
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from okta_hooks.simulator import Simulator
+
+pytestmark = NEEDS_SDK
 
 
 def test_another_backfill_is_at_work(simulator: Simulator, app: Flask) -> None:

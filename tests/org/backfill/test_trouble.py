@@ -15,7 +15,7 @@ from okta_hooks.inbox.cursor import Cursor
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.org.backfill import Stopped, interruptible
 from okta_hooks.signals import event_dead
-from tests.support import SQLITE
+from tests.support import NEEDS_SDK, SQLITE
 
 from .support import (
     DAY,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from okta_hooks.inbox import Inbox
 
+pytestmark = NEEDS_SDK
 
 HOSTILE = """[
  {"uuid": "nan", "eventType": "user.lifecycle.create", "debugContext": {"debugData": {"x": NaN}}},

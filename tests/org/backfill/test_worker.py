@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from okta_hooks import EventHook
 from okta_hooks.inbox.cursor import Cursor
 from okta_hooks.org.backfill import keep_up
-from tests.support import SQLITE
+from tests.support import NEEDS_SDK, SQLITE
 
 from .support import Impatient, Log, inbox_of, open_org, page, reading
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     import pytest
     from flask import Flask
+
+pytestmark = NEEDS_SDK
 
 
 @SQLITE

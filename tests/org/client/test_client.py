@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from okta_hooks.exceptions import OktaRefused, OktaUnavailable
+from tests.support import NEEDS_SDK
 
 from .support import BODY, connect
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from okta_hooks.org.client import OktaClient
     from okta_hooks.simulator import Simulator
+
+pytestmark = NEEDS_SDK
 
 
 @pytest.fixture

@@ -13,11 +13,14 @@ from flask import request
 
 from okta_hooks.exceptions import ConfigurationError, OktaHooksError, OktaRefused, OktaUnavailable
 from okta_hooks.org.credentials import OrgNotConfigured
+from tests.support import NEEDS_SDK
 
 from .support import BODY, TOKEN, connect
 
 if TYPE_CHECKING:
     from okta_hooks.simulator import Simulator
+
+pytestmark = NEEDS_SDK
 
 
 @pytest.mark.parametrize(
