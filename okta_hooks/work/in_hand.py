@@ -132,6 +132,11 @@ class InHand:
 
     def _settle_and_claim(self, settlements: list[Settlement], more: int) -> Settled:
         resources = self._resources
+        # After a takeover and a replay the same receipt may be claimed anew, with the same fence:
+        # only what is known here as in hand is settled.
+        settlements = [
+            each for each in settlements if self._claims.get(each.claim.event_id) is each.claim
+        ]
         if not more or self.is_in_doubt:
             counted, closed = resources.inbox.claims.settle(resources.worker_id, settlements)
             claims: list[Claim] = []
