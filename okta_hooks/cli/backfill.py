@@ -16,7 +16,7 @@ from okta_hooks.org.registration import NamedHook
 
 from .context import one_hook, state_of_app, with_inbox
 from .options import Moment, Span, as_json_option, check_url
-from .org import hook_at_okta, open_org
+from .org import check_known, hook_at_okta, open_org
 from .output import Progress, iso
 from .worker import in_thread
 
@@ -105,6 +105,7 @@ def _read(
             )
         if named is not None:
             hook_at_okta(state, inbox, client, named.hook, named.name, named.url)
+        check_known(state, inbox, client, except_for=named and named.hook)
         with progress:
             reading = Backfill(
                 state,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,7 @@ from flask.cli import with_appcontext
 
 from okta_hooks.exceptions import SubscriptionImpossible, VerificationFailed, as_sentence
 from okta_hooks.org import lookup, provisioning, subscription
+from okta_hooks.org.ownership import ownership_of
 from okta_hooks.org.subscription import shown_change
 from okta_hooks.org.urls import same_path, shown
 
@@ -126,12 +128,13 @@ def apply(
                     raise click.ClickException(
                         "The hook has been changed at Okta meanwhile: plan again."
                     )
-            with _errors_for_people():
+            with _errors_for_people(made.live):
                 live = provisioning.apply(
                     client,
                     made,
                     secret,
                     verifies=not no_verify,
+                    is_own=live is None or ownership_of(state, ours).owns(live),
                     tell=lambda line: click.echo(line, err=as_json),
                 )
     if as_json:
@@ -155,11 +158,12 @@ def verify(url: str | None, name: str | None, hook: str | None, as_json: bool) -
     ours = one_hook(state, hook)
     path = state.path_of(ours)
     with open_org(state, READ, MANAGE) as client, _errors_for_people():
+        own = ownership_of(state, ours)
         live = lookup.choose(
-            client.hooks(), hook=ours, name=name, url=url, path=path, creates=False
+            client.hooks(), hook=ours, own=own, name=name, url=url, path=path, creates=False
         )
         if live is None:
-            sought = lookup.none_found(name=name, url=url, path=path)
+            sought = lookup.none_found(name=name, url=url or own.url, path=path)
             raise click.ClickException(f"{sought}: apply --url https://... creates it.")
         live = provisioning.verify(client, live)
     if as_json:
@@ -182,7 +186,10 @@ def _plan(
     """Return the plan for a hook of the app, and what else a person should know."""
     path = state.path_of(hook)
     with _errors_for_people():
-        live = lookup.choose(registered, hook=hook, name=name, url=url, path=path)
+        own = ownership_of(state, hook)
+        live = lookup.choose(registered, hook=hook, own=own, name=name, url=url, path=path)
+        if live is None and name is None:
+            url = url or own.url
         made = subscription.plan(
             subscription.demand(state.hooks[hook].receivers, app_of_command()),
             live,
@@ -220,8 +227,11 @@ def _ask(*, as_json: bool) -> None:
 
 
 @contextmanager
-def _errors_for_people() -> Iterator[None]:
-    """End the command in one line if the hook cannot be as it should."""
+def _errors_for_people(before: RegisteredHook | None = None) -> Iterator[None]:
+    """End the command in one line if the hook cannot be as it should.
+
+    :param before: The hook as it was when it was planned, to say the way back to that.
+    """
     try:
         yield
     except SubscriptionImpossible as error:
@@ -232,9 +242,19 @@ def _errors_for_people() -> Iterator[None]:
             click.echo(f"  - {cure}", err=True)
         if error.has_new_secret:
             click.echo(_OKTA_IS_AHEAD, err=True)
+        if error.has_new_secret and before is not None:
+            click.echo(_way_back(before), err=True)
         raise click.ClickException(
             f"The hook is not verified. {as_sentence(error)} When that is mended: flask okta-hooks verify"
         ) from error
+
+
+def _way_back(before: RegisteredHook) -> str:
+    return (
+        f"The hook was: {subscription.described(before)}. The way back, where its receivers and its secret are "
+        f"configured: flask okta-hooks apply --rotate --name {shlex.quote(before.name or '')} "
+        f"--url {shlex.quote(shown(before.url or ''))}"
+    )
 
 
 def _print(made: Plan, warnings: Sequence[str], *, err: bool = False) -> None:

@@ -10,6 +10,7 @@ from okta_hooks import catalog
 from okta_hooks.exceptions import UnreadableEvent
 from okta_hooks.wire import reading
 
+from .lookup import unknown
 from .registration import readable_hooks, registration_of
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ class LogSelectors:
                 name=named.name if named else None,
                 url=named.url if named else None,
             )
+            if known.candidates:
+                self._tell_once(unknown(known.candidates))
             ids = known.ids | before.get(name, frozenset())
             restricted = restricted_types(known.live)
             self._selectors.append(LogSelector(hook=hook, ids=ids, restricted=restricted))

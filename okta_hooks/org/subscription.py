@@ -121,6 +121,15 @@ def shown_change(change: Change) -> Change:
     return replace(change, before=before, after=hidden if before == after else after)
 
 
+def described(live: RegisteredHook) -> str:
+    """Return a hook in words: what it has now, but for its secret, which Okta does not tell."""
+    has_secret = f"its secret in {live.auth_header}" if live.auth_header else "no secret"
+    return (
+        f"{live.name!r} ({live.id}) at {shown(live.url or '')}, {has_secret}, {live.status}, "
+        f"{live.verification_status}, types {', '.join(live.event_types) or 'none'}"
+    )
+
+
 def demand(receivers: Receivers, app: Flask) -> Demand:
     """Return what Okta must deliver so that every connected receiver gets its events.
 

@@ -60,7 +60,9 @@ def test_each_hook_gets_its_own(simulator: Simulator, connect: Callable[..., Fla
     staff, groups = EventHook("staff"), EventHook("groups", url_prefix="/okta/groups")
     staff.on("user.*")(lambda *_, **__: None)
     groups.on("group.*")(lambda *_, **__: None)
-    app = connect(simulator.url, staff, groups)
+    base = "https://app.example.com/okta"
+    urls = {"staff": f"{base}/events", "groups": f"{base}/groups"}
+    app = connect(simulator.url, staff, groups, URL=urls)
     simulator.org.register("https://app.example.com/okta/groups", ["group.profile.update"])
     for event_type in (CREATED, "group.profile.update", "group.lifecycle.create"):
         simulator.org.emit(event_type, faults=["lost"])
