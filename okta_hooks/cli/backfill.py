@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from flask.cli import with_appcontext
 
-from okta_hooks.org.backfill import Backfill, interruptible
+from okta_hooks.org.backfill import Backfill, cursor_under_other_name, interruptible
 from okta_hooks.org.registration import NamedHook
 
 from .context import one_hook, state_of_app, with_inbox
@@ -99,7 +99,11 @@ def _read(
     progress = Progress(bar=every is None)
     with open_org(state, "okta.logs.read", tell=progress.tell, wait=wait) as client:
         inbox = state.runtime().inbox
-        if since is None and inbox.cursors.of(client.url) is None:
+        if (
+            since is None
+            and inbox.cursors.of(client.url) is None
+            and cursor_under_other_name(inbox, client) is None
+        ):
             raise click.UsageError(
                 f"The System Log of {client.url} was never read before: say from when on, with --since 24h."
             )

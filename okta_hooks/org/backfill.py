@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
 
+    from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery, Stored
     from okta_hooks.state import AppState
 
@@ -129,6 +130,12 @@ class Backfill:
             if self._cursor is not None and _is_before(self._cursor, since):
                 self._resume()
                 return
+            known = None if self._cursor else cursor_under_other_name(self._inbox, self._client)
+            if known is not None and _is_before(known, since):
+                if self._store([], known) is not None:
+                    self._resume()
+                    return
+                continue
             self._begin_at(self._inbox.clock() - _HEAD_START_SECONDS if since is None else since)
             start = Cursor(next_url=self._reader.url, reached_at=self.tally.reached_at)
             if self._store([], start) is not None:
@@ -294,7 +301,16 @@ def _may_pass(error: OktaUnavailable | OktaRefused | InboxUnavailable) -> bool:
         return error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or (
             error.status == HTTPStatus.TOO_MANY_REQUESTS
         )
-    return error.is_transient if isinstance(error, InboxUnavailable) else True
+    return error.is_transient
+
+
+def cursor_under_other_name(inbox: Inbox, client: OktaClient) -> Cursor | None:
+    """Return how far the log of an org was read while it had another address, or None.
+
+    That is another spelling of it, or its domain at Okta, where its custom domain is configured now.
+    """
+    found = (inbox.cursors.of(name) for name in client.other_names())
+    return next((cursor for cursor in found if cursor is not None), None)
 
 
 def keep_up(state: AppState, client: OktaClient, stopping: threading.Event, seconds: float) -> None:

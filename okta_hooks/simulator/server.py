@@ -83,6 +83,7 @@ def create_app(org: Org, rate_limits: dict[str, int] | None = None) -> Flask:
     app = Flask(__name__)
     _add_admission(app, org, RateLimits({**RATE_LIMITS, **(rate_limits or {})}))
     _add_refusals(app, org)
+    _add_org(app, org)
     _add_event_hooks(app, org)
     _add_log(app, org)
     app.add_url_rule(
@@ -95,6 +96,14 @@ def create_app(org: Org, rate_limits: dict[str, int] | None = None) -> Flask:
     )
     app.add_url_rule("/simulator/deliveries", "deliveries", lambda: _json(org.deliveries()))
     return app
+
+
+def _add_org(app: Flask, org: Org) -> None:
+    @app.get("/.well-known/okta-organization")
+    def tell_names() -> Response:
+        # It needs no token: https://developer.okta.com/docs/api/openapi/okta-management/management/tag/OrgSettingMetadata/
+        links = {"organization": {"href": org.url}}
+        return _json({"id": org.id, "pipeline": "idx", "_links": links})
 
 
 def _add_admission(app: Flask, org: Org, limits: RateLimits) -> None:
