@@ -66,11 +66,21 @@ class _Comparing(click.Command):
             raise _UsageErrorWithStatus1(error.format_message(), error.ctx) from error
 
 
+keep_types_option = click.option(
+    "--keep-types",
+    is_flag=True,
+    help="Remove no type that nobody receives here: another app shares the hook.",
+)
+
+
 @click.command(cls=_Comparing)
 @with_appcontext
 @hook_options
+@keep_types_option
 @as_json_option
-def plan(url: str | None, name: str | None, hook: str | None, as_json: bool) -> None:
+def plan(
+    url: str | None, name: str | None, hook: str | None, keep_types: bool, as_json: bool
+) -> None:
     """Show where the hook at Okta is out of step.
 
     It is held against the connected receivers. Exits with 0 if it is in step, and with 2 if it is not.
@@ -78,7 +88,9 @@ def plan(url: str | None, name: str | None, hook: str | None, as_json: bool) -> 
     state = state_of_app()
     ours = one_hook(state, hook)
     with open_org(state, READ) as client:
-        made, warnings = _plan(state, ours, client.hooks(), url=url, name=name)
+        made, warnings = _plan(
+            state, ours, client.hooks(), url=url, name=name, keeps_types=keep_types
+        )
     if as_json:
         click.echo(json.dumps(_document(made, warnings)))
     else:
@@ -93,6 +105,7 @@ def plan(url: str | None, name: str | None, hook: str | None, as_json: bool) -> 
 @click.option("--yes", is_flag=True, help="Do not ask: for scripts.")
 @click.option("--no-verify", is_flag=True, help="Do not let Okta verify it yet.")
 @click.option("--rotate", is_flag=True, help="Give Okta the first secret, whatever else changes.")
+@keep_types_option
 @as_json_option
 def apply(
     url: str | None,
@@ -101,6 +114,7 @@ def apply(
     yes: bool,
     no_verify: bool,
     rotate: bool,
+    keep_types: bool,
     as_json: bool,
 ) -> None:
     """Bring the hook at Okta in step, after asking.
@@ -115,7 +129,12 @@ def apply(
             "There is no secret to give to Okta: OKTA_HOOKS_SECRET is not set."
         )
     with open_org(state, READ, MANAGE) as client:
-        wanted: dict[str, Any] = {"url": url, "name": name, "rotates": rotate}
+        wanted: dict[str, Any] = {
+            "url": url,
+            "name": name,
+            "rotates": rotate,
+            "keeps_types": keep_types,
+        }
         made, warnings = _plan(state, ours, client.hooks(), **wanted)
         if not as_json or not yes:
             _print(made, warnings, err=as_json)
@@ -182,6 +201,7 @@ def _plan(
     url: str | None,
     name: str | None,
     rotates: bool = False,
+    keeps_types: bool = False,
 ) -> tuple[Plan, list[str]]:
     """Return the plan for a hook of the app, and what else a person should know."""
     path = state.path_of(hook)
@@ -197,6 +217,7 @@ def _plan(
             url=url,
             auth_header=state.settings.auth_header if state.secrets[hook] else None,
             rotates=rotates,
+            keeps_types=keeps_types,
         )
     warnings = [
         f"{each.receiver} will never get {each.pattern}: {each.reason}."
@@ -278,6 +299,8 @@ def _print(made: Plan, warnings: Sequence[str], *, err: bool = False) -> None:
         _line("-", f"{event_type} (nobody receives it)", indent=4, err=err)
     if made.replaces and made.kept:
         click.echo(f"      kept: {', '.join(made.kept)}", err=err)
+    if made.replaces and made.lost:
+        _line("-", f"lost: {', '.join(made.lost)}", indent=4, err=err)
     click.echo(f"Plan: {_summary(made)}", err=err)
 
 
@@ -320,6 +343,7 @@ def _document(made: Plan, warnings: Sequence[str]) -> dict[str, Any]:
         ],
         "rotates": made.rotates,
         "kept": list(made.kept),
+        "lost": list(made.lost),
         "undeliverable": [
             {"receiver": each.receiver, "pattern": each.pattern, "reason": each.reason}
             for each in made.undeliverable

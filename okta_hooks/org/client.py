@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import time
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
@@ -104,6 +105,10 @@ class OktaClient:
         if not isinstance(listed, list):
             raise OktaUnavailable(f"{self.url} did not answer with a list of event hooks")
         return [_hook(raw) for raw in listed]
+
+    def hook(self, hook_id: str) -> RegisteredHook:
+        """Return one event hook."""
+        return _hook(self._call("GET", f"{_HOOKS}/{hook_id}")[0])
 
     def create_hook(self, body: Mapping[str, Any]) -> RegisteredHook:
         """Create a hook; it is active and not verified. Needs ``okta.eventHooks.manage``, as do all that change one.
@@ -273,4 +278,4 @@ def _hook(raw: Any) -> RegisteredHook:
     hook, _ = reading.load_object(RegisteredHook, raw)
     if hook is None:
         raise OktaUnavailable("Okta's answer is no event hook")
-    return hook
+    return replace(hook, document=raw)

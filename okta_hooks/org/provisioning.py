@@ -58,9 +58,18 @@ def apply(
         if verifies and hook.is_active and hook.is_verified:
             _check_endpoint(document, plan, tell, is_own=is_own)
         tell(f"Until now: {described(hook)}.")
+        _check_unchanged(client, hook)
         hook = _of_live(hook, lambda live: client.replace_hook(live.id, document))
         tell("Changed.")
     if not hook.is_active:
+        if plan.live is not None:
+            if plan.live.is_active:
+                raise SubscriptionImpossible(
+                    f"The hook {hook.name!r} ({hook.id}) has been deactivated at Okta in the meantime, "
+                    "and is left so: plan again."
+                )
+            if not plan.replaces:
+                _check_unchanged(client, plan.live)
         hook = _of_live(hook, lambda live: client.activate_hook(live.id))
         tell("Activated.")
     if verifies and (plan.replaces or not hook.is_verified):
@@ -75,6 +84,18 @@ def apply(
             ) from error
         tell("Verified.")
     return hook
+
+
+def _check_unchanged(client: OktaClient, planned: RegisteredHook) -> None:
+    """Look at a hook right before it is written: what somebody has changed meanwhile would be lost.
+
+    :raises SubscriptionImpossible: if it is not as it was planned for.
+    """
+    if not _of_live(planned, lambda live: client.hook(live.id)).is_as(planned):
+        raise SubscriptionImpossible(
+            f"The hook {planned.name!r} ({planned.id}) has been changed at Okta in the meantime, "
+            "and nothing was written: plan again."
+        )
 
 
 def _check_endpoint(

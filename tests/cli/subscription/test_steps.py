@@ -93,6 +93,7 @@ def test_a_hook_made_by_hand_is_changed(world: World) -> None:
         f"    + {DEACTIVATE}",
         "    - user.session.start (nobody receives it)",
         f"      kept: description, header X-Via, filter of {CREATE}",
+        "    - lost: filter of user.session.start",
         "Plan: 1 to change: 1 type to add, 1 to remove.",
     ]
     applied = world.run("apply", "--yes")
