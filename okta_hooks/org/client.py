@@ -8,6 +8,7 @@ https://developer.okta.com/docs/reference/system-log-query/
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
@@ -83,6 +84,8 @@ class OktaClient:
         self.url = self._transport.url
         self._tell = tell
         self._wait = wait
+        # What the org's clock showed, and when that was by this process's own.
+        self._date: tuple[float, float] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -98,6 +101,30 @@ class OktaClient:
     def close(self) -> None:
         """Close the event loop. The client cannot be used after that."""
         self._transport.close()
+
+    def now(self) -> float | None:
+        """Return what time it is by the org's clock, in seconds since the epoch, or None if it has not said it yet.
+
+        This host's may be wrong, and what is too young to have arrived is a matter of the org's.
+        """
+        if self._date is None:
+            return None
+        date, at = self._date
+        return date + (time.monotonic() - at)
+
+    def _note_date(self, headers: Mapping[str, str]) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            self._date = parsedate_to_datetime(headers["Date"]).timestamp(), time.monotonic()
+
+    def newest_event(self, since: datetime, until: datetime) -> Any | None:
+        """Return the event of the System Log that was published last in a span of time, or None if there is none.
+
+        It is asked for apart from polling: only so the two can be held against each other.
+        """
+        span = {"since": okta_time(since), "until": okta_time(until)}
+        how = {"sortOrder": "DESCENDING", "limit": "1"}
+        events, _ = self._call("GET", f"{self.url}{_LOGS}?{urlencode(span | how)}")
+        return events[0] if isinstance(events, list) and events else None
 
     def hooks(self) -> list[RegisteredHook]:
         """Return all event hooks. Needs the permission ``okta.eventHooks.read``."""
@@ -187,7 +214,8 @@ class OktaClient:
         https://developer.okta.com/docs/api/openapi/okta-management/management/tag/OrgSettingMetadata/
         """
         names = [self._transport.configured_url]
-        status, _, _, text = self._transport.request("GET", _METADATA, None)
+        status, headers, _, text = self._transport.request("GET", _METADATA, None)
+        self._note_date(headers)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
             raise OktaUnavailable(f"{self.url} answered {status} when it was asked for its names")
         try:
@@ -208,6 +236,7 @@ class OktaClient:
         waits = 0
         while True:
             status, headers, next_url, text = self._transport.request(method, path, body)
+            self._note_date(headers)
             if status != HTTPStatus.TOO_MANY_REQUESTS or waits == _MOST_WAITS:
                 break
             waits += 1

@@ -11,7 +11,6 @@ import asyncio
 import contextvars
 import html
 import logging
-import ssl
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import aiohttp
@@ -27,6 +26,7 @@ from . import credentials, network
 from .urls import origin
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
     from okta_hooks.settings import Settings

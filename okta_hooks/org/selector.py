@@ -41,14 +41,6 @@ def target_ids(raw: object) -> frozenset[str]:
     return frozenset(each.strip() for each in listed if isinstance(each, str) and each.strip())
 
 
-def published_at(raw: object) -> float | None:
-    """Return when an event was published, in seconds since the epoch, or None if it cannot be read."""
-    try:
-        return reading.event_keys(raw).published
-    except UnreadableEvent:
-        return None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSelector:
     """Selects the events of the log that one hook of the app is to have.

@@ -122,6 +122,8 @@ def _add_admission(app: Flask, org: Org, limits: RateLimits) -> None:
     @app.after_request
     def tell_rate_limit(response: Response) -> Response:
         response.headers.update(g.get("rate_limit", {}))
+        # The server would tell its own time: what is told of an org goes by the org's clock.
+        response.date = org.clock()
         return response
 
 
@@ -271,6 +273,11 @@ class Simulator:
 
 class _QuietHandler(WSGIRequestHandler):
     """Logs requests for whoever wants to know; werkzeug would write them to stderr."""
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Begin an answer, without the host's own ``Date``: the org tells its time."""
+        self.log_request(code)
+        self.send_response_only(code, message)
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002, ARG002 - werkzeug's
         logger.debug(message, *args)

@@ -121,7 +121,7 @@ def test_a_configured_url_that_is_none(
     okta: EventHook, make_app: Callable[..., Flask], value: object
 ) -> None:
     """The app does not start with it, and the error names the key and quotes nothing."""
-    with pytest.raises(RuntimeError, match="OKTA_HOOKS_URL.* must be the URL that Okta"):
+    with pytest.raises(RuntimeError, match=r"OKTA_HOOKS_URL.* must be the URL that Okta"):
         make_app(okta, URL=value)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from flask import request
@@ -14,9 +14,6 @@ from okta_hooks.org.client import _hook
 from tests.support import SECRET
 
 from .support import CREATE, DEACTIVATE, World
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 START = "user.session.start"
 

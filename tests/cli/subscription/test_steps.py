@@ -100,6 +100,7 @@ def test_a_hook_made_by_hand_is_changed(world: World) -> None:
     assert "for the proxy only" not in planned.output + applied.output
     assert world.asked()[1:] == [
         "GET /api/v1/eventHooks",
+        f"GET /api/v1/eventHooks/{hook_id}",
         f"PUT /api/v1/eventHooks/{hook_id}",
         f"POST /api/v1/eventHooks/{hook_id}/lifecycle/verify",
     ]

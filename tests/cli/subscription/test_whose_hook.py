@@ -196,7 +196,7 @@ def test_the_configured_url_says_whose_a_hook_is(
 
 def test_a_replacement_says_what_was_there(hosts: tuple[Host, Host], orgs: tuple[Org, Org]) -> None:
     """Before Okta gets it the old state is named, and after a failed verification the way back."""
-    production, staging = hosts
+    production, _ = hosts
     org = orgs[0]
     production.run("apply", "--yes", "--url", production.url, org=org, status=0)
     hook_id = org.hooks()[0]["id"]

@@ -37,7 +37,7 @@ def serve() -> Iterator[Callable[..., str]]:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_PUT = do_GET
+            do_PUT = do_GET  # noqa: N815 - http.server's name
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -155,7 +155,7 @@ def test_no_redirect_is_followed(serve: Callable[..., str], status: int) -> None
             self.send_response(200)
             self.end_headers()
 
-        do_GET = do_POST = do_PUT
+        do_GET = do_POST = do_PUT  # noqa: N815 - http.server's names
 
         def log_message(self, *_: object) -> None:
             """Keep the test's output clean."""
