@@ -109,7 +109,7 @@ def _read(
             )
         if named is not None:
             hook_at_okta(state, inbox, client, named.hook, named.name, named.url)
-        check_known(state, inbox, client, except_for=named and named.hook)
+        check_known(state, inbox, client, except_for=named.hook if named else None)
         with progress:
             reading = Backfill(
                 state,

@@ -10,7 +10,7 @@ import ssl
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 from okta_hooks.exceptions import ConfigurationError
 
@@ -28,7 +28,7 @@ def proxy_for(url: str) -> str | None:
     known = getproxies_environment()
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port else ""
-    if proxy_bypass_environment(f"{parts.hostname}{port}", known):  # type: ignore[call-arg]
+    if proxy_bypass_environment(f"{parts.hostname}{port}", known):
         return None
     proxy = known.get(parts.scheme) or known.get("all") or known.get("http")
     if not proxy:

@@ -121,14 +121,15 @@ def test_an_app_leaves_the_hook_of_another_alone(
     down = "http://127.0.0.1:9/okta/events"
     for org in orgs:
         before = org.hooks()
-        for arguments in (
+        guesses: tuple[tuple[str, ...], ...] = (
             ("plan",),
             ("apply", "--yes"),
             ("apply", "--yes", "--rotate"),
             ("verify",),
             ("backfill", "--since", "1h"),
             ("reconcile", "--since", "1h"),
-        ):
+        )
+        for arguments in guesses:
             refused = staging.run(*arguments, org=org, status=1)
             error = refused.output.splitlines()[-1]
             assert "is not known" in error
@@ -137,11 +138,12 @@ def test_an_app_leaves_the_hook_of_another_alone(
             assert "--url" in error
             assert "OKTA_HOOKS_URL" in error
         # Said outright, the endpoint itself is asked before anything is lost.
-        for arguments, reason in (
+        outright: tuple[tuple[tuple[str, ...], str], ...] = (
             (("--url", production.url), "it answered 401"),
             (("--name", "okta"), "it answered 401"),
             (("--name", "okta", "--url", down), "could not be asked from here"),
-        ):
+        )
+        for arguments, reason in outright:
             refused = staging.run("apply", "--yes", *arguments, org=org, status=1)
             assert reason in refused.output
             assert "Nothing was changed at Okta" in refused.output
