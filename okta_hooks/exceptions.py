@@ -65,11 +65,13 @@ class OktaUnavailable(OktaHooksError):
     """The org gave no answer that can be read.
 
     :param reason: What happened instead.
+    :param is_transient: Whether the same may work later. A redirect, or a page that is none, will not.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, is_transient: bool = True) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.is_transient = is_transient
 
 
 class OktaRefused(OktaHooksError):

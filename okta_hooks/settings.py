@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, Final, NoReturn
+from urllib.parse import urlsplit
 
 from .exceptions import ConfigurationError
 from .wire.protocol import DEFAULT_AUTH_HEADER
@@ -37,6 +38,7 @@ class Settings:
     """One app's configuration of this library. Its representation shows no secret.
 
     ``secret`` is the configured value, not yet resolved for one hook: see :func:`secrets_of`.
+    ``url`` is where Okta delivers to, or a mapping of that by the names of hooks.
     ``retention`` is a timedelta, ``max_body`` is in bytes.
     """
 
@@ -48,6 +50,7 @@ class Settings:
     max_attempts: int = 20
     retention: timedelta = timedelta(days=30)
     max_body: int = 10 * 1024 * 1024
+    url: str | Mapping[str, str] | None = None
     org_url: str | None = None
     api_token: str | None = field(default=None, repr=False)
 
@@ -202,6 +205,30 @@ def _text(name: str, value: Any) -> str | None:
     return value
 
 
+def _url(name: str, value: Any) -> str | Mapping[str, str] | None:
+    if isinstance(value, Mapping):
+        return {str(hook): _one_url(f"{name}[{hook!r}]", url) for hook, url in value.items()}
+    return None if value is None else _one_url(name, value)
+
+
+def _one_url(name: str, value: Any) -> str:
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+        is_one = bool(
+            parts and parts.scheme in ("https", "http") and parts.hostname and parts.port != 0
+        )
+    except ValueError:  # such as a port that is no number
+        is_one = False
+    if not is_one:
+        # The value is not quoted: it may hold a password.
+        key = PREFIX + name.replace("url", "URL", 1)
+        raise ConfigurationError(
+            f"{key} must be the URL that Okta delivers to, such as https://app.example.com/okta/events; "
+            "in an app with several hooks, an object of such by the names of the hooks."
+        )
+    return str(value)
+
+
 def _token(name: str, value: Any) -> str | None:
     return _text(name, _digits_as_text(value))
 
@@ -215,6 +242,7 @@ _CHECKS: Final[Mapping[str, Any]] = {
     "max_attempts": _count,
     "retention": _days,
     "max_body": _count,
+    "url": _url,
     "org_url": _text,
     "api_token": _token,
 }

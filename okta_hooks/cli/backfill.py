@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import click
 from flask.cli import with_appcontext
 
-from okta_hooks.org.backfill import Backfill, interruptible
+from okta_hooks.org.backfill import Backfill, cursor_under_other_name, interruptible
 from okta_hooks.org.registration import NamedHook
 
 from .context import one_hook, state_of_app, with_inbox
 from .options import Moment, Span, as_json_option, check_url
-from .org import hook_at_okta, open_org
+from .org import check_known, hook_at_okta, open_org
 from .output import Progress, iso
 from .worker import in_thread
 
@@ -99,12 +99,17 @@ def _read(
     progress = Progress(bar=every is None)
     with open_org(state, "okta.logs.read", tell=progress.tell, wait=wait) as client:
         inbox = state.runtime().inbox
-        if since is None and inbox.cursors.of(client.url) is None:
+        if (
+            since is None
+            and inbox.cursors.of(client.url) is None
+            and cursor_under_other_name(inbox, client) is None
+        ):
             raise click.UsageError(
                 f"The System Log of {client.url} was never read before: say from when on, with --since 24h."
             )
         if named is not None:
             hook_at_okta(state, inbox, client, named.hook, named.name, named.url)
+        check_known(state, inbox, client, except_for=named.hook if named else None)
         with progress:
             reading = Backfill(
                 state,

@@ -12,13 +12,13 @@ import click
 
 from okta_hooks.exceptions import ConfigurationError, OktaRefused, OktaUnavailable, as_sentence
 from okta_hooks.org.client import OktaClient
+from okta_hooks.org.lookup import listed, unknown
 from okta_hooks.org.registration import readable_hooks, registration_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from okta_hooks.inbox import Inbox
-    from okta_hooks.org.hooks import RegisteredHook
     from okta_hooks.org.registration import Registration
     from okta_hooks.state import AppState
 
@@ -81,8 +81,10 @@ def hook_at_okta(
             f"The hooks at {client.url} cannot be read, so nothing tells which of them delivers to {hook!r}. "
             "The token needs okta.eventHooks.read."
         )
+    if known.candidates:
+        raise click.ClickException(unknown(known.candidates))
     if not known.ids:
-        there = _listed(registered or [])
+        there = listed(registered or []) or "none"
         raise click.ClickException(
             f"No hook at {client.url} is found that delivers to {hook!r}. "
             f"Say which, by --name or --url. There are: {there}."
@@ -90,10 +92,21 @@ def hook_at_okta(
     if not known.is_certain:
         raise click.ClickException(
             f"Several hooks at {client.url} may be the one that delivers to {hook!r}. "
-            f"Say which, by --url: {_listed(known.live)}."
+            f"Say which, by --url: {listed(known.live)}."
         )
     return known
 
 
-def _listed(hooks: Iterable[RegisteredHook]) -> str:
-    return ", ".join(f"{each.name!r} ({each.id}, {each.url})" for each in hooks) or "none"
+def check_known(
+    state: AppState, inbox: Inbox, client: OktaClient, *, except_for: str | None
+) -> None:
+    """End the command if hooks at Okta have the path of one of the app's, and nothing proves that they are its own.
+
+    :param except_for: The hook that a person has said more of.
+    """
+    registered = readable_hooks(client, lambda _: None)
+    for hook in state.hooks:
+        if hook != except_for:
+            known = registration_of(state, inbox, hook, registered)
+            if known.candidates:
+                raise click.ClickException(unknown(known.candidates))

@@ -50,7 +50,7 @@ def reconcile(
 ) -> None:
     """Compare what Okta meant for a hook with what has arrived.
 
-    Exits with 1 if anything is missing.
+    Exits with 1 if anything is missing, or could not be looked at.
     """
     if until is not None and until <= since:
         raise click.UsageError("--until must be later than --since.")
@@ -78,7 +78,7 @@ def reconcile(
         click.echo(json.dumps(document))
     else:
         _print(report, document)
-    sys.exit(1 if report.missing else 0)
+    sys.exit(1 if report.missing or report.gap else 0)
 
 
 def _document(
@@ -91,6 +91,7 @@ def _document(
         "hook_ids": sorted(known.ids),
         "since": iso(since),
         "until": iso(until),
+        "reached": iso(report.reached_at),
         "events": report.read,
         "meant": report.meant,
         "by_hook": report.by_hook,

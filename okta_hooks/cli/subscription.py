@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,7 @@ from flask.cli import with_appcontext
 
 from okta_hooks.exceptions import SubscriptionImpossible, VerificationFailed, as_sentence
 from okta_hooks.org import lookup, provisioning, subscription
+from okta_hooks.org.ownership import ownership_of
 from okta_hooks.org.subscription import shown_change
 from okta_hooks.org.urls import same_path, shown
 
@@ -64,11 +66,21 @@ class _Comparing(click.Command):
             raise _UsageErrorWithStatus1(error.format_message(), error.ctx) from error
 
 
+keep_types_option = click.option(
+    "--keep-types",
+    is_flag=True,
+    help="Remove no type that nobody receives here: another app shares the hook.",
+)
+
+
 @click.command(cls=_Comparing)
 @with_appcontext
 @hook_options
+@keep_types_option
 @as_json_option
-def plan(url: str | None, name: str | None, hook: str | None, as_json: bool) -> None:
+def plan(
+    url: str | None, name: str | None, hook: str | None, keep_types: bool, as_json: bool
+) -> None:
     """Show where the hook at Okta is out of step.
 
     It is held against the connected receivers. Exits with 0 if it is in step, and with 2 if it is not.
@@ -76,7 +88,9 @@ def plan(url: str | None, name: str | None, hook: str | None, as_json: bool) -> 
     state = state_of_app()
     ours = one_hook(state, hook)
     with open_org(state, READ) as client:
-        made, warnings = _plan(state, ours, client.hooks(), url=url, name=name)
+        made, warnings = _plan(
+            state, ours, client.hooks(), url=url, name=name, keeps_types=keep_types
+        )
     if as_json:
         click.echo(json.dumps(_document(made, warnings)))
     else:
@@ -91,6 +105,7 @@ def plan(url: str | None, name: str | None, hook: str | None, as_json: bool) -> 
 @click.option("--yes", is_flag=True, help="Do not ask: for scripts.")
 @click.option("--no-verify", is_flag=True, help="Do not let Okta verify it yet.")
 @click.option("--rotate", is_flag=True, help="Give Okta the first secret, whatever else changes.")
+@keep_types_option
 @as_json_option
 def apply(
     url: str | None,
@@ -99,6 +114,7 @@ def apply(
     yes: bool,
     no_verify: bool,
     rotate: bool,
+    keep_types: bool,
     as_json: bool,
 ) -> None:
     """Bring the hook at Okta in step, after asking.
@@ -113,7 +129,12 @@ def apply(
             "There is no secret to give to Okta: OKTA_HOOKS_SECRET is not set."
         )
     with open_org(state, READ, MANAGE) as client:
-        wanted: dict[str, Any] = {"url": url, "name": name, "rotates": rotate}
+        wanted: dict[str, Any] = {
+            "url": url,
+            "name": name,
+            "rotates": rotate,
+            "keeps_types": keep_types,
+        }
         made, warnings = _plan(state, ours, client.hooks(), **wanted)
         if not as_json or not yes:
             _print(made, warnings, err=as_json)
@@ -126,12 +147,13 @@ def apply(
                     raise click.ClickException(
                         "The hook has been changed at Okta meanwhile: plan again."
                     )
-            with _errors_for_people():
+            with _errors_for_people(made.live):
                 live = provisioning.apply(
                     client,
                     made,
                     secret,
                     verifies=not no_verify,
+                    is_own=live is None or ownership_of(state, ours).owns(live),
                     tell=lambda line: click.echo(line, err=as_json),
                 )
     if as_json:
@@ -155,11 +177,12 @@ def verify(url: str | None, name: str | None, hook: str | None, as_json: bool) -
     ours = one_hook(state, hook)
     path = state.path_of(ours)
     with open_org(state, READ, MANAGE) as client, _errors_for_people():
+        own = ownership_of(state, ours)
         live = lookup.choose(
-            client.hooks(), hook=ours, name=name, url=url, path=path, creates=False
+            client.hooks(), hook=ours, own=own, name=name, url=url, path=path, creates=False
         )
         if live is None:
-            sought = lookup.none_found(name=name, url=url, path=path)
+            sought = lookup.none_found(name=name, url=url or own.url, path=path)
             raise click.ClickException(f"{sought}: apply --url https://... creates it.")
         live = provisioning.verify(client, live)
     if as_json:
@@ -178,11 +201,15 @@ def _plan(
     url: str | None,
     name: str | None,
     rotates: bool = False,
+    keeps_types: bool = False,
 ) -> tuple[Plan, list[str]]:
     """Return the plan for a hook of the app, and what else a person should know."""
     path = state.path_of(hook)
     with _errors_for_people():
-        live = lookup.choose(registered, hook=hook, name=name, url=url, path=path)
+        own = ownership_of(state, hook)
+        live = lookup.choose(registered, hook=hook, own=own, name=name, url=url, path=path)
+        if live is None and name is None:
+            url = url or own.url
         made = subscription.plan(
             subscription.demand(state.hooks[hook].receivers, app_of_command()),
             live,
@@ -190,6 +217,7 @@ def _plan(
             url=url,
             auth_header=state.settings.auth_header if state.secrets[hook] else None,
             rotates=rotates,
+            keeps_types=keeps_types,
         )
     warnings = [
         f"{each.receiver} will never get {each.pattern}: {each.reason}."
@@ -220,8 +248,11 @@ def _ask(*, as_json: bool) -> None:
 
 
 @contextmanager
-def _errors_for_people() -> Iterator[None]:
-    """End the command in one line if the hook cannot be as it should."""
+def _errors_for_people(before: RegisteredHook | None = None) -> Iterator[None]:
+    """End the command in one line if the hook cannot be as it should.
+
+    :param before: The hook as it was when it was planned, to say the way back to that.
+    """
     try:
         yield
     except SubscriptionImpossible as error:
@@ -232,9 +263,19 @@ def _errors_for_people() -> Iterator[None]:
             click.echo(f"  - {cure}", err=True)
         if error.has_new_secret:
             click.echo(_OKTA_IS_AHEAD, err=True)
+        if error.has_new_secret and before is not None:
+            click.echo(_way_back(before), err=True)
         raise click.ClickException(
             f"The hook is not verified. {as_sentence(error)} When that is mended: flask okta-hooks verify"
         ) from error
+
+
+def _way_back(before: RegisteredHook) -> str:
+    return (
+        f"The hook was: {subscription.described(before)}. The way back, where its receivers and its secret are "
+        f"configured: flask okta-hooks apply --rotate --name {shlex.quote(before.name or '')} "
+        f"--url {shlex.quote(shown(before.url or ''))}"
+    )
 
 
 def _print(made: Plan, warnings: Sequence[str], *, err: bool = False) -> None:
@@ -258,6 +299,8 @@ def _print(made: Plan, warnings: Sequence[str], *, err: bool = False) -> None:
         _line("-", f"{event_type} (nobody receives it)", indent=4, err=err)
     if made.replaces and made.kept:
         click.echo(f"      kept: {', '.join(made.kept)}", err=err)
+    if made.replaces and made.lost:
+        _line("-", f"lost: {', '.join(made.lost)}", indent=4, err=err)
     click.echo(f"Plan: {_summary(made)}", err=err)
 
 
@@ -300,6 +343,7 @@ def _document(made: Plan, warnings: Sequence[str]) -> dict[str, Any]:
         ],
         "rotates": made.rotates,
         "kept": list(made.kept),
+        "lost": list(made.lost),
         "undeliverable": [
             {"receiver": each.receiver, "pattern": each.pattern, "reason": each.reason}
             for each in made.undeliverable

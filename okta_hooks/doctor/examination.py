@@ -18,6 +18,7 @@ from okta_hooks.exceptions import (
 from okta_hooks.org import lookup, subscription
 from okta_hooks.org.client import OktaClient
 from okta_hooks.org.credentials import OrgNotConfigured
+from okta_hooks.org.ownership import Ownership, configured_url, ownership_of
 from okta_hooks.wire.protocol import path_of
 from okta_hooks.work.retry import LONGEST_WAIT
 
@@ -55,8 +56,9 @@ def examine(
     Nothing is raised, no receiver runs, and nothing is stored.
 
     :param hook: The hook's name.
-    :param url: What is to be asked; by default what Okta posts to, if the app has an API token.
-    :param name: What the hook is called at Okta; by default it is found by the URL, else by its path in the app.
+    :param url: What is to be asked; by default what Okta posts to, if the app has an API token, or ``OKTA_HOOKS_URL``.
+    :param name: What the hook is called at Okta; by default it is found by the URL, else by ``OKTA_HOOKS_URL`` or
+        by what it has delivered.
     :param offline: Ask neither Okta nor the URL.
     """
     examination = _Examination(app, state, hook, url=url, name=name)
@@ -86,6 +88,7 @@ class _Examination:
         self._connected = self._receivers.connected(app)
         self._names = [receiver.name for receiver in self._connected]
         self._secrets = state.secrets[hook]
+        self._own = Ownership(url=configured_url(state, hook))
 
     def guarded(self, name: str, checks: Callable[[], Iterable[Check]]) -> Iterator[Check]:
         """Yield what checks find, and go on after one that fails itself."""
@@ -200,9 +203,16 @@ class _Examination:
 
     def _compared(self, registered: Sequence[RegisteredHook]) -> Iterator[Check]:
         path, asked = self._own_path(), self._url
+        self._own = ownership_of(self._state, self._hook)
         live = lookup.the_one(self._found(registered), name=self._name)
+        if live is None and self._name is None and self._own.url is None:
+            candidates = lookup.find(registered, path=path)
+            if candidates:
+                yield registration.unknown(candidates)
+                return
         if live is None:
-            yield from registration.missing(name=self._name, url=asked, path=path)
+            url = asked or self._own.url
+            yield from registration.missing(name=self._name, url=url, path=path)
             return
         self._url = asked or live.url
         if not self._connected:
@@ -218,11 +228,14 @@ class _Examination:
         yield from registration.checks(plan, live, path, asked)
 
     def _found(self, registered: Sequence[RegisteredHook]) -> list[RegisteredHook]:
-        """Return the hooks that may be meant. The URL that is asked need not be Okta's: it may go around the proxy."""
+        """Return the hooks that are meant. The URL that is asked need not be Okta's: it may go around the proxy.
+
+        A hook of which only the path is the app's own may be another app's: the secret is not for its URL.
+        """
         if self._name is not None:
             return lookup.find(registered, name=self._name)
         at_url = lookup.find(registered, url=self._url) if self._url else []
-        return at_url or lookup.find(registered, path=self._own_path())
+        return at_url or self._own.of(registered)
 
     def _own_path(self) -> str | None:
         """Return the path of the hook in the app, or None if the app has no such URL."""
@@ -269,11 +282,13 @@ class _Examination:
         return self._state.configure(inbox=None, worker="external")
 
     def endpoint(self) -> Iterator[Check]:
+        if self._url is None and self._name is None:
+            self._url = self._own.url
         if self._url is None:
             yield skipped(
                 "url",
                 "Nothing was asked over the network.",
-                "Say where Okta posts to: --url https://...",
+                "Say where Okta posts to: --url https://..., or OKTA_HOOKS_URL.",
             )
             return
         expected = self._expected(self._url)

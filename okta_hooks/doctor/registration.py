@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from okta_hooks.org import lookup
 from okta_hooks.org.lookup import none_found
 from okta_hooks.org.subscription import shown_change
 from okta_hooks.org.urls import same_path, same_url, shown
@@ -13,7 +14,7 @@ from .answers import is_private
 from .check import failure, listed, ok, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from okta_hooks.org.hooks import RegisteredHook
     from okta_hooks.org.subscription import Plan
@@ -31,6 +32,15 @@ def missing(*, name: str | None, url: str | None, path: str | None) -> Iterator[
         NAME,
         f"{none_found(name=name, url=by_url, path=path)}.",
         "flask okta-hooks apply --url https://... registers it. One of another path is found by --name.",
+    )
+
+
+def unknown(candidates: Sequence[RegisteredHook]) -> Check:
+    """Return that nobody knows which hook at Okta is the app's. None of these is asked with its secret."""
+    return failure(
+        NAME,
+        lookup.unknown(candidates),
+        "--name or --url says it here, OKTA_HOOKS_URL for good.",
     )
 
 

@@ -16,13 +16,14 @@ from okta_hooks.wire.events import Delivery, Envelope
 from okta_hooks.wire.limits import LOG_RETENTION
 from okta_hooks.work import dispatch
 
-from .log import TIME_FORMAT, LogReader, forgotten
-from .selector import LogSelectors, published_at
+from .log import SLACK_SECONDS, TIME_FORMAT, LogReader, forgotten, published_at
+from .selector import LogSelectors
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
 
+    from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery, Stored
     from okta_hooks.state import AppState
 
@@ -129,13 +130,28 @@ class Backfill:
             if self._cursor is not None and _is_before(self._cursor, since):
                 self._resume()
                 return
-            self._begin_at(self._inbox.clock() - _HEAD_START_SECONDS if since is None else since)
+            known = None if self._cursor else cursor_under_other_name(self._inbox, self._client)
+            if known is not None and _is_before(known, since):
+                if self._store([], known) is not None:
+                    self._resume()
+                    return
+                continue
+            start_at = self._now() - _HEAD_START_SECONDS
+            if since is not None and since > self._now():
+                self._tell("That is later than now by Okta's clock: reading from five minutes ago.")
+            elif since is not None:
+                start_at = since
+            self._begin_at(start_at)
             start = Cursor(next_url=self._reader.url, reached_at=self.tally.reached_at)
             if self._store([], start) is not None:
                 return
 
+    def _now(self) -> float:
+        """Return what time it is by Okta's clock; by this host's as long as Okta has not said it."""
+        return self._client.now() or self._inbox.clock()
+
     def _begin_at(self, moment: float) -> None:
-        now = self._inbox.clock()
+        now = self._now()
         gap = forgotten(moment, now, self._tell)
         if gap is not None:
             self.tally.gap = gap
@@ -150,11 +166,11 @@ class Backfill:
         cursor = self._cursor
         if cursor is None:  # somebody has deleted it
             return
-        oldest = self._inbox.clock() - LOG_RETENTION.total_seconds()
+        oldest = self._now() - LOG_RETENTION.total_seconds()
         if cursor.reached_at is not None and cursor.reached_at < oldest:
             self._begin_at(cursor.reached_at)
             return
-        self._reader.seek(cursor.next_url)
+        self._reader.seek(cursor.next_url, cursor.reached_at)
         self.tally.reached_at = cursor.reached_at
         if self.tally.began_at is None:
             self.tally.began_at = cursor.reached_at
@@ -197,10 +213,9 @@ class Backfill:
 
     def _read_page(self) -> bool:
         """Read a page, store what it has for the app's hooks, and return whether it was the last for now."""
-        asked_at = self._inbox.clock()
         page = self._page()
         is_end = self._reader.is_last(page)
-        reached_at = asked_at if is_end else self._reached(page.events, asked_at)
+        reached_at = self._reached(page.events, self._now())
         after = Cursor(next_url=self._reader.url_after(page), reached_at=reached_at)
         new = self._deliveries(page.events)
         stored = self._store(new, after)
@@ -229,7 +244,7 @@ class Backfill:
             if refused.status != HTTPStatus.BAD_REQUEST or not is_cursor:
                 raise
             self._refused_url = url
-            back = (self.tally.reached_at or self._inbox.clock()) - _OVERLAP_SECONDS
+            back = (self.tally.reached_at or self._now()) - _OVERLAP_SECONDS
             moment = datetime.fromtimestamp(back, UTC)
             self._tell(
                 f"Okta does not go on from where the backfill stopped ({refused}). "
@@ -238,11 +253,14 @@ class Backfill:
             self._begin_at(back)
             return self._reader.fetch()
 
-    def _reached(self, events: Sequence[Any], asked_at: float) -> float | None:
-        # The last time that is not in the future: the clock behind one event may be wrong.
-        times = (published_at(raw) for raw in reversed(events))
-        last = next((at for at in times if at is not None and at <= asked_at), None)
-        return max((at for at in (last, self.tally.reached_at) if at is not None), default=None)
+    def _reached(self, events: Sequence[Any], now: float) -> float | None:
+        # The latest time that is not in the future: the clock behind one event may be wrong. `LogReader` counts as read
+        # what this counts as reached, or who goes on from here would look for it.
+        times = (published_at(raw) for raw in events)
+        read = [at for at in times if at is not None and at <= now + SLACK_SECONDS]
+        if self.tally.reached_at is not None:
+            read.append(self.tally.reached_at)
+        return max(read, default=None)
 
     def _store(self, new: Sequence[NewDelivery], after: Cursor) -> list[Stored] | None:
         stored = self._inbox.cursors.advance(
@@ -294,7 +312,16 @@ def _may_pass(error: OktaUnavailable | OktaRefused | InboxUnavailable) -> bool:
         return error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or (
             error.status == HTTPStatus.TOO_MANY_REQUESTS
         )
-    return error.is_transient if isinstance(error, InboxUnavailable) else True
+    return error.is_transient
+
+
+def cursor_under_other_name(inbox: Inbox, client: OktaClient) -> Cursor | None:
+    """Return how far the log of an org was read while it had another address, or None.
+
+    That is another spelling of it, or its domain at Okta, where its custom domain is configured now.
+    """
+    found = (inbox.cursors.of(name) for name in client.other_names())
+    return next((cursor for cursor in found if cursor is not None), None)
 
 
 def keep_up(state: AppState, client: OktaClient, stopping: threading.Event, seconds: float) -> None:

@@ -8,14 +8,16 @@ https://developer.okta.com/docs/reference/system-log-query/
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
 import time
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from okta_hooks.exceptions import OktaRefused, OktaUnavailable
 from okta_hooks.wire import reading
@@ -24,6 +26,7 @@ from okta_hooks.wire.protocol import okta_time
 
 from . import credentials
 from .hooks import RegisteredHook
+from .urls import origin, shown, without_slash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 _HOOKS: Final = "/api/v1/eventHooks"
 _LOGS: Final = "/api/v1/logs"
+_METADATA: Final = "/.well-known/okta-organization"
+_REDIRECTS: Final = range(300, 400)
 #: Okta's limits are per minute: if they are used up so many times in a row, another client uses them.
 _MOST_WAITS: Final = 5
 _LONGEST_WAIT: Final = 120.0
@@ -77,9 +82,10 @@ class OktaClient:
             raise credentials.sdk_is_missing(settings) from error
         self._transport = Transport(settings)
         self.url = self._transport.url
-        self._log = f"{self.url}{_LOGS}?"
         self._tell = tell
         self._wait = wait
+        # What the org's clock showed, and when that was by this process's own.
+        self._date: tuple[float, float] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -96,12 +102,40 @@ class OktaClient:
         """Close the event loop. The client cannot be used after that."""
         self._transport.close()
 
+    def now(self) -> float | None:
+        """Return what time it is by the org's clock, in seconds since the epoch, or None if it has not said it yet.
+
+        This host's may be wrong, and what is too young to have arrived is a matter of the org's.
+        """
+        if self._date is None:
+            return None
+        date, at = self._date
+        return date + (time.monotonic() - at)
+
+    def _note_date(self, headers: Mapping[str, str]) -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            self._date = parsedate_to_datetime(headers["Date"]).timestamp(), time.monotonic()
+
+    def newest_event(self, since: datetime, until: datetime) -> Any | None:
+        """Return the event of the System Log that was published last in a span of time, or None if there is none.
+
+        It is asked for apart from polling: only so the two can be held against each other.
+        """
+        span = {"since": okta_time(since), "until": okta_time(until)}
+        how = {"sortOrder": "DESCENDING", "limit": "1"}
+        events, _ = self._call("GET", f"{self.url}{_LOGS}?{urlencode(span | how)}")
+        return events[0] if isinstance(events, list) and events else None
+
     def hooks(self) -> list[RegisteredHook]:
         """Return all event hooks. Needs the permission ``okta.eventHooks.read``."""
         listed, _ = self._call("GET", _HOOKS)
         if not isinstance(listed, list):
             raise OktaUnavailable(f"{self.url} did not answer with a list of event hooks")
         return [_hook(raw) for raw in listed]
+
+    def hook(self, hook_id: str) -> RegisteredHook:
+        """Return one event hook."""
+        return _hook(self._call("GET", f"{_HOOKS}/{hook_id}")[0])
 
     def create_hook(self, body: Mapping[str, Any]) -> RegisteredHook:
         """Create a hook; it is active and not verified. Needs ``okta.eventHooks.manage``, as do all that change one.
@@ -140,22 +174,60 @@ class OktaClient:
             "limit": str(LARGEST_LOG_PAGE),
         }
         given = {name: value for name, value in parameters.items() if value}
-        return self._log + urlencode(given)
+        return f"{self.url}{_LOGS}?{urlencode(given)}"
 
     def log_page(self, url: str) -> LogPage:
         """Return a page of the System Log.
 
+        Of a URL only path and query count: they are asked of this org, so that the token goes nowhere else. An org
+        that has a custom domain has several hosts, and it is not said which of them the log names.
+
         :param url: As :meth:`log_url` made it, or the ``next_url`` of an earlier page.
-        :raises ValueError: if it is no URL of this org's log: the token must not go elsewhere.
+        :raises ValueError: if it is no URL of a log.
         """
-        if not url.startswith(self._log):
+        asked = self._url_of_log(url)
+        if asked is None:
             raise ValueError(f"{url!r} is no URL of the System Log of {self.url}.")
-        events, following = self._call("GET", url)
+        events, following = self._call("GET", asked)
         if not isinstance(events, list):
             raise OktaUnavailable(f"{self.url} did not answer with a list of events")
-        if following is not None and not following.startswith(self._log):
-            raise OktaUnavailable(f"{self.url} continues its log at another host, {following!r}")
-        return LogPage(events, following)
+        next_url = None
+        if following is not None:
+            next_url = self._url_of_log(following)
+            if next_url is None:
+                raise OktaUnavailable(
+                    f"{self.url} continues its log at what is no log, {shown(following)!r}",
+                    is_transient=False,
+                )
+        return LogPage(events, next_url)
+
+    def _url_of_log(self, url: str) -> str | None:
+        parts = urlsplit(url)
+        if without_slash(parts.path) != _LOGS:
+            return None
+        return f"{self.url}{_LOGS}?{parts.query}"
+
+    def other_names(self) -> tuple[str, ...]:
+        """Return the other URLs that the org has or had: as it was spelt, its custom domain, its domain at Okta.
+
+        Nothing but the last part has to be asked, and that needs no permission.
+        https://developer.okta.com/docs/api/openapi/okta-management/management/tag/OrgSettingMetadata/
+        """
+        names = [self._transport.configured_url]
+        status, headers, _, text = self._transport.request("GET", _METADATA, None)
+        self._note_date(headers)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise OktaUnavailable(f"{self.url} answered {status} when it was asked for its names")
+        try:
+            document = json.loads(text) if status == HTTPStatus.OK else None
+        except (ValueError, RecursionError):
+            document = None
+        links = document.get("_links") if isinstance(document, dict) else None
+        for link in links.values() if isinstance(links, dict) else ():
+            href = link.get("href") if isinstance(link, dict) else None
+            if isinstance(href, str):
+                names.append(origin(href))
+        return tuple(name for name in dict.fromkeys(names) if name != self.url)
 
     def _call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None
@@ -164,12 +236,15 @@ class OktaClient:
         waits = 0
         while True:
             status, headers, next_url, text = self._transport.request(method, path, body)
+            self._note_date(headers)
             if status != HTTPStatus.TOO_MANY_REQUESTS or waits == _MOST_WAITS:
                 break
             waits += 1
             seconds = _seconds_to_reset(headers)
             self._tell(f"The rate limit of {self.url} is used up: going on in {seconds:.0f} s.")
             self._wait(seconds)
+        if status in _REDIRECTS:
+            raise _redirected(self.url, status, headers.get("Location"))
         reason: Exception | None = None
         try:
             document = json.loads(text) if text else None
@@ -184,6 +259,15 @@ class OktaClient:
                 f"{self.url} did not answer with JSON: is it the URL of an Okta org?"
             )
         return document, next_url
+
+
+def _redirected(url: str, status: int, location: str | None) -> OktaUnavailable:
+    to = f", which points to {shown(location)}" if location else ""
+    return OktaUnavailable(
+        f"{url} answered {status}{to}. A redirect is not followed: token and secret are for the org alone. "
+        "Is OKTA_HOOKS_ORG_URL the address of the org itself?",
+        is_transient=False,
+    )
 
 
 def _refusal(status: int, document: Any) -> OktaRefused:
@@ -223,4 +307,4 @@ def _hook(raw: Any) -> RegisteredHook:
     hook, _ = reading.load_object(RegisteredHook, raw)
     if hook is None:
         raise OktaUnavailable("Okta's answer is no event hook")
-    return hook
+    return replace(hook, document=raw)

@@ -57,7 +57,7 @@ class RegisteredHook:
     """An event hook as an org has it.
 
     ``status`` is ``"ACTIVE"`` or ``"INACTIVE"``, ``verification_status`` ``"VERIFIED"`` or ``"UNVERIFIED"``:
-    only a hook that is both gets events.
+    only a hook that is both gets events. ``document`` is all of it, as it was read.
     """
 
     id: str
@@ -67,6 +67,7 @@ class RegisteredHook:
     verification_status: str | None = None
     events: HookEvents | None = None
     channel: HookChannel | None = None
+    document: dict[str, Any] | None = field(default=None, hash=False, compare=False, repr=False)
 
     @property
     def url(self) -> str | None:
@@ -94,3 +95,15 @@ class RegisteredHook:
     def is_verified(self) -> bool:
         """Whether Okta has checked who owns the endpoint."""
         return self.verification_status == "VERIFIED"
+
+    def is_as(self, other: RegisteredHook) -> bool:
+        """Return whether nothing lies between two readings of a hook. Its event types are a set to Okta."""
+        return _settled(self.document) == _settled(other.document)
+
+
+def _settled(document: dict[str, Any] | None) -> dict[str, Any]:
+    settled = {key: value for key, value in (document or {}).items() if key != "_links"}
+    events = settled.get("events")
+    if isinstance(events, dict) and isinstance(events.get("items"), list):
+        settled["events"] = {**events, "items": sorted(map(str, events["items"]))}
+    return settled

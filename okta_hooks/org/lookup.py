@@ -1,4 +1,4 @@
-"""Which of the hooks at an org is meant: by its name, its URL, its id or its path."""
+"""Which of the hooks at an org is meant: the one that is named, or the app's own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from okta_hooks.exceptions import SubscriptionImpossible
 from .urls import same_path, same_url, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from .hooks import RegisteredHook
+    from .ownership import Ownership
 
 
 def find(
@@ -19,23 +20,20 @@ def find(
     *,
     name: str | None = None,
     url: str | None = None,
-    ids: Collection[str] = (),
     path: str | None = None,
 ) -> list[RegisteredHook]:
-    """Return those of an org's hooks that deliver to one hook of an app: the first way that finds any.
+    """Return those of an org's hooks that have a name, else a URL, else a path.
 
     :param name: The name at Okta.
-    :param url: The whole URL, with or without a slash at its end.
-    :param ids: The ids of hooks at Okta whose deliveries have arrived.
-    :param path: The path alone: other apps of the same org may have the same.
+    :param url: The whole URL, however it is spelt.
+    :param path: The path alone. That proves nothing: other apps of the same org may have the same.
     """
     if name is not None:
         return [hook for hook in registered if hook.name == name]
     if url is not None:
         return [hook for hook in registered if hook.url and same_url(hook.url, url)]
-    known = [hook for hook in registered if hook.id in ids]
-    if known or path is None:
-        return known
+    if path is None:
+        return []
     return [hook for hook in registered if hook.url and same_path(hook.url, path)]
 
 
@@ -43,19 +41,25 @@ def choose(
     registered: Sequence[RegisteredHook],
     *,
     hook: str,
+    own: Ownership,
     name: str | None = None,
     url: str | None = None,
     path: str | None = None,
     creates: bool = True,
 ) -> RegisteredHook | None:
-    """Return the one hook that is meant: by its name; else by its URL; if neither is said, by its path.
+    """Return the one hook that is meant: by its name; else by its URL; if neither is said, the app's own.
 
     :param hook: What it would be called if it is created and has no other name: its name in the app.
+    :param own: What proves that a hook is the app's own.
+    :param path: Where the app has the hook, or None if that is not known.
     :param creates: Whether it is to be created if there is none.
     :return: None if there is none, and it can be created at the URL, or is not to be.
-    :raises SubscriptionImpossible: if there are several, or there is none and it cannot.
+    :raises SubscriptionImpossible: if there are several, or it is not known whose they are,
+        or there is none and it cannot be created.
     """
-    found = find(registered, name=name, url=url, path=path)
+    if name is None and url is None:
+        return _own(registered, hook=hook, own=own, path=path, creates=creates)
+    found = find(registered, name=name, url=url)
     if name is not None:
         # With both, the hook of that name may have to move to the URL, or the hook at the URL may have to get the name.
         at_url = find(registered, url=url) if url else []
@@ -66,14 +70,72 @@ def choose(
         return only
     if url is None:
         raise SubscriptionImpossible(
-            f"{none_found(name=name, path=path)}: say with --url where Okta is to deliver to."
+            f"{none_found(name=name)}: say with --url where Okta is to deliver to."
         )
-    if name is None and find(registered, name=hook):
+    if name is None:
+        _check_name(registered, hook)
+    return None
+
+
+def _own(
+    registered: Sequence[RegisteredHook],
+    *,
+    hook: str,
+    own: Ownership,
+    path: str | None,
+    creates: bool,
+) -> RegisteredHook | None:
+    only = the_one(own.of(registered), name=None)
+    if only is not None:
+        return only
+    moved = own.elsewhere(registered)
+    if moved:
+        raise SubscriptionImpossible(
+            f"OKTA_HOOKS_URL is {shown(own.url or '')}, and what has delivered to this inbox has another URL: "
+            f"{listed(moved)}. To move it, say both --name and --url; to register another beside it, "
+            "say --url and another --name."
+        )
+    if own.url is None:
+        check_known(find(registered, path=path))
+        if creates:
+            raise SubscriptionImpossible(
+                f"{none_found(path=path)}: say with --url where Okta is to deliver to."
+            )
+    elif creates:
+        _check_name(registered, hook)
+    return None
+
+
+def check_known(candidates: Sequence[RegisteredHook]) -> None:
+    """Refuse to guess: these hooks have the path that the app's hook has, and nothing proves that they are its own.
+
+    :raises SubscriptionImpossible: if there are any.
+    """
+    if candidates:
+        raise SubscriptionImpossible(unknown(candidates))
+
+
+def unknown(candidates: Sequence[RegisteredHook]) -> str:
+    """Return in words that nobody knows whose these hooks are, and what to say."""
+    return (
+        "Which hook of the org is this app's is not known: none of those that are there has delivered to its inbox, "
+        "and OKTA_HOOKS_URL is not set. The path is the same as that of "
+        f"{listed(candidates)}. If that is this app's, say so with --name or --url; if it is another app's, "
+        "say with --url where Okta is to deliver to this one. OKTA_HOOKS_URL says it for good."
+    )
+
+
+def listed(hooks: Sequence[RegisteredHook]) -> str:
+    """Return hooks as a list for people, with what tells them apart."""
+    return ", ".join(f"{hook.name!r} ({hook.id}) at {shown(hook.url or '')}" for hook in hooks)
+
+
+def _check_name(registered: Sequence[RegisteredHook], hook: str) -> None:
+    if find(registered, name=hook):
         raise SubscriptionImpossible(
             f"The org has a hook named {hook!r}, at another URL: "
             f"--name {hook} moves that one, and another --name creates one beside it."
         )
-    return None
 
 
 def the_one(found: Sequence[RegisteredHook], *, name: str | None) -> RegisteredHook | None:
@@ -83,11 +145,10 @@ def the_one(found: Sequence[RegisteredHook], *, name: str | None) -> RegisteredH
     :raises SubscriptionImpossible: if there are several.
     """
     if len(found) > 1:
-        listed = ", ".join(
-            f"{hook.name!r} ({hook.id}) at {shown(hook.url or '')}" for hook in found
-        )
         cure = "say which with --name" if name is None else "give one another name at Okta"
-        raise SubscriptionImpossible(f"Several hooks of the org may be meant, {listed}: {cure}.")
+        raise SubscriptionImpossible(
+            f"Several hooks of the org may be meant, {listed(found)}: {cure}."
+        )
     return found[0] if found else None
 
 

@@ -13,8 +13,8 @@ from okta_hooks.inbox.intake import incoming
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery, Envelope
 
-from .log import LogReader, forgotten
-from .selector import published_at, target_ids
+from .log import LogReader, forgotten, published_at
+from .selector import target_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -90,7 +90,7 @@ def reconcile(
     :param progress: Is called after each page.
     """
     report = Report()
-    report.gap = forgotten(since, inbox.clock(), tell)
+    report.gap = forgotten(since, client.now() or inbox.clock(), tell)
     if report.gap is not None:
         since = report.gap[1]
     # Polled, though it has an end: a bounded query may miss what came into the log late.
@@ -98,15 +98,18 @@ def reconcile(
     while True:
         page = reader.fetch()
         window = [raw for raw in page.events if _is_within(published_at(raw), since, until)]
-        _compare(report, inbox, hook, window, ids)
+        # The page has brought the org's own time.
+        now = client.now() or inbox.clock()
+        _compare(report, inbox, hook, window, ids, now)
         _note_failures(report, window, ids)
         report.pages += 1
         report.read += len(page.events)
         times = [at for raw in page.events if (at := published_at(raw)) is not None]
         report.reached_at = times[-1] if times else report.reached_at
+        is_last = reader.is_last(page)
         if progress is not None:
             progress(report)
-        if reader.is_last(page):
+        if is_last:
             return report
         if until is not None and min(times, default=until) > until + _LONGEST_DELAY:
             return report
@@ -118,12 +121,16 @@ def _is_within(at: float | None, since: float, until: float | None) -> bool:
 
 
 def _compare(
-    report: Report, inbox: Inbox, hook: str, events: Sequence[Any], ids: Collection[str]
+    report: Report,
+    inbox: Inbox,
+    hook: str,
+    events: Sequence[Any],
+    ids: Collection[str],
+    now: float,
 ) -> None:
     meant = [raw for raw in events if not target_ids(raw).isdisjoint(ids)]
     new = incoming(hook, Envelope(events=tuple(meant)), _NO_DELIVERY).events
     arrived = inbox.overview.arrivals(hook, [event.key for event in new])
-    now = inbox.clock()
     for raw, event in zip(meant, new, strict=True):
         report.meant += 1
         arrival = arrived.get(event.key)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from okta_hooks.exceptions import OktaRefused
 
 from .lookup import find
+from .ownership import ownership_of
+from .urls import same_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 
     from .client import OktaClient
     from .hooks import RegisteredHook
-
-_HOOK_IN_SOURCE: Final = "/eventHooks/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +39,14 @@ class Registration:
     """What an org knows a hook of the app by.
 
     ``ids`` are those that its events are meant for; ``live`` the hooks at Okta that are there now.
-    ``is_certain`` is whether they cannot be another app's.
+    ``is_certain`` is whether they deliver to one URL. ``candidates`` are hooks at Okta with the same path, if nothing
+    proves of any hook there that it is the app's.
     """
 
     ids: frozenset[str]
     live: tuple[RegisteredHook, ...] = ()
     is_certain: bool = True
+    candidates: tuple[RegisteredHook, ...] = ()
 
 
 def readable_hooks(client: OktaClient, tell: Callable[[str], Any]) -> list[RegisteredHook] | None:
@@ -77,24 +79,31 @@ def registration_of(
     :param name: Its name at Okta.
     :param url: Its URL at Okta.
     """
-    seen = {
-        source.rpartition(_HOOK_IN_SOURCE)[2]
-        for source in inbox.overview.sources(hook)
-        if _HOOK_IN_SOURCE in source
-    }
+    own = ownership_of(state, hook, inbox)
+    is_named = name is not None or url is not None
     if registered is None:
-        is_named = name is not None or url is not None  # and cannot be looked up
-        return Registration(ids=frozenset() if is_named else frozenset(seen))
-    found = find(registered, name=name, url=url, ids=seen, path=state.path_of(hook))
-    urls = {each.url for each in found}
-    if name is not None or url is not None:
-        return Registration(
-            ids=frozenset(each.id for each in found), live=tuple(found), is_certain=len(urls) <= 1
-        )
+        # One that is named cannot be looked up.
+        return Registration(ids=frozenset() if is_named else own.delivered)
+    if is_named:
+        found = find(registered, name=name, url=url)
+        ids = frozenset(each.id for each in found)
+        is_certain = len({each.url for each in found}) <= 1
+        return Registration(ids=ids, live=tuple(found), is_certain=is_certain)
+    owned = own.of(registered)
     # An app that needs more types than one hook takes has several hooks with one URL.
-    live = tuple(each for each in registered if each in found or each.url in urls)
-    return Registration(
-        ids=frozenset(seen | {each.id for each in live}),
-        live=live,
-        is_certain=len(urls) <= 1 or any(each.id in seen for each in live),
+    live = tuple(
+        each
+        for each in registered
+        if any(each is mine or _same_place(each, mine) for mine in owned)
     )
+    # What has delivered and is gone at Okta is still meant by older events.
+    others = frozenset(each.id for each in own.elsewhere(registered))
+    return Registration(
+        ids=(own.delivered - others) | {each.id for each in live},
+        live=live,
+        candidates=() if live else tuple(find(registered, path=state.path_of(hook))),
+    )
+
+
+def _same_place(one: RegisteredHook, other: RegisteredHook) -> bool:
+    return bool(one.url and other.url and same_url(one.url, other.url))

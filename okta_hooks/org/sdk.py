@@ -13,6 +13,7 @@ import html
 import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import aiohttp
 from okta.cache.no_op_cache import NoOpCache
 from okta.config.config_setter import ConfigSetter
 from okta.config.config_validator import ConfigValidator
@@ -21,9 +22,11 @@ from okta.request_executor import RequestExecutor
 
 from okta_hooks.exceptions import ConfigurationError, OktaRefused, OktaUnavailable
 
-from . import credentials
+from . import credentials, network
+from .urls import origin
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
     from okta_hooks.settings import Settings
@@ -56,7 +59,9 @@ class Transport:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._executor, self.url = _executor(settings)
+        self._executor, self.configured_url = _executor(settings)
+        self.url = origin(self.configured_url)
+        self._certificates = network.certificates()
         self._runner = asyncio.Runner()
 
     def close(self) -> None:
@@ -72,13 +77,16 @@ class Transport:
 
         async def send() -> Any:
             _is_muted.set(True)
-            request, error = await self._executor.create_request(
-                method, path, body, keep_empty_params=True
-            )
-            if error is not None:
-                return None, None, error
-            _, response, text, error = await self._executor.fire_request(request)
-            return response, text, error
+            async with _session(self._certificates) as session:
+                client = self._executor._http_client  # noqa: SLF001 - there is no other door to it
+                client.set_session(_NoRedirects(session))
+                request, error = await self._executor.create_request(
+                    method, path, body, keep_empty_params=True
+                )
+                if error is not None:
+                    return None, None, error
+                _, response, text, error = await self._executor.fire_request(request)
+                return response, text, error
 
         try:
             response, text, error = self._runner.run(send(), context=contextvars.copy_context())
@@ -86,6 +94,8 @@ class Transport:
             raise OktaUnavailable(f"{self.url} cannot be asked: {type(failure).__name__}") from None
         if response is None or text is None:
             status = getattr(error, "status", None)
+            if isinstance(error, aiohttp.ClientHttpProxyError):
+                raise OktaUnavailable(network.refused_by_proxy(self.url, error.status))
             if isinstance(status, int):  # of the endpoint for OAuth 2.0 tokens
                 code, summary = (
                     getattr(error, name, None) for name in ("error_code", "error_summary")
@@ -96,8 +106,27 @@ class Transport:
         return Response(response.status, response.headers, following and str(following), text)
 
 
+class _NoRedirects:
+    """A session that follows no redirect: what is sent holds the token, and the secret of a hook.
+
+    The SDK asks its session for requests only, and passes no such option on.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    def request(self, **options: Any) -> Any:
+        return self._session.request(**options, allow_redirects=False)
+
+
+def _session(certificates: ssl.SSLContext) -> aiohttp.ClientSession:
+    # No connection is kept: the org closes those that are idle, and a PUT must not meet that.
+    connector = aiohttp.TCPConnector(ssl=certificates, force_close=True)
+    return aiohttp.ClientSession(connector=connector)
+
+
 def _executor(settings: Settings) -> tuple[Any, str]:
-    """Return the SDK's transport, configured, and the org's URL without a slash at its end."""
+    """Return the SDK's transport, configured, and the org's URL as it was spelt, without a slash at its end."""
     logging.getLogger(_SDK_LOGGER).addFilter(_is_not_muted)
     setter = ConfigSetter()
     config = setter._prune_config(setter.get_config())  # noqa: SLF001 - as the SDK's client does
@@ -109,12 +138,17 @@ def _executor(settings: Settings) -> tuple[Any, str]:
         if client["authorizationMode"] == "PrivateKey":
             client["authorizationMode"] = "SSWS"
     credentials.check(settings, client)
+    client["orgUrl"] = origin(url)
+    proxy = None if client.get("proxy") else network.proxy_for(client["orgUrl"])
     client["rateLimit"] = {"maxRetries": 0}  # it would wait in silence
     client["requestTimeout"] = _TIMEOUT_SECONDS
     config["testing"] = {"testingDisableHttpsCheck": True}  # checked above, but for a simulated org
     try:
         ConfigValidator(config)
         executor = RequestExecutor(config, NoOpCache())
+        if not client.get("proxy"):
+            # It knows no NO_PROXY, and none of the names in lower case.
+            executor._http_client._proxy = proxy  # noqa: SLF001 - see above
     except Exception as error:  # noqa: BLE001 - its own checks, in its own words
         raise ConfigurationError(
             f"Okta's SDK cannot be configured like that: {_one_line(error)}"

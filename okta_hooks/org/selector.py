@@ -10,6 +10,7 @@ from okta_hooks import catalog
 from okta_hooks.exceptions import UnreadableEvent
 from okta_hooks.wire import reading
 
+from .lookup import unknown
 from .registration import readable_hooks, registration_of
 
 if TYPE_CHECKING:
@@ -38,14 +39,6 @@ def target_ids(raw: object) -> frozenset[str]:
     if not isinstance(listed, list):
         return frozenset()
     return frozenset(each.strip() for each in listed if isinstance(each, str) and each.strip())
-
-
-def published_at(raw: object) -> float | None:
-    """Return when an event was published, in seconds since the epoch, or None if it cannot be read."""
-    try:
-        return reading.event_keys(raw).published
-    except UnreadableEvent:
-        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +130,8 @@ class LogSelectors:
                 name=named.name if named else None,
                 url=named.url if named else None,
             )
+            if known.candidates:
+                self._tell_once(unknown(known.candidates))
             ids = known.ids | before.get(name, frozenset())
             restricted = restricted_types(known.live)
             self._selectors.append(LogSelector(hook=hook, ids=ids, restricted=restricted))

@@ -6,6 +6,7 @@ https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Event
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from .hooks import RegisteredHook
 
 ChangedField: TypeAlias = Literal["name", "url", "auth_header", "status", "verification"]
+#: What Okta says of a hook and takes from nobody.
+_OF_OKTA: Final = frozenset(
+    ("id", "status", "verificationStatus", "created", "createdBy", "lastUpdated", "_links")
+)
+_MODELLED: Final = _OF_OKTA | {"name", "description", "events", "channel"}
 _LABELS: Final[Mapping[ChangedField, str]] = {
     "name": "name",
     "url": "URL",
@@ -78,7 +84,7 @@ class Plan:
 
     ``live`` is the hook as the org has it, or None if it is to be created.
     ``name``, ``url``, ``auth_header`` (None without a secret) and ``types`` are what it will have;
-    ``kept`` names what else an administrator has set, which stays.
+    ``kept`` names what else an administrator has set, which stays, ``lost`` what goes with a type that is removed.
     """
 
     live: RegisteredHook | None
@@ -90,6 +96,7 @@ class Plan:
     remove: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     kept: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
     undeliverable: tuple[Undeliverable, ...] = ()
     rotates: bool = False
 
@@ -119,6 +126,15 @@ def shown_change(change: Change) -> Change:
     before, after = (each and shown(each) for each in (change.before, change.after))
     hidden = f"{after} (what is not shown of it differs)"
     return replace(change, before=before, after=hidden if before == after else after)
+
+
+def described(live: RegisteredHook) -> str:
+    """Return a hook in words: what it has now, but for its secret, which Okta does not tell."""
+    has_secret = f"its secret in {live.auth_header}" if live.auth_header else "no secret"
+    return (
+        f"{live.name!r} ({live.id}) at {shown(live.url or '')}, {has_secret}, {live.status}, "
+        f"{live.verification_status}, types {', '.join(live.event_types) or 'none'}"
+    )
 
 
 def demand(receivers: Receivers, app: Flask) -> Demand:
@@ -174,6 +190,7 @@ def plan(
     url: str | None,
     auth_header: str | None,
     rotates: bool = False,
+    keeps_types: bool = False,
 ) -> Plan:
     """Compare what the receivers need with a live hook.
 
@@ -185,6 +202,7 @@ def plan(
     :param url: Where it is to deliver to, or None for where it does.
     :param auth_header: What is to hold the secret, or None if there is no secret.
     :param rotates: Whether the secret is to be put out anew, though nothing else changes.
+    :param keeps_types: Whether the types stay that no receiver takes: another app has them, which shares the hook.
     :raises SubscriptionImpossible: if no hook can be like that.
     """
     if not needed.patterns:
@@ -193,6 +211,8 @@ def plan(
         )
     before = dict.fromkeys(live.event_types) if live else {}
     received = {name for name in before if any(matches(each, name) for each in needed.patterns)}
+    if keeps_types:
+        received = set(before)
     types = tuple(sorted(received.union(needed.types)))
     if not types:
         reasons = "; ".join(f"{each.pattern}: {each.reason}" for each in needed.undeliverable)
@@ -219,6 +239,7 @@ def plan(
         remove=tuple(each for each in before if each not in received),
         changes=_changes(live, name, target, auth_header) if live else (),
         kept=_kept(live, types) if live else (),
+        lost=_lost(live, types) if live else (),
         undeliverable=needed.undeliverable,
         rotates=rotates and live is not None and auth_header is not None,
     )
@@ -244,12 +265,26 @@ def _changes(
 
 def _kept(live: RegisteredHook, types: Collection[str]) -> tuple[str, ...]:
     config = live.channel.config if live.channel else None
-    filters = (_filter(live, types) or {}).get("eventFilterMap") or ()
     return (
         *(("description",) if live.description else ()),
         *(f"header {header.key}" for header in (config.headers if config else ())),
-        *(f"filter of {entry['event']}" for entry in filters),
+        *(f"filter of {name}" for name in _filtered(live) if name in types),
+        *sorted((live.document or {}).keys() - _MODELLED),
     )
+
+
+def _lost(live: RegisteredHook, types: Collection[str]) -> tuple[str, ...]:
+    return tuple(f"filter of {name}" for name in _filtered(live) if name not in types)
+
+
+def _filtered(live: RegisteredHook) -> list[str]:
+    """Return the types that an administrator has set filters for."""
+    entries = ((live.events.filter if live.events else None) or {}).get("eventFilterMap")
+    return [
+        str(entry.get("event"))
+        for entry in (entries if isinstance(entries, list) else ())
+        if isinstance(entry, dict)
+    ]
 
 
 def _filter(live: RegisteredHook, types: Collection[str]) -> dict[str, Any] | None:
@@ -270,29 +305,40 @@ def _filter(live: RegisteredHook, types: Collection[str]) -> dict[str, Any] | No
 def body(plan: Plan, secret: str | None) -> dict[str, Any]:
     """Return what Okta takes to create or replace the hook of a plan. It holds the secret.
 
-    A replacement drops what it does not mention, so what an administrator has set is mentioned.
+    A replacement drops what it does not mention, so it begins with the document as it was read.
 
     :param secret: The first live one: Okta never tells the one that it has.
     """
     live = plan.live
-    config = live.channel.config if live and live.channel else None
-    events: dict[str, Any] = {"type": "EVENT_TYPE", "items": list(plan.types)}
+    document = copy.deepcopy((live and live.document) or {})
+    made: dict[str, Any] = {
+        key: value
+        for key, value in document.items()
+        # Without a status: one that was read would undo a deactivation in this moment.
+        if key not in _OF_OKTA
+    }
+    made["name"] = plan.name
+    events = _object_in(made, "events")
+    events |= {"type": "EVENT_TYPE", "items": list(plan.types)}
     if live and (kept := _filter(live, plan.types)):
         events["filter"] = kept
-    target: dict[str, Any] = {
-        "uri": plan.url,
-        "headers": [
-            {"key": header.key, "value": header.value}
-            for header in (config.headers if config else ())
-        ],
-    }
-    if plan.auth_header is not None:
-        target["authScheme"] = {"type": "HEADER", "key": plan.auth_header, "value": secret}
-    made = {
-        "name": plan.name,
-        "events": events,
-        "channel": {"type": "HTTP", "version": "1.0.0", "config": target},
-    }
-    if live and live.description:
-        made["description"] = live.description
-    return made
+    else:
+        events.pop("filter", None)
+    channel = _object_in(made, "channel")
+    channel |= {"type": "HTTP", "version": channel.get("version") or "1.0.0"}
+    config = _object_in(channel, "config")
+    config["uri"] = plan.url
+    config["headers"] = config.get("headers") or []
+    if plan.auth_header is None:
+        config.pop("authScheme", None)
+    else:
+        scheme = _object_in(config, "authScheme")
+        scheme |= {"type": "HEADER", "key": plan.auth_header, "value": secret}
+    return {key: value for key, value in made.items() if value is not None}
+
+
+def _object_in(parent: dict[str, Any], key: str) -> dict[str, Any]:
+    if not isinstance(parent.get(key), dict):
+        parent[key] = {}
+    found: dict[str, Any] = parent[key]
+    return found

@@ -81,6 +81,7 @@ class Org:
         self._random = random.Random(seed)
         # For ids that depend on how deliveries end, so that these do not change the ids of the next events.
         self._traffic = random.Random(None if seed is None else f"traffic {seed}")
+        self.id = make_id("00o", random.Random(url if seed is None else seed))
         self._hooks = HookRegistry(self._random)
         self._log = SystemLog()
         self._deliveries = Deliveries(

@@ -83,6 +83,7 @@ def create_app(org: Org, rate_limits: dict[str, int] | None = None) -> Flask:
     app = Flask(__name__)
     _add_admission(app, org, RateLimits({**RATE_LIMITS, **(rate_limits or {})}))
     _add_refusals(app, org)
+    _add_org(app, org)
     _add_event_hooks(app, org)
     _add_log(app, org)
     app.add_url_rule(
@@ -95,6 +96,14 @@ def create_app(org: Org, rate_limits: dict[str, int] | None = None) -> Flask:
     )
     app.add_url_rule("/simulator/deliveries", "deliveries", lambda: _json(org.deliveries()))
     return app
+
+
+def _add_org(app: Flask, org: Org) -> None:
+    @app.get("/.well-known/okta-organization")
+    def tell_names() -> Response:
+        # It needs no token: https://developer.okta.com/docs/api/openapi/okta-management/management/tag/OrgSettingMetadata/
+        links = {"organization": {"href": org.url}}
+        return _json({"id": org.id, "pipeline": "idx", "_links": links})
 
 
 def _add_admission(app: Flask, org: Org, limits: RateLimits) -> None:
@@ -113,6 +122,8 @@ def _add_admission(app: Flask, org: Org, limits: RateLimits) -> None:
     @app.after_request
     def tell_rate_limit(response: Response) -> Response:
         response.headers.update(g.get("rate_limit", {}))
+        # The server would tell its own time: what is told of an org goes by the org's clock.
+        response.date = org.clock()
         return response
 
 
@@ -262,6 +273,11 @@ class Simulator:
 
 class _QuietHandler(WSGIRequestHandler):
     """Logs requests for whoever wants to know; werkzeug would write them to stderr."""
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Begin an answer, without the host's own ``Date``: the org tells its time."""
+        self.log_request(code)
+        self.send_response_only(code, message)
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002, ARG002 - werkzeug's
         logger.debug(message, *args)

@@ -44,6 +44,7 @@ def registered(simulator: Simulator, make_app: AppFactory) -> Callable[..., Flas
         verified: bool = True,
         active: bool = True,
         name: str = "Staff",
+        is_configured: bool = True,
     ) -> Flask:
         made = simulator.org.create_hook(
             {
@@ -66,6 +67,8 @@ def registered(simulator: Simulator, make_app: AppFactory) -> Callable[..., Flas
         okta = EventHook("okta")
         okta.on("user.session.start")(lambda *_, **__: None)
         config = {"ORG_URL": simulator.url, "API_TOKEN": TOKEN}
+        if is_configured:
+            config["URL"] = url
         return make_app(okta, SECRET=SECRET, INBOX=None, **config)
 
     return register
@@ -115,7 +118,7 @@ def test_a_hook_at_another_path(registered: Callable[..., Flask]) -> None:
 
 def test_no_hook_at_okta(registered: Callable[..., Flask]) -> None:
     """It is said how to register it."""
-    app = registered(url="https://127.0.0.1:1/elsewhere")
+    app = registered(url="https://127.0.0.1:1/elsewhere", is_configured=False)
     for arguments, said in [
         ((), "delivers to the path /okta/events."),
         (("--url", "http://localhost:9/okta/events"), "delivers to the path /okta/events."),
@@ -130,7 +133,7 @@ def test_no_hook_at_okta(registered: Callable[..., Flask]) -> None:
 
 
 def test_the_app_itself_is_asked(registered: Callable[..., Flask]) -> None:
-    """The registration is found by its path in the app, and that its URL is another is no difference."""
+    """The registration is found by the configured URL, and that the one that is asked is another is no difference."""
     app = registered(url="https://app.invalid/okta/events")
     (found,) = examine(app, "--url", "http://localhost:9/okta/events")["registration"]
 
@@ -153,12 +156,22 @@ def test_another_url_than_okta_has(registered: Callable[..., Flask]) -> None:
 def test_several_hooks_at_okta(registered: Callable[..., Flask]) -> None:
     """Which is meant must be said: they may be of several apps."""
     registered()
-    found = examine(registered(url="https://127.0.0.2:1/okta/events"))
+    found = examine(registered())
 
     assert level(found, "registration") == "failure"
     assert "Several hooks of the org may be meant" in found["registration"][0]["text"]
     assert found["registration"][0]["text"].endswith("say which with --name.")
     assert "--url" not in found["registration"][0]["cure"]
+
+
+def test_a_hook_that_may_be_another_app_s(registered: Callable[..., Flask]) -> None:
+    """That its path is the app's proves nothing, and its URL is not sent the secret."""
+    found = examine(registered(is_configured=False))
+
+    assert level(found, "registration") == "failure"
+    assert "is not known" in found["registration"][0]["text"]
+    assert "'Staff'" in found["registration"][0]["text"]
+    assert "OKTA_HOOKS_URL" in found["registration"][0]["cure"]
     assert level(found, "url") == "skipped"
 
 
@@ -180,7 +193,8 @@ def test_no_receivers_to_compare_with(
 ) -> None:
     """An app without receivers, such as the web half of two, is not told to unsubscribe from everything."""
     registered()
-    config = {"ORG_URL": simulator.url, "API_TOKEN": TOKEN}
+    url = "https://127.0.0.1:1/okta/events"
+    config = {"ORG_URL": simulator.url, "API_TOKEN": TOKEN, "URL": url}
     found = examine(make_app(EventHook("okta"), SECRET=SECRET, INBOX=None, **config))
 
     assert level(found, "registration") == "skipped"

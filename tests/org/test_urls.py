@@ -2,18 +2,46 @@ from __future__ import annotations
 
 import pytest
 
-from okta_hooks.org.urls import same_path, same_url, shown
+from okta_hooks.org.urls import origin, same_path, same_url, shown
 from okta_hooks.wire.protocol import path_of
 
 URL = "https://app.example.com/okta/events"
 
 
-def test_a_slash_at_the_end_makes_no_other_url() -> None:
-    """A hook answers at both; any other difference counts."""
-    assert same_url(URL, f"{URL}/")
-    assert same_url(f"{URL}/", URL)
-    assert not same_url(URL, f"{URL}/x")
-    assert not same_url(URL, URL.upper())
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (f"{URL}/", True),
+        ("HTTPS://APP.example.COM/okta/events", True),
+        ("https://app.example.com:443/okta/events", True),
+        ("https://app.example.com./okta/events#top", True),
+        ("https://app.example.com/%6fkta/events", True),
+        (f"{URL}/x", False),
+        (URL.upper(), False),
+        (f"{URL}?key=1", False),
+        ("http://app.example.com/okta/events", False),
+        ("https://app.example.com:8443/okta/events", False),
+        ("https://user@app.example.com/okta/events", False),
+        ("https://app.example.com/okta%2Fevents", False),
+    ],
+)
+def test_the_same_url(other: str, same: bool) -> None:
+    """Spelling makes no other URL: case, the usual port, a dot or a slash at the end, needless escapes."""
+    assert same_url(URL, other) is same
+    assert same_url(other, URL) is same
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("https://Acme.okta.com:443/x?y", "https://acme.okta.com"),
+        ("http://[::1]:8088/", "http://[::1]:8088"),
+        ("https://müller.example/", "https://xn--mller-kva.example"),
+    ],
+)
+def test_the_origin_of_a_url(url: str, found: str) -> None:
+    """It has one spelling."""
+    assert origin(url) == found
 
 
 @pytest.mark.parametrize(

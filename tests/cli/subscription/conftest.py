@@ -43,4 +43,5 @@ def world(okta: EventHook, make_app: Callable[..., Flask]) -> Iterator[World]:
         world.requests = requests
         with serving(make_app(okta, SECRET=SECRET)) as base:
             world.url = f"{base}/okta/events"
+            world.configure()
             yield world

@@ -31,13 +31,15 @@ class World:
         self.org = simulator.org
         self.make_app = make_app
         self.hooks = hooks
+        self.url = ""
         self.app = self.configure()
         self.requests: list[str] = []
-        self.url = ""
 
     def configure(self, **config: Any) -> Flask:
         """Make the app that the commands run in; the one that is served may be another."""
         defaults = {"SECRET": SECRET, "ORG_URL": self.org.url, "API_TOKEN": TOKEN}
+        if self.url:
+            defaults["URL"] = self.url
         self.app = self.make_app(*self.hooks, **(defaults | config))
         return self.app
 

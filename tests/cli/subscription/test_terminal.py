@@ -28,7 +28,7 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             cwd=folder,
-            env=environment(world.org.url),
+            env={**environment(world.org.url), "FLASK_OKTA_HOOKS_URL": world.url},
         )
         os.close(slave)
         self.shown = ""

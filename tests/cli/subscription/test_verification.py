@@ -49,7 +49,8 @@ def test_verify_later(world: World) -> None:
 
 def test_an_app_that_is_down(world: World) -> None:
     """The hook is created, the verification fails with what to look at, and goes on from there later."""
-    result = world.run("apply", "--url", "http://127.0.0.1:9/okta/events", "--yes", status=1)
+    world.configure(URL="http://127.0.0.1:9/okta/events")
+    result = world.run("apply", "--yes", status=1)
     assert result.stdout.splitlines()[-1].startswith("Created: who")
     lines = result.stderr.splitlines()
     assert lines[0] == "Okta asked http://127.0.0.1:9/okta/events, and got no right answer. Look at"

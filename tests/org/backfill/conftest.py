@@ -40,6 +40,7 @@ def connect(make_app: Callable[..., Flask], inbox_url: str) -> Iterator[Callable
     made = []
 
     def make(url: str | None, *hooks: EventHook, **config: Any) -> Flask:
+        config.setdefault("URL", "https://app.example.com/okta/events")
         app = make_app(*hooks, INBOX=inbox_url, ORG_URL=url, API_TOKEN=TOKEN, **config)
         made.append(app)
         return app

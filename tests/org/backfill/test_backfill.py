@@ -62,7 +62,9 @@ def test_each_hook_gets_its_own(simulator: Simulator, connect: Callable[..., Fla
     staff, groups = EventHook("staff"), EventHook("groups", url_prefix="/okta/groups")
     staff.on("user.*")(lambda *_, **__: None)
     groups.on("group.*")(lambda *_, **__: None)
-    app = connect(simulator.url, staff, groups)
+    base = "https://app.example.com/okta"
+    urls = {"staff": f"{base}/events", "groups": f"{base}/groups"}
+    app = connect(simulator.url, staff, groups, URL=urls)
     simulator.org.register("https://app.example.com/okta/groups", ["group.profile.update"])
     for event_type in (CREATED, "group.profile.update", "group.lifecycle.create"):
         simulator.org.emit(event_type, faults=["lost"])
@@ -207,3 +209,23 @@ def test_more_than_okta_keeps(simulator: Simulator, app: Flask) -> None:
     assert "Okta keeps its log for 90 days: what happened from" in result.output
     assert "okta: 1 new" in result.output
     assert read(app)["gap"] is None
+
+
+@SQLITE
+def test_the_cursor_belongs_to_the_org(
+    simulator: Simulator, connect: Callable[..., Flask], okta: EventHook
+) -> None:
+    """Under another spelling, or its custom domain, a backfill goes on where it stopped under the first."""
+    simulator.org.emit(CREATED, count=3, faults=["lost"])
+    app = connect(simulator.url, okta)
+    assert read(app, "--since=1h")["events"] >= 3
+    simulator.org.emit(CREATED, faults=["lost"])
+
+    # The org tells its names itself; this one leads to it, too.
+    custom = simulator.url.replace("127.0.0.1", "LocalHost")
+    other = connect(custom, EventHook("okta"))
+    other.extensions["okta_hooks"].hooks["okta"].on("user.*")(lambda *_, **__: None)
+    found = read(other)
+
+    assert (found["events"], found["new"]) == (1, 1)
+    assert found["org"] == custom.lower()

@@ -184,7 +184,7 @@ def test_a_cursor_that_okta_does_not_take(
     log.refused = [(400, b"{}")] * 2
     assert "Okta answered 400" in run(app, "backfill", status=1).output
     log.refused = [(400, b"{}")]
-    assert "Okta answered 400" in run(app, "backfill", "--since=1h", status=1).output
+    assert "Okta answered 400" in run(app, "backfill", "--since=5h", status=1).output
 
 
 @SQLITE

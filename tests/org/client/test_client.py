@@ -40,6 +40,8 @@ def serve() -> Iterator[Callable[..., str]]:
                 self.end_headers()
                 self.wfile.write(body)
 
+            do_PUT = do_GET  # noqa: N815 - http.server's name
+
             def log_message(self, *_: object) -> None:
                 pass
 
@@ -104,20 +106,78 @@ def test_a_bounded_look_ends(simulator: Simulator, org: OktaClient) -> None:
     assert page.next_url is None
 
 
-@pytest.mark.parametrize("url", ["https://evil.example.com/api/v1/logs?after=1", "{}/api/v1/users"])
-def test_the_token_goes_nowhere_else(org: OktaClient, url: str) -> None:
-    """A URL that is none of this org's log is not asked."""
+def test_the_token_goes_nowhere_else(org: OktaClient) -> None:
+    """What is no URL of a log is not asked; of one of another host only path and query are taken, to the own org."""
     with pytest.raises(ValueError, match="no URL of the System Log"):
-        org.log_page(url.format(org.url))
+        org.log_page(f"{org.url}/api/v1/users")
+
+    page = org.log_page(org.log_url(since=datetime.now(UTC)).replace(org.url, "https://a.invalid"))
+
+    assert page.next_url is not None
+    assert page.next_url.startswith(f"{org.url}/api/v1/logs?")
 
 
-def test_a_log_that_goes_on_elsewhere(serve: Callable[..., str]) -> None:
-    """A link to another host is no cursor."""
-    link = '<https://evil.example.com/api/v1/logs?after=1>; rel="next"'
+def test_a_log_that_goes_on_at_another_host(serve: Callable[..., str]) -> None:
+    """An org with a custom domain has several hosts: the log goes on at the one that is configured."""
+    link = '<https://Acme.okta.com/api/v1/logs?after=1>; rel="next"'
     url = serve(200, b"[]", Content_Type="application/json", Link=link)
 
-    with connect(url) as org, pytest.raises(OktaUnavailable, match="at another host"):
+    with connect(url) as org:
+        page = org.log_page(org.log_url(since=datetime.now(UTC)))
+
+    assert page.next_url == f"{url}/api/v1/logs?after=1"
+
+
+def test_a_log_that_goes_on_at_no_log(serve: Callable[..., str]) -> None:
+    """That will not pass, so it is not tried again."""
+    link = '<https://evil.example.com/collect?after=1>; rel="next"'
+    url = serve(200, b"[]", Content_Type="application/json", Link=link)
+
+    with connect(url) as org, pytest.raises(OktaUnavailable, match="at what is no log") as caught:
         org.log_page(org.log_url(since=datetime.now(UTC)))
+    assert not caught.value.is_transient
+
+
+def test_an_org_has_one_spelling(simulator: Simulator) -> None:
+    """Case and the usual port make no difference in its address."""
+    with connect(simulator.url.replace("127.0.0.1", "LOCALHOST")) as org:
+        assert org.url == simulator.url.replace("127.0.0.1", "localhost")
+        assert org.hooks() == []
+    with connect("https://Acme.Okta.com:443/") as org:
+        assert org.url == "https://acme.okta.com"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_no_redirect_is_followed(serve: Callable[..., str], status: int) -> None:
+    """The token and the secret of a hook stay with the org, and where it pointed is said."""
+    received: list[bytes] = []
+
+    class Thief(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            received.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        do_GET = do_POST = do_PUT  # noqa: N815 - http.server's names
+
+        def log_message(self, *_: object) -> None:
+            """Keep the test's output clean."""
+
+    thief = ThreadingHTTPServer(("127.0.0.1", 0), Thief)
+    threading.Thread(target=thief.serve_forever, args=(0.01,), daemon=True).start()
+    elsewhere = f"http://127.0.0.1:{thief.server_port}/api/v1/eventHooks/who1"
+    url = serve(status, b"", Location=f"{elsewhere}?token=hush")
+    try:
+        with connect(url) as org, pytest.raises(OktaUnavailable) as caught:
+            org.replace_hook("who1", BODY)
+    finally:
+        thief.shutdown()
+        thief.server_close()
+
+    assert received == []
+    assert f"answered {status}, which points to {elsewhere}." in str(caught.value)
+    assert "hush" not in str(caught.value)
+    assert not caught.value.is_transient
 
 
 def test_a_refusal_is_one_readable_line(org: OktaClient) -> None:

@@ -1,0 +1,221 @@
+"""Two apps with the same path, at one org and at another: none may take the other's hook for its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flask import Flask, request
+
+from okta_hooks import EventHook
+from okta_hooks.cli import group
+from okta_hooks.simulator import Org, Simulator
+from tests.support import serving, until
+
+from .support import CREATE, DEACTIVATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from click.testing import Result
+
+TOKEN = "00a-token-nobody-may-see"
+GROUP = "group.lifecycle.create"
+
+
+@dataclass
+class Host:
+    """An app with a hook at the default path, served over HTTP, with an inbox and a secret of its own."""
+
+    app: Flask
+    secret: str
+    url: str = ""
+    seen: list[str] = field(default_factory=list)
+
+    def run(self, *arguments: str, org: Org, status: int | None = None, **config: Any) -> Result:
+        """Run a command at an org, with the configuration of this app."""
+        settings = {"SECRET": self.secret, "INBOX": self.app.config["OKTA_HOOKS_INBOX"]}
+        app = make_host(
+            self.app.extensions["okta_hooks"].hooks["okta"],
+            **settings,
+            ORG_URL=org.url,
+            API_TOKEN=TOKEN,
+            **config,
+        )
+        result: Result = app.test_cli_runner().invoke(group, arguments)
+        app.extensions["okta_hooks"].close()
+        assert isinstance(result.exception, SystemExit | None), result.exception
+        assert status is None or result.exit_code == status, result.output
+        assert self.secret not in result.output
+        return result
+
+    def arrived(self) -> int:
+        """Return how many events are in the inbox."""
+        counts = self.app.extensions["okta_hooks"].runtime().inbox.overview.counts()
+        return int(counts.pending + counts.claimed + counts.done + counts.dead)
+
+
+def make_host(hook: EventHook, **config: Any) -> Flask:
+    app = Flask("host")
+    app.config["OKTA_HOOKS_WORKER"] = "external"
+    for key, value in config.items():
+        app.config[f"OKTA_HOOKS_{key}"] = value
+    app.register_blueprint(hook)
+    return app
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[tuple[Host, Host]]:
+    """Serve production and staging: other receivers, other secrets, and the same path."""
+    wanted = {"production": (CREATE, DEACTIVATE), "staging": (GROUP,)}
+    made = []
+    for name, types in wanted.items():
+        hook = EventHook("okta")
+        hook.on(*types, name=name)(lambda *_, **__: None)
+        secret = f"the secret of {name}"
+        app = make_host(hook, SECRET=secret, INBOX=f"sqlite:///{tmp_path / name}.sqlite3")
+        made.append(Host(app, secret))
+    production, staging = made
+    for host in made:
+
+        @host.app.before_request
+        def note(host: Host = host) -> None:
+            host.seen.append(request.headers.get("Authorization", ""))
+
+    with serving(production.app) as one, serving(staging.app) as other:
+        production.url, staging.url = f"{one}/okta/events", f"{other}/okta/events"
+        yield production, staging
+    for host in made:
+        host.app.extensions["okta_hooks"].close()
+
+
+@pytest.fixture
+def orgs() -> Iterator[tuple[Org, Org]]:
+    """Run two orgs."""
+    one, other = (Org(token=TOKEN, seed=seed, http_hooks=True) for seed in (1, 2))
+    with Simulator(one), Simulator(other):
+        yield one, other
+
+
+def still_arrives(org: Org, host: Host) -> None:
+    """Check that what happens at the org arrives at an app, to whose hook nothing has changed."""
+    before = host.arrived()
+    org.emit(CREATE)
+    until(lambda: org.deliveries()[-1]["state"] not in ("pending", "sending"))
+    assert org.deliveries()[-1]["state"] == "delivered"
+    assert host.arrived() == before + 1
+
+
+def test_an_app_leaves_the_hook_of_another_alone(
+    hosts: tuple[Host, Host], orgs: tuple[Org, Org]
+) -> None:
+    """Whatever staging is told, production goes on getting its events, at its org and at another."""
+    production, staging = hosts
+    one, other = orgs
+    for org in orgs:
+        production.run("apply", "--yes", "--url", production.url, org=org, status=0)
+        still_arrives(org, production)
+
+    down = "http://127.0.0.1:9/okta/events"
+    for org in orgs:
+        before = org.hooks()
+        guesses: tuple[tuple[str, ...], ...] = (
+            ("plan",),
+            ("apply", "--yes"),
+            ("apply", "--yes", "--rotate"),
+            ("verify",),
+            ("backfill", "--since", "1h"),
+            ("reconcile", "--since", "1h"),
+        )
+        for arguments in guesses:
+            refused = staging.run(*arguments, org=org, status=1)
+            error = refused.output.splitlines()[-1]
+            assert "is not known" in error
+            assert f"'okta' ({before[0]['id']}) at {production.url}" in error
+            assert "--name" in error
+            assert "--url" in error
+            assert "OKTA_HOOKS_URL" in error
+        # Said outright, the endpoint itself is asked before anything is lost.
+        outright: tuple[tuple[tuple[str, ...], str], ...] = (
+            (("--url", production.url), "it answered 401"),
+            (("--name", "okta"), "it answered 401"),
+            (("--name", "okta", "--url", down), "could not be asked from here"),
+        )
+        for arguments, reason in outright:
+            refused = staging.run("apply", "--yes", *arguments, org=org, status=1)
+            assert reason in refused.output
+            assert "Nothing was changed at Okta" in refused.output
+        assert org.hooks() == before
+        still_arrives(org, production)
+    assert staging.seen == []
+
+    # A hook of its own, beside: each gets its own.
+    staging.run("apply", "--yes", "--name", "staging", "--url", staging.url, org=one, status=0)
+    staging.run("plan", org=one, status=0, URL=staging.url)
+    still_arrives(one, production)
+    one.emit(GROUP)
+    until(lambda: staging.arrived() == 1)
+    # From now on its deliveries prove which is its own.
+    assert "is in step" in staging.run("plan", org=one, status=0).output
+    assert len(other.hooks()) == 1
+
+
+def test_doctor_sends_no_secret_to_the_hook_of_another_app(
+    hosts: tuple[Host, Host], orgs: tuple[Org, Org]
+) -> None:
+    """It names the hook that it might be, and asks nothing there."""
+    production, staging = hosts
+    production.run("apply", "--yes", "--url", production.url, org=orgs[0], status=0)
+    production.seen.clear()
+
+    result = staging.run("doctor", org=orgs[0], status=1)
+
+    assert production.seen == []
+    assert "Which hook of the org is this app's is not known" in result.output
+    assert "Nothing was asked over the network" in result.output
+    assert production.url in result.output
+
+
+def test_the_configured_url_says_whose_a_hook_is(
+    hosts: tuple[Host, Host], orgs: tuple[Org, Org]
+) -> None:
+    """It has the last word, also over an inbox that is a copy of another app's, and is where a new hook goes."""
+    production, staging = hosts
+    org = orgs[0]
+    production.run("apply", "--yes", org=org, status=0, URL=production.url)
+    still_arrives(org, production)
+    assert "is in step" in production.run("plan", org=org, status=0, URL=production.url).output
+
+    copied = {"INBOX": production.app.config["OKTA_HOOKS_INBOX"]}
+    staging.app.config["OKTA_HOOKS_INBOX"] = copied["INBOX"]
+    refused = staging.run("apply", "--yes", org=org, status=1, URL=staging.url)
+    assert "what has delivered to this inbox has another URL" in refused.output
+    assert production.url in refused.output
+    still_arrives(org, production)
+
+
+def test_a_replacement_says_what_was_there(hosts: tuple[Host, Host], orgs: tuple[Org, Org]) -> None:
+    """Before Okta gets it the old state is named, and after a failed verification the way back."""
+    production, _ = hosts
+    org = orgs[0]
+    production.run("apply", "--yes", "--url", production.url, org=org, status=0)
+    hook_id = org.hooks()[0]["id"]
+    still_arrives(org, production)
+
+    # Its own hook, and an endpoint that nobody can ask from here: Okta has to find out.
+    down = "http://127.0.0.1:9/okta/events"
+    failed = production.run(
+        "apply", "--yes", "--name", "okta", "--url", down, org=org, status=1
+    ).output
+
+    was = f"'okta' ({hook_id}) at {production.url}, its secret in Authorization, ACTIVE, VERIFIED"
+    assert f"Until now: {was}, types {CREATE}, {DEACTIVATE}." in failed
+    assert f"The hook was: {was}" in failed
+    assert "Okta has the first secret of here already." in failed
+    assert "run apply --rotate where the right one is configured" in failed
+    way_back = f"apply --rotate --name okta --url {production.url}"
+    assert way_back in failed
+    production.run(*way_back.split(), "--yes", org=org, status=0)
+    still_arrives(org, production)
