@@ -6,6 +6,8 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from okta_hooks.wire.protocol import path_of
+
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _ESCAPED: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 #: What means the same with and without its escape: https://www.rfc-editor.org/rfc/rfc3986#section-2.3
