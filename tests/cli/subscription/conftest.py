@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from flask import request
 
+from okta_hooks import EventHook
 from okta_hooks.simulator import Org, Simulator
 from tests.support import serving
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from okta_hooks import EventHook
-
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,6 +24,12 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("OKTA_", "FLASK_")) or name in ("HTTP_PROXY", "HTTPS_PROXY"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def okta() -> EventHook:
+    """Return a hook without receivers."""
+    return EventHook("okta")
 
 
 @pytest.fixture

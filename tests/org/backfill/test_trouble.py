@@ -70,8 +70,9 @@ def test_a_hostile_page(
     again = read(app, "--since=1h")
 
     assert document["hooks"] == {"okta": {"new": 11, "duplicate": 0, "dead": 5}}
-    assert len(buried) == 5
-    assert "for all receivers, from a backfill: The event" in caplog.text
+    # Once for the page, as for a delivery.
+    assert buried == ["5 events cannot be read. The first: The event is not a JSON object."]
+    assert "for all receivers, from a backfill: 5 events cannot be read." in caplog.text
     assert [event.get("uuid") for event in got] == ["nan", "surrogate", "\0", None, 7, "good"]
     assert got[1]["displayMessage"] == "\ud800"
     assert (again["new"], again["duplicate"]) == (0, 11)
