@@ -301,7 +301,7 @@ MUTANTS: Final[dict[str, tuple[Callable[[], Any], str, str, dict[str, float]]]] 
     "runs beside suspects": (
         runs_beside_suspects,
         "SQLite",
-        "convicted beside what ran",
+        "beside what is said to run alone|runs beside others",
         {"poison": 3.0, "die": 12.0, "finish": 0.3, "settle_down": 0.0},
     ),
     "forgets what is in doubt": (

@@ -157,6 +157,12 @@ class Reference:
         is_current = self.holds.get((hold.event_id, hold.receiver)) is hold
         if not is_current and hold.lost_by != "lease":
             raise self._violation("a receiver runs what its worker does not hold", run)
+        alone = self._said_alone(run.process.worker.id, self.rows)
+        if alone is not None and alone != (hold.event_id, hold.receiver):
+            raise self._violation("a receiver runs beside what is said to run alone", run, alone)
+        beside = [other for other in run.process.runs if _is_going_on(other)]
+        if alone is not None and beside:
+            raise self._violation("what is said to run alone runs beside others", run, beside)
         hold.has_begun = True
         hold.run = run
 
