@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test chaos backfill-kills bench bench-quick check format docs dist catalog clean
+.PHONY: demo test model chaos backfill-kills bench bench-quick check format docs dist catalog clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -20,6 +20,9 @@ test: $(READY)  ## the whole suite, on all cores, with branch coverage
 	$(BIN)/coverage run -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+model: $(READY)  ## histories by chance on each database: make model STEPS=1000000, or SEED=... DATABASE=PostgreSQL
+	$(BIN)/python -m tests.model --steps $(or $(STEPS),100000) $(if $(SEED),--seed $(SEED)) $(if $(DATABASE),--database $(DATABASE))
 
 chaos: $(READY)  ## 100,000 events on each database while processes are killed: make chaos EVENTS=20000
 	$(BIN)/python -m tests.acceptance.chaos --events $(or $(EVENTS),100000)

@@ -104,7 +104,7 @@ class Workers:
         """Say that a worker runs one claim with nothing beside it; with None, that it does so no more.
 
         If it dies with that, this is what it died of, and nothing else that it has in hand is.
-        It need not be taken back once the claim is settled: ``claims`` no longer matches.
+        Once the claim is settled this means nothing: ``claims`` no longer matches.
         """
         with self._database.transaction() as connection:
             connection.execute(

@@ -204,10 +204,12 @@ class Lane:
                 return None
             if not resources.may_run:
                 return None
-            if turn.is_alone or turn.ends_alone:
-                resources.inbox.workers.say_alone(
-                    resources.worker_id, claim if turn.is_alone else None
-                )
+            resources.turns.announce(
+                turn,
+                lambda is_alone: resources.inbox.workers.say_alone(
+                    resources.worker_id, claim if is_alone else None
+                ),
+            )
             return self._attempt(receiver, claim)
 
     def _attempt(self, receiver: Receiver, claim: Claim) -> _Ran:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.work.alone import Turn, Turns
 from tests.support import PATIENCE
 
@@ -108,12 +109,66 @@ def test_one_that_was_sent_away_takes_nothing(begin: Callable[..., Runner]) -> N
 def test_a_suspect_that_never_returns(begin: Callable[..., Runner]) -> None:
     """Others wait no longer than is stated; the first says that the suspect is alone no more."""
     turns = Turns(longest_wait=SHORT)
-    begin(turns, alone=True).begun()
+    said: list[bool] = []
+    turns.announce(begin(turns, alone=True).begun() or Turn(), said.append)
     began = time.monotonic()
 
-    assert begin(turns).begun() == Turn(ends_alone=True)
+    other = begin(turns).begun()
+    assert other == Turn(ends_alone=True)
     assert time.monotonic() - began < PATIENCE / 2
+    turns.announce(other, said.append)
+    assert said == [True, False]
     assert begin(turns).begun() == Turn()
+
+
+def test_what_was_said_is_taken_back_by_the_next(begin: Callable[..., Runner]) -> None:
+    """A suspect that has ended may not be settled yet: whatever runs next says that it is alone no more."""
+    turns = Turns(longest_wait=LONG)
+    said: list[bool] = []
+    suspect = begin(turns, alone=True)
+    turns.announce(suspect.begun() or Turn(), said.append)
+    suspect.end()
+
+    turns.announce(begin(turns).begun() or Turn(), said.append)
+
+    assert said == [True, False]
+    assert begin(turns).begun() == Turn()
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_what_could_not_be_said_may_have_been_heard(
+    begin: Callable[..., Runner], is_alone: bool
+) -> None:
+    """If the database does not answer, the next run says that none is alone, whatever was to be said."""
+    turns = Turns(longest_wait=SHORT)
+    said: list[bool] = []
+
+    def fail(_: bool) -> None:
+        raise InboxUnavailable("away")
+
+    turn = begin(turns, alone=True).begun() or Turn()
+    if not is_alone:
+        turns.announce(turn, said.append)
+        turn = begin(turns).begun() or Turn()
+    with pytest.raises(InboxUnavailable, match="away"):
+        turns.announce(turn, fail)
+
+    turns.announce(begin(turns).begun() or Turn(), said.append)
+
+    assert said[-1] is False
+
+
+def test_who_is_slow_to_say_that_it_is_alone(begin: Callable[..., Runner]) -> None:
+    """It says nothing if another has begun beside it meanwhile."""
+    turns = Turns(longest_wait=SHORT)
+    said: list[bool] = []
+    suspect = begin(turns, alone=True).begun()
+    assert suspect == Turn(is_alone=True)
+    turns.announce(begin(turns).begun() or Turn(), said.append)
+
+    turns.announce(suspect, said.append)
+
+    assert said == []
 
 
 def test_others_that_never_return(begin: Callable[..., Runner]) -> None:
@@ -127,7 +182,8 @@ def test_others_that_never_return(begin: Callable[..., Runner]) -> None:
 def test_a_suspect_that_never_returns_and_another(begin: Callable[..., Runner]) -> None:
     """After a longer time the other goes on beside it, and says that the first is alone no more."""
     turns = Turns(longest_wait=SHORT, longest_alone=0.0)
-    first = begin(turns, alone=True)
-    assert first.begun() == Turn(is_alone=True)
+    first = begin(turns, alone=True).begun()
+    assert first == Turn(is_alone=True)
+    turns.announce(first, lambda _: None)
 
     assert begin(turns, alone=True).begun() == Turn(ends_alone=True)

@@ -1,0 +1,332 @@
+"""Faults that are put into the package on purpose: the model has to find each."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Final
+from unittest import mock
+
+import sqlalchemy as sa
+
+from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.inbox import assignments, claims, upkeep, workers
+from okta_hooks.inbox.assignments import Assignments
+from okta_hooks.inbox.claims import Claims
+from okta_hooks.inbox.intake import Stored
+from okta_hooks.inbox.tables import PENDING, event, receipt, worker
+from okta_hooks.inbox.workers import Workers
+from okta_hooks.inbox.writer import Writer
+from okta_hooks.work import lane, lease, retry
+from okta_hooks.work.alone import Turn, Turns
+from okta_hooks.work.housekeeping import Housekeeping
+from okta_hooks.work.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@contextmanager
+def _changed(owner: Any, name: str, value: Any) -> Iterator[None]:
+    with mock.patch.object(owner, name, value):
+        yield
+
+
+@contextmanager
+def settles_without_the_fence() -> Iterator[None]:
+    """Let a settlement count, whoever has the receipt in hand now."""
+
+    def held(_: Any, __: Any, ___: Any, fences: Any) -> list[Any]:
+        return list(fences)
+
+    with _changed(Claims, "_held", held):
+        yield
+
+
+@contextmanager
+def counts_stops_as_deaths() -> Iterator[None]:
+    """Forget who was stopping when receipts are freed."""
+    free = Workers._free  # noqa: SLF001
+
+    def forgetful(self: Workers, connection: sa.Connection, of_gone: Any) -> Any:
+        connection.execute(worker.update().values(is_stopping=None))
+        return free(self, connection, of_gone)
+
+    with _changed(Workers, "_free", forgetful):
+        yield
+
+
+@contextmanager
+def goes_by_the_clock() -> Iterator[None]:
+    """Let what waits for nothing be due when the clock says that it was stored."""
+    assign = Worker._assign  # noqa: SLF001
+
+    def dated(self: Worker, decided: Any) -> Any:
+        now = self._inbox.clock()
+        with _changed(assignments, "_due_at_once", lambda _: now):
+            return assign(self, decided)
+
+    with _changed(Worker, "_assign", dated):
+        yield
+
+
+@contextmanager
+def claims_unlisted() -> Iterator[None]:
+    """Let workers claim that are not in the list."""
+    claim = Claims._claim  # noqa: SLF001
+
+    def listed_for_now(
+        self: Claims, connection: sa.Connection, worker_id: str, *given: Any, **options: Any
+    ) -> Any:
+        mine = worker.c.id == worker_id
+        if connection.execute(sa.select(worker.c.id).where(mine)).first() is not None:
+            return claim(self, connection, worker_id, *given, **options)
+        connection.execute(worker.insert().values(id=worker_id, alive_until=0.0))
+        found = claim(self, connection, worker_id, *given, **options)
+        connection.execute(worker.delete().where(mine))
+        return found
+
+    with _changed(Claims, "_claim", listed_for_now):
+        yield
+
+
+@contextmanager
+def prunes_by_any_clock() -> Iterator[None]:
+    """Trust the clock, whatever it says."""
+    with (
+        _changed(Housekeeping, "_is_clock_trusted", lambda _: True),
+        _changed(Housekeeping, "_prune", lambda self, _: self.prune()),
+        _changed(Housekeeping, "prune", _prune_now),
+    ):
+        yield
+
+
+def _prune_now(self: Any) -> int:
+    now = self._inbox.clock()
+    count: int = self._inbox.upkeep.prune(
+        bodies_before=now - 30 * 86400.0, keys_before=now - 100 * 86400.0
+    )
+    return count
+
+
+@contextmanager
+def assigns_again() -> Iterator[None]:
+    """Give events their receipts though another worker has done so meanwhile."""
+    assign = Assignments.assign
+
+    def overwriting(self: Assignments, decided: Any) -> Any:
+        ids = [item.event.event_id for item in decided]
+        with self._database.transaction() as connection:
+            connection.execute(receipt.delete().where(receipt.c.event_id.in_(ids)))
+            connection.execute(event.update().where(event.c.id.in_(ids)).values(state=PENDING))
+        return assign(self, decided)
+
+    with _changed(Assignments, "assign", overwriting):
+        yield
+
+
+@contextmanager
+def acknowledges_before_the_commit() -> Iterator[None]:
+    """Answer 204 whatever the database says."""
+    store = Writer._store  # noqa: SLF001
+
+    def hopeful(self: Writer, batch: Any) -> Any:
+        try:
+            return store(self, batch)
+        except InboxUnavailable:
+            return [Stored(new=0, duplicate=0)]
+
+    with _changed(Writer, "_store", hopeful):
+        yield
+
+
+@contextmanager
+def waits_as_long_as_asked() -> Iterator[None]:
+    """Let a receiver ask for any time to wait."""
+    with _changed(retry, "LONGEST_WAIT", float("inf")):
+        yield
+
+
+@contextmanager
+def convicts_early() -> Iterator[None]:
+    """Make a dead letter of what was in hand at two deaths."""
+    with _changed(workers, "DEATHS_ALLOWED", 2):
+        yield
+
+
+@contextmanager
+def convicts_bystanders() -> Iterator[None]:
+    """Give up whatever was in hand at five deaths, whether it ran or not."""
+    alone, beside = workers._ALONE, workers._BESIDE_ONE_ALONE  # noqa: SLF001
+    with _changed(workers, "_ALONE", alone | ~beside):
+        yield
+
+
+@contextmanager
+def counts_against_bystanders() -> Iterator[None]:
+    """Count a death against all that was in hand, though one receipt was said to run alone."""
+    with _changed(workers, "_BESIDE_ONE_ALONE", sa.false()):
+        yield
+
+
+@contextmanager
+def runs_beside_suspects() -> Iterator[None]:
+    """Let others begin while a suspect runs, and say nothing of it."""
+    begin = Turns._begin  # noqa: SLF001
+
+    def impatient(self: Turns) -> Turn:
+        with _changed(self, "_longest_wait", 0.0):
+            begin(self)
+        return Turn()
+
+    with _changed(Turns, "_begin", impatient):
+        yield
+
+
+@contextmanager
+def forgets_what_is_in_doubt() -> Iterator[None]:
+    """Never ask again for a claim whose commit was not heard of."""
+    with _changed(lane.Lane, "is_in_doubt", property(lambda _: False)):
+        yield
+
+
+@contextmanager
+def leaves_events_open() -> Iterator[None]:
+    """Close no event."""
+
+    def nothing(*_: Any) -> dict[int, str]:
+        return {}
+
+    with ExitStack() as stack:
+        for module in (claims, workers):
+            stack.enter_context(_changed(module, "close_events", nothing))
+        yield
+
+
+@contextmanager
+def robs_the_living() -> Iterator[None]:
+    """Take a worker for dead as soon as it is looked at."""
+    with _changed(lease._Watch, "gone", lambda _, beats, __, ___: set(beats)):  # noqa: SLF001
+        yield
+
+
+@contextmanager
+def runs_without_a_lease() -> Iterator[None]:
+    """Never mind whether the lease has run out."""
+    with _changed(lease.RowLease, "holds", lambda _: True):
+        yield
+
+
+@contextmanager
+def replays_what_is_open() -> Iterator[None]:
+    """Reset receipts that are in somebody's hands."""
+    reset = upkeep.Upkeep._reset  # noqa: SLF001
+
+    def greedy(self: Any, connection: sa.Connection, rows: Any, name: str | None) -> None:
+        ids = [row.id for row in rows]
+        connection.execute(
+            receipt.update()
+            .where(receipt.c.event_id.in_(ids))
+            .values(state=PENDING, claims=0, attempts=0)
+        )
+        reset(self, connection, rows, name)
+
+    with _changed(upkeep.Upkeep, "_reset", greedy):
+        yield
+
+
+#: Each with the kind of database that it is looked for on, the rules that it breaks, of which one is found first,
+#: and what its histories prefer, so that it is found soon.
+MUTANTS: Final[dict[str, tuple[Callable[[], Any], str, str, dict[str, float]]]] = {
+    "settles without the fence": (
+        settles_without_the_fence,
+        "SQLite",
+        "settled by another|settled for an older|done or dead changes|in nobody's hands|that waits",
+        {"remove_lock": 15.0, "start": 4.0},
+    ),
+    "counts stops as deaths": (
+        counts_stops_as_deaths,
+        "SQLite",
+        "stop counts as a death",
+        {"stop": 6.0, "settle_down": 0.3, "freeze": 3.0},
+    ),
+    "goes by the clock": (goes_by_the_clock, "SQLite", "to wait for nothing waits", {"jump": 4.0}),
+    "claims unlisted": (
+        claims_unlisted,
+        "SQLite",
+        "not in the list",
+        {"remove_lock": 10.0, "start": 3.0},
+    ),
+    "prunes by any clock": (
+        prunes_by_any_clock,
+        "SQLite",
+        "nobody can trust",
+        {"jump": 4.0, "die": 3.0, "settle_down": 3.0},
+    ),
+    "assigns again": (
+        assigns_again,
+        "PostgreSQL",
+        "vanishes|is opened",
+        {"deliver": 4.0, "start": 5.0},
+    ),
+    "acknowledges before the commit": (
+        acknowledges_before_the_commit,
+        "SQLite",
+        "what was acknowledged is not there",
+        {},
+    ),
+    "waits as long as asked": (
+        waits_as_long_as_asked,
+        "SQLite",
+        "longer than anything|later than anything",
+        {},
+    ),
+    "convicts early": (
+        convicts_early,
+        "SQLite",
+        "too few deaths",
+        {"poison": 3.0, "die": 12.0, "finish": 0.3, "settle_down": 0.0},
+    ),
+    "convicts bystanders": (
+        convicts_bystanders,
+        "SQLite",
+        "convicted",
+        {"poison": 3.0, "die": 12.0, "finish": 0.3, "settle_down": 0.0},
+    ),
+    "counts against bystanders": (
+        counts_against_bystanders,
+        "SQLite",
+        "counts against a bystander",
+        {"poison": 3.0, "die": 12.0, "finish": 0.3, "settle_down": 0.0},
+    ),
+    "runs beside suspects": (
+        runs_beside_suspects,
+        "SQLite",
+        "beside what is said to run alone|runs beside others",
+        {"poison": 3.0, "die": 12.0, "finish": 0.3, "settle_down": 0.0},
+    ),
+    "forgets what is in doubt": (
+        forgets_what_is_in_doubt,
+        "SQLite",
+        "never comes to an end",
+        {"fail": 5.0, "settle_down": 15.0, "deliver": 0.6, "die": 0.0, "stop": 0.0, "poison": 0.0},
+    ),
+    "leaves events open": (leaves_events_open, "SQLite", "nobody has to handle", {}),
+    "robs the living": (
+        robs_the_living,
+        "PostgreSQL",
+        "a live worker loses",
+        {"start": 5.0, "finish": 0.3, "settle_down": 0.0},
+    ),
+    "runs without a lease": (
+        runs_without_a_lease,
+        "PostgreSQL",
+        "starts something new",
+        {"cut_off": 4.0},
+    ),
+    "replays what is open": (
+        replays_what_is_open,
+        "SQLite",
+        "neither done nor dead",
+        {"replay": 20.0, "deliver": 0.4, "finish": 0.4},
+    ),
+}
