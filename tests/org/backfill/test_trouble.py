@@ -75,7 +75,8 @@ def test_a_hostile_page(
     assert "for all receivers, from a backfill: 5 events cannot be read." in caplog.text
     assert [event.get("uuid") for event in got] == ["nan", "surrogate", "\0", None, 7, "good"]
     assert got[1]["displayMessage"] == "\ud800"
-    assert (again["new"], again["duplicate"]) == (0, 11)
+    # Where it went on is before the hour that was asked for: nothing that was read has a time of today.
+    assert (again["new"], again["duplicate"]) == (0, 0)
     assert inbox_of(app).overview.counts().dead == 5
 
 
