@@ -16,7 +16,7 @@ from okta_hooks.inbox.workers import NOT_CONNECTED
 from okta_hooks.work.lease import LEASE_SECONDS
 from okta_hooks.work.retry import LONGEST_WAIT
 
-from .processes import MAX_ATTEMPTS, RETENTION, Process
+from .processes import MAX_ATTEMPTS, RECEIVERS, RETENTION, Process
 from .simulation import Violation
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ class Hold:
     event_id: int
     receiver: str
     run: Run | None = None
+    #: When the worker was about to call the receiver.
+    attempted_at: float | None = None
     has_begun: bool = False
     is_settled: bool = False
     #: Whether it was settled because the receiver did not return: what still runs of it is nobody's business.
@@ -137,6 +139,9 @@ class Reference:
 
     def attempt(self, process: Process, claim: Claim) -> None:
         """Judge that a worker is about to call a receiver: from here on, it cannot be stopped any more."""
+        hold = self.hold_of(claim)
+        if hold is not None:
+            hold.attempted_at = self._simulation.world.now
         is_on_postgresql = process.slot.inbox.path is None
         beaten = self._beats.get(process.worker.id, -math.inf)
         if is_on_postgresql and self._simulation.world.now >= beaten + LEASE_SECONDS:
@@ -275,13 +280,15 @@ class Reference:
         hold.is_settled = True
         self.settlements += 1
         run = hold.run
+        is_refused = now.error is not None and "refused to write" in now.error
         is_given_up = now.error is not None and "did not return within" in now.error
+        if is_refused and (run is None or not run.has_ended):
+            is_given_up = self._is_overdue(hold)
         hold.is_given_up = is_given_up
         if run is None and not is_given_up:
             if now.state != DEAD or self.rows.events[key[0]].state not in (DEAD, CLAIMED):
                 raise self._violation("a receipt is settled without a run", was, now)
             return
-        is_refused = now.error is not None and "refused to write" in now.error
         error = run.outcome if run is not None else None
         if run is not None and not run.has_ended and not is_given_up:
             raise self._violation("a receipt is settled while its receiver runs", was, now)
@@ -296,6 +303,11 @@ class Reference:
             raise self._violation(f"it should be {expected} after {error!r}", was, now)
         if now.state == PENDING and not 0 <= (now.wait or 0.0) <= LONGEST_WAIT:
             raise self._violation("a receipt waits longer than anything can", now)
+
+    def _is_overdue(self, hold: Hold) -> bool:
+        timeout = RECEIVERS[hold.receiver][1].get("timeout", math.inf)
+        began = math.inf if hold.attempted_at is None else hold.attempted_at
+        return bool(self._simulation.world.now >= began + timeout)
 
     def _judge_loss(  # noqa: C901, PLR0912 - one rule after another
         self,
