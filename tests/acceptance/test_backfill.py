@@ -44,7 +44,8 @@ class Okta:
         self.org = simulator.org
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
-        self.config = {"ORG_URL": simulator.url, "API_TOKEN": TOKEN}
+        self.url = f"http://127.0.0.1:{self.port}/okta/events"
+        self.config = {"ORG_URL": simulator.url, "API_TOKEN": TOKEN, "URL": self.url}
 
     def serve(self, **config: str) -> Server:
         """Start the app on that port."""
@@ -53,9 +54,7 @@ class Okta:
 
     def register(self) -> None:
         """Register the hook; the app is up."""
-        self.org.register(
-            f"http://127.0.0.1:{self.port}/okta/events", [SESSION_START], secret=SECRET
-        )
+        self.org.register(self.url, [SESSION_START], secret=SECRET)
 
     def emit(self, count: int, *faults: str) -> list[str]:
         """Let people sign in, some minutes ago, and return the uuids."""
