@@ -222,12 +222,12 @@ def test_a_backfill_that_was_to_go_back_and_is_killed(host: Host, unserved: Okta
     """Without --since it goes on from where it was killed, though an earlier one had come further."""
     now = datetime.now(UTC)
     unserved.org.clock = lambda: now - timedelta(hours=2)
-    uuids = unserved.emit(5000, "lost")
+    uuids = unserved.emit(10_000, "lost")
     unserved.org.clock = lambda: datetime.now(UTC)
     assert unserved.run("backfill", "--since=1m")[1]["new"] == 0
 
     process = unserved.start("backfill", "--since=3h")
-    until(unserved.stored, "a page")
+    until(lambda: host.inbox.overview.find(Selection(), limit=1), "a page")
     process.kill()
     assert 0 < len(unserved.stored()) < len(uuids)
 
