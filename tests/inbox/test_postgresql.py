@@ -85,7 +85,7 @@ def test_data_that_drips(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         connection.exec_driver_sql(drips)
 
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 3.0
     database.close()
 
 
@@ -101,7 +101,7 @@ def test_a_server_that_refuses_for_a_while(
         with pytest.raises(InboxUnavailable) as raised:
             inbox.intake.store([delivery("b")])
         assert raised.value.is_transient
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 3.0
 
     proxy.refuse(refuses=False)
 
