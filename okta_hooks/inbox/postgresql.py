@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 #: libpq takes no less than 2 for the time to connect.
 _CONNECT_SECONDS: Final = 2.0
+_SECONDS_TO_CONNECT_AGAIN: Final = 1.0
 #: A connection that was used before and has not begun a transaction after this is not waited for any longer.
 _PROBE_SECONDS: Final = 0.75
 #: The least time for an operation on a new connection: connecting may have used up its deadline.
@@ -208,14 +209,22 @@ def _connect(_: object, __: object, args: list[Any], parameters: dict[str, Any])
     The transaction that this begins is still open when SQLAlchemy asks its first questions:
     what a role has set must not matter to these either.
     """
-    raw = _Connection.connect(*args, **parameters | _PINNED)
-    try:
-        raw.deadline = time.monotonic() + _CONNECT_SECONDS
-        _examine(raw)
-    except BaseException:
-        raw.close()
-        raise
-    return raw
+    give_up_at = time.monotonic() + _SECONDS_TO_CONNECT_AGAIN
+    while True:
+        raw = _Connection.connect(*args, **parameters | _PINNED)
+        try:
+            raw.deadline = time.monotonic() + _CONNECT_SECONDS
+            _examine(raw)
+        except psycopg.OperationalError:
+            raw.close()
+            # A role may end sessions that say nothing for some milliseconds, before a slow machine has said anything.
+            if time.monotonic() > give_up_at:
+                raise
+        except BaseException:
+            raw.close()
+            raise
+        else:
+            return raw
 
 
 def _examine(raw: _Connection) -> None:
