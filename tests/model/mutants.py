@@ -18,8 +18,8 @@ from okta_hooks.inbox.workers import Workers
 from okta_hooks.inbox.writer import Writer
 from okta_hooks.work import lane, lease, retry
 from okta_hooks.work.alone import Turn, Turns
+from okta_hooks.work.fan_out import FanOut
 from okta_hooks.work.housekeeping import Housekeeping
-from okta_hooks.work.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,14 +58,14 @@ def counts_stops_as_deaths() -> Iterator[None]:
 @contextmanager
 def goes_by_the_clock() -> Iterator[None]:
     """Let what waits for nothing be due when the clock says that it was stored."""
-    assign = Worker._assign  # noqa: SLF001
+    assign = FanOut._assign  # noqa: SLF001
 
-    def dated(self: Worker, decided: Any) -> Any:
-        now = self._inbox.clock()
+    def dated(self: FanOut, decided: Any) -> Any:
+        now = self._resources.inbox.clock()
         with _changed(assignments, "_due_at_once", lambda _: now):
             return assign(self, decided)
 
-    with _changed(Worker, "_assign", dated):
+    with _changed(FanOut, "_assign", dated):
         yield
 
 
