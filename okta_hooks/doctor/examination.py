@@ -154,7 +154,7 @@ class _Examination:
         yield from storage.backlog(counts)
         yield from storage.dead_letters(counts)
         yield from storage.consistency(
-            inbox.upkeep.inspect(list(self._state.hooks), longest_wait=LONGEST_WAIT)
+            inbox.consistency.check(list(self._state.hooks), longest_wait=LONGEST_WAIT)
         )
         live = len(self._secrets)
         if live > 1:

@@ -8,8 +8,8 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.inbox.consistency import UNKNOWN_HOOK
 from okta_hooks.inbox.file_system import EPHEMERAL, file_system
-from okta_hooks.inbox.upkeep import UNKNOWN_HOOK
 
 from .check import age, failure, listed, ok, ordinal, skipped, warning
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.consistency import Inconsistency
     from okta_hooks.inbox.overview import Counts, ReceiverCounts
-    from okta_hooks.inbox.upkeep import Inconsistency
 
     from .check import Check
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
 from okta_hooks.wire import reading
-from okta_hooks.wire.events import Delivery
 
 from .assignments import EARLIEST
-from .statements import HAS_DEAD, IDS, has_open, lock_events
-from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, receipt, worker
+from .statements import IDS, close_events
+from .tables import CLAIMED, DEAD, DONE, PENDING, event, receipt, worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -159,28 +157,6 @@ class Claims:
                 found += [(row.hook, row.receiver) for row in rows]
         return found
 
-    def position_of(self, event_id: int) -> tuple[int, int] | None:
-        """Return where an event is: its delivery's id, and its ordinal in it; None if it is gone."""
-        query = sa.select(event.c.delivery_id, event.c.ordinal).where(event.c.id == event_id)
-        with self._database.reading() as connection:
-            row = connection.execute(query).one_or_none()
-        return row and (row.delivery_id, row.ordinal)
-
-    def load(self, delivery_id: int) -> tuple[Delivery, str | None]:
-        """Return a delivery and its body; the body is None if retention has taken it."""
-        with self._database.reading() as connection:
-            row = connection.execute(_DELIVERY, {"of_delivery": delivery_id}).one_or_none()
-        if row is None:  # somebody has deleted it by hand
-            lost = Delivery(event_id=None, source=None, via="hook", received_at=datetime.now(UTC))
-            return lost, None
-        made = Delivery(
-            event_id=row.event_id,
-            source=row.source,
-            via=row.via,
-            received_at=datetime.fromtimestamp(row.received_at, UTC),
-        )
-        return made, row.body
-
     def settle(
         self, worker_id: str, settlements: Sequence[Settlement]
     ) -> tuple[list[Settlement], dict[int, str]]:
@@ -318,18 +294,6 @@ class Claims:
             )
 
 
-def close_events(
-    database: Database, connection: sa.Connection, ids: Sequence[int]
-) -> dict[int, str]:
-    """Close those of the events that have no open receipt. Returns their states."""
-    if not ids:
-        return {}
-    # Without this lock, two workers that settle the last two receipts each see the other's open.
-    lock_events(database, connection, ids)
-    rows = connection.execute(_CLOSE, {"ids": ids})
-    return {row.id: row.state for row in rows}
-
-
 def _escaped(text: str, longest: int) -> str:
     """Return a text of printable ASCII with everything else written as an escape."""
     return json.dumps(text)[1:-1][:longest] if not reading.is_plain(text) else text
@@ -390,17 +354,6 @@ _SETTLE: Final = (
         worker=None,
     )
 )
-_CLOSE: Final = (
-    event.update()
-    .where(
-        event.c.id.in_(IDS),
-        event.c.state == CLAIMED,
-        ~has_open(event.c.id),
-    )
-    .values(state=sa.case((HAS_DEAD, DEAD), else_=DONE))
-    .returning(event.c.id, event.c.state)
-)
-_DELIVERY: Final = sa.select(delivery).where(delivery.c.id == sa.bindparam("of_delivery"))
 #: Not through SQLAlchemy: SQLite cannot parse the table of VALUES that it writes.
 _WITH_WORK: Final = (
     "WITH asked (hook, receiver) AS (VALUES {asked}) SELECT hook, receiver FROM asked WHERE EXISTS ("

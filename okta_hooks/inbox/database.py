@@ -14,9 +14,8 @@ import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
 
-from . import sqlite
+from . import schema, sqlite
 from .file_system import EPHEMERAL, file_system
-from .tables import SCHEMA_VERSION, meta, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -149,22 +148,12 @@ class Database:
             )
 
     def _create_tables(self, deadline: float) -> None:
-        """Create what is missing: tables, and columns and indexes that a newer version has added."""
         with self._begun(deadline, reads=True) as connection:
-            if _is_current(connection, sa.inspect(connection)):
+            if schema.is_current(connection):
                 return
         with self._begun(time.monotonic() + _SECONDS_TO_UPGRADE, reads=False) as connection:
             self._system.lock_schema(connection)
-            inspector = sa.inspect(connection)
-            if _is_current(connection, inspector):
-                return
-            present = set(inspector.get_table_names())
-            for table in metadata.sorted_tables:
-                if table.name in present:
-                    _add_missing(connection, inspector, table)
-            metadata.create_all(connection)
-            connection.execute(meta.delete())
-            connection.execute(meta.insert().values(schema_version=SCHEMA_VERSION))
+            schema.create(connection)
 
     @contextmanager
     def transaction(
@@ -315,25 +304,6 @@ def _deadline(seconds: float | None) -> float:
 
 def _left(deadline: float) -> float:
     return max(deadline - time.monotonic(), 0.0)
-
-
-def _is_current(connection: sa.Connection, inspector: sa.Inspector) -> bool:
-    if not inspector.has_table(meta.name):
-        return False
-    version = connection.scalar(sa.select(sa.func.max(meta.c.schema_version)))
-    return version is not None and version >= SCHEMA_VERSION
-
-
-def _add_missing(connection: sa.Connection, inspector: sa.Inspector, table: sa.Table) -> None:
-    there = {column["name"] for column in inspector.get_columns(table.name)}
-    for column in table.columns:
-        if column.name not in there:
-            definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
-            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
-    indexed = {index["name"] for index in inspector.get_indexes(table.name)}
-    for index in table.indexes:
-        if index.name not in indexed:
-            index.create(connection)
 
 
 @contextmanager

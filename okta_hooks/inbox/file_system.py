@@ -1,4 +1,4 @@
-"""On what kind of file system a file lies."""
+"""On what kind of file system a file lies, and whether it is still the same file."""
 
 from __future__ import annotations
 
@@ -22,3 +22,12 @@ def file_system(path: Path) -> str | None:
         if path.resolve().is_relative_to(point) and len(point) >= len(best[0]):
             best = (point, tail.split()[0])
     return best[1]
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another of the same name, or None if there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from .claims import DEATHS_ALLOWED, DIED_HERE, close_events
+from .claims import DEATHS_ALLOWED, DIED_HERE
+from .statements import close_events
 from .tables import CLAIMED, DEAD, PENDING, lane, receipt, worker
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ class Bodies:
                 delivery, events, _ = self._kept[delivery_id]
                 return delivery, _at(events, ordinal)
             generation = self._generation
-        delivery, body = self._inbox.claims.load(delivery_id)
+        delivery, body = self._inbox.deliveries.load(delivery_id)
         events = _events_of(body) if body is not None else ()
         with self._lock:
             # If another database has taken the place of this one meanwhile, the id may be another delivery's.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from okta_hooks.inbox import Inbox
-    from okta_hooks.inbox.upkeep import Inconsistency
+    from okta_hooks.inbox.consistency import Inconsistency
     from okta_hooks.inbox.workers import DeadReceipt
 
 _SEEN_SECONDS: Final = 60.0
@@ -91,7 +91,7 @@ class Housekeeping:
         """
         if not self._is_time("inspect", _INSPECT_SECONDS):
             return []
-        return self._inbox.upkeep.inspect(hooks, longest_wait=LONGEST_WAIT, repair=True)
+        return self._inbox.consistency.check(hooks, longest_wait=LONGEST_WAIT, repair=True)
 
     def _is_clock_trusted(self) -> bool:
         now = self._inbox.elapsed()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from okta_hooks.inbox.assignments import Unassigned
-    from okta_hooks.inbox.upkeep import Inconsistency
+    from okta_hooks.inbox.consistency import Inconsistency
     from okta_hooks.inbox.workers import DeadReceipt
     from okta_hooks.wire.events import Delivery, LogEvent
 
@@ -83,7 +83,7 @@ class Notices:
             # Of another app over the same inbox, whose signals are not ours to send.
             logger.error("Dead letter of the hook %r, for %s: %s", died.hook, died.receiver, reason)
             return
-        position = resources.inbox.claims.position_of(died.event_id)
+        position = resources.inbox.deliveries.position_of(died.event_id)
         if position is None:
             return
         delivery, event = self._event_at(*position)

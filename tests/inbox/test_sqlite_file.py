@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox.database import Database
-from okta_hooks.inbox.sqlite import WriteQueue
 from okta_hooks.inbox.tables import lane
+from okta_hooks.inbox.write_queue import WriteQueue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,14 +8,14 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks.inbox import upkeep
-from okta_hooks.inbox.tables import event, receipt
-from okta_hooks.inbox.upkeep import (
+from okta_hooks.inbox.consistency import (
     DUE_TOO_LATE,
     NO_EVENT,
     NO_OPEN_RECEIPT,
     UNKNOWN_HOOK,
     Inconsistency,
 )
+from okta_hooks.inbox.tables import event, receipt
 from okta_hooks.work.retry import LONGEST_WAIT
 from tests.support import DAY, claim, counts, fan_out, settle, states
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def inspect(inbox: Inbox, *hooks: str, repair: bool = False) -> dict[str, tuple[int, bool]]:
     """Return what is found by kind: how many, and whether it was put right."""
-    found = inbox.upkeep.inspect(hooks or ["okta"], longest_wait=LONGEST_WAIT, repair=repair)
+    found = inbox.consistency.check(hooks or ["okta"], longest_wait=LONGEST_WAIT, repair=repair)
     assert len({item.kind for item in found}) == len(found)
     return {item.kind: (item.number, item.repaired) for item in found}
 
@@ -129,7 +129,7 @@ def test_events_of_a_hook_that_nobody_has(stored: Inbox, delivery: DeliveryFacto
 
     expected = Inconsistency(kind=UNKNOWN_HOOK, hook="renamed", number=2, repaired=False)
     for repair in (False, True):
-        assert stored.upkeep.inspect(["okta"], longest_wait=LONGEST_WAIT, repair=repair) == [
+        assert stored.consistency.check(["okta"], longest_wait=LONGEST_WAIT, repair=repair) == [
             expected
         ]
     assert inspect(stored, "okta", "renamed") == {}
