@@ -11,8 +11,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from okta_hooks import signals
 from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.host_code import contained
 from okta_hooks.threads import start_thread
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Writer:
             return
         for item, result in zip(batch, stored, strict=True):
             item.answer(result)
-        if failure := signals.contained(self._on_stored):
+        if failure := contained(self._on_stored):
             logger.error("What follows a commit failed.", exc_info=failure)
 
     def _store(self, batch: list[_Waiting]) -> list[Stored]:

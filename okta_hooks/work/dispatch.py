@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from okta_hooks import signals
+from okta_hooks import host_code, signals
 from okta_hooks.exceptions import Reject, UnreadableEvent
 from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
@@ -51,12 +51,12 @@ def run(
 
     def call() -> None:
         with app.app_context():
-            signals.call(
+            host_code.call(
                 app, receiver.call, event=event, delivery=delivery, hook=hook, attempt=attempt
             )
 
     if receiver.timeout is None:
-        return signals.contained(call)
+        return host_code.contained(call)
     return _run_within(receiver.timeout, call, receiver.name)
 
 
@@ -68,7 +68,7 @@ def _run_within(seconds: float, call: Callable[[], None], receiver: str) -> Base
     outcome: list[BaseException | None] = []
 
     def run_here() -> None:
-        outcome.append(signals.contained(call))
+        outcome.append(host_code.contained(call))
 
     thread = start_thread(run_here, name=f"okta-hooks-timed-{receiver}")
     thread.join(seconds)
@@ -128,7 +128,7 @@ def run_delivery(
                 continue
             all_done = False
             if isinstance(error, Reject):
-                reason = signals.text_of(error)
+                reason = host_code.text_of(error)
                 bury(app, **context, event=event, receiver=receiver.name, reason=reason)
             else:
                 failures.append(error)

@@ -14,7 +14,7 @@ from unittest import mock
 
 import greenlet
 
-from okta_hooks import outage, signals
+from okta_hooks import host_code, outage
 from okta_hooks.work import (
     alone,
     bodies,
@@ -416,7 +416,7 @@ def simulated(world: World) -> Iterator[None]:
         ),
         (bodies, {"start_thread": _start}),
         (dispatch, {"start_thread": _start}),
-        (signals, {"threading": _THREADING}),
+        (host_code, {"threading": _THREADING}),
     ]
     with contextlib.ExitStack() as stack:
         for module, names in patches:
