@@ -102,7 +102,7 @@ def receive(hook: Hook) -> Response | BaseExceptionGroup:
     secret = call.secret
     if secret is None and not call.is_open:
         request_body.drain()
-        return _announce(call, _refuse_secret(call), "wrong secret")
+        return _notify_refused(call, _refuse_secret(call), "wrong secret")
     envelope = _read(call)
     if isinstance(envelope, Response):
         return envelope
@@ -123,7 +123,7 @@ def receive(hook: Hook) -> Response | BaseExceptionGroup:
         # The one answer that makes Okta send the delivery again.
         call.state.refusals.not_stored.failed(error, hook.name)
         refusal = problem(HTTPStatus.SERVICE_UNAVAILABLE, "The inbox did not take it in time.")
-        return _announce(call, refusal, error.reason)
+        return _notify_refused(call, refusal, error.reason)
     call.state.refusals.not_stored.worked()
     return answer
 
@@ -196,7 +196,7 @@ def _store(call: _Call, new: NewDelivery) -> Response:
         stored.new,
         stored.duplicate,
     )
-    dispatch.tell_stored(
+    dispatch.notify_stored(
         call.app,
         hook=call.hook,
         delivery=new.delivery,
@@ -240,10 +240,10 @@ def _refuse_secret(call: _Call) -> Response:
 
 def _refuse(call: _Call, status: HTTPStatus, reason: str) -> Response:
     logger.warning("A delivery to the hook %r was refused: %s", call.hook.name, reason)
-    return _announce(call, problem(status, reason), reason)
+    return _notify_refused(call, problem(status, reason), reason)
 
 
-def _announce(call: _Call, refusal: Response, reason: str) -> Response:
+def _notify_refused(call: _Call, refusal: Response, reason: str) -> Response:
     signals.notify(
         signals.delivery_refused,
         call.app,

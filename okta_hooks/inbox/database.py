@@ -93,7 +93,7 @@ class Database:
         self._opening = threading.Lock()
         self._dropping = threading.Lock()
         self._is_open = False
-        self._is_announced = False
+        self._is_logged = False
         #: Changes when another database may have taken the place of the one that was opened:
         #: another file, or a server that lacks the last transactions. Ids may be given out again.
         self.generation = 0
@@ -120,7 +120,7 @@ class Database:
                 logger.error("The inbox %s was moved or deleted: a new one is made.", self.path)
                 self.close()
                 self.generation += 1
-                self._is_announced = False
+                self._is_logged = False
             if not self._is_open:
                 if self.generation:
                     # SQLite keeps a closed connection's files open while a cursor of it exists,
@@ -129,15 +129,15 @@ class Database:
                 with _translated():
                     self._system.prepare()
                     self._create_tables(deadline)
-                self._announce()
+                self._log_location()
             self._is_open = True
         finally:
             self._opening.release()
 
-    def _announce(self) -> None:
-        if self._is_announced:
+    def _log_location(self) -> None:
+        if self._is_logged:
             return
-        self._is_announced = True
+        self._is_logged = True
         logger.info("The inbox is %s.", self.url.set(query={}).render_as_string(hide_password=True))
         if self.path is not None and (kind := file_system(self.path)) in EPHEMERAL:
             logger.warning(

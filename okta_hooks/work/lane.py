@@ -1,4 +1,4 @@
-"""One receiver's events in one worker: claim some, run them one after another, settle them, tell what came of it."""
+"""One receiver's events in one worker: claim some, run them one after another, settle them, send signals about them."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _IDLE_SECONDS: Final = 5.0
 _SETTLE_SECONDS: Final = 0.5
 _SECONDS_AFTER_FAILURE: Final = 2.0
 _SLOW_SECONDS: Final = 60.0
-#: How long the receipt of a suspect waits while another suspect runs.
-_SECONDS_TO_ANOTHER_TURN: Final = 10.0
+#: How long a suspect waits while another suspect runs.
+_SECONDS_TO_ANOTHER_TRY: Final = 10.0
 
 
 class Lane:
@@ -52,18 +52,18 @@ class Lane:
         self._given_up: list[threading.Thread] = []
         self._in_hand = InHand(resources, hook, name)
         self._changed = threading.Condition()
-        self._calls = 0
+        self._wake_ups = 0
 
-    def call(self, concurrency: int) -> None:
-        """Say that there is something to do: a waiting thread takes it, or a new one.
+    def wake(self, concurrency: int) -> None:
+        """Let a waiting thread look for something to do, or a new one.
 
         :param concurrency: How many threads there may be.
         """
         with self._changed:
             self._threads = {thread for thread in self._threads if thread.is_alive()}
-            if self._calls < concurrency:
-                self._calls += 1
-            if len(self._threads) < min(concurrency, self._calls + len(self._running)):
+            if self._wake_ups < concurrency:
+                self._wake_ups += 1
+            if len(self._threads) < min(concurrency, self._wake_ups + len(self._running)):
                 most = max(1, MOST_IN_HAND // concurrency)
                 thread = start_thread(self._run, most, name=f"okta-hooks-lane-{self._name}")
                 self._threads.add(thread)
@@ -75,7 +75,7 @@ class Lane:
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether something may be in hand that this lane does not know of: it has to be called for that."""
+        """Whether something may be in hand that this lane does not know of: it has to be woken for that."""
         return self._in_hand.is_in_doubt
 
     @property
@@ -112,7 +112,7 @@ class Lane:
                 )
 
     def _run(self, most: int) -> None:
-        while self._wait_for_a_call():
+        while self._wait_to_be_woken():
             try:
                 self.work(1, most=most)
             except InboxUnavailable as error:
@@ -122,22 +122,22 @@ class Lane:
                 # Whatever it is, it was in one pass, and a thread that ended with it would be missed.
                 logger.exception("A pass of a lane failed.")
 
-    def _wait_for_a_call(self) -> bool:
+    def _wait_to_be_woken(self) -> bool:
         """Wait until there is something to do; return False if this thread is not needed any more."""
         stopping = self._resources.stopping
         with self._changed:
-            self._changed.wait_for(lambda: self._calls or stopping.is_set(), _IDLE_SECONDS)
-            if stopping.is_set() or not self._calls:
+            self._changed.wait_for(lambda: self._wake_ups or stopping.is_set(), _IDLE_SECONDS)
+            if stopping.is_set() or not self._wake_ups:
                 self._threads.discard(threading.current_thread())
                 return False
-            self._calls -= 1
+            self._wake_ups -= 1
             return True
 
     def work(self, size: int, *, most: int = 0) -> int:
         """Claim receipts, run them, settle them, and claim the next with that until there are none.
 
         :param size: How many to claim first.
-        :param most: How many to claim at once later on; by default that is for another call.
+        :param most: How many to claim at once later on; by default none.
         :return: how many were run.
         """
         total = 0
@@ -179,7 +179,7 @@ class Lane:
             while receiver and left and self._may_run():
                 # It is given back if the attempt cannot be made: what is neither settled nor released
                 # would be in hand as long as this worker lives.
-                ran = self._attempt_in_turn(receiver, left[-1])
+                ran = self._attempt_with_permit(receiver, left[-1])
                 if ran is None:
                     break
                 waiting.append(ran)
@@ -193,20 +193,20 @@ class Lane:
             raise
         return waiting
 
-    def _attempt_in_turn(self, receiver: Receiver, claim: Claim) -> _Ran | None:
-        """Run a claim when it has its turn; return None if it cannot have it."""
+    def _attempt_with_permit(self, receiver: Receiver, claim: Claim) -> _Ran | None:
+        """Run a claim when it may run; return None if it must not now."""
         resources = self._resources
         is_suspect = claim.deaths >= DEATHS_TO_RUN_ALONE
-        with resources.turns.taken(alone=is_suspect) as turn:
-            if turn is None:
-                # Its turn may be long in coming: the others of this receiver need not wait for that.
-                self._in_hand.release([claim], wait=_SECONDS_TO_ANOTHER_TURN)
+        with resources.permits.granted(alone=is_suspect) as permit:
+            if permit is None:
+                # The other suspect may take long: the other receipts of this receiver need not wait for that.
+                self._in_hand.release([claim], wait=_SECONDS_TO_ANOTHER_TRY)
                 return None
             if not resources.may_run:
                 return None
-            resources.turns.announce(
-                turn,
-                lambda is_alone: resources.inbox.workers.say_alone(
+            resources.permits.mark(
+                permit,
+                lambda is_alone: resources.inbox.workers.mark_alone(
                     resources.worker_id, claim if is_alone else None
                 ),
             )
@@ -245,7 +245,7 @@ class Lane:
         return _Ran(settlement, delivery, event, error)
 
     def _settle(self, ran: list[_Ran], more: int = 0) -> list[Claim]:
-        """Write down what ran, and tell of it.
+        """Write down what ran, and send the signals about it.
 
         :param more: How many receipts to claim with the same transaction.
         :return: what was claimed.
@@ -255,13 +255,13 @@ class Lane:
         settled = self._in_hand.settle([item.settlement for item in ran], more)
         self._resources.outage.worked()
         try:
-            self._tell(ran, settled)
+            self._notify(ran, settled)
         except BaseException:
             self._in_hand.release(settled.claims)
             raise
         return settled.claims
 
-    def _tell(self, ran: list[_Ran], settled: Settled) -> None:
+    def _notify(self, ran: list[_Ran], settled: Settled) -> None:
         self._resources.count_closed(len(settled.closed))
         counted = {item.claim.event_id: item for item in settled.counted}
         if len(counted) < len(ran):
@@ -273,16 +273,16 @@ class Lane:
         for item in ran:
             event_id = item.settlement.claim.event_id
             settlement = counted.get(event_id)
-            self._tell_ran(item, settlement)
+            self._notify_ran(item, settlement)
             if settlement is not None:
-                self._tell_closed(item, settlement, settled.closed.get(event_id))
+                self._notify_closed(item, settlement, settled.closed.get(event_id))
 
-    def _tell_ran(self, item: _Ran, counted: Settlement | None) -> None:
+    def _notify_ran(self, item: _Ran, counted: Settlement | None) -> None:
         if item.event is None:
             return
         resources = self._resources
         attempt = item.settlement.claim.attempts + 1
-        dispatch.tell_ran(
+        dispatch.notify_ran(
             resources.app,
             hook=resources.hooks[self._hook],
             receiver=self._name,
@@ -301,7 +301,7 @@ class Lane:
                 exc_info=None if isinstance(item.error, RetryLater) else item.error,
             )
 
-    def _tell_closed(self, item: _Ran, settlement: Settlement, state: str | None) -> None:
+    def _notify_closed(self, item: _Ran, settlement: Settlement, state: str | None) -> None:
         resources = self._resources
         context: dict[str, Any] = {
             "hook": resources.hooks[self._hook],
@@ -309,7 +309,7 @@ class Lane:
             "delivery": item.delivery,
         }
         if settlement.state == DEAD:
-            dispatch.bury(
+            dispatch.notify_dead(
                 resources.app,
                 **context,
                 receiver=self._name,

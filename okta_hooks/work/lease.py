@@ -262,13 +262,13 @@ class Heartbeat:
             self._thread.join()
 
     def _beat(self) -> None:
-        has_said = False
+        is_marked = False
         due_at = time.monotonic() + HEARTBEAT_SECONDS
         while not self._is_over.wait(_LOOK_SECONDS):
             try:
-                if self._stopping.is_set() and not has_said:
+                if self._stopping.is_set() and not is_marked:
                     # Soon: a server may end this process a second after it has told it to stop.
-                    has_said = self._on_stopping()
+                    is_marked = self._on_stopping()
                 if time.monotonic() >= due_at:
                     due_at = time.monotonic() + HEARTBEAT_SECONDS
                     if died := self._lease.renew():

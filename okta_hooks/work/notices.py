@@ -1,4 +1,4 @@
-"""Dead letters and inconsistencies that no lane has found: the log and the signals are told of them."""
+"""What is logged, and sent as signals, about dead letters and inconsistencies that no lane has found."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Notices:
             except InboxUnavailable as error:
                 self._resources.outage.failed(error)
             except BaseException:
-                logger.exception("Dead letters could not be told of.")
+                logger.exception("The signals about dead letters could not be sent.")
 
     def send(self) -> None:
         """Send what was added.
@@ -87,7 +87,7 @@ class Notices:
         if position is None:
             return
         delivery, event = self._event_at(*position)
-        dispatch.bury(
+        dispatch.notify_dead(
             resources.app,
             hook=resources.hooks[died.hook],
             delivery=delivery,
@@ -99,7 +99,7 @@ class Notices:
     def _send_unreadable(self, event: Unassigned, reason: str) -> None:
         resources = self._resources
         delivery, _ = resources.bodies.event(event.delivery_id, event.ordinal)
-        dispatch.bury(
+        dispatch.notify_dead(
             resources.app,
             hook=resources.hooks[event.hook],
             delivery=delivery,

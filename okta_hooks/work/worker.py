@@ -98,7 +98,7 @@ class Worker:
         self._thread = start_thread(self.run, name="okta-hooks-worker")
 
     def wake(self) -> None:
-        """Say that there may be something to do."""
+        """Let the worker look for something to do now."""
         self._wake.set()
 
     def stop(self, timeout: float | None = None) -> bool:
@@ -144,7 +144,7 @@ class Worker:
                     self._wake.wait(pause)
                 self._wake.clear()
             with contextlib.suppress(InboxUnavailable):
-                self._say_stopping()
+                self._mark_stopping()
             for lane in self._lanes.values():
                 lane.stop_waiting()
             while any(not lane.has_ended for lane in self._lanes.values()):
@@ -159,14 +159,14 @@ class Worker:
             self._resources.outage,
             on_died=self._notices.add_dead,
             stopping=self.stopping,
-            on_stopping=self._say_stopping,
+            on_stopping=self._mark_stopping,
         )
 
-    def _say_stopping(self) -> bool:
-        """Say in the inbox that this is a stop, and no death; return whether it has been said."""
-        if not self.lease.holds():  # it is not even listed there, or nothing can be said now
+    def _mark_stopping(self) -> bool:
+        """Mark in the inbox that this is a stop, and no death; return whether it has been marked."""
+        if not self.lease.holds():  # it is not even listed there, or nothing can be written now
             return False
-        self._inbox.workers.say_stopping(self.id)
+        self._inbox.workers.mark_stopping(self.id)
         return True
 
     def _pass_safely(self) -> float:
@@ -193,11 +193,11 @@ class Worker:
             return _STANDBY_SECONDS
         self._notices.add_dead(died)
         handed = self._fan_out.assign(connected)
-        self._call_lanes(connected, handed)
+        self._wake_lanes(connected, handed)
         self._keep_house(list(connected))
         return 0.0 if handed else _POLL_SECONDS
 
-    def _call_lanes(self, connected: Mapping[_Key, Receiver], handed: set[_Key]) -> None:
+    def _wake_lanes(self, connected: Mapping[_Key, Receiver], handed: set[_Key]) -> None:
         waiting = [
             key
             for key, receiver in connected.items()
@@ -205,7 +205,7 @@ class Worker:
         ]
         in_doubt = [key for key in waiting if self._lane(key).is_in_doubt]
         for key in {*handed, *in_doubt, *self._inbox.claims.with_work(waiting)}:
-            self._lane(key).call(connected[key].concurrency)
+            self._lane(key).wake(connected[key].concurrency)
         for lane in self._lanes.values():
             lane.warn_if_slow()
 

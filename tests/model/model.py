@@ -120,7 +120,7 @@ class _Listener(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of a record."""
-        if "pass of" in record.msg or "could not be told of" in record.msg:
+        if "pass of" in record.msg or "could not be sent" in record.msg:
             error = record.exc_info[1] if record.exc_info else None
             if not isinstance(error, Died) and error is not None:
                 self._model.world.blame(f"{record.getMessage()} {error!r}", error)

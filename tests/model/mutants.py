@@ -17,7 +17,7 @@ from okta_hooks.inbox.tables import PENDING, event, receipt, worker
 from okta_hooks.inbox.workers import Workers
 from okta_hooks.inbox.writer import Writer
 from okta_hooks.work import lane, lease, retry
-from okta_hooks.work.alone import Turn, Turns
+from okta_hooks.work.alone import Permit, Permits
 from okta_hooks.work.fan_out import FanOut
 from okta_hooks.work.housekeeping import Housekeeping
 
@@ -171,14 +171,14 @@ def counts_against_bystanders() -> Iterator[None]:
 @contextmanager
 def runs_beside_suspects() -> Iterator[None]:
     """Let others begin while a suspect runs, and say nothing of it."""
-    begin = Turns._begin  # noqa: SLF001
+    begin = Permits._begin  # noqa: SLF001
 
-    def impatient(self: Turns) -> Turn:
-        with _changed(self, "_longest_wait", 0.0):
+    def impatient(self: Permits) -> Permit:
+        with _changed(self, "_patience", 0.0):
             begin(self)
-        return Turn()
+        return Permit()
 
-    with _changed(Turns, "_begin", impatient):
+    with _changed(Permits, "_begin", impatient):
         yield
 
 

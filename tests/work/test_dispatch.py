@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from okta_hooks import Delivery, EventHook, LogEvent, Reject, RetryLater, signals
-from okta_hooks.work.dispatch import tell_ran
+from okta_hooks.work.dispatch import notify_ran
 
 from .support import APP, DELIVERY, EVENT, HOOK, deliver, run
 
@@ -119,7 +119,7 @@ def test_failure_is_announced(sent: list[tuple[str, dict[str, Any]]]) -> None:
     """``receiver_failed`` tells which receiver failed at what, in which attempt, and how."""
     error = ZeroDivisionError()
 
-    tell_ran(
+    notify_ran(
         APP,
         hook=HOOK,
         receiver="mine",

@@ -33,7 +33,7 @@ def test_what_killed_five_processes_is_a_dead_letter(
     fan_out(system.inbox, "a")
     for number in range(5):
         (found,) = claim(system.inbox, "a", worker=f"killed-{number}", limit=1)
-        system.inbox.workers.say_alone(f"killed-{number}", found)
+        system.inbox.workers.mark_alone(f"killed-{number}", found)
         if number < 4:
             take_over(system.inbox)
     worker = system.make_worker()
