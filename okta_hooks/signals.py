@@ -44,8 +44,8 @@ receiver_failed: Final = _service.signal(
 )
 inconsistency_found: Final = _service.signal(
     "inconsistency-found",
-    "The inbox holds what it must not. Arguments: ``hook``, ``kind`` (a word for what it is), ``number`` "
-    "(of events or receipts), and ``repaired`` (whether that has been put right).",
+    "The inbox holds what it must not. Arguments: ``hook``, ``kind`` (what it is, as ``inbox --check --json`` has it), "
+    "``number`` (of events or receipts), and ``repaired`` (whether that has been put right).",
 )
 event_done: Final = _service.signal(
     "event-done",

@@ -87,7 +87,9 @@ def inbox(runtime: Runtime, check: bool, max_age: float, as_json: bool) -> None:
         print_table([{"events": state, "": getattr(counts, state)} for state in STATES])
         click.echo(f"oldest open event: {'none' if age is None else f'{age:.0f} s'}")
         for item in found:
-            click.echo(f"inconsistent: {item.number} times a {item.kind}, of the hook {item.hook}")
+            click.echo(
+                f"inconsistent: {item.number} times a {item.kind.description}, of the hook {item.hook}"
+            )
     if check and (counts.dead or (age or 0.0) > max_age or found):
         sys.exit(1)
 

@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox.consistency import UNKNOWN_HOOK
+from okta_hooks.inbox.consistency import Kind
 from okta_hooks.inbox.file_system import EPHEMERAL, file_system
 
 from .check import age, failure, listed, ok, ordinal, skipped, warning
@@ -206,7 +206,7 @@ def dead_letters(counts: Counts) -> Iterator[Check]:
 def consistency(found: Sequence[Inconsistency]) -> Iterator[Check]:
     """Look at what must not be in the inbox.
 
-    :param found: As :meth:`okta_hooks.inbox.upkeep.Upkeep.inspect` returns it.
+    :param found: As :meth:`okta_hooks.inbox.consistency.Consistency.check` returns it.
     """
     name = "consistency"
     if not found:
@@ -214,10 +214,10 @@ def consistency(found: Sequence[Inconsistency]) -> Iterator[Check]:
     for item in found:
         yield warning(
             name,
-            f"{item.number} times a {item.kind}, of the hook {item.hook}.",
+            f"{item.number} times a {item.kind.description}, of the hook {item.hook}.",
             "If the hook was renamed, give it its old name: EventHook(name). "
             "Otherwise these events wait for ever."
-            if item.kind == UNKNOWN_HOOK
+            if item.kind is Kind.UNKNOWN_HOOK
             else "A worker puts it right within a minute or two. If it comes back, something else "
             "writes to these tables, or the clock is set to and fro.",
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import sqlalchemy as sa
 
@@ -25,11 +26,23 @@ _SECONDS_TO_MISS: Final = 24 * 3600.0
 #: By how many seconds the clocks of hosts may differ without a receipt being due too late.
 _TOLERANCE: Final = 60.0
 
-#: The kinds of :class:`Inconsistency`.
-NO_OPEN_RECEIPT: Final = "claimed event without an open receipt"
-DUE_TOO_LATE: Final = "receipt that is due later than it was to wait"
-NO_EVENT: Final = "receipt without its event"
-UNKNOWN_HOOK: Final = "pending event of a hook that no app has"
+
+class Kind(StrEnum):
+    """What an :class:`Inconsistency` is; ``description`` says it to people."""
+
+    description: str
+
+    def __new__(cls, token: str, description: str) -> Self:
+        """Make a member of a token that programs compare, and of what people read."""
+        member = str.__new__(cls, token)
+        member._value_ = token
+        member.description = description
+        return member
+
+    NO_OPEN_RECEIPT = "no_open_receipt", "claimed event without an open receipt"
+    DUE_TOO_LATE = "due_too_late", "receipt that is due later than it was to wait"
+    NO_EVENT = "no_event", "receipt without its event"
+    UNKNOWN_HOOK = "unknown_hook", "pending event of a hook that no app has"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +52,7 @@ class Inconsistency:
     ``number`` is of events or receipts; ``repaired`` is whether it has been put right.
     """
 
-    kind: str
+    kind: Kind
     hook: str
     number: int
     repaired: bool
@@ -72,15 +85,15 @@ class Consistency:
         """
         now = self._clock()
         checks = (
-            (NO_OPEN_RECEIPT, _unheld_events(), self._repair_events, True),
+            (Kind.NO_OPEN_RECEIPT, _unheld_events(), self._repair_events, True),
             (
-                DUE_TOO_LATE,
+                Kind.DUE_TOO_LATE,
                 _late_receipts(now, longest_wait),
                 _bring_forward(now, longest_wait),
                 True,
             ),
-            (NO_EVENT, _stray_receipts(), _delete_receipts, True),
-            (UNKNOWN_HOOK, _foreign_events(hooks), None, False),
+            (Kind.NO_EVENT, _stray_receipts(), _delete_receipts, True),
+            (Kind.UNKNOWN_HOOK, _foreign_events(hooks), None, False),
         )
         found = []
         for kind, query, cure, can_be_repaired in checks:

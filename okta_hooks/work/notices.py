@@ -112,7 +112,7 @@ class Notices:
         logger.warning(
             "In the inbox: %d times a %s, of the hook %r%s.",
             found.number,
-            found.kind,
+            found.kind.description,
             found.hook,
             ", which has been put right" if found.repaired else "",
         )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     DeliveryFactory = Callable[..., NewDelivery]
 
-KIND = "claimed event without an open receipt"
+UNHELD = "claimed event without an open receipt"
 FOREIGN = "pending event of a hook that no app has"
 
 
@@ -56,7 +56,7 @@ def test_the_check_fails_and_says_why(app: Flask, broken: Inbox) -> None:
     result = run(app, "inbox", "--check")
 
     assert result.exit_code == 1
-    assert f"inconsistent: 1 times a {KIND}, of the hook okta\n" in result.output
+    assert f"inconsistent: 1 times a {UNHELD}, of the hook okta\n" in result.output
     assert f"inconsistent: 1 times a {FOREIGN}, of the hook renamed\n" in result.output
     assert states(broken)["lost"] == "claimed"
 
@@ -68,8 +68,8 @@ def test_the_check_in_json(app: Flask, broken: Inbox) -> None:
     plain = json.loads(run(app, "inbox", "--json").output)
 
     assert checked.pop("inconsistencies") == [
-        {"kind": KIND, "hook": "okta", "number": 1},
-        {"kind": FOREIGN, "hook": "renamed", "number": 1},
+        {"kind": "no_open_receipt", "hook": "okta", "number": 1},
+        {"kind": "unknown_hook", "hook": "renamed", "number": 1},
     ]
     assert checked.keys() == plain.keys() >= {"pending", "claimed", "done", "dead"}
 
@@ -93,7 +93,7 @@ def test_the_doctor_tells_of_it(app: Flask, broken: Inbox) -> None:
 
     checks = {check["text"]: check for check in found if check["name"] == "consistency"}
     assert {check["level"] for check in checks.values()} == {"warning"}
-    assert "A worker puts it right" in checks[f"1 times a {KIND}, of the hook okta."]["cure"]
+    assert "A worker puts it right" in checks[f"1 times a {UNHELD}, of the hook okta."]["cure"]
     assert "its old name" in checks[f"1 times a {FOREIGN}, of the hook renamed."]["cure"]
 
 
@@ -113,8 +113,8 @@ def test_the_worker_puts_it_right_and_tells(
     assert states(broken) == {"lost": "done", "foreign": "pending"}
     okta = app.extensions["okta_hooks"].hooks["okta"]
     assert heard == [
-        {"hook": okta, "kind": KIND, "number": 1, "repaired": True},
-        {"hook": None, "kind": FOREIGN, "number": 1, "repaired": False},
+        {"hook": okta, "kind": "no_open_receipt", "number": 1, "repaired": True},
+        {"hook": None, "kind": "unknown_hook", "number": 1, "repaired": False},
     ]
     assert caplog.text.count("In the inbox") == 2
 
@@ -129,7 +129,7 @@ def test_what_stays_is_told_once(
     heard: list[int] = []
 
     def hear(sender: Flask, *, kind: str, number: int, **_: Any) -> None:
-        heard.extend([number] * (kind == FOREIGN))
+        heard.extend([number] * (kind == "unknown_hook"))
 
     with signals.inconsistency_found.connected_to(hear):
         for _ in range(3):
