@@ -37,7 +37,7 @@ def contained(
 
 
 def text_of(error: BaseException) -> str:
-    """Return what an error of the host's says; how it says it is the host's code, and may fail at anything."""
+    """Return the text of an error of the host's: ``__str__`` is the host's code as well, and may raise anything."""
     try:
         return str(error)
     except BaseException:  # noqa: BLE001 - as in `contained`

@@ -1,4 +1,4 @@
-"""Receipts in the hands of workers: claimed, settled, given back."""
+"""Receipts that workers claim, settle and give back."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LONGEST_ERROR: Final = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A receipt in the hands of a worker.
+    """A receipt that a worker has claimed.
 
     ``claims`` is the fence: it differs at each claim, so whoever holds an older one cannot settle the receipt.
     """
@@ -46,9 +46,10 @@ class Claim:
 
     @property
     def deaths(self) -> int:
-        """How many processes have died with this receipt in hand since its last attempt that ended.
+        """How many processes have died with this receipt claimed since its last attempt that ended.
 
-        Each claim counts one, each attempt that ended takes one off, and so does giving a claim back.
+        ``claims`` grows with each claim and shrinks when one is given back; ``attempts`` grows when an attempt ends.
+        What remains between them, but for the present claim, are claims that ended with their process.
         """
         return self.claims - 1 - self.attempts
 
@@ -64,7 +65,7 @@ class Settlement:
 
 
 class Claims:
-    """Hands receipts to workers, and takes down what became of them.
+    """Claims receipts for workers, and stores what became of them.
 
     Its methods raise :exc:`InboxUnavailable` if the database does not do what it is asked.
 
@@ -86,12 +87,12 @@ class Claims:
     ) -> list[Claim]:
         """Take receipts of one receiver that are due, in the order in which Okta delivered the events.
 
-        A receipt that was in the hands of a process that died is taken alone:
-        if it is what kills, it kills nothing beside it.
+        A receipt that was claimed by a process that died is claimed alone:
+        if it is what kills processes, no other receipt is claimed by the one that it kills next.
         A worker whose lease is gone gets nothing.
 
-        :param retries_first: Whether receipts that have been tried before go first. Who claims should take turns
-            with this: otherwise a backlog of either kind keeps the other waiting.
+        :param retries_first: Whether receipts that have been tried before go first. Callers should alternate
+            between the two: otherwise a backlog of either kind keeps the other waiting.
         """
         with self._database.transaction() as connection:
             return self._claim(
@@ -262,9 +263,9 @@ class Claims:
     def _held(
         self, connection: sa.Connection, worker_id: str, fences: Iterable[_Fence]
     ) -> list[_Fence]:
-        """Return those of the claims that are still in the hands that claimed them, in one order.
+        """Lock and return those of the claims that the worker still holds, in the order that all workers lock them in.
 
-        A receipt that was freed, and perhaps claimed again, is left alone.
+        A receipt that was taken from it, and perhaps claimed again, is not among them.
         """
         wanted = set(fences)
         ids = {event_id for event_id, _, _ in wanted}
@@ -274,10 +275,10 @@ class Claims:
     def take_back(
         self, worker_id: str, hook: str, receiver_name: str, *, keep: Iterable[Claim]
     ) -> None:
-        """Give back what a worker is said to have claimed for one receiver, but for what it knows of.
+        """Give back what is stored as claimed by a worker for one receiver, but for the claims that it knows of.
 
-        :param keep: What it has in hand. A receipt that it had, and has claimed again without hearing of it,
-            is not that.
+        :param keep: The claims that it knows of. A receipt that it held before, and has claimed again
+            in a transaction whose answer was lost, is given back: ``claims`` differs.
         """
         known = [(claim.event_id, claim.claims) for claim in keep]
         with self._database.transaction() as connection:

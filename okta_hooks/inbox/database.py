@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: What an operation may take, unless it says otherwise.
+#: How many seconds an operation may take, unless its caller gives another time.
 SECONDS: Final = 5.0
 #: How many operations may go on at a time, each on a connection, besides the one that is reserved.
 CONNECTIONS: Final = 5
@@ -94,7 +94,7 @@ class Database:
         self._dropping = threading.Lock()
         self._is_open = False
         self._is_logged = False
-        #: Changes when another database may have taken the place of the one that was opened:
+        #: Changes when the database that was opened may have been replaced by another:
         #: another file, or a server that lacks the last transactions. Ids may be given out again.
         self.generation = 0
 
@@ -281,7 +281,7 @@ class Database:
     def now(self, clock: Callable[[], float]) -> Any:
         """Return the time for what several hosts compare, to be used in a statement.
 
-        :param clock: What tells it where the database has no clock of its own.
+        :param clock: Returns the time where the database has no clock of its own.
         """
         return self._system.now(clock)
 

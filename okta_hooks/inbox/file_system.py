@@ -10,7 +10,7 @@ EPHEMERAL: Final = frozenset({"tmpfs", "ramfs", "overlay"})
 
 
 def file_system(path: Path) -> str | None:
-    """Return the type of the file system that a file lies on, where the system tells."""
+    """Return the type of the file system that a file lies on, or None where it cannot be found out."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -25,7 +25,7 @@ def file_system(path: Path) -> str | None:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another of the same name, or None if there is none."""
+    """Return device and inode, which differ when a file is replaced by another of its name; None if there is none."""
     try:
         status = path.stat()
     except FileNotFoundError:

@@ -22,12 +22,12 @@ from .write_queue import write_queue
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-#: How long a new connection may try to make its settings, if nobody says so.
+#: How long a new connection may try to make its settings, if it was not opened for an operation with a deadline.
 _PREPARE_SECONDS: Final = 5.0
 _QUEUE_PATIENCE: Final = 2.0
 _SHORTEST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.02
-#: About a millisecond's work.
+#: How many steps of SQLite's virtual machine: about a millisecond's work.
 _STEPS_BETWEEN_LOOKS: Final = 50_000
 #: Result codes after which a connection is dropped: a new one may find the file in order.
 _LOST: Final = frozenset(
@@ -121,9 +121,9 @@ class SQLite:
         return identity(self.path) != self._opened
 
     def turn(self, deadline: float, *, first: bool) -> contextlib.AbstractContextManager[None]:
-        """Wait to be the one who writes; not for so long that no time is left to ask SQLite itself.
+        """Wait for the turn to write, but not so long that no time is left to wait for SQLite's own lock.
 
-        :param first: Go before all who are not.
+        :param first: Go before all whose turn is not ``first``.
         """
         left = max(deadline - time.monotonic(), 0.0)
         return self._queue.turn(min(_QUEUE_PATIENCE, left / 2), first=first)
@@ -146,7 +146,7 @@ class SQLite:
         """Begin a transaction; return False if the connection, which worked before, does not work any more.
 
         One that writes has SQLite's lock from the beginning: if it read first, and another had written
-        meanwhile, it would fail. One that reads begins with its first statement, so here is one.
+        meanwhile, it would fail. One that reads begins with its first statement, so one is executed here.
         """
         raw: Any = connection.connection.driver_connection
         is_fresh = not raw.was_used

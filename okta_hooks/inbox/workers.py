@@ -80,7 +80,7 @@ class Workers:
             return connection.execute(query).first() is not None
 
     def lead(self, worker_id: str) -> list[DeadReceipt]:
-        """Make a worker the only one in the list, and take every receipt back that another has in hand.
+        """Make a worker the only one in the list, and take every receipt back that another has claimed.
 
         :return: as :meth:`free`.
         """
@@ -94,7 +94,7 @@ class Workers:
     def mark_stopping(self, worker_id: str) -> None:
         """Mark a worker as being stopped.
 
-        If it ends before it has given back what it has in hand, that counts against none of it.
+        If its process ends before it has given back its claims, that counts as a death with none of them.
         """
         with self._database.transaction() as connection:
             connection.execute(
@@ -104,7 +104,7 @@ class Workers:
     def mark_alone(self, worker_id: str, claim: Claim | None) -> None:
         """Mark one claim of a worker as running with nothing beside it; with None, undo that.
 
-        If the worker dies before the claim is settled, it died of that, and of nothing else that it has in hand.
+        If the worker dies before the claim is settled, it died of that, and of nothing else that it had claimed.
         Once the claim is settled the mark means nothing: ``claims`` no longer matches.
         """
         with self._database.transaction() as connection:
@@ -119,7 +119,7 @@ class Workers:
             )
 
     def leave(self, worker_id: str) -> None:
-        """Take a worker off the list. What it still has in hand goes to others, and that counts against none of it."""
+        """Take a worker off the list. What it has claimed goes to others, and counts no death by that."""
         with self._database.transaction() as connection:
             connection.execute(
                 receipt.update()

@@ -21,21 +21,22 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_QUEUE_LOOK: Final = 0.0005
-#: The bytes of the queue's file that are locked: by who may write, and by who waits and goes before others.
+_SECONDS_BETWEEN_TRIES: Final = 0.0005
+#: The byte of the queue's file that is locked by the process whose turn it is.
 _TURN: Final = 0
+#: The byte that is locked by processes in which somebody waits who goes first.
 _FIRST: Final = 1
 
 
 class WriteQueue:
-    """Those who want to write to one SQLite file: threads queue in a line, processes at locks of a file.
+    """Those who want to write to one SQLite file: threads wait in a line, processes at locks of a file.
 
-    SQLite allows one writer at a time, and its own lock guards the data whether anybody queues here or not.
-    But it has no queue: who finds it taken sleeps, up to 0.1 s at a time, and who asks first afterwards has it.
-    Beside a busy process, that took a delivery seconds.
+    SQLite allows one writer at a time, and its own lock guards the data whether anybody waits here or not.
+    But that lock has no queue: a writer that finds it taken sleeps, up to 0.1 s at a time, and whoever asks first
+    once it is free has it. Beside a busy process, storing a delivery took seconds.
 
-    The file may be deleted, or locked for ever by a process that was stopped: who waits in vain goes on
-    without, and SQLite decides.
+    The file may be deleted, or locked for ever by a process that was stopped: a writer that has waited long enough
+    goes on without its turn, and SQLite's lock decides.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,7 +53,7 @@ class WriteQueue:
     def turn(self, patience: float, *, first: bool) -> Iterator[None]:
         """Wait for the turn to write.
 
-        :param patience: Seconds; then go on without.
+        :param patience: Seconds to wait; then it goes on without the turn.
         :param first: Go before all threads, and all processes, whose turn is not ``first``.
         """
         give_up_at = time.monotonic() + patience
@@ -69,17 +70,17 @@ class WriteQueue:
     def _lock(self, give_up_at: float, *, first: bool) -> None:
         try:
             file = self._open()
-            says_so = False
-            # Not waiting in the system: under gevent that would stop every greenlet.
+            is_marked = False
+            # No blocking call: under gevent that would stop every greenlet.
             while not ((first or _is_free(file, _FIRST)) and _lock(file, fcntl.LOCK_EX, _TURN)):
                 # A thread of this process that goes first may have come to wait behind this one.
                 first = first or self._threads.has_first
-                if first and not says_so:
-                    says_so = _lock(file, fcntl.LOCK_SH, _FIRST)
+                if first and not is_marked:
+                    is_marked = _lock(file, fcntl.LOCK_SH, _FIRST)
                 if time.monotonic() > give_up_at:
                     break
-                time.sleep(_QUEUE_LOOK)
-            if says_so:
+                time.sleep(_SECONDS_BETWEEN_TRIES)
+            if is_marked:
                 fcntl.lockf(file, fcntl.LOCK_UN, 1, _FIRST)
         except OSError:
             logger.debug("There is no queue at %s.", self._path, exc_info=True)
@@ -103,7 +104,7 @@ class WriteQueue:
 
 
 class _Line:
-    """A lock that threads get in the order in which they came, but some before others."""
+    """A lock that threads get in the order in which they came, but those that are ``first`` before the others."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -113,7 +114,7 @@ class _Line:
 
     @property
     def has_first(self) -> bool:
-        """Return whether somebody waits who goes before others."""
+        """Whether a thread waits that is ``first``."""
         return bool(self._first)
 
     def enter(self, patience: float, *, first: bool) -> bool:
@@ -132,10 +133,10 @@ class _Line:
             if mine in line:
                 line.remove(mine)
                 return False
-        return True  # it was handed over at the last moment
+        return True  # it was released for this thread at the last moment
 
     def leave(self) -> None:
-        """Hand the lock over to who is next."""
+        """Release the lock for the next thread."""
         with self._guard:
             line = self._first or self._others
             if line:

@@ -31,7 +31,7 @@ class FanOut:
     def __init__(self, resources: Resources, notices: Notices) -> None:
         self._resources = resources
         self._notices = notices
-        # Ids of events whose reading was counted here, and has not ended this process.
+        # Ids of unassigned events whose reading is counted already, and has not ended this process.
         self._read: set[int] = set()
 
     def assign(self, connected: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -62,7 +62,7 @@ class FanOut:
         return handed.intersection(connected)
 
     def _count_readings(self, events: Sequence[Unassigned]) -> list[int]:
-        """Count those that are to be read, but for what this process has begun to read before, and survived."""
+        """Count the readings that are to come, but for those that this process has begun before, and survived."""
         ids = [event.event_id for event in events if event.type is None]
         fresh = [event_id for event_id in ids if event_id not in self._read]
         counted = self._resources.inbox.assignments.count_readings(fresh) if fresh else {}
@@ -97,9 +97,9 @@ class FanOut:
         except InboxUnavailable:
             raise
         except Exception as error:
-            # Left as it is, it would fail here for ever, before all others.
-            logger.exception("Nobody can tell which receivers an event has.")
+            # If it stayed pending, each pass would fail here before it came to any later event.
+            logger.exception("The receivers of an event cannot be determined.")
             return Assignment(
-                event=event, reason=f"its receivers cannot be told: {type(error).__name__}"
+                event=event, reason=f"its receivers cannot be determined: {type(error).__name__}"
             )
         return Assignment(event=event, receivers=tuple(each.name for each in receivers))

@@ -30,7 +30,7 @@ logger = get_logger(__name__)
 
 #: The most receipts of one lane that are claimed and not settled.
 MOST_IN_HAND: Final = 20
-#: How many runs of one receiver may have been given up and still go on, for each that it may have at once.
+#: How many runs that took longer than their timeout may still go on, for each run that a receiver may have at once.
 _MOST_GIVEN_UP: Final = 10
 _IDLE_SECONDS: Final = 5.0
 _SETTLE_SECONDS: Final = 0.5
@@ -75,7 +75,7 @@ class Lane:
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether something may be in hand that this lane does not know of: it has to be woken for that."""
+        """Whether something may be claimed that this lane does not know of: it has to be woken for that."""
         return self._in_hand.is_in_doubt
 
     @property
@@ -159,7 +159,7 @@ class Lane:
         return total
 
     def _may_run(self) -> bool:
-        """Return whether the receiver may be called now: not while too many runs of it go on that were given up."""
+        """Return whether the receiver may be called now: not while too many runs go on beyond their timeout."""
         receiver = self._resources.receiver(self._hook, self._name)
         if receiver is None or not self._resources.may_run:
             return False
@@ -177,8 +177,8 @@ class Lane:
         receiver = self._resources.receiver(self._hook, self._name)
         try:
             while receiver and left and self._may_run():
-                # It is given back if the attempt cannot be made: what is neither settled nor released
-                # would be in hand as long as this worker lives.
+                # It stays in the list, to be given back, until the attempt is over: what is neither settled
+                # nor given back would stay claimed as long as this worker lives.
                 ran = self._attempt_with_permit(receiver, left[-1])
                 if ran is None:
                     break
@@ -232,7 +232,7 @@ class Lane:
         except UnreadableEvent as unreadable:
             dead = Settlement(claim=claim, state=DEAD, error=unreadable.reason)
             return _Ran(dead, delivery, None)
-        except BaseException as failure:  # noqa: BLE001 - given back, it would fail here for ever, before all others
+        except BaseException as failure:  # noqa: BLE001 - given back, it would be claimed first again, and fail again
             error = failure
         finally:
             self._running.pop(me, None)

@@ -42,7 +42,7 @@ class Notices:
         self._unsent.extend(partial(self._send_dead, receipt, reason) for receipt in receipts)
 
     def add_unreadable(self, event: Unassigned, reason: str) -> None:
-        """Add an event of which nobody can say which receivers it has."""
+        """Add an event that is dead because its receivers cannot be determined."""
         self._unsent.append(partial(self._send_unreadable, event, reason))
 
     def add_inconsistencies(self, found: Sequence[Inconsistency]) -> None:

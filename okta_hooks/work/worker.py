@@ -1,6 +1,6 @@
 """The worker: hands stored events to receivers, until every one of them has finished or given up.
 
-One thread hands events out and looks for what is due; each receiver has a lane, a thread or more of its own
+One thread gives events their receipts and looks for what is due; each receiver has a lane, a thread or more of its own
 while there is something to do for it, so that none waits for another.
 """
 
@@ -251,7 +251,7 @@ class Worker:
         self._inbox.open()
         died = self.lease.renew()
         if died is None:
-            # Another process dispatches: this one waits until all is done or it may help.
+            # Another process holds the lease: this one waits until all is done, or until it gets the lease.
             if not self._inbox.overview.has_due(list(connected)):
                 return None
             self.stopping.wait(_STANDBY_SECONDS)
@@ -266,7 +266,7 @@ class Worker:
         for key in keys:
             worked += self._lane(key).work(MOST_IN_HAND)
         if keys and not worked and not self._inbox.workers.is_listed(self.id):
-            # Another took this one for gone: it begins anew.
+            # Another worker has taken this one for dead, and off the list: get a new lease.
             self.lease.give_up()
             return 0
         return worked if worked or handed else None

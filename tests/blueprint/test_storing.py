@@ -138,7 +138,7 @@ def test_503_when_the_inbox_does_not_commit(
     assert stored(storing) == {"pending": 2}
 
 
-def test_the_place_of_the_secret_is_stored(
+def test_the_position_of_the_secret_is_stored(
     storing: Flask, body: BodyFactory, engine: sa.Engine, make_app: AppFactory, inbox_url: str
 ) -> None:
     """During a rotation the inbox knows by which secret each delivery came."""
