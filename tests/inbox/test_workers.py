@@ -107,7 +107,7 @@ def test_what_kills_five_processes_is_dead(inbox: Inbox, delivery: DeliveryFacto
     assert [found.ordinal for found in claim(inbox)] == [1]
 
 
-def test_only_what_ran_alone_is_convicted(inbox: Inbox, delivery: DeliveryFactory) -> None:
+def test_only_what_ran_alone_is_given_up(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """However often a receipt was in hand beside others when a process died, it gets its chance alone."""
     inbox.intake.store([delivery("a")])
     fan_out(inbox, "killer", "beside")

@@ -119,7 +119,7 @@ class Run:
 
 
 class Slot:
-    """A place for processes, one after another: connections, an app, and a hook with receivers.
+    """A host for processes, one after another: connections, an app, and a hook with receivers.
 
     To make these anew for each process would take longer than everything else.
     """
