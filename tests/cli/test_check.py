@@ -16,11 +16,13 @@ from tests.support import SQLITE, states
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from blinker import NamedSignal
     from flask import Flask
 
     from okta_hooks import EventHook
     from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery
+    from tests.support import Calls
 
     DeliveryFactory = Callable[..., NewDelivery]
 
@@ -99,20 +101,19 @@ def test_the_doctor_tells_of_it(app: Flask, broken: Inbox) -> None:
 
 @SQLITE
 def test_the_worker_puts_it_right_and_tells(
-    app: Flask, broken: Inbox, caplog: pytest.LogCaptureFixture
+    app: Flask,
+    broken: Inbox,
+    hear: Callable[[NamedSignal], Calls],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """What can be put right is, and the event is handled; both are told, by the log and the signal."""
-    heard: list[dict[str, Any]] = []
+    heard = hear(signals.inconsistency_found)
 
-    def hear(sender: Flask, **arguments: Any) -> None:
-        heard.append(arguments)
-
-    with signals.inconsistency_found.connected_to(hear):
-        assert run(app, "worker", "--drain").exit_code == 0
+    assert run(app, "worker", "--drain").exit_code == 0
 
     assert states(broken) == {"lost": "done", "foreign": "pending"}
     okta = app.extensions["okta_hooks"].hooks["okta"]
-    assert heard == [
+    assert heard.arguments == [
         {"hook": okta, "kind": "no_open_receipt", "number": 1, "repaired": True},
         {"hook": None, "kind": "unknown_hook", "number": 1, "repaired": False},
     ]
@@ -121,24 +122,26 @@ def test_the_worker_puts_it_right_and_tells(
 
 @SQLITE
 def test_what_stays_is_told_once(
-    app: Flask, broken: Inbox, monkeypatch: pytest.MonkeyPatch
+    app: Flask,
+    broken: Inbox,
+    hear: Callable[[NamedSignal], Calls],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A worker that finds the same again and again says so again only when there is more of it."""
     monkeypatch.setattr("okta_hooks.work.housekeeping._INSPECT_SECONDS", 0.0)
     worker = app.extensions["okta_hooks"].runtime().worker
-    heard: list[int] = []
+    heard = hear(signals.inconsistency_found)
 
-    def hear(sender: Flask, *, kind: str, number: int, **_: Any) -> None:
-        heard.extend([number] * (kind == "unknown_hook"))
+    def numbers() -> list[int]:
+        return [one["number"] for one in heard.arguments if one["kind"] == "unknown_hook"]
 
-    with signals.inconsistency_found.connected_to(hear):
-        for _ in range(3):
-            worker.drain()
-        assert heard == [1]
-        with broken.database.transaction() as connection:
-            connection.execute(
-                sa.update(event).where(event.c.hook == "okta").values(hook="gone", state="pending")
-            )
+    for _ in range(3):
         worker.drain()
+    assert numbers() == [1]
+    with broken.database.transaction() as connection:
+        connection.execute(
+            sa.update(event).where(event.c.hook == "okta").values(hook="gone", state="pending")
+        )
+    worker.drain()
 
-    assert heard == [1, 1]
+    assert numbers() == [1, 1]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from blinker import NamedSignal
     from flask import Flask
 
-    from tests.support import Clock
+    from tests.support import Calls, Clock
 
     from .support import System
 
@@ -96,7 +96,7 @@ def test_a_worker_whose_receipts_were_taken_over(
     system: System,
     clock: Clock,
     caplog: pytest.LogCaptureFixture,
-    hear: Callable[[NamedSignal], list[dict[str, Any]]],
+    hear: Callable[[NamedSignal], Calls],
 ) -> None:
     """What it did after its lease ran out does not count, and is not announced; it says so."""
     done = hear(signals.event_done)
@@ -113,7 +113,7 @@ def test_a_worker_whose_receipts_were_taken_over(
     assert system.drain() == 2
 
     assert seen == ["a", "a"]
-    assert len(done) == 1
+    assert len(done.arguments) == 1
     assert "taken over by another worker" in caplog.text
     assert receipts(system.inbox, "a") == {"a": ("done", 1)}
 
