@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
 
-from flask import Response, current_app, request
+from flask import Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from . import request_body, signals
 from .exceptions import InboxUnavailable, UnreadableDelivery
 from .problem import problem
-from .state import state_of
+from .state import app_object, state_of
 from .state.app import BEGAN
 from .wire import protocol, reading
 from .wire.events import Delivery
@@ -129,8 +129,7 @@ def receive(hook: Hook) -> Response | BaseExceptionGroup:
 
 
 def _call(hook: Hook) -> _Call:
-    # The object itself: blinker tells senders apart by identity, and the proxy has one of its own.
-    app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined] # noqa: SLF001 - Flask's documented way
+    app = app_object()
     state = state_of(app)
     return _Call(
         app=app,

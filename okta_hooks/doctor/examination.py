@@ -166,7 +166,7 @@ class _Examination:
             yield from storage.rotation(used, live, now)
 
     def registration(self) -> Iterator[Check]:
-        """Ask Okta for the hook; if no URL is given, what it says of it is what is asked afterwards."""
+        """Ask Okta for the hook; if no URL is given, the one that Okta has is asked afterwards."""
         name = registration.NAME
         try:
             with OktaClient(self._state.settings) as client:

@@ -94,7 +94,7 @@ def _not_there(path: Path, folder: Path) -> Check:
 
 
 def access(path: Path, status: os.stat_result, me: int) -> Iterator[Check]:
-    """Look at whose the file is, and who else may read it.
+    """Look at who owns the file, and who else may read it.
 
     :param me: The id of the user that asks.
     """
@@ -226,7 +226,7 @@ def consistency(found: Sequence[Inconsistency]) -> Iterator[Check]:
 def orphans(
     lanes: Sequence[ReceiverCounts], connected: Collection[str], now: float
 ) -> Iterator[Check]:
-    """Look for receivers that the inbox knows, that have something to do, and that are nowhere."""
+    """Look for receivers that have receipts to work on, and are not connected anywhere."""
     gone = {
         lane.receiver: lane.pending + lane.claimed
         for lane in lanes

@@ -36,7 +36,7 @@ def lock_events(database: Database, connection: sa.Connection, ids: Sequence[int
 def close_events(
     database: Database, connection: sa.Connection, ids: Sequence[int]
 ) -> dict[int, str]:
-    """Close those of the events that have no open receipt. Returns their states."""
+    """Close those of the events that have no open receipt, and return their states by id."""
     if not ids:
         return {}
     # Without this lock, two workers that settle the last two receipts each see the other's open.

@@ -49,9 +49,9 @@ class Upkeep:
     ) -> int:
         """Send events to their receivers again.
 
-        A dead event gets its dead receipts back; a done one forgets all its receipts and begins anew.
+        Of a dead event the dead receipts become pending. A done event loses all its receipts, and is pending.
 
-        :param receiver: Reset this receiver's receipt, done or dead, and nothing else.
+        :param receiver: Reset the receipts of this receiver, done or dead, and nothing else.
         :param dry_run: Only count.
         :return: how many events.
         """

@@ -58,10 +58,10 @@ class Workers:
             )
 
     def beats(self) -> tuple[dict[str, float], set[str]]:
-        """Return for each worker in the list a number that changes with each of its heartbeats.
+        """Return what shows which workers are alive.
 
-        The second of the pair are those that were to be alive only until a time that is past
-        by the database's clock.
+        :return: for each worker in the list a number that changes with each of its heartbeats,
+            and the ids of those whose ``alive_until`` is past by the database's clock.
         """
         is_expired = (worker.c.alive_until < self._database.now(self._clock)).label("is_expired")
         with self._database.reading() as connection:
