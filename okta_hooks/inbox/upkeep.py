@@ -122,11 +122,13 @@ class Upkeep:
             .where(receipt.c.event_id.in_(dead), receipt.c.state == DEAD)
             .values(**fresh)
         )
-        handed = sa.exists().where(receipt.c.event_id == event.c.id)
+        has_receipts = sa.exists().where(receipt.c.event_id == event.c.id)
         connection.execute(
             event.update()
             .where(event.c.id.in_(ids))
-            .values(state=sa.case((handed, CLAIMED), else_=PENDING), reason=None, readings=None)
+            .values(
+                state=sa.case((has_receipts, CLAIMED), else_=PENDING), reason=None, readings=None
+            )
         )
 
     def prune(self, *, bodies_before: float, keys_before: float) -> int:

@@ -58,8 +58,8 @@ class FanOut:
                 assigned += self._assign([self._assignment(event, *counted)])
             if time.monotonic() > give_up_at:
                 break
-        handed = {(item.event.hook, name) for item in assigned for name in item.receivers}
-        return handed.intersection(connected)
+        receivers = {(item.event.hook, name) for item in assigned for name in item.receivers}
+        return receivers.intersection(connected)
 
     def _count_readings(self, events: Sequence[Unassigned]) -> list[int]:
         """Count the readings that are to come, but for those that this process has begun before, and survived."""

@@ -192,19 +192,19 @@ class Worker:
         if died is None:
             return _STANDBY_SECONDS
         self._notices.add_dead(died)
-        handed = self._fan_out.assign(connected)
-        self._wake_lanes(connected, handed)
+        assigned = self._fan_out.assign(connected)
+        self._wake_lanes(connected, assigned)
         self._keep_house(list(connected))
-        return 0.0 if handed else _POLL_SECONDS
+        return 0.0 if assigned else _POLL_SECONDS
 
-    def _wake_lanes(self, connected: Mapping[_Key, Receiver], handed: set[_Key]) -> None:
+    def _wake_lanes(self, connected: Mapping[_Key, Receiver], assigned: set[_Key]) -> None:
         waiting = [
             key
             for key, receiver in connected.items()
-            if key not in handed and not self._lane(key).is_full(receiver.concurrency)
+            if key not in assigned and not self._lane(key).is_full(receiver.concurrency)
         ]
         in_doubt = [key for key in waiting if self._lane(key).is_in_doubt]
-        for key in {*handed, *in_doubt, *self._inbox.claims.with_work(waiting)}:
+        for key in {*assigned, *in_doubt, *self._inbox.claims.with_work(waiting)}:
             self._lane(key).wake(connected[key].concurrency)
         for lane in self._lanes.values():
             lane.warn_if_slow()
@@ -259,7 +259,7 @@ class Worker:
         self._notices.add_dead(died)
         self.housekeeping.see(list(connected))
         self._repair()
-        handed = self._fan_out.assign(connected)
+        assigned = self._fan_out.assign(connected)
         self._notices.send()
         worked = 0
         keys = self._inbox.claims.with_work(list(connected))
@@ -269,7 +269,7 @@ class Worker:
             # Another worker has taken this one for dead, and off the list: get a new lease.
             self.lease.give_up()
             return 0
-        return worked if worked or handed else None
+        return worked if worked or assigned else None
 
     def next_due(self) -> float | None:
         """Return when the next attempt of a connected receiver is due, or None if none is to come."""

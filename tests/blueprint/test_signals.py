@@ -86,7 +86,7 @@ def test_event_dead_for_an_unreadable_event(
     hear: Callable[[NamedSignal], Calls],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """One unreadable event among good ones is announced and logged; the others go their way."""
+    """One unreadable event among good ones has its signal and is logged; the others go their way."""
     received = okta.on("*")(Calls())
     dead = hear(signals.event_dead)
     app = make_app(okta)

@@ -85,7 +85,7 @@ def test_an_unreadable_event_is_stored_dead(
     caplog: pytest.LogCaptureFixture,
     hear: Callable[[NamedSignal], Calls],
 ) -> None:
-    """It is announced once, when it is stored; as a duplicate it is not."""
+    """Its signal is sent once, when it is stored, and not for a duplicate."""
     dead = hear(signals.event_dead)
 
     answers = [post(storing, body(CREATED, {"uuid": "personal"})).status_code for _ in range(2)]

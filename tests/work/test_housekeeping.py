@@ -88,13 +88,13 @@ def test_a_clock_that_is_set_while_it_cleans_deletes_nothing(
     housekeeping = Housekeeping(inbox, timedelta(days=30))
     passed.now += 601
     clock.now += 601
-    bury = inbox.workers.dead_letter_orphans
+    give_up = inbox.workers.dead_letter_orphans
 
-    def bury_slowly(seconds: float) -> list[DeadReceipt]:
+    def give_up_slowly(seconds: float) -> list[DeadReceipt]:
         clock.now += 400 * DAY
-        return bury(seconds)
+        return give_up(seconds)
 
-    monkeypatch.setattr(inbox.workers, "dead_letter_orphans", bury_slowly)
+    monkeypatch.setattr(inbox.workers, "dead_letter_orphans", give_up_slowly)
 
     assert housekeeping.clean() == []
 

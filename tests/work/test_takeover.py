@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def test_what_killed_five_processes_is_a_dead_letter(
     system: System, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is announced with its reason by whoever finds it, and never run again."""
+    """Whoever finds it sends ``event_dead`` with the reason, and it never runs again."""
     heard = system.on("*", name="a")(Heard())
     system.store("a")
     fan_out(system.inbox, "a")
@@ -98,7 +98,7 @@ def test_a_worker_whose_receipts_were_taken_over(
     caplog: pytest.LogCaptureFixture,
     hear: Callable[[NamedSignal], Calls],
 ) -> None:
-    """What it did after its lease ran out does not count, and is not announced; it says so."""
+    """What it did after its lease ran out does not count, and no signal is sent of it; the log says so."""
     done = hear(signals.event_done)
     seen = []
 
