@@ -30,7 +30,7 @@ _SECONDS_BETWEEN: Final = 0.4
 
 
 class Notices:
-    """Collected while a pass goes on, and sent elsewhere: a handler may take long."""
+    """What a pass has found is added here, and sent by another thread: a handler of a signal may take long."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources

@@ -117,7 +117,7 @@ class Worker:
     def abandon(self) -> None:
         """Give back what is in hand, though it may be running, because this process is about to end.
 
-        Nothing is held against it, and another worker runs it again. This takes no longer than two seconds.
+        That counts no death, and another worker runs it again. This takes no longer than two seconds.
         """
 
         def give_back() -> None:
