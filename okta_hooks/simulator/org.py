@@ -22,7 +22,7 @@ from okta_hooks.wire.limits import MOST_EVENT_TYPES
 
 from . import errors, outgoing
 from .deliveries import Deliveries
-from .event_hooks import read_settings
+from .hook_body import read_settings
 from .hook_registry import HookRegistry
 from .log_events import as_logged, event_of_hook, object_at, with_debug_data
 from .system_log import SystemLog, read_query
