@@ -30,7 +30,7 @@ class HookSettings:
 
 
 @dataclass(slots=True, kw_only=True)
-class Hook:
+class RegisteredHook:
     """A registered hook."""
 
     id: str

@@ -8,7 +8,7 @@ from okta_hooks.testing import make_id
 from okta_hooks.wire.limits import MOST_ACTIVE_HOOKS
 
 from . import errors
-from .event_hooks import Hook
+from .event_hooks import RegisteredHook
 
 if TYPE_CHECKING:
     import random
@@ -28,33 +28,35 @@ class HookRegistry:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._hooks: dict[str, Hook] = {}
+        self._hooks: dict[str, RegisteredHook] = {}
 
-    def __iter__(self) -> Iterator[Hook]:
+    def __iter__(self) -> Iterator[RegisteredHook]:
         return iter(self._hooks.values())
 
-    def find(self, hook_id: str) -> Hook | None:
+    def find(self, hook_id: str) -> RegisteredHook | None:
         """Return a hook, or None if there is none of that id."""
         return self._hooks.get(hook_id)
 
-    def get(self, hook_id: str) -> Hook:
+    def get(self, hook_id: str) -> RegisteredHook:
         """Return a hook."""
         hook = self.find(hook_id)
         if hook is None:
             raise errors.no_such_hook(hook_id)
         return hook
 
-    def add(self, settings: HookSettings, now: datetime) -> Hook:
+    def add(self, settings: HookSettings, now: datetime) -> RegisteredHook:
         """Add a hook, active and not verified.
 
         :raises RequestRefused: if the org has enough active hooks.
         """
         self._check_number()
-        hook = Hook(id=make_id("who", self._rng), settings=settings, created=now, last_updated=now)
+        hook = RegisteredHook(
+            id=make_id("who", self._rng), settings=settings, created=now, last_updated=now
+        )
         self._hooks[hook.id] = hook
         return hook
 
-    def replace(self, hook_id: str, settings: HookSettings) -> Hook:
+    def replace(self, hook_id: str, settings: HookSettings) -> RegisteredHook:
         """Replace all that an admin says of a hook. A new URL has to be verified again."""
         hook = self.get(hook_id)
         if settings.uri != hook.settings.uri:
@@ -62,7 +64,7 @@ class HookRegistry:
         hook.settings = settings
         return hook
 
-    def remove(self, hook_id: str) -> Hook:
+    def remove(self, hook_id: str) -> RegisteredHook:
         """Remove a hook, and return it.
 
         :raises RequestRefused: if it is active.
@@ -73,7 +75,7 @@ class HookRegistry:
         del self._hooks[hook_id]
         return hook
 
-    def activate(self, hook_id: str) -> Hook:
+    def activate(self, hook_id: str) -> RegisteredHook:
         """Make a hook active.
 
         :raises RequestRefused: if the org has enough active hooks.
@@ -84,13 +86,13 @@ class HookRegistry:
         hook.is_active = True
         return hook
 
-    def deactivate(self, hook_id: str) -> Hook:
+    def deactivate(self, hook_id: str) -> RegisteredHook:
         """Make a hook inactive."""
         hook = self.get(hook_id)
         hook.is_active = False
         return hook
 
-    def receiving(self, event_type: str) -> list[Hook]:
+    def receiving(self, event_type: str) -> list[RegisteredHook]:
         """Return the hooks to which events of a type are delivered."""
         return [hook for hook in self if hook.receives and event_type in hook.settings.event_types]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import random
     from datetime import datetime
 
-    from .event_hooks import Hook
+    from .event_hooks import RegisteredHook
 
 
 def as_logged(event: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def object_at(event: dict[str, Any], *keys: str) -> dict[str, Any] | None:
 
 
 def event_of_hook(
-    event_type: str, hook: Hook, now: datetime, rng: random.Random, **overrides: Any
+    event_type: str, hook: RegisteredHook, now: datetime, rng: random.Random, **overrides: Any
 ) -> dict[str, Any]:
     """Return the event that the org records of one of its hooks.
 

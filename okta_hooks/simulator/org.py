@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from okta_hooks.catalog import EventType
 
-    from .deliveries import Delivery
-    from .event_hooks import Hook
+    from .deliveries import PlannedDelivery
+    from .event_hooks import RegisteredHook
     from .system_log import Page
 
 logger = logging.getLogger(__name__)
@@ -347,23 +347,23 @@ class Org:
         with self._changed:
             return make_id("oae", self._traffic)
 
-    def _hooks_for(self, event_type: str) -> list[Hook]:
+    def _hooks_for(self, event_type: str) -> list[RegisteredHook]:
         """Return the hooks that are to get what happens."""
         return self._hooks.receiving(event_type)
 
-    def _updated(self, hook: Hook, event_type: str) -> dict[str, Any]:
+    def _updated(self, hook: RegisteredHook, event_type: str) -> dict[str, Any]:
         hook.last_updated = self.clock()
         self._log_of_hook(event_type, hook)
         return hook.as_json(self.url)
 
-    def _log_of_hook(self, event_type: str, hook: Hook, **overrides: Any) -> None:
+    def _log_of_hook(self, event_type: str, hook: RegisteredHook, **overrides: Any) -> None:
         self._persist(event_of_hook(event_type, hook, self.clock(), self._traffic, **overrides))
 
     def _persist(self, event: dict[str, Any]) -> None:
         now = self.clock()
         self._log.append(as_logged(event, now), now)
 
-    def _take(self, now: datetime) -> Delivery | None:
+    def _take(self, now: datetime) -> PlannedDelivery | None:
         with self._changed:
             return self._deliveries.take(now)
 
@@ -371,7 +371,7 @@ class Org:
         due = self._deliveries.next_due()
         return None if due is None else max((due - self.clock()).total_seconds(), 0)
 
-    def _deliver(self, delivery: Delivery) -> None:
+    def _deliver(self, delivery: PlannedDelivery) -> None:
         state = "failed"
         try:
             with self.calling_out():
@@ -381,7 +381,7 @@ class Org:
                 self._deliveries.finish(delivery, state)
                 self._changed.notify_all()
 
-    def _send(self, delivery: Delivery) -> str:
+    def _send(self, delivery: PlannedDelivery) -> str:
         """Send a delivery, and return what became of it."""
         with self._changed:
             hook = self._hooks.find(delivery.hook_id)
@@ -395,7 +395,7 @@ class Org:
             state = self._conclude(hook, delivery)
         return state
 
-    def _conclude(self, hook: Hook, delivery: Delivery) -> str:
+    def _conclude(self, hook: RegisteredHook, delivery: PlannedDelivery) -> str:
         """Tell what became of a delivery that was sent, and return it."""
         last = delivery.attempts[-1]
         if last.status in _ACCEPTED:
@@ -407,7 +407,7 @@ class Org:
             self._log_failure(hook, delivery, reason)
         return "failed"
 
-    def _request(self, hook: Hook, delivery: Delivery) -> calling.Request:
+    def _request(self, hook: RegisteredHook, delivery: PlannedDelivery) -> calling.Request:
         return outgoing.delivery(
             hook,
             delivery.events,
@@ -417,7 +417,7 @@ class Org:
             request_id=make_id("", self._traffic),
         )
 
-    def _log_failure(self, hook: Hook, delivery: Delivery, reason: str) -> None:
+    def _log_failure(self, hook: RegisteredHook, delivery: PlannedDelivery, reason: str) -> None:
         debug_data = {"eventId": delivery.event_id, "attempts": str(len(delivery.attempts))}
         if delivery.attempts[-1].status is not None:
             debug_data["httpStatus"] = str(delivery.attempts[-1].status)
