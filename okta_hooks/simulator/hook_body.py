@@ -14,9 +14,10 @@ from okta_hooks.wire.limits import MOST_EVENT_TYPES
 
 from . import errors
 from .event_hooks import HookSettings
+from .filters import read_filter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _LONGEST_NAME: Final = 255
 #: RFC 9110's token.
@@ -25,10 +26,14 @@ _HEADER_NAME: Final = frozenset(string.ascii_letters + string.digits + "!#$%&'*+
 _OF_THE_SENDER: Final = ("host", "content-length", "transfer-encoding")
 
 
-def read_settings(body: object, *, http_hooks: bool) -> HookSettings:
-    """Read the body of a create or replace call.
+def read_settings(
+    body: object, *, http_hooks: bool, replaced: HookSettings | None = None
+) -> HookSettings:
+    """Read the body of a call that creates or replaces a hook. What an admin has no say in may stand in it.
 
     :param http_hooks: Whether ``http:`` URLs are taken as well.
+    :param replaced: What the hook is now: its secret stays if the body has none,
+        as one that was read has none.
     :raises RequestRefused: with every reason there is.
     """
     if not isinstance(body, dict):
@@ -48,19 +53,57 @@ def read_settings(body: object, *, http_hooks: bool) -> HookSettings:
             cause += "; the simulator takes http:// as well if it is started with --http-hooks"
         reading.causes.append(cause)
     headers = _headers(reading)
-    auth_header, secret = _auth_scheme(reading)
+    auth_header, secret = _auth_scheme(reading, None if replaced is None else replaced.secret)
+    event_filter = read_filter(reading.at("events.filter"), reading.causes)
     if reading.causes:
         raise errors.invalid("eventHook", *reading.causes)
     return HookSettings(
         name=name,
         description=reading.at("description"),
         event_types=event_types,
-        event_filter=reading.at("events.filter"),
+        event_filter=event_filter,
         uri=uri,
         headers=headers,
         auth_header=auth_header,
         secret=secret,
     )
+
+
+def read_status(body: object) -> bool | None:
+    """Return whether a replacement makes a hook active or not, or None if it does not say.
+
+    :raises RequestRefused: if it says something else.
+    """
+    reading = _BodyReader(body if isinstance(body, dict) else {})
+    status = reading.at("status")
+    if status is None:
+        return None
+    reading.one_of("status", "ACTIVE", "INACTIVE")
+    if reading.causes:
+        raise errors.invalid("eventHook", *reading.causes)
+    return bool(status == "ACTIVE")
+
+
+def make_body(
+    name: str,
+    url: str,
+    event_types: Sequence[str],
+    headers: Mapping[str, str],
+    auth_header: str,
+    secret: str | None,
+) -> dict[str, Any]:
+    """Return a body that creates a hook."""
+    config: dict[str, Any] = {
+        "uri": url,
+        "headers": [{"key": key, "value": value} for key, value in headers.items()],
+    }
+    if secret is not None:
+        config["authScheme"] = {"type": "HEADER", "key": auth_header, "value": secret}
+    return {
+        "name": name,
+        "events": {"type": "EVENT_TYPE", "items": list(event_types)},
+        "channel": {"type": "HTTP", "version": "1.0.0", "config": config},
+    }
 
 
 class _BodyReader:
@@ -128,14 +171,15 @@ def _headers(reading: _BodyReader) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def _auth_scheme(reading: _BodyReader) -> tuple[str | None, str | None]:
+def _auth_scheme(reading: _BodyReader, old_secret: str | None) -> tuple[str | None, str | None]:
     path = "channel.config.authScheme"
     scheme = reading.at(path)
     if scheme is None:
         return None, None
     reading.one_of(f"{path}.type", "HEADER")
     key, value = reading.at(f"{path}.key"), reading.at(f"{path}.value")
-    # The value is needed in a replacement, too: whoever read the hook before does not have it.
+    if value is None:
+        value = old_secret
     if not _is_header(key, value) or not value:
         reading.causes.append(f"{path}: The key and the value of the header are needed")
         return None, None

@@ -47,7 +47,7 @@ class HookRegistry:
     def add(self, settings: HookSettings, now: datetime) -> RegisteredHook:
         """Add a hook, active and not verified.
 
-        :raises RequestRefused: if the org has enough active hooks.
+        :raises RequestRefused: if the org has enough hooks that are active and verified.
         """
         self._check_number()
         hook = RegisteredHook(
@@ -56,13 +56,27 @@ class HookRegistry:
         self._hooks[hook.id] = hook
         return hook
 
-    def replace(self, hook_id: str, settings: HookSettings) -> RegisteredHook:
-        """Replace all that an admin says of a hook. A new URL has to be verified again."""
+    def replace(
+        self, hook_id: str, settings: HookSettings, *, is_active: bool | None
+    ) -> RegisteredHook:
+        """Replace all that an admin says of a hook. A changed channel has to be verified again.
+
+        :param is_active: What the hook becomes; None leaves it.
+        :raises RequestRefused: if it becomes active, and the org has enough hooks that are active and verified.
+        """
         hook = self.get(hook_id)
-        if settings.uri != hook.settings.uri:
-            hook.is_verified = False
+        is_active = hook.is_active if is_active is None else is_active
+        is_verified = hook.is_verified and settings.channel == hook.settings.channel
+        self._change(hook, is_active=is_active, is_verified=is_verified)
         hook.settings = settings
         return hook
+
+    def verify(self, hook: RegisteredHook) -> None:
+        """Note that a hook is verified.
+
+        :raises RequestRefused: if it is active, and the org has enough hooks that are active and verified.
+        """
+        self._change(hook, is_active=hook.is_active, is_verified=True)
 
     def remove(self, hook_id: str) -> RegisteredHook:
         """Remove a hook, and return it.
@@ -78,12 +92,10 @@ class HookRegistry:
     def activate(self, hook_id: str) -> RegisteredHook:
         """Make a hook active.
 
-        :raises RequestRefused: if the org has enough active hooks.
+        :raises RequestRefused: if it is verified, and the org has enough hooks that are active and verified.
         """
         hook = self.get(hook_id)
-        if not hook.is_active:
-            self._check_number()
-        hook.is_active = True
+        self._change(hook, is_active=True, is_verified=hook.is_verified)
         return hook
 
     def deactivate(self, hook_id: str) -> RegisteredHook:
@@ -96,8 +108,14 @@ class HookRegistry:
         """Return the hooks to which events of a type are delivered."""
         return [hook for hook in self if hook.receives and event_type in hook.settings.event_types]
 
+    def _change(self, hook: RegisteredHook, *, is_active: bool, is_verified: bool) -> None:
+        if is_active and is_verified and not hook.receives:
+            self._check_number()
+        hook.is_active, hook.is_verified = is_active, is_verified
+
     def _check_number(self) -> None:
-        if sum(hook.is_active for hook in self) >= MOST_ACTIVE_HOOKS:
+        if sum(hook.receives for hook in self) >= MOST_ACTIVE_HOOKS:
             raise errors.invalid(
-                "eventHook", f"An org has at most {MOST_ACTIVE_HOOKS} active event hooks"
+                "eventHook",
+                f"An org has at most {MOST_ACTIVE_HOOKS} active and verified event hooks",
             )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import random
     from datetime import datetime
 
+    from .deliveries import PlannedDelivery
     from .event_hooks import RegisteredHook
 
 
@@ -40,6 +41,24 @@ def object_at(event: dict[str, Any], *keys: str) -> dict[str, Any] | None:
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None
     return found if isinstance(found, dict) else None
+
+
+def failed_verification(complaint: str) -> dict[str, Any]:
+    """Return what an event of a failed verification says. Okta is known to log one, but not what it holds."""
+    return {"severity": "WARN", "outcome": {"result": "FAILURE", "reason": complaint[:255]}}
+
+
+def failed_delivery(delivery: PlannedDelivery, reason: str) -> dict[str, Any]:
+    """Return what an event of a failed delivery says. What Okta's holds is not known."""
+    debug_data = {"eventId": delivery.event_id, "attempts": str(len(delivery.attempts))}
+    if delivery.attempts[-1].status is not None:
+        debug_data["httpStatus"] = str(delivery.attempts[-1].status)
+    return {
+        "actor": "SystemPrincipal:system@okta.com",
+        "severity": "WARN",
+        "outcome": {"result": "FAILURE", "reason": reason[:255]},
+        "debug_context": {"debugData": debug_data},
+    }
 
 
 def event_of_hook(

@@ -22,9 +22,16 @@ from okta_hooks.wire.limits import MOST_EVENT_TYPES
 
 from . import errors, outgoing
 from .deliveries import Deliveries
-from .hook_body import read_settings
+from .hook_body import make_body, read_settings, read_status
 from .hook_registry import HookRegistry
-from .log_events import as_logged, event_of_hook, object_at, with_debug_data
+from .log_events import (
+    as_logged,
+    event_of_hook,
+    failed_delivery,
+    failed_verification,
+    object_at,
+    with_debug_data,
+)
 from .system_log import SystemLog, read_query
 
 if TYPE_CHECKING:
@@ -116,13 +123,20 @@ class Org:
             return hook.as_json(self.url)
 
     def replace_hook(self, hook_id: str, body: object) -> dict[str, Any]:
-        """Replace all that an admin says of a hook. A new URL has to be verified again.
+        """Replace all that an admin says of a hook. A changed channel has to be verified again.
 
-        :raises RequestRefused: if something in it cannot be.
+        The hook keeps its secret if the body has none. A ``status`` in the body is applied.
+
+        :raises RequestRefused: if something in it cannot be, or the org has enough active hooks.
+        :return: the hook, with the time of the change before this one.
         """
-        settings = read_settings(body, http_hooks=self.http_hooks)
         with self._changed:
-            return self._updated(self._hooks.replace(hook_id, settings), "event_hook.updated")
+            replaced = self._hooks.get(hook_id).settings
+            settings = read_settings(body, http_hooks=self.http_hooks, replaced=replaced)
+            hook = self._hooks.replace(hook_id, settings, is_active=read_status(body))
+            answer = hook.as_json(self.url)
+            self._updated(hook, "event_hook.updated")
+            return answer
 
     def delete_hook(self, hook_id: str) -> None:
         """Delete a hook.
@@ -146,19 +160,19 @@ class Org:
             return self._updated(self._hooks.deactivate(hook_id), "event_hook.deactivated")
 
     def verify_hook(self, hook_id: str) -> dict[str, Any]:
-        """Ask the hook's endpoint, once, to prove that it expects this org.
+        """Ask the hook's endpoint to prove that it expects this org; once more if it fails.
 
-        :raises RequestRefused: if it does not.
+        :raises RequestRefused: if it does not, or the org has enough active hooks.
         """
         with self._changed:
             hook = self._hooks.get(hook_id)
             settings = hook.settings
             challenge = make_id("", self._traffic) + make_id("", self._traffic)
             request = outgoing.verification(hook, challenge, make_id("", self._traffic))
-        attempts: list[outgoing.Attempt] = []
-        answer = outgoing.attempt(self.send, request, self.clock, attempts)
-        complaint = outgoing.complaint(attempts[-1], answer, challenge)
+        complaint = outgoing.verify(self.send, request, challenge, self.clock)
         if complaint:
+            with self._changed:
+                self._log_of_hook("event_hook.verified", hook, **failed_verification(complaint))
             raise errors.invalid(
                 "eventHook",
                 f"Unable to verify event hook. Hook {settings.name} execution failed",
@@ -166,8 +180,9 @@ class Org:
             )
         with self._changed:
             hook = self._hooks.get(hook_id)
-            # Its URL may have been replaced while the old endpoint answered.
-            hook.is_verified = hook.is_verified or hook.settings.uri == settings.uri
+            # Its channel may have been replaced while the old endpoint answered.
+            if hook.settings.channel == settings.channel:
+                self._hooks.verify(hook)
             return self._updated(hook, "event_hook.verified")
 
     def register(
@@ -190,25 +205,9 @@ class Org:
         hook_ids = []
         wanted = list(dict.fromkeys(event_types))
         for number, start in enumerate(range(0, len(wanted), MOST_EVENT_TYPES), 1):
-            scheme = {"type": "HEADER", "key": auth_header, "value": secret}
-            listed = [{"key": key, "value": value} for key, value in (headers or {}).items()]
+            items = wanted[start : start + MOST_EVENT_TYPES]
             created = self.create_hook(
-                {
-                    "name": f"{name} {number}",
-                    "events": {
-                        "type": "EVENT_TYPE",
-                        "items": wanted[start : start + MOST_EVENT_TYPES],
-                    },
-                    "channel": {
-                        "type": "HTTP",
-                        "version": "1.0.0",
-                        "config": {
-                            "uri": url,
-                            "headers": listed,
-                            "authScheme": None if secret is None else scheme,
-                        },
-                    },
-                }
+                make_body(f"{name} {number}", url, items, headers or {}, auth_header, secret)
             )
             self.verify_hook(created["id"])
             hook_ids.append(created["id"])
@@ -256,11 +255,14 @@ class Org:
             events = [
                 sample_event(event_type, seed=self._random, **overrides) for _ in range(count)
             ]
-            hook_ids = ",".join(hook.id for hook in hooks)
+            wanted: dict[str, list[dict[str, Any]]] = {hook.id: [] for hook in hooks}
             for event in events:
                 logged = event
+                hook_ids = [hook.id for hook in hooks if hook.settings.lets_through(event)]
+                for hook_id in hook_ids:
+                    wanted[hook_id].append(event)
                 if hook_ids:
-                    logged = with_debug_data(event, targetEventHookIds=hook_ids)
+                    logged = with_debug_data(event, targetEventHookIds=",".join(hook_ids))
                     # A delivery without debug data, as a preview has none, stays without; the log always has it.
                     if object_at(event, "debugContext", "debugData") is not None:
                         event["debugContext"] = logged["debugContext"]
@@ -268,9 +270,10 @@ class Org:
             if not hooks and "log_only" not in faults:
                 logger.warning("No hook that is active and verified asks for %s.", event_type)
             for hook in hooks:
+                self._tell_of_filter(hook, event_type, count, len(wanted[hook.id]))
                 self._deliveries.plan(
                     hook,
-                    events,
+                    wanted[hook.id],
                     faults=faults,
                     delay=timedelta(seconds=delay),
                     now=self.clock(),
@@ -351,6 +354,18 @@ class Org:
         """Return the hooks that are to get what happens."""
         return self._hooks.receiving(event_type)
 
+    def _tell_of_filter(
+        self, hook: RegisteredHook, event_type: str, happened: int, wanted: int
+    ) -> None:
+        if wanted < happened:
+            logger.info(
+                "The filter of %s keeps back %d of %d %s.",
+                hook.id,
+                happened - wanted,
+                happened,
+                event_type,
+            )
+
     def _updated(self, hook: RegisteredHook, event_type: str) -> dict[str, Any]:
         hook.last_updated = self.clock()
         self._log_of_hook(event_type, hook)
@@ -404,7 +419,7 @@ class Org:
         reason = last.error or f"The endpoint answered {last.status}"
         logger.warning("%d events to %s: %s.", len(delivery.events), delivery.url, reason)
         with self._changed:
-            self._log_failure(hook, delivery, reason)
+            self._log_of_hook("event_hook.delivery", hook, **failed_delivery(delivery, reason))
         return "failed"
 
     def _request(self, hook: RegisteredHook, delivery: PlannedDelivery) -> calling.Request:
@@ -415,19 +430,6 @@ class Org:
             event_id=delivery.event_id,
             sent_at=self.clock(),
             request_id=make_id("", self._traffic),
-        )
-
-    def _log_failure(self, hook: RegisteredHook, delivery: PlannedDelivery, reason: str) -> None:
-        debug_data = {"eventId": delivery.event_id, "attempts": str(len(delivery.attempts))}
-        if delivery.attempts[-1].status is not None:
-            debug_data["httpStatus"] = str(delivery.attempts[-1].status)
-        self._log_of_hook(
-            "event_hook.delivery",
-            hook,
-            actor="SystemPrincipal:system@okta.com",
-            severity="WARN",
-            outcome={"result": "FAILURE", "reason": reason[:255]},
-            debug_context={"debugData": debug_data},
         )
 
 

@@ -96,6 +96,23 @@ def verification(hook: RegisteredHook, challenge: str, request_id: str) -> Reque
     return Request(method="GET", url=hook.settings.uri, headers=hook.added_to(headers))
 
 
+def verify(
+    send: Send, request: Request, challenge: str, clock: Callable[[], datetime]
+) -> str | None:
+    """Send a verification; once more if there was no answer or an error. Return what is wrong with the last answer.
+
+    https://developer.okta.com/docs/api/openapi/okta-management/management/tag/EventHook/#tag/EventHook/operation/verifyEventHook
+    """
+    attempts: list[Attempt] = []
+    wrong = None
+    for _ in range(_ATTEMPTS):
+        answer = attempt(send, request, clock, attempts)
+        wrong = complaint(attempts[-1], answer, challenge)
+        if answer is not None and answer.status < HTTPStatus.BAD_REQUEST:
+            break
+    return wrong
+
+
 def complaint(attempt: Attempt, answer: Answer | None, challenge: str) -> str | None:
     """Return what is wrong with the answer to a verification, or None."""
     if answer is None:
