@@ -65,6 +65,8 @@ class Org:
     :param timeout: How long a hook may take to answer over HTTP, in seconds.
     :param batch_seconds: How long a delivery waits for more events to come with it.
     :param batch_size: How many events are in a delivery at most. Okta documents no number.
+    :param change_seconds: How long a hook that was created, changed or verified gets nothing of what happens.
+        At Okta it may be minutes.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Org:
         timeout: float = calling.TIMEOUT,
         batch_seconds: float = 0.5,
         batch_size: int = 100,
+        change_seconds: float = 0,
     ) -> None:
         self.url = url
         self.token = token
@@ -88,7 +91,10 @@ class Org:
         self._random = random.Random(seed)
         # For ids that depend on how deliveries end, so that these do not change the ids of the next events.
         self._traffic = random.Random(None if seed is None else f"traffic {seed}")
+        # For ids of requests, of which a client that polls makes more in one run than in another.
+        self._requests = random.Random(None if seed is None else f"requests {seed}")
         self.id = make_id("00o", random.Random(url if seed is None else seed))
+        self._change = timedelta(seconds=change_seconds)
         self._hooks = HookRegistry(self._random)
         self._log = SystemLog()
         self._deliveries = Deliveries(
@@ -267,8 +273,6 @@ class Org:
                     if object_at(event, "debugContext", "debugData") is not None:
                         event["debugContext"] = logged["debugContext"]
                 self._persist(logged)
-            if not hooks and "log_only" not in faults:
-                logger.warning("No hook that is active and verified asks for %s.", event_type)
             for hook in hooks:
                 self._tell_of_filter(hook, event_type, count, len(wanted[hook.id]))
                 self._deliveries.plan(
@@ -345,14 +349,31 @@ class Org:
         with self._changed:
             self._changed.notify_all()
 
+    def new_request_id(self) -> str:
+        """Return an id for a request that the API has got."""
+        with self._changed:
+            return make_id("", self._requests)
+
     def new_error_id(self) -> str:
         """Return an id for an error object."""
         with self._changed:
             return make_id("oae", self._traffic)
 
     def _hooks_for(self, event_type: str) -> list[RegisteredHook]:
-        """Return the hooks that are to get what happens."""
-        return self._hooks.receiving(event_type)
+        """Return the hooks that are to get what happens, if their filters let it through."""
+        asking = self._hooks.receiving(event_type)
+        if not asking:
+            logger.warning("No hook that is active and verified asks for %s.", event_type)
+        settled = self.clock() - self._change
+        for hook in asking:
+            if hook.last_updated > settled:
+                logger.warning(
+                    "%s was changed less than %g s ago, and does not get %s yet.",
+                    hook.id,
+                    self._change.total_seconds(),
+                    event_type,
+                )
+        return [hook for hook in asking if hook.last_updated <= settled]
 
     def _tell_of_filter(
         self, hook: RegisteredHook, event_type: str, happened: int, wanted: int
