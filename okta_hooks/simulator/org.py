@@ -341,16 +341,18 @@ class Org:
         asking = self._hooks.receiving(event_type)
         if not asking:
             logger.warning("No hook that is active and verified asks for %s.", event_type)
-        settled = self.clock() - self._change
-        for hook in asking:
-            if hook.last_updated > settled:
-                logger.warning(
-                    "%s was changed less than %g s ago, and does not get %s yet.",
-                    hook.id,
-                    self._change.total_seconds(),
-                    event_type,
-                )
-        return [hook for hook in asking if hook.last_updated <= settled]
+        now = self.clock()
+        changed = [
+            hook for hook in asking if hook.last_updated <= now < hook.last_updated + self._change
+        ]
+        for hook in changed:
+            logger.warning(
+                "%s was changed less than %g s ago, and does not get %s yet.",
+                hook.id,
+                self._change.total_seconds(),
+                event_type,
+            )
+        return [hook for hook in asking if hook not in changed]
 
     def _tell_of_filter(
         self, hook: RegisteredHook, event_type: str, happened: int, wanted: int
