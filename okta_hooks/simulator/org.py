@@ -6,14 +6,11 @@ to come when; a :class:`~okta_hooks.simulator.Simulator` runs :meth:`Org.keep_de
 
 from __future__ import annotations
 
-import contextvars
 import copy
 import logging
 import random
 import threading
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks import calling
@@ -22,27 +19,32 @@ from okta_hooks.wire.limits import MOST_EVENT_TYPES
 
 from . import errors, outgoing
 from .deliveries import Deliveries
-from .event_hooks import read_settings
+from .hook_body import make_body, read_settings, read_status
 from .hook_registry import HookRegistry
-from .log_events import as_logged, event_of_hook, object_at, with_debug_data
+from .log_events import (
+    as_logged,
+    event_of_hook,
+    failed_delivery,
+    failed_verification,
+    object_at,
+    with_debug_data,
+)
+from .sending import Sending
 from .system_log import SystemLog, read_query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     from okta_hooks.catalog import EventType
 
-    from .deliveries import Delivery
-    from .event_hooks import Hook
+    from .deliveries import PlannedDelivery
+    from .event_hooks import RegisteredHook
     from .system_log import Page
 
 logger = logging.getLogger(__name__)
 
 FAULTS: Final = ("duplicate", "reorder", "lost", "log_only")
-_ACCEPTED: Final = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
-#: The orgs that are calling a hook or a receiver in this context, and so must not be settled in it. A context
-#: variable, because asgiref runs an asynchronous receiver in another thread, with a copy of the context.
-_calling_out: Final = contextvars.ContextVar[tuple["Org", ...]]("calling_out", default=())
 
 
 class Org:
@@ -58,6 +60,8 @@ class Org:
     :param timeout: How long a hook may take to answer over HTTP, in seconds.
     :param batch_seconds: How long a delivery waits for more events to come with it.
     :param batch_size: How many events are in a delivery at most. Okta documents no number.
+    :param change_seconds: How long a hook that was created, changed or verified gets nothing of what happens.
+        At Okta it may be minutes.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Org:
         timeout: float = calling.TIMEOUT,
         batch_seconds: float = 0.5,
         batch_size: int = 100,
+        change_seconds: float = 0,
     ) -> None:
         self.url = url
         self.token = token
@@ -81,7 +86,10 @@ class Org:
         self._random = random.Random(seed)
         # For ids that depend on how deliveries end, so that these do not change the ids of the next events.
         self._traffic = random.Random(None if seed is None else f"traffic {seed}")
+        # For ids of requests, of which a client that polls makes more in one run than in another.
+        self._requests = random.Random(None if seed is None else f"requests {seed}")
         self.id = make_id("00o", random.Random(url if seed is None else seed))
+        self._change = timedelta(seconds=change_seconds)
         self._hooks = HookRegistry(self._random)
         self._log = SystemLog()
         self._deliveries = Deliveries(
@@ -89,6 +97,15 @@ class Org:
         )
         # Guards the three above. It is never held while a hook is called.
         self._changed = threading.Condition(threading.RLock())
+        self._sending = Sending(
+            self._deliveries,
+            self._hooks,
+            self._changed,
+            send=lambda request: self.send(request),  # noqa: PLW0108 - it may be replaced meanwhile
+            clock=lambda: self.clock(),  # noqa: PLW0108 - so may it
+            request=self._request,
+            log_failure=self._log_failed_delivery,
+        )
 
     def hooks(self) -> list[dict[str, Any]]:
         """Return all hooks, as the API shows them."""
@@ -116,13 +133,20 @@ class Org:
             return hook.as_json(self.url)
 
     def replace_hook(self, hook_id: str, body: object) -> dict[str, Any]:
-        """Replace all that an admin says of a hook. A new URL has to be verified again.
+        """Replace all that an admin says of a hook. A changed channel has to be verified again.
 
-        :raises RequestRefused: if something in it cannot be.
+        The hook keeps its secret if the body has none. A ``status`` in the body is applied.
+
+        :raises RequestRefused: if something in it cannot be, or the org has enough active hooks.
+        :return: the hook, with the time of the change before this one.
         """
-        settings = read_settings(body, http_hooks=self.http_hooks)
         with self._changed:
-            return self._updated(self._hooks.replace(hook_id, settings), "event_hook.updated")
+            replaced = self._hooks.get(hook_id).settings
+            settings = read_settings(body, http_hooks=self.http_hooks, replaced=replaced)
+            hook = self._hooks.replace(hook_id, settings, is_active=read_status(body))
+            answer = hook.as_json(self.url)
+            self._updated(hook, "event_hook.updated")
+            return answer
 
     def delete_hook(self, hook_id: str) -> None:
         """Delete a hook.
@@ -146,19 +170,19 @@ class Org:
             return self._updated(self._hooks.deactivate(hook_id), "event_hook.deactivated")
 
     def verify_hook(self, hook_id: str) -> dict[str, Any]:
-        """Ask the hook's endpoint, once, to prove that it expects this org.
+        """Ask the hook's endpoint to prove that it expects this org; once more if it fails.
 
-        :raises RequestRefused: if it does not.
+        :raises RequestRefused: if it does not, or the org has enough active hooks.
         """
         with self._changed:
             hook = self._hooks.get(hook_id)
             settings = hook.settings
             challenge = make_id("", self._traffic) + make_id("", self._traffic)
             request = outgoing.verification(hook, challenge, make_id("", self._traffic))
-        attempts: list[outgoing.Attempt] = []
-        answer = outgoing.attempt(self.send, request, self.clock, attempts)
-        complaint = outgoing.complaint(attempts[-1], answer, challenge)
+        complaint = outgoing.verify(self.send, request, challenge, self.clock)
         if complaint:
+            with self._changed:
+                self._log_of_hook("event_hook.verified", hook, **failed_verification(complaint))
             raise errors.invalid(
                 "eventHook",
                 f"Unable to verify event hook. Hook {settings.name} execution failed",
@@ -166,8 +190,9 @@ class Org:
             )
         with self._changed:
             hook = self._hooks.get(hook_id)
-            # Its URL may have been replaced while the old endpoint answered.
-            hook.is_verified = hook.is_verified or hook.settings.uri == settings.uri
+            # Its channel may have been replaced while the old endpoint answered.
+            if hook.settings.channel == settings.channel:
+                self._hooks.verify(hook)
             return self._updated(hook, "event_hook.verified")
 
     def register(
@@ -190,25 +215,9 @@ class Org:
         hook_ids = []
         wanted = list(dict.fromkeys(event_types))
         for number, start in enumerate(range(0, len(wanted), MOST_EVENT_TYPES), 1):
-            scheme = {"type": "HEADER", "key": auth_header, "value": secret}
-            listed = [{"key": key, "value": value} for key, value in (headers or {}).items()]
+            items = wanted[start : start + MOST_EVENT_TYPES]
             created = self.create_hook(
-                {
-                    "name": f"{name} {number}",
-                    "events": {
-                        "type": "EVENT_TYPE",
-                        "items": wanted[start : start + MOST_EVENT_TYPES],
-                    },
-                    "channel": {
-                        "type": "HTTP",
-                        "version": "1.0.0",
-                        "config": {
-                            "uri": url,
-                            "headers": listed,
-                            "authScheme": None if secret is None else scheme,
-                        },
-                    },
-                }
+                make_body(f"{name} {number}", url, items, headers or {}, auth_header, secret)
             )
             self.verify_hook(created["id"])
             hook_ids.append(created["id"])
@@ -256,21 +265,23 @@ class Org:
             events = [
                 sample_event(event_type, seed=self._random, **overrides) for _ in range(count)
             ]
-            hook_ids = ",".join(hook.id for hook in hooks)
+            wanted: dict[str, list[dict[str, Any]]] = {hook.id: [] for hook in hooks}
             for event in events:
                 logged = event
+                hook_ids = [hook.id for hook in hooks if hook.settings.lets_through(event)]
+                for hook_id in hook_ids:
+                    wanted[hook_id].append(event)
                 if hook_ids:
-                    logged = with_debug_data(event, targetEventHookIds=hook_ids)
+                    logged = with_debug_data(event, targetEventHookIds=",".join(hook_ids))
                     # A delivery without debug data, as a preview has none, stays without; the log always has it.
                     if object_at(event, "debugContext", "debugData") is not None:
                         event["debugContext"] = logged["debugContext"]
                 self._persist(logged)
-            if not hooks and "log_only" not in faults:
-                logger.warning("No hook that is active and verified asks for %s.", event_type)
             for hook in hooks:
+                self._tell_of_filter(hook, event_type, count, len(wanted[hook.id]))
                 self._deliveries.plan(
                     hook,
-                    events,
+                    wanted[hook.id],
                     faults=faults,
                     delay=timedelta(seconds=delay),
                     now=self.clock(),
@@ -286,8 +297,7 @@ class Org:
 
     def deliver_due(self) -> None:
         """Deliver what is due by the clock, in the caller's thread."""
-        while (delivery := self._take(self.clock())) is not None:
-            self._deliver(delivery)
+        self._sending.deliver_due()
 
     def settle(self) -> None:
         """Deliver all that is pending, in the caller's thread, whatever the clock says.
@@ -298,116 +308,82 @@ class Org:
 
         :raises RuntimeError: if it is called by what it delivers to, and so would wait for itself.
         """
-        if self in _calling_out.get():
-            raise RuntimeError("A receiver cannot settle the org that is delivering to it.")
-        while True:
-            with self._changed:
-                delivery = self._deliveries.take(None)
-                if delivery is None:
-                    if not self._deliveries.is_any_sending:
-                        return
-                    self._changed.wait()
-                    continue
-            self._deliver(delivery)
+        self._sending.settle()
 
-    @contextmanager
-    def calling_out(self) -> Iterator[None]:
+    def calling_out(self) -> AbstractContextManager[None]:
         """Keep what runs meanwhile from settling this org: it would wait for itself."""
-        token = _calling_out.set((*_calling_out.get(), self))
-        try:
-            yield
-        finally:
-            _calling_out.reset(token)
+        return self._sending.calling_out()
 
     def keep_delivering(self, stopping: threading.Event) -> None:
         """Deliver what is due, as time passes, until told to stop and woken.
 
         Several threads may do so: each hook gets one delivery after the other.
         """
-        while True:
-            with self._changed:
-                if stopping.is_set():
-                    return
-                delivery = self._deliveries.take(self.clock())
-                if delivery is None:
-                    self._changed.wait(self._seconds_to_next())
-                    continue
-            try:
-                self._deliver(delivery)
-            except Exception:
-                logger.exception("A delivery could not be made.")
+        self._sending.keep_delivering(stopping)
 
     def wake(self) -> None:
         """Let the threads that deliver look at the clock."""
         with self._changed:
             self._changed.notify_all()
 
+    def new_request_id(self) -> str:
+        """Return an id for a request that the API has got."""
+        with self._changed:
+            return make_id("", self._requests)
+
     def new_error_id(self) -> str:
         """Return an id for an error object."""
         with self._changed:
             return make_id("oae", self._traffic)
 
-    def _hooks_for(self, event_type: str) -> list[Hook]:
-        """Return the hooks that are to get what happens."""
-        return self._hooks.receiving(event_type)
+    def _hooks_for(self, event_type: str) -> list[RegisteredHook]:
+        """Return the hooks that are to get what happens, if their filters let it through."""
+        asking = self._hooks.receiving(event_type)
+        if not asking:
+            logger.warning("No hook that is active and verified asks for %s.", event_type)
+        now = self.clock()
+        changed = [
+            hook for hook in asking if hook.last_updated <= now < hook.last_updated + self._change
+        ]
+        for hook in changed:
+            logger.warning(
+                "%s was changed less than %g s ago, and does not get %s yet.",
+                hook.id,
+                self._change.total_seconds(),
+                event_type,
+            )
+        return [hook for hook in asking if hook not in changed]
 
-    def _updated(self, hook: Hook, event_type: str) -> dict[str, Any]:
+    def _tell_of_filter(
+        self, hook: RegisteredHook, event_type: str, happened: int, wanted: int
+    ) -> None:
+        if wanted < happened:
+            logger.info(
+                "The filter of %s keeps back %d of %d %s.",
+                hook.id,
+                happened - wanted,
+                happened,
+                event_type,
+            )
+
+    def _updated(self, hook: RegisteredHook, event_type: str) -> dict[str, Any]:
         hook.last_updated = self.clock()
         self._log_of_hook(event_type, hook)
         return hook.as_json(self.url)
 
-    def _log_of_hook(self, event_type: str, hook: Hook, **overrides: Any) -> None:
+    def _log_of_hook(self, event_type: str, hook: RegisteredHook, **overrides: Any) -> None:
         self._persist(event_of_hook(event_type, hook, self.clock(), self._traffic, **overrides))
 
     def _persist(self, event: dict[str, Any]) -> None:
         now = self.clock()
         self._log.append(as_logged(event, now), now)
 
-    def _take(self, now: datetime) -> Delivery | None:
-        with self._changed:
-            return self._deliveries.take(now)
+    def _log_failed_delivery(
+        self, hook: RegisteredHook, delivery: PlannedDelivery, reason: str
+    ) -> None:
+        self._log_of_hook("event_hook.delivery", hook, **failed_delivery(delivery, reason))
 
-    def _seconds_to_next(self) -> float | None:
-        due = self._deliveries.next_due()
-        return None if due is None else max((due - self.clock()).total_seconds(), 0)
-
-    def _deliver(self, delivery: Delivery) -> None:
-        state = "failed"
-        try:
-            with self.calling_out():
-                state = self._send(delivery)
-        finally:
-            with self._changed:
-                self._deliveries.finish(delivery, state)
-                self._changed.notify_all()
-
-    def _send(self, delivery: Delivery) -> str:
-        """Send a delivery, and return what became of it."""
-        with self._changed:
-            hook = self._hooks.find(delivery.hook_id)
-            if hook is None or not hook.receives:
-                return "dropped"
-            delivery.url = hook.settings.uri
-            request = self._request(hook, delivery)
-        try:
-            outgoing.deliver(self.send, request, self.clock, delivery.attempts)
-        finally:
-            state = self._conclude(hook, delivery)
-        return state
-
-    def _conclude(self, hook: Hook, delivery: Delivery) -> str:
-        """Tell what became of a delivery that was sent, and return it."""
-        last = delivery.attempts[-1]
-        if last.status in _ACCEPTED:
-            logger.info("%d events to %s: %d.", len(delivery.events), delivery.url, last.status)
-            return "delivered"
-        reason = last.error or f"The endpoint answered {last.status}"
-        logger.warning("%d events to %s: %s.", len(delivery.events), delivery.url, reason)
-        with self._changed:
-            self._log_failure(hook, delivery, reason)
-        return "failed"
-
-    def _request(self, hook: Hook, delivery: Delivery) -> calling.Request:
+    def _request(self, hook: RegisteredHook, delivery: PlannedDelivery) -> calling.Request:
         return outgoing.delivery(
             hook,
             delivery.events,
@@ -415,19 +391,6 @@ class Org:
             event_id=delivery.event_id,
             sent_at=self.clock(),
             request_id=make_id("", self._traffic),
-        )
-
-    def _log_failure(self, hook: Hook, delivery: Delivery, reason: str) -> None:
-        debug_data = {"eventId": delivery.event_id, "attempts": str(len(delivery.attempts))}
-        if delivery.attempts[-1].status is not None:
-            debug_data["httpStatus"] = str(delivery.attempts[-1].status)
-        self._log_of_hook(
-            "event_hook.delivery",
-            hook,
-            actor="SystemPrincipal:system@okta.com",
-            severity="WARN",
-            outcome={"result": "FAILURE", "reason": reason[:255]},
-            debug_context={"debugData": debug_data},
         )
 
 

@@ -82,6 +82,7 @@ def create_app(org: Org, rate_limits: dict[str, int] | None = None) -> Flask:
     """
     app = Flask(__name__)
     _add_admission(app, org, RateLimits({**RATE_LIMITS, **(rate_limits or {})}))
+    _add_headers(app, org)
     _add_refusals(app, org)
     _add_org(app, org)
     _add_event_hooks(app, org)
@@ -124,6 +125,16 @@ def _add_admission(app: Flask, org: Org, limits: RateLimits) -> None:
         response.headers.update(g.get("rate_limit", {}))
         # The server would tell its own time: what is told of an org goes by the org's clock.
         response.date = org.clock()
+        return response
+
+
+def _add_headers(app: Flask, org: Org) -> None:
+    @app.after_request
+    def tell_request(response: Response) -> Response:
+        response.headers["X-Okta-Request-Id"] = org.new_request_id()
+        response.headers["Cache-Control"] = "no-cache, no-store"
+        if response.status_code == HTTPStatus.NO_CONTENT:
+            del response.headers["Content-Type"]
         return response
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ELIGIBLE = [name for name, entry in catalog.entries().items() if entry.event_hook_eligible]
-HOOK = {
+HOOK: dict[str, Any] = {
     "name": "Offboarding",
     "events": {"type": "EVENT_TYPE", "items": ["user.lifecycle.deactivate"]},
     "channel": {
@@ -100,6 +100,41 @@ def test_the_typed_api_manages_hooks(simulator: Simulator) -> None:
 
     asyncio.run(use(make_client(simulator)))
     assert simulator.org.hooks() == []
+
+
+def test_the_typed_api_replaces_a_hook_by_what_it_read(simulator: Simulator) -> None:
+    """As Okta's own test of the SDK does: PUT of the object that was read keeps secret, filter and verification."""
+    condition = {"expression": "event.target.?[type eq 'User'].size() > 0"}
+    entries = [{"event": "user.lifecycle.deactivate", "condition": condition}]
+    filtered = {
+        **HOOK["events"],
+        "filter": {"type": "EXPRESSION_LANGUAGE", "eventFilterMap": entries},
+    }
+
+    async def use(client: Any) -> Any:
+        made, _, error = await client.create_event_hook(
+            EventHook.from_dict({**HOOK, "events": filtered})
+        )
+        assert error is None
+        await client.verify_event_hook(made.id)
+        read, _, error = await client.get_event_hook(made.id)
+        assert error is None
+        read.name = "Leavers"
+        replaced, _, error = await client.replace_event_hook(made.id, read)
+        assert error is None
+        assert (replaced.name, replaced.verification_status) == ("Leavers", "VERIFIED")
+        return replaced
+
+    replaced = asyncio.run(use(make_client(simulator)))
+    (hook,) = simulator.org.hooks()
+    assert hook["name"] == "Leavers"
+    assert hook["events"]["filter"]["eventFilterMap"][0]["condition"] == {
+        "version": None,
+        **condition,
+    }
+    assert (
+        replaced.events.filter.event_filter_map[0].condition.expression == condition["expression"]
+    )
 
 
 async def execute(client: Any, method: str, path: str, body: object = None) -> tuple[Any, Any, Any]:
