@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from okta_hooks import signals
-from okta_hooks.exceptions import InboxUnavailable, RetryLater, UnreadableEvent
+from okta_hooks.exceptions import InboxUnavailable, UnreadableEvent
 from okta_hooks.inbox.claims import Settlement
-from okta_hooks.inbox.tables import DEAD, DONE, PENDING
+from okta_hooks.inbox.tables import DEAD
 from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
 from okta_hooks.wire import reading
@@ -17,13 +16,13 @@ from okta_hooks.wire import reading
 from . import dispatch, retry
 from .alone import DEATHS_TO_RUN_ALONE
 from .in_hand import InHand
+from .outcomes import Attempt, Outcomes
 
 if TYPE_CHECKING:
     from okta_hooks.inbox.claims import Claim
     from okta_hooks.receivers import Receiver
-    from okta_hooks.wire.events import Delivery, LogEvent
+    from okta_hooks.wire.events import LogEvent
 
-    from .in_hand import Settled
     from .resources import Resources
 
 logger = get_logger(__name__)
@@ -51,6 +50,7 @@ class Lane:
         self._running: dict[int, _Run] = {}
         self._given_up: list[threading.Thread] = []
         self._in_hand = InHand(resources, hook, name)
+        self._outcomes = Outcomes(resources, hook, name)
         self._changed = threading.Condition()
         self._wake_ups = 0
 
@@ -167,12 +167,12 @@ class Lane:
             self._given_up = [thread for thread in self._given_up if thread.is_alive()]
             return len(self._given_up) < _MOST_GIVEN_UP * receiver.concurrency
 
-    def _attempt_all(self, left: list[Claim]) -> list[_Ran]:
+    def _attempt_all(self, left: list[Claim]) -> list[Attempt]:
         """Take claims off the end of a list, and run them until there are none or the worker must stop.
 
         :return: what ran and is not settled yet.
         """
-        waiting: list[_Ran] = []
+        waiting: list[Attempt] = []
         settled_at = time.monotonic()
         receiver = self._resources.receiver(self._hook, self._name)
         try:
@@ -193,7 +193,7 @@ class Lane:
             raise
         return waiting
 
-    def _attempt_with_permit(self, receiver: Receiver, claim: Claim) -> _Ran | None:
+    def _attempt_with_permit(self, receiver: Receiver, claim: Claim) -> Attempt | None:
         """Run a claim when it may run; return None if it must not now."""
         resources = self._resources
         is_suspect = claim.deaths >= DEATHS_TO_RUN_ALONE
@@ -212,7 +212,7 @@ class Lane:
             )
             return self._attempt(receiver, claim)
 
-    def _attempt(self, receiver: Receiver, claim: Claim) -> _Ran:
+    def _attempt(self, receiver: Receiver, claim: Claim) -> Attempt:
         resources = self._resources
         delivery, raw = resources.bodies.event(claim.delivery_id, claim.ordinal)
         event: LogEvent | None = None
@@ -231,7 +231,7 @@ class Lane:
             )
         except UnreadableEvent as unreadable:
             dead = Settlement(claim=claim, state=DEAD, error=unreadable.reason)
-            return _Ran(dead, delivery, None)
+            return Attempt(dead, delivery, None)
         except BaseException as failure:  # noqa: BLE001 - given back, it would be claimed first again, and fail again
             error = failure
         finally:
@@ -242,9 +242,9 @@ class Lane:
         settlement = retry.outcome(
             claim, error, max_attempts=resources.max_attempts, jitter=resources.jitter()
         )
-        return _Ran(settlement, delivery, event, error)
+        return Attempt(settlement, delivery, event, error)
 
-    def _settle(self, ran: list[_Ran], more: int = 0) -> list[Claim]:
+    def _settle(self, ran: list[Attempt], more: int = 0) -> list[Claim]:
         """Write down what ran, and send the signals about it.
 
         :param more: How many receipts to claim with the same transaction.
@@ -254,70 +254,13 @@ class Lane:
             return self._in_hand.claim(more) if more else []
         settled = self._in_hand.settle([item.settlement for item in ran], more)
         self._resources.outage.worked()
+        self._resources.count_closed(len(settled.closed))
         try:
-            self._notify(ran, settled)
+            self._outcomes.notify(ran, settled)
         except BaseException:
             self._in_hand.release(settled.claims)
             raise
         return settled.claims
-
-    def _notify(self, ran: list[_Ran], settled: Settled) -> None:
-        self._resources.count_closed(len(settled.closed))
-        counted = {item.claim.event_id: item for item in settled.counted}
-        if len(counted) < len(ran):
-            logger.warning(
-                "%d receipts of %s were taken over by another worker: the lease had run out.",
-                len(ran) - len(counted),
-                self._name,
-            )
-        for item in ran:
-            event_id = item.settlement.claim.event_id
-            settlement = counted.get(event_id)
-            self._notify_ran(item, settlement)
-            if settlement is not None:
-                self._notify_closed(item, settlement, settled.closed.get(event_id))
-
-    def _notify_ran(self, item: _Ran, counted: Settlement | None) -> None:
-        if item.event is None:
-            return
-        resources = self._resources
-        attempt = item.settlement.claim.attempts + 1
-        dispatch.notify_ran(
-            resources.app,
-            hook=resources.hooks[self._hook],
-            receiver=self._name,
-            event=item.event,
-            delivery=item.delivery,
-            attempt=attempt,
-            error=item.error,
-        )
-        if counted is not None and counted.state == PENDING:
-            logger.warning(
-                "Attempt %d of the receiver %s on %r failed; the next is in %.0f s.",
-                attempt,
-                self._name,
-                item.event,
-                counted.wait,
-                exc_info=None if isinstance(item.error, RetryLater) else item.error,
-            )
-
-    def _notify_closed(self, item: _Ran, settlement: Settlement, state: str | None) -> None:
-        resources = self._resources
-        context: dict[str, Any] = {
-            "hook": resources.hooks[self._hook],
-            "event": item.event,
-            "delivery": item.delivery,
-        }
-        if settlement.state == DEAD:
-            dispatch.notify_dead(
-                resources.app,
-                **context,
-                receiver=self._name,
-                reason=settlement.error or "",
-                error=item.error,
-            )
-        elif state == DONE and item.event is not None:
-            signals.notify(signals.event_done, resources.app, **context)
 
 
 class _Run:
@@ -327,12 +270,3 @@ class _Run:
         self.event = event
         self.since = since
         self.is_warned = False
-
-
-class _Ran(NamedTuple):
-    """An attempt that is over."""
-
-    settlement: Settlement
-    delivery: Delivery
-    event: LogEvent | None
-    error: BaseException | None = None
