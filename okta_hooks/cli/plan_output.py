@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from okta_hooks.org import terraform
 from okta_hooks.org.subscription import shown_change
 from okta_hooks.org.urls import shown
 
@@ -22,8 +23,7 @@ def print_plan(made: Plan, warnings: Sequence[str], *, err: bool = False) -> Non
     :param err: Whether all of it goes there.
     """
     url = shown(made.url)
-    for warning in warnings:
-        click.secho(f"Warning: {warning}", fg="yellow", err=True)
+    _warn(warnings)
     if made.live is None:
         _line("+", f"{made.name!r} at {url}", err=err)
     elif made.is_in_step:
@@ -44,6 +44,25 @@ def print_plan(made: Plan, warnings: Sequence[str], *, err: bool = False) -> Non
     if made.replaces and made.lost:
         _line("-", f"lost: {', '.join(made.lost)}", indent=4, err=err)
     click.echo(f"Plan: {_summary(made)}", err=err)
+
+
+def print_hcl(made: Plan, warnings: Sequence[str], hook: str) -> None:
+    """Print the resource of a plan for Terraform; what else there is to say goes to the standard error.
+
+    :param hook: The hook's name in the app.
+    """
+    _warn(warnings)
+    if lost := terraform.not_held(made):
+        _warn([f"The resource has no place for {', '.join(lost)}: Terraform removes it."])
+    click.echo(terraform.configuration(made, hook))
+    click.echo(f"Plan: {_summary(made)}", err=True)
+    if not made.is_in_step:
+        click.echo("Terraform verifies no hook: flask okta-hooks verify, afterwards.", err=True)
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        click.secho(f"Warning: {warning}", fg="yellow", err=True)
 
 
 def _line(sign: str, text: str, *, indent: int = 2, err: bool) -> None:

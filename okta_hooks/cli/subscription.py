@@ -19,7 +19,7 @@ from okta_hooks.org.urls import same_path, shown
 from .context import app_of_command, one_hook, state_of_app
 from .options import as_json_option, hook_options
 from .org import open_org
-from .plan_output import document, hook_document, print_plan
+from .plan_output import document, hook_document, print_hcl, print_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,13 +78,21 @@ keep_types_option = click.option(
 @hook_options
 @keep_types_option
 @as_json_option
+@click.option("--hcl", "as_hcl", is_flag=True, help="Print the resource for Terraform.")
 def plan(
-    url: str | None, name: str | None, hook: str | None, keep_types: bool, as_json: bool
+    url: str | None,
+    name: str | None,
+    hook: str | None,
+    keep_types: bool,
+    as_json: bool,
+    as_hcl: bool,
 ) -> None:
     """Show where the hook at Okta is out of step.
 
     It is held against the connected receivers. Exits with 0 if it is in step, and with 2 if it is not.
     """
+    if as_json and as_hcl:
+        raise click.UsageError("--json and --hcl are two forms of the same: say one.")
     state = state_of_app()
     ours = one_hook(state, hook)
     with open_org(state, READ) as client:
@@ -93,6 +101,8 @@ def plan(
         )
     if as_json:
         click.echo(json.dumps(document(made, warnings)))
+    elif as_hcl:
+        print_hcl(made, warnings, ours)
     else:
         print_plan(made, warnings)
     if not made.is_in_step:
