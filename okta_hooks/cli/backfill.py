@@ -65,7 +65,8 @@ def backfill(
         named = NamedHook(hook=one_hook(state, hook), name=name, url=url)
     if not runtime.worker.has_receivers():
         raise click.ClickException(
-            "No receivers are connected in this app: what is read would go to nobody."
+            "No receivers are connected in this app: what is read would go to nobody. "
+            "Is the module that connects them imported where the app is made?"
         )
     stopping = threading.Event()
 
@@ -81,7 +82,9 @@ def backfill(
         lambda: _read(state, stopping, since, every if follow else None, named, as_json=as_json)
     )
     if not is_complete and not follow:
-        click.echo("Stopped before the end of the log.", err=True)
+        click.echo(
+            "Stopped before the end of the log: without --since it goes on from there.", err=True
+        )
         sys.exit(1)
 
 

@@ -17,6 +17,7 @@ from okta_hooks.wire.limits import LOG_RETENTION
 from okta_hooks.work import dispatch
 
 from .log import SLACK_SECONDS, TIME_FORMAT, LogReader, forgotten, published_at
+from .refusals import cure
 from .selector import LogSelectors
 
 if TYPE_CHECKING:
@@ -198,6 +199,8 @@ class Backfill:
                 if not _may_pass(error) or (max_failures is not None and failures > max_failures):
                     raise
                 pause = min(2.0**failures, _LONGEST_PAUSE)
+                if isinstance(error, OktaRefused) and error.retry_after is not None:
+                    pause = max(pause, error.retry_after)
                 self._tell(f"{as_sentence(error)} Trying again in {pause:.0f} s.")
                 self._stopping.wait(pause)
         return False
@@ -345,7 +348,10 @@ def keep_up(state: AppState, client: OktaClient, stopping: threading.Event, seco
                 if brought:
                     logger.info("The backfill has brought %d events.", brought)
         except (OktaUnavailable, OktaRefused, InboxUnavailable) as error:
-            logger.error("The backfill failed, and is tried again: %s", error)  # noqa: TRY400 - no bug
+            said = as_sentence(error)
+            if isinstance(error, OktaRefused):
+                said += cure(error, ("okta.logs.read",), client.credentials)
+            logger.error("The backfill failed, and is tried again: %s", said)  # noqa: TRY400 - no bug
             has_begun = False
         except Exception:
             # The worker beside it must not stop with it.
