@@ -133,30 +133,30 @@ class OktaClient:
         listed, _ = self._call("GET", _HOOKS)
         if not isinstance(listed, list):
             raise _no_org(self.url, "a list of event hooks")
-        return [self._hook(raw) for raw in listed]
+        return [_hook(self.url, raw) for raw in listed]
 
     def hook(self, hook_id: str) -> RegisteredHook:
         """Return one event hook."""
-        return self._hook(self._call("GET", f"{_HOOKS}/{hook_id}")[0])
+        return _hook(self.url, self._call("GET", f"{_HOOKS}/{hook_id}")[0])
 
     def create_hook(self, body: Mapping[str, Any]) -> RegisteredHook:
         """Create a hook; it is active and not verified. Needs ``okta.eventHooks.manage``, as do all that change one.
 
         :param body: As Okta's reference has it.
         """
-        return self._hook(self._call("POST", _HOOKS, body)[0])
+        return _hook(self.url, self._call("POST", _HOOKS, body)[0])
 
     def replace_hook(self, hook_id: str, body: Mapping[str, Any]) -> RegisteredHook:
         """Replace what is said of a hook. With another URL it is not verified any more."""
-        return self._hook(self._call("PUT", f"{_HOOKS}/{hook_id}", body)[0])
+        return _hook(self.url, self._call("PUT", f"{_HOOKS}/{hook_id}", body)[0])
 
     def activate_hook(self, hook_id: str) -> RegisteredHook:
         """Switch a hook on."""
-        return self._hook(self._call("POST", f"{_HOOKS}/{hook_id}/lifecycle/activate")[0])
+        return _hook(self.url, self._call("POST", f"{_HOOKS}/{hook_id}/lifecycle/activate")[0])
 
     def verify_hook(self, hook_id: str) -> RegisteredHook:
         """Let Okta send its challenge to the endpoint, and return the hook once that has worked."""
-        return self._hook(self._call("POST", f"{_HOOKS}/{hook_id}/lifecycle/verify")[0])
+        return _hook(self.url, self._call("POST", f"{_HOOKS}/{hook_id}/lifecycle/verify")[0])
 
     def log_url(self, *, since: datetime, until: datetime | None = None, filter: str = "") -> str:  # noqa: A002 - as Okta names it
         """Return the URL of the first page of the System Log. Reading it needs ``okta.logs.read``.
@@ -230,13 +230,6 @@ class OktaClient:
             if isinstance(href, str):
                 names.append(origin(href))
         return tuple(name for name in dict.fromkeys(names) if name != self.url)
-
-    def _hook(self, raw: Any) -> RegisteredHook:
-        hook: RegisteredHook | None
-        hook, _ = reading.load_object(RegisteredHook, raw)
-        if hook is None:
-            raise _no_org(self.url, "an event hook")
-        return replace(hook, document=raw)
 
     def _call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None
@@ -334,3 +327,11 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return min(max((moment - now).total_seconds(), 0.0), _LONGEST_WAIT)
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _hook(url: str, raw: Any) -> RegisteredHook:
+    hook: RegisteredHook | None
+    hook, _ = reading.load_object(RegisteredHook, raw)
+    if hook is None:
+        raise _no_org(url, "an event hook")
+    return replace(hook, document=raw)
