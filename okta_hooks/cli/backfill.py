@@ -152,6 +152,7 @@ def _print(state: AppState, reading: Backfill, org: str, *, as_json: bool) -> No
             "new": sum(tally.new.values()),
             "duplicate": sum(tally.duplicate.values()),
             "dead": sum(tally.dead.values()),
+            "contradicting": tally.contradicting,
             "hooks": hooks,
             "since": iso(tally.began_at),
             "reached": iso(tally.reached_at),
@@ -166,3 +167,7 @@ def _print(state: AppState, reading: Backfill, org: str, *, as_json: bool) -> No
     for name, counts in hooks.items():
         text = f"{name}: {counts['new']} new, {counts['duplicate']} there already"
         click.echo(text + (f", {counts['dead']} unreadable" if counts["dead"] else ""))
+    if tally.contradicting:
+        click.echo(
+            f"{tally.contradicting} of the new ones stand beside another event that was stored under their uuid."
+        )

@@ -58,6 +58,7 @@ class Tally:
     """What has been read and stored so far.
 
     ``new``, ``duplicate`` and ``dead`` are numbers by hook, of events in the inbox.
+    ``contradicting`` of the new ones are stored beside another event of their uuid.
     ``gap`` is what Okta has forgotten of what was to be read.
     """
 
@@ -66,6 +67,7 @@ class Tally:
     new: dict[str, int] = field(default_factory=dict)
     duplicate: dict[str, int] = field(default_factory=dict)
     dead: dict[str, int] = field(default_factory=dict)
+    contradicting: int = 0
     began_at: float | None = None
     reached_at: float | None = None
     gap: tuple[float, float] | None = None
@@ -287,13 +289,21 @@ class Backfill:
             if chosen:
                 text = json.dumps({"data": {"events": chosen}}, separators=(",", ":"))
                 envelope = Envelope(events=tuple(chosen), text=text)
-                made.append(incoming(selector.hook.name, envelope, received))
+                new = incoming(selector.hook.name, envelope, received)
+                made.append(self._inbox.contradictions.told_apart(new, chosen))
         return made
 
     def _announce(self, new: NewDelivery, stored: Stored) -> None:
         self.tally.add(new.hook, stored)
         if not stored.new:
             return
+        beside = {place for place, item in enumerate(new.events) if item.is_beside}
+        if contradicting := len(beside.difference(stored.repeated)):
+            self.tally.contradicting += contradicting
+            self._tell(
+                f"{contradicting} events of the log contradict what is stored under their uuid for the hook "
+                f"{new.hook!r}, and are stored beside it: was an edited preview sent?"
+            )
         app, hook = self._worker.app, self._worker.hooks[new.hook]
         dispatch.tell_stored(
             app,
