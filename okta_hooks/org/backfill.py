@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +18,7 @@ from okta_hooks.work import dispatch
 from .log import SLACK_SECONDS, TIME_FORMAT, LogReader, forgotten, published_at
 from .refusals import cure
 from .selector import LogSelectors
+from .tally import Tally
 
 if TYPE_CHECKING:
     import threading
@@ -51,36 +51,6 @@ def interruptible(stopping: threading.Event) -> Callable[[float], None]:
             raise Stopped
 
     return wait
-
-
-@dataclass(slots=True, kw_only=True)
-class Tally:
-    """What has been read and stored so far.
-
-    ``new``, ``duplicate`` and ``dead`` are numbers by hook, of events in the inbox.
-    ``contradicting`` of the new ones are stored beside another event of their uuid.
-    ``gap`` is what Okta has forgotten of what was to be read.
-    """
-
-    pages: int = 0
-    events: int = 0
-    new: dict[str, int] = field(default_factory=dict)
-    duplicate: dict[str, int] = field(default_factory=dict)
-    dead: dict[str, int] = field(default_factory=dict)
-    contradicting: int = 0
-    began_at: float | None = None
-    reached_at: float | None = None
-    gap: tuple[float, float] | None = None
-    is_at_end: bool = False
-
-    def add(self, hook: str, stored: Stored) -> None:
-        """Count what became of a delivery."""
-        for numbers, number in (
-            (self.new, stored.new),
-            (self.duplicate, stored.duplicate),
-            (self.dead, len(stored.dead)),
-        ):
-            numbers[hook] = numbers.get(hook, 0) + number
 
 
 class Backfill:
