@@ -117,6 +117,7 @@ class Contradictions:
                 with self._database.reading(seconds=_left(deadline)) as connection:
                     read = connection.execute(bodies).all()
                 for delivery_id, body in read:
+                    _left(deadline)
                     events = _events_of(body)
                     for ordinal, key in in_delivery[delivery_id]:
                         if ordinal < len(events):
