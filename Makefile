@@ -64,8 +64,8 @@ dist: $(READY)  ## wheel and sdist in dist/, checked; the wheel plays the quicks
 	build/empty/bin/python -m pip install --quiet dist/*.whl
 	build/empty/bin/python scripts/play_quickstart.py docs/quickstart.md
 
-catalog: $(READY)  ## regenerate the event types: make catalog CSV=new.csv RELEASE=2026.08.1
-	$(BIN)/python scripts/update_catalog.py "$(CSV)" "$(RELEASE)"
+catalog: $(READY)  ## regenerate the event types: make catalog JSON=event-types.json, or CSV=new.csv RELEASE=2026.41.0
+	$(BIN)/python scripts/update_catalog.py "$(or $(JSON),$(CSV))" "$(RELEASE)"
 
 clean:
 	rm -rf .venv .nox build dist docs/_build .coverage .coverage.* htmlcov

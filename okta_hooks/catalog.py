@@ -4,6 +4,7 @@ The list is Okta's as of one release: Okta adds types in most of them, so nothin
 https://developer.okta.com/docs/reference/api/event-types/
 
 ``EventType`` is a ``Literal`` of all identifiers, for editors; ``RELEASE`` is the release of Okta's list.
+Releases are numbered by year and month, ``2026.08.1``, and from October 2026 on by year and week, ``2026.41.0``.
 """
 
 from __future__ import annotations

@@ -83,10 +83,17 @@ class OktaRefused(OktaHooksError):
     :param code: Okta's error code, such as ``E0000011``, or None.
     :param summary: What Okta says with that code, or None.
     :param causes: What is wrong in particular.
+    :param retry_after: For how many seconds not to ask again, if the answer says so.
     """
 
     def __init__(
-        self, status: int, code: str | None, summary: str | None, causes: Sequence[str] = ()
+        self,
+        status: int,
+        code: str | None,
+        summary: str | None,
+        causes: Sequence[str] = (),
+        *,
+        retry_after: float | None = None,
     ) -> None:
         said = ": ".join([part for part in (code, summary) if part] or ["it gave no reason"])
         particulars = f" ({'; '.join(causes)})" if causes else ""
@@ -95,6 +102,7 @@ class OktaRefused(OktaHooksError):
         self.code = code
         self.summary = summary
         self.causes = tuple(causes)
+        self.retry_after = retry_after
 
 
 class SubscriptionImpossible(OktaHooksError):

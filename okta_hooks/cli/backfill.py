@@ -65,7 +65,8 @@ def backfill(
         named = NamedHook(hook=one_hook(state, hook), name=name, url=url)
     if not runtime.worker.has_receivers():
         raise click.ClickException(
-            "No receivers are connected in this app: what is read would go to nobody."
+            "No receivers are connected in this app: what is read would go to nobody. "
+            "Is the module that connects them imported where the app is made?"
         )
     stopping = threading.Event()
 
@@ -81,7 +82,9 @@ def backfill(
         lambda: _read(state, stopping, since, every if follow else None, named, as_json=as_json)
     )
     if not is_complete and not follow:
-        click.echo("Stopped before the end of the log.", err=True)
+        click.echo(
+            "Stopped before the end of the log: without --since it goes on from there.", err=True
+        )
         sys.exit(1)
 
 
@@ -149,6 +152,7 @@ def _print(state: AppState, reading: Backfill, org: str, *, as_json: bool) -> No
             "new": sum(tally.new.values()),
             "duplicate": sum(tally.duplicate.values()),
             "dead": sum(tally.dead.values()),
+            "contradicting": tally.contradicting,
             "hooks": hooks,
             "since": iso(tally.began_at),
             "reached": iso(tally.reached_at),
@@ -163,3 +167,7 @@ def _print(state: AppState, reading: Backfill, org: str, *, as_json: bool) -> No
     for name, counts in hooks.items():
         text = f"{name}: {counts['new']} new, {counts['duplicate']} there already"
         click.echo(text + (f", {counts['dead']} unreadable" if counts["dead"] else ""))
+    if tally.contradicting:
+        click.echo(
+            f"{tally.contradicting} of the new ones stand beside another event that was stored under their uuid."
+        )

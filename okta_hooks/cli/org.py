@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import time
 from contextlib import contextmanager
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from okta_hooks.exceptions import ConfigurationError, OktaRefused, OktaUnavailable, as_sentence
 from okta_hooks.org.client import OktaClient
 from okta_hooks.org.lookup import listed, unknown
+from okta_hooks.org.refusals import cure
 from okta_hooks.org.registration import readable_hooks, registration_of
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from okta_hooks.inbox import Inbox
     from okta_hooks.org.registration import Registration
     from okta_hooks.state import AppState
-
-#: What the token endpoint says of a service app that may not have a scope.
-_NOT_GRANTED: Final = ("access_denied", "consent_required", "invalid_scope")
 
 
 @contextmanager
@@ -48,23 +45,10 @@ def open_org(
         try:
             yield client
         except OktaRefused as error:
-            raise click.ClickException(as_sentence(error) + _cure(error, permissions)) from error
+            advice = cure(error, permissions, client.credentials)
+            raise click.ClickException(as_sentence(error) + advice) from error
         except OktaUnavailable as error:
             raise click.ClickException(as_sentence(error)) from error
-
-
-def _cure(error: OktaRefused, permissions: tuple[str, ...]) -> str:
-    if error.status == HTTPStatus.FORBIDDEN or error.code in _NOT_GRANTED:
-        return f" This command needs {' and '.join(permissions)}."
-    if error.code == "invalid_client":
-        return " The client id or the private key is not that of a service app of this org."
-    if error.status == HTTPStatus.UNAUTHORIZED:
-        return (
-            " The token is wrong, expired or revoked, or another org's: see OKTA_HOOKS_API_TOKEN."
-        )
-    if error.status == HTTPStatus.NOT_FOUND and error.code is None:
-        return " Is OKTA_HOOKS_ORG_URL the URL of an Okta org?"
-    return ""
 
 
 def hook_at_okta(

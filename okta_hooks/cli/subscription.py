@@ -14,12 +14,12 @@ from flask.cli import with_appcontext
 from okta_hooks.exceptions import SubscriptionImpossible, VerificationFailed, as_sentence
 from okta_hooks.org import lookup, provisioning, subscription
 from okta_hooks.org.ownership import ownership_of
-from okta_hooks.org.subscription import shown_change
 from okta_hooks.org.urls import same_path, shown
 
 from .context import app_of_command, one_hook, state_of_app
 from .options import as_json_option, hook_options
 from .org import open_org
+from .plan_output import document, hook_document, print_hcl, print_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,13 +78,21 @@ keep_types_option = click.option(
 @hook_options
 @keep_types_option
 @as_json_option
+@click.option("--hcl", "as_hcl", is_flag=True, help="Print the resource for Terraform.")
 def plan(
-    url: str | None, name: str | None, hook: str | None, keep_types: bool, as_json: bool
+    url: str | None,
+    name: str | None,
+    hook: str | None,
+    keep_types: bool,
+    as_json: bool,
+    as_hcl: bool,
 ) -> None:
     """Show where the hook at Okta is out of step.
 
     It is held against the connected receivers. Exits with 0 if it is in step, and with 2 if it is not.
     """
+    if as_json and as_hcl:
+        raise click.UsageError("--json and --hcl are two forms of the same: say one.")
     state = state_of_app()
     ours = one_hook(state, hook)
     with open_org(state, READ) as client:
@@ -92,9 +100,11 @@ def plan(
             state, ours, client.hooks(), url=url, name=name, keeps_types=keep_types
         )
     if as_json:
-        click.echo(json.dumps(_document(made, warnings)))
+        click.echo(json.dumps(document(made, warnings)))
+    elif as_hcl:
+        print_hcl(made, warnings, ours)
     else:
-        _print(made, warnings)
+        print_plan(made, warnings)
     if not made.is_in_step:
         sys.exit(OUT_OF_STEP)
 
@@ -137,7 +147,7 @@ def apply(
         }
         made, warnings = _plan(state, ours, client.hooks(), **wanted)
         if not as_json or not yes:
-            _print(made, warnings, err=as_json)
+            print_plan(made, warnings, err=as_json)
         live = made.live
         if live is None or not made.is_in_step:
             if not yes:
@@ -157,7 +167,7 @@ def apply(
                     tell=lambda line: click.echo(line, err=as_json),
                 )
     if as_json:
-        click.echo(json.dumps({"plan": _document(made, warnings), "hook": _hook_document(live)}))
+        click.echo(json.dumps({"plan": document(made, warnings), "hook": hook_document(live)}))
     if not live.is_verified:
         click.echo(
             "It gets no events yet: `flask okta-hooks verify`, when the app is up.", err=True
@@ -186,7 +196,7 @@ def verify(url: str | None, name: str | None, hook: str | None, as_json: bool) -
             raise click.ClickException(f"{sought}: apply --url https://... creates it.")
         live = provisioning.verify(client, live)
     if as_json:
-        click.echo(json.dumps(_hook_document(live)))
+        click.echo(json.dumps(hook_document(live)))
     else:
         click.echo(f"The hook {live.name!r} ({live.id}) is verified.")
     if not live.is_active:
@@ -276,87 +286,3 @@ def _way_back(before: RegisteredHook) -> str:
         f"configured: flask okta-hooks apply --rotate --name {shlex.quote(before.name or '')} "
         f"--url {shlex.quote(shown(before.url or ''))}"
     )
-
-
-def _print(made: Plan, warnings: Sequence[str], *, err: bool = False) -> None:
-    url = shown(made.url)
-    for warning in warnings:
-        click.secho(f"Warning: {warning}", fg="yellow", err=True)
-    if made.live is None:
-        _line("+", f"{made.name!r} at {url}", err=err)
-    elif made.is_in_step:
-        click.echo(f"{made.live.name!r} ({made.live.id}) at {url} is in step.", err=err)
-    else:
-        _line("~", f"{made.live.name!r} ({made.live.id}) at {shown(made.live.url or '')}", err=err)
-    for change in map(shown_change, made.changes):
-        before, after = change.before or "none", change.after or "none"
-        _line("~", f"{change.what}: {before} -> {after}", indent=4, err=err)
-    if made.rotates:
-        _line("~", "secret: the first one of OKTA_HOOKS_SECRET", indent=4, err=err)
-    for event_type in made.add:
-        _line("+", event_type, indent=4, err=err)
-    for event_type in made.remove:
-        _line("-", f"{event_type} (nobody receives it)", indent=4, err=err)
-    if made.replaces and made.kept:
-        click.echo(f"      kept: {', '.join(made.kept)}", err=err)
-    if made.replaces and made.lost:
-        _line("-", f"lost: {', '.join(made.lost)}", indent=4, err=err)
-    click.echo(f"Plan: {_summary(made)}", err=err)
-
-
-def _line(sign: str, text: str, *, indent: int = 2, err: bool) -> None:
-    colour = {"+": "green", "-": "red", "~": "yellow"}[sign]
-    click.echo(f"{' ' * indent}{click.style(sign, fg=colour)} {text}", err=err)
-
-
-def _summary(made: Plan) -> str:
-    if made.is_in_step:
-        return f"nothing to do: {_count(len(made.types), 'type')}."
-    if made.live is None:
-        return f"1 to create: {_count(len(made.add), 'type')}."
-    parts = [f"{_count(len(made.add), 'type')} to add"] if made.add else []
-    if made.remove:
-        parts.append(f"{len(made.remove) if parts else _count(len(made.remove), 'type')} to remove")
-    others = len(made.changes) + made.rotates
-    if others:
-        parts.append(f"{_count(others, 'other change')}")
-    return f"1 to change: {', '.join(parts)}."
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _document(made: Plan, warnings: Sequence[str]) -> dict[str, Any]:
-    return {
-        "action": made.action,
-        "in_step": made.is_in_step,
-        "id": made.live.id if made.live else None,
-        "name": made.name,
-        "url": shown(made.url),
-        "types": list(made.types),
-        "add": list(made.add),
-        "remove": list(made.remove),
-        "changes": [
-            {"what": change.what, "before": change.before, "after": change.after}
-            for change in map(shown_change, made.changes)
-        ],
-        "rotates": made.rotates,
-        "kept": list(made.kept),
-        "lost": list(made.lost),
-        "undeliverable": [
-            {"receiver": each.receiver, "pattern": each.pattern, "reason": each.reason}
-            for each in made.undeliverable
-        ],
-        "warnings": list(warnings),
-    }
-
-
-def _hook_document(live: RegisteredHook) -> dict[str, Any]:
-    return {
-        "id": live.id,
-        "name": live.name,
-        "url": live.url and shown(live.url),
-        "status": live.status,
-        "verification": live.verification_status,
-    }

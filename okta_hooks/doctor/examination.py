@@ -19,6 +19,7 @@ from okta_hooks.org import lookup, subscription
 from okta_hooks.org.client import OktaClient
 from okta_hooks.org.credentials import OrgNotConfigured
 from okta_hooks.org.ownership import Ownership, configured_url, ownership_of
+from okta_hooks.org.refusals import cure
 from okta_hooks.wire.protocol import path_of
 from okta_hooks.work.retry import LONGEST_WAIT
 
@@ -189,11 +190,11 @@ class _Examination:
             )
             return
         except OktaRefused as error:
+            advice = cure(error, ("okta.eventHooks.read",), client.credentials)
             yield failure(
                 name,
                 f"Okta cannot be asked: {as_sentence(error)}",
-                "Correct OKTA_HOOKS_ORG_URL and OKTA_HOOKS_API_TOKEN, or the service app; "
-                "it needs the permission okta.eventHooks.read.",
+                advice.strip() or _PLAN,
             )
             return
         try:

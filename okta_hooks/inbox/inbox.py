@@ -10,6 +10,7 @@ from okta_hooks.clocks import boot_time
 from .assignments import Assignments
 from .claims import Claims
 from .consistency import Consistency
+from .contradictions import Contradictions
 from .cursor import Cursors
 from .database import Database
 from .deliveries import Deliveries
@@ -48,6 +49,7 @@ class Inbox:
         self.elapsed = elapsed
         self.database = Database(url, folder)
         self.intake = Intake(self.database)
+        self.contradictions = Contradictions(self.database)
         self.cursors = Cursors(self.database, self.intake)
         self.assignments = Assignments(self.database)
         self.claims = Claims(self.database, self._now)

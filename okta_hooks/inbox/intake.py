@@ -24,12 +24,18 @@ if TYPE_CHECKING:
 
 
 class NewEvent(NamedTuple):
-    """What is stored of one event beside its delivery's body. ``reason``: why it cannot be read."""
+    """What is stored of one event beside its delivery's body. ``reason``: why it cannot be read.
+
+    ``place`` is where it stands in the delivery, if not all that stand before it are to be stored; ``is_beside`` is
+    whether another event is stored under its uuid: see :mod:`.contradictions`.
+    """
 
     key: str
     type: str | None
     published: float | None
     reason: str | None = None
+    place: int | None = None
+    is_beside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +58,13 @@ class NewDelivery:
 class Stored:
     """What became of a delivery: how many of its events are new, how many were there before.
 
-    ``dead`` holds the reasons of new events that cannot be read.
+    ``dead`` holds the reasons of new events that cannot be read, ``repeated`` the places of those that were there.
     """
 
     new: int
     duplicate: int
     dead: tuple[str, ...] = ()
+    repeated: tuple[int, ...] = field(default=(), compare=False)
 
 
 def incoming(
@@ -166,15 +173,20 @@ class Intake:
             ],
         )
         rows = [(ids[index], *row) for index, row in prepared.events]
-        kept = [(row[0], row[-1]) for row in rows]
+        kept = [(row[0], row[_ORDINAL], row[-1]) for row in rows]
+        repeated: dict[int, set[int]] = {}
         inserted = self._database.add(connection, _STORED_OF_EVENT, rows, skip_known=True)
         if inserted < len(rows):
-            of_these = sa.select(event.c.delivery_id, event.c.reason).where(
+            of_these = sa.select(event.c.delivery_id, event.c.ordinal, event.c.reason).where(
                 event.c.delivery_id.in_(ids)
             )
             kept = [tuple(row) for row in connection.execute(of_these)]
+            for row in rows:
+                repeated.setdefault(row[0], set()).add(row[_ORDINAL])
+            for delivery_id, ordinal, _ in kept:
+                repeated[delivery_id].discard(ordinal)
         stored: dict[int, list[str | None]] = {delivery_id: [] for delivery_id in ids}
-        for delivery_id, reason in kept:
+        for delivery_id, _, reason in kept:
             stored[delivery_id].append(reason)
         bare = [delivery_id for delivery_id, reasons in stored.items() if not reasons]
         if bare:
@@ -184,6 +196,7 @@ class Intake:
                 new=len(stored[delivery_id]),
                 duplicate=number - len(stored[delivery_id]),
                 dead=tuple(filter(None, stored[delivery_id])),
+                repeated=tuple(sorted(repeated.get(delivery_id, ()))),
             )
             for delivery_id, number in zip(ids, prepared.numbers, strict=True)
         ]
@@ -221,7 +234,7 @@ def _rows_of(deliveries: Sequence[NewDelivery]) -> _Rows:
             (
                 new.hook,
                 item.key,
-                ordinal,
+                ordinal if item.place is None else item.place,
                 item.type,
                 item.published,
                 PENDING if item.reason is None else DEAD,
@@ -258,3 +271,4 @@ _STORED_OF_EVENT: Final = (
     event.c.state,
     event.c.reason,
 )
+_ORDINAL: Final = _STORED_OF_EVENT.index(event.c.ordinal)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +16,9 @@ from okta_hooks.wire.limits import LOG_RETENTION
 from okta_hooks.work import dispatch
 
 from .log import SLACK_SECONDS, TIME_FORMAT, LogReader, forgotten, published_at
+from .refusals import cure
 from .selector import LogSelectors
+from .tally import Tally
 
 if TYPE_CHECKING:
     import threading
@@ -50,34 +51,6 @@ def interruptible(stopping: threading.Event) -> Callable[[float], None]:
             raise Stopped
 
     return wait
-
-
-@dataclass(slots=True, kw_only=True)
-class Tally:
-    """What has been read and stored so far.
-
-    ``new``, ``duplicate`` and ``dead`` are numbers by hook, of events in the inbox.
-    ``gap`` is what Okta has forgotten of what was to be read.
-    """
-
-    pages: int = 0
-    events: int = 0
-    new: dict[str, int] = field(default_factory=dict)
-    duplicate: dict[str, int] = field(default_factory=dict)
-    dead: dict[str, int] = field(default_factory=dict)
-    began_at: float | None = None
-    reached_at: float | None = None
-    gap: tuple[float, float] | None = None
-    is_at_end: bool = False
-
-    def add(self, hook: str, stored: Stored) -> None:
-        """Count what became of a delivery."""
-        for numbers, number in (
-            (self.new, stored.new),
-            (self.duplicate, stored.duplicate),
-            (self.dead, len(stored.dead)),
-        ):
-            numbers[hook] = numbers.get(hook, 0) + number
 
 
 class Backfill:
@@ -198,6 +171,8 @@ class Backfill:
                 if not _may_pass(error) or (max_failures is not None and failures > max_failures):
                     raise
                 pause = min(2.0**failures, _LONGEST_PAUSE)
+                if isinstance(error, OktaRefused) and error.retry_after is not None:
+                    pause = max(pause, error.retry_after)
                 self._tell(f"{as_sentence(error)} Trying again in {pause:.0f} s.")
                 self._stopping.wait(pause)
         return False
@@ -284,13 +259,21 @@ class Backfill:
             if chosen:
                 text = json.dumps({"data": {"events": chosen}}, separators=(",", ":"))
                 envelope = Envelope(events=tuple(chosen), text=text)
-                made.append(incoming(selector.hook.name, envelope, received))
+                new = incoming(selector.hook.name, envelope, received)
+                made.append(self._inbox.contradictions.told_apart(new, chosen))
         return made
 
     def _announce(self, new: NewDelivery, stored: Stored) -> None:
         self.tally.add(new.hook, stored)
         if not stored.new:
             return
+        beside = {place for place, item in enumerate(new.events) if item.is_beside}
+        if contradicting := len(beside.difference(stored.repeated)):
+            self.tally.contradicting += contradicting
+            self._tell(
+                f"{contradicting} events of the log contradict what is stored under their uuid for the hook "
+                f"{new.hook!r}, and are stored beside it: was an edited preview sent?"
+            )
         app, hook = self._worker.app, self._worker.hooks[new.hook]
         dispatch.notify_stored(
             app,
@@ -345,7 +328,10 @@ def keep_up(state: AppState, client: OktaClient, stopping: threading.Event, seco
                 if brought:
                     logger.info("The backfill has brought %d events.", brought)
         except (OktaUnavailable, OktaRefused, InboxUnavailable) as error:
-            logger.error("The backfill failed, and is tried again: %s", error)  # noqa: TRY400 - no bug
+            said = as_sentence(error)
+            if isinstance(error, OktaRefused):
+                said += cure(error, ("okta.logs.read",), client.credentials)
+            logger.error("The backfill failed, and is tried again: %s", said)  # noqa: TRY400 - no bug
             has_begun = False
         except Exception:
             # The worker beside it must not stop with it.

@@ -82,6 +82,8 @@ class OktaClient:
             raise credentials.sdk_is_missing(settings) from error
         self._transport = Transport(settings)
         self.url = self._transport.url
+        #: With what the org is asked.
+        self.credentials = self._transport.credentials
         self._tell = tell
         self._wait = wait
         # What the org's clock showed, and when that was by this process's own.
@@ -130,31 +132,31 @@ class OktaClient:
         """Return all event hooks. Needs the permission ``okta.eventHooks.read``."""
         listed, _ = self._call("GET", _HOOKS)
         if not isinstance(listed, list):
-            raise OktaUnavailable(f"{self.url} did not answer with a list of event hooks")
-        return [_hook(raw) for raw in listed]
+            raise _no_org(self.url, "a list of event hooks")
+        return [_hook(self.url, raw) for raw in listed]
 
     def hook(self, hook_id: str) -> RegisteredHook:
         """Return one event hook."""
-        return _hook(self._call("GET", f"{_HOOKS}/{hook_id}")[0])
+        return _hook(self.url, self._call("GET", f"{_HOOKS}/{hook_id}")[0])
 
     def create_hook(self, body: Mapping[str, Any]) -> RegisteredHook:
         """Create a hook; it is active and not verified. Needs ``okta.eventHooks.manage``, as do all that change one.
 
         :param body: As Okta's reference has it.
         """
-        return _hook(self._call("POST", _HOOKS, body)[0])
+        return _hook(self.url, self._call("POST", _HOOKS, body)[0])
 
     def replace_hook(self, hook_id: str, body: Mapping[str, Any]) -> RegisteredHook:
         """Replace what is said of a hook. With another URL it is not verified any more."""
-        return _hook(self._call("PUT", f"{_HOOKS}/{hook_id}", body)[0])
+        return _hook(self.url, self._call("PUT", f"{_HOOKS}/{hook_id}", body)[0])
 
     def activate_hook(self, hook_id: str) -> RegisteredHook:
         """Switch a hook on."""
-        return _hook(self._call("POST", f"{_HOOKS}/{hook_id}/lifecycle/activate")[0])
+        return _hook(self.url, self._call("POST", f"{_HOOKS}/{hook_id}/lifecycle/activate")[0])
 
     def verify_hook(self, hook_id: str) -> RegisteredHook:
         """Let Okta send its challenge to the endpoint, and return the hook once that has worked."""
-        return _hook(self._call("POST", f"{_HOOKS}/{hook_id}/lifecycle/verify")[0])
+        return _hook(self.url, self._call("POST", f"{_HOOKS}/{hook_id}/lifecycle/verify")[0])
 
     def log_url(self, *, since: datetime, until: datetime | None = None, filter: str = "") -> str:  # noqa: A002 - as Okta names it
         """Return the URL of the first page of the System Log. Reading it needs ``okta.logs.read``.
@@ -190,7 +192,7 @@ class OktaClient:
             raise ValueError(f"{url!r} is no URL of the System Log of {self.url}.")
         events, following = self._call("GET", asked)
         if not isinstance(events, list):
-            raise OktaUnavailable(f"{self.url} did not answer with a list of events")
+            raise _no_org(self.url, "a list of events")
         next_url = None
         if following is not None:
             next_url = self._url_of_log(following)
@@ -240,7 +242,7 @@ class OktaClient:
             if status != HTTPStatus.TOO_MANY_REQUESTS or waits == _MOST_WAITS:
                 break
             waits += 1
-            seconds = _seconds_to_reset(headers)
+            seconds = _seconds_to_wait(headers)
             self._tell(f"The rate limit of {self.url} is used up: going on in {seconds:.0f} s.")
             self._wait(seconds)
         if status in _REDIRECTS:
@@ -251,14 +253,16 @@ class OktaClient:
         except (ValueError, RecursionError) as error:
             document, reason = text, error
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-            raise _refusal(status, document)
+            raise _refusal(status, document, _retry_after(headers))
         if reason is not None and text.lstrip().startswith("["):
             raise OktaUnavailable(f"{self.url} answered with a page that cannot be read: {reason}")
         if isinstance(document, str):
-            raise OktaUnavailable(
-                f"{self.url} did not answer with JSON: is it the URL of an Okta org?"
-            )
+            raise _no_org(self.url, "JSON")
         return document, next_url
+
+
+def _no_org(url: str, what: str) -> OktaUnavailable:
+    return OktaUnavailable(f"{url} did not answer with {what}: is it the URL of an Okta org?")
 
 
 def _redirected(url: str, status: int, location: str | None) -> OktaUnavailable:
@@ -270,7 +274,7 @@ def _redirected(url: str, status: int, location: str | None) -> OktaUnavailable:
     )
 
 
-def _refusal(status: int, document: Any) -> OktaRefused:
+def _refusal(status: int, document: Any, retry_after: float | None) -> OktaRefused:
     """Read Okta's error object."""
     known = document if isinstance(document, dict) else {}
     causes = known.get("errorCauses")
@@ -287,24 +291,47 @@ def _refusal(status: int, document: Any) -> OktaRefused:
         code if isinstance(code, str) else None,
         summary if isinstance(summary, str) else None,
         summaries,
+        retry_after=retry_after,
     )
 
 
-def _seconds_to_reset(headers: Mapping[str, str]) -> float:
-    """Return how long to wait, by the org's clock: this host's may be wrong."""
+def _seconds_to_wait(headers: Mapping[str, str]) -> float:
+    """Return how long to wait until the rate limit is reset, by the org's clock: this host's may be wrong.
+
+    Okta says when that is in a header of its own; what stands in front of it may say how long to wait.
+    """
+    left = _seconds_until(headers, headers.get("X-Rate-Limit-Reset"))
+    if left is not None:
+        left += 1
+    else:
+        left = _retry_after(headers)
+    return min(max(_USUAL_WAIT if left is None else left, 1.0), _LONGEST_WAIT)
+
+
+def _seconds_until(headers: Mapping[str, str], reset: str | None) -> float | None:
     try:
-        now = parsedate_to_datetime(headers["Date"]).timestamp()
-        left = float(headers["X-Rate-Limit-Reset"]) - now + 1
+        left = float(reset or "") - parsedate_to_datetime(headers["Date"]).timestamp()
     except (KeyError, ValueError):
-        left = _USUAL_WAIT
-    if not math.isfinite(left):
-        left = _USUAL_WAIT
-    return min(max(left, 1.0), _LONGEST_WAIT)
+        return None
+    return left if math.isfinite(left) else None
 
 
-def _hook(raw: Any) -> RegisteredHook:
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return for how many seconds not to ask again, if that is said: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3."""
+    said = headers.get("Retry-After", "").strip()
+    if said.isascii() and said.isdecimal():
+        return min(float(said), _LONGEST_WAIT)
+    try:
+        moment = parsedate_to_datetime(said)
+        now = parsedate_to_datetime(headers["Date"])
+        return min(max((moment - now).total_seconds(), 0.0), _LONGEST_WAIT)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _hook(url: str, raw: Any) -> RegisteredHook:
     hook: RegisteredHook | None
     hook, _ = reading.load_object(RegisteredHook, raw)
     if hook is None:
-        raise OktaUnavailable("Okta's answer is no event hook")
+        raise _no_org(url, "an event hook")
     return replace(hook, document=raw)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -14,6 +15,41 @@ if TYPE_CHECKING:
     from okta_hooks.settings import Settings
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_ADMIN_CONSOLE: Final = "-admin"
+_SERVICE_APP: Final = "PrivateKey"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """With what the commands authenticate: where the token is configured, or None for a service app.
+
+    ``overrides_service_app`` is whether a service app is configured beside the token, ``uses_dpop`` whether a service
+    app proves possession of a key.
+    """
+
+    token_from: str | None
+    overrides_service_app: bool = False
+    uses_dpop: bool = False
+
+    @property
+    def is_service_app(self) -> bool:
+        """Whether it is a service app."""
+        return self.token_from is None
+
+
+def used(settings: Settings, client: Mapping[str, Any]) -> Credentials:
+    """Return with what is authenticated.
+
+    :param client: As for :func:`check`, which has been content with it.
+    """
+    if client["authorizationMode"] == _SERVICE_APP:
+        return Credentials(token_from=None, uses_dpop=bool(client.get("dpopEnabled")))
+    token_from = "okta.yaml"  # noqa: S105 - not a token
+    if settings.api_token is not None:
+        token_from = "OKTA_HOOKS_API_TOKEN"  # noqa: S105 - not a token
+    elif "OKTA_CLIENT_TOKEN" in os.environ:
+        token_from = "OKTA_CLIENT_TOKEN"  # noqa: S105 - not a token
+    return Credentials(token_from=token_from, overrides_service_app=bool(client.get("privateKey")))
 
 
 class OrgNotConfigured(ConfigurationError):
@@ -45,9 +81,18 @@ def check(settings: Settings, client: Mapping[str, Any]) -> None:
         raise ConfigurationError(
             f"OKTA_HOOKS_ORG_URL {found}: it must be https:// and a host, and nothing behind it."
         )
-    if client["authorizationMode"] == "PrivateKey":
+    if (meant := _org_of_console(url)) is not None:
+        raise ConfigurationError(
+            f"OKTA_HOOKS_ORG_URL is {url!r}, which is the Admin Console of the org: say {meant}"
+        )
+    if client["authorizationMode"] == _SERVICE_APP:
         return
     token = client.get("token", "")
+    if not token and (client.get("clientId") or client.get("privateKey")):
+        raise ConfigurationError(
+            "A service app is configured, and not used: say OKTA_CLIENT_AUTHORIZATIONMODE=PrivateKey, too. "
+            "For a token instead, OKTA_HOOKS_API_TOKEN is not set."
+        )
     if not token:
         raise ConfigurationError(
             "OKTA_HOOKS_API_TOKEN is not set: create a token at Okta, under Security > API > Tokens, "
@@ -63,6 +108,14 @@ def check(settings: Settings, client: Mapping[str, Any]) -> None:
 def _is_org_named(settings: Settings) -> bool:
     # An empty value counts: it is a mistake to tell of, while no value at all may be meant.
     return settings.org_url is not None or "OKTA_CLIENT_ORGURL" in os.environ
+
+
+def _org_of_console(url: str) -> str | None:
+    """Return the address of the org if this is that of its Admin Console, such as ``acme-admin.okta.com``."""
+    name, _, domain = (urlsplit(url).hostname or "").partition(".")
+    if not name.endswith(_ADMIN_CONSOLE) or not domain.startswith("okta"):
+        return None
+    return f"https://{name.removesuffix(_ADMIN_CONSOLE)}.{domain}"
 
 
 def _is_of_an_org(url: str) -> bool:

@@ -103,7 +103,7 @@ class LogReader:
         self._newest, self._short = None, 0
         raise OktaUnavailable(
             f"The log of {self._client.url} has an event of {_time_of(newest)} "
-            "that it does not hand out to who reads it page by page"
+            "that it does not hand out yet to who reads it page by page: try again later"
         )
 
     def _note(self, page: LogPage, now: float) -> None:
@@ -130,7 +130,10 @@ class LogReader:
         :raises OktaUnavailable: if Okta has not said it, as polling should.
         """
         if page.next_url is None:
-            raise OktaUnavailable(f"{self._client.url} does not say where its log goes on")
+            raise OktaUnavailable(
+                f"{self._client.url} does not say where its log goes on, which it has to when it is polled: "
+                "try again, and ask Okta's support if that stays so"
+            )
         return page.next_url
 
     def advance(self, page: LogPage) -> None:

@@ -19,6 +19,14 @@ from .urls import shown
 #: Beside SSL_CERT_FILE and SSL_CERT_DIR, which OpenSSL reads itself. The first that is set counts, as for requests.
 _BUNDLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
+PROXY_CURE: Final = (
+    "The proxy is the one in https_proxy or all_proxy; no_proxy names the hosts that need none."
+)
+CERTIFICATE_CURE: Final = (
+    "Whose certificate is not trusted may be a proxy of your company: REQUESTS_CA_BUNDLE or SSL_CERT_FILE "
+    "names a file with the certificate of who has signed it."
+)
+
 
 def proxy_for(url: str) -> str | None:
     """Return the proxy for an org, or None: ``https_proxy``, ``all_proxy``, ``http_proxy``, but for ``no_proxy``.
@@ -37,8 +45,7 @@ def proxy_for(url: str) -> str | None:
         proxy = f"http://{proxy}"
     if urlsplit(proxy).scheme not in ("http", "https"):
         raise ConfigurationError(
-            f"The proxy {shown(proxy)} cannot be used: it must be an http:// or https:// proxy. "
-            "It is said by https_proxy or all_proxy; no_proxy names the hosts that need none."
+            f"The proxy {shown(proxy)} cannot be used: it must be an http:// or https:// proxy. {PROXY_CURE}"
         )
     return proxy
 

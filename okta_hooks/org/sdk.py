@@ -11,6 +11,7 @@ import asyncio
 import contextvars
 import html
 import logging
+import ssl
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import aiohttp
@@ -26,7 +27,6 @@ from . import credentials, network
 from .urls import origin
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Mapping
 
     from okta_hooks.settings import Settings
@@ -59,7 +59,7 @@ class Transport:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._executor, self.configured_url = _executor(settings)
+        self._executor, self.configured_url, self.credentials = _executor(settings)
         self.url = origin(self.configured_url)
         self._certificates = network.certificates()
         self._runner = asyncio.Runner()
@@ -91,7 +91,9 @@ class Transport:
         try:
             response, text, error = self._runner.run(send(), context=contextvars.copy_context())
         except Exception as failure:  # noqa: BLE001 - the SDK's text may quote headers, whatever it raises
-            raise OktaUnavailable(f"{self.url} cannot be asked: {type(failure).__name__}") from None
+            raise OktaUnavailable(
+                f"{self.url} cannot be asked: Okta's SDK failed with {type(failure).__name__}"
+            ) from None
         if response is None or text is None:
             status = getattr(error, "status", None)
             if isinstance(error, aiohttp.ClientHttpProxyError):
@@ -100,7 +102,7 @@ class Transport:
                 code, summary = (
                     getattr(error, name, None) for name in ("error_code", "error_summary")
                 )
-                raise OktaRefused(status, code, summary)
+                raise OktaRefused(status, code, summary and _one_line(summary))
             raise OktaUnavailable(_reason(self.url, error))
         following = response.links.get("next", {}).get("url")
         return Response(response.status, response.headers, following and str(following), text)
@@ -125,8 +127,8 @@ def _session(certificates: ssl.SSLContext) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=connector)
 
 
-def _executor(settings: Settings) -> tuple[Any, str]:
-    """Return the SDK's transport, configured, and the org's URL as it was spelt, without a slash at its end."""
+def _executor(settings: Settings) -> tuple[Any, str, credentials.Credentials]:
+    """Return the SDK's transport, configured, with the org's URL as it was spelt, and what it authenticates with."""
     logging.getLogger(_SDK_LOGGER).addFilter(_is_not_muted)
     setter = ConfigSetter()
     config = setter._prune_config(setter.get_config())  # noqa: SLF001 - as the SDK's client does
@@ -161,14 +163,24 @@ def _executor(settings: Settings) -> tuple[Any, str]:
                 "OKTA_CLIENT_PRIVATEKEY cannot be read: it must be an RSA private key, as PEM with its line breaks, "
                 "as a JWK, or as the path of a PEM file."
             ) from None
-    return executor, url
+    return executor, url, credentials.used(settings, client)
 
 
 def _reason(url: str, error: BaseException | None) -> str:
     if isinstance(error, TimeoutError):
-        return f"{url} did not answer within {_TIMEOUT_SECONDS} s"
-    return f"{url} cannot be reached: {_one_line(error)}"
+        return (
+            f"{url} did not answer within {_TIMEOUT_SECONDS} s. "
+            "May this host call it, or is there a proxy to name in https_proxy?"
+        )
+    said = f"{url} cannot be reached: {_one_line(error)}."
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return f"{said} {network.PROXY_CURE}"
+    if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
+        return f"{said} {network.CERTIFICATE_CURE}"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"{said} Is OKTA_HOOKS_ORG_URL spelt right?"
+    return said
 
 
-def _one_line(error: BaseException | None) -> str:
+def _one_line(error: BaseException | str | None) -> str:
     return " ".join(html.unescape(str(error)).split()) or type(error).__name__

@@ -207,7 +207,8 @@ def plan(
     """
     if not needed.patterns:
         raise SubscriptionImpossible(
-            "No receivers are connected, so there is nothing to subscribe to."
+            "No receivers are connected, so there is nothing to subscribe to. "
+            "Is the module that connects them imported where the app is made?"
         )
     before = dict.fromkeys(live.event_types) if live else {}
     received = {name for name in before if any(matches(each, name) for each in needed.patterns)}

@@ -210,6 +210,7 @@ def test_okta_refuses(registered: Callable[..., Flask], simulator: Simulator) ->
 
     assert level(found, "registration") == "failure"
     assert "Okta answered 401" in found["registration"][0]["text"]
+    assert found["registration"][0]["cure"].endswith("see OKTA_HOOKS_API_TOKEN.")
     assert level(found, "host") == "ok"
 
 

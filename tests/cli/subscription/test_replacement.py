@@ -29,7 +29,7 @@ def test_what_is_not_known_stays(world: World) -> None:
     document = world.org.hook(hook_id)
     document["region"] = {"of": "tomorrow"}
     document["channel"]["config"]["authScheme"]["scheme"] = "new"
-    live = _hook(document)
+    live = _hook("https://acme.okta.com", document)
     needed = subscription.Demand(
         patterns=frozenset({CREATE, DEACTIVATE}), types=(CREATE, DEACTIVATE)
     )

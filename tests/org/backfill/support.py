@@ -74,6 +74,7 @@ class Log:
         self.pages = pages
         self.hooks: tuple[int, bytes] = (200, b"[]")
         self.refused: list[tuple[int, bytes]] = []
+        self.headers: dict[str, str] = {}
         self.asked: list[str] = []
         log = self
 
@@ -83,6 +84,8 @@ class Log:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
+                for name, value in log.headers.items():
+                    self.send_header(name, value)
                 if link:
                     self.send_header("Link", f'<{log.url}{link}>; rel="next"')
                 self.end_headers()

@@ -190,6 +190,23 @@ def test_a_cursor_that_okta_does_not_take(
 
 
 @SQLITE
+def test_an_org_that_says_when_to_come_back(
+    serve: Callable[..., Log], connect: Callable[..., Flask], okta: EventHook
+) -> None:
+    """It is not asked before that, though it would be tried again sooner."""
+    log = serve(page("a"))
+    app = connect(log.url, okta)
+    log.refused = [(503, b"")] * 2
+    log.headers = {"Retry-After": "3"}
+    stopping = Impatient()
+    with open_org(app, stopping) as org:
+        reader = reading(app, org, stopping)
+        reader.begin(time.time() - 60)
+        assert reader.catch_up()
+    assert stopping.waited == [3, 4]
+
+
+@SQLITE
 def test_a_place_that_okta_never_gets_past(
     serve: Callable[..., Log], connect: Callable[..., Flask], okta: EventHook
 ) -> None:

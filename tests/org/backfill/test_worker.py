@@ -42,6 +42,7 @@ def test_beside_other_work(
 
     assert stopping.waited == [300] * 3
     assert "is tried again: Okta answered 401" in caplog.text
+    assert "see OKTA_HOOKS_API_TOKEN" in caplog.text
     assert "has brought 1 events" in caplog.text
     times = {parse_qs(urlsplit(path).query).get("since", [""])[0] for path in log.asked} - {""}
     (since,) = times  # after the failure it begins at the same time

@@ -306,3 +306,39 @@ def test_a_reset_at_no_time(serve: Callable[..., str], reset: str) -> None:
     with connect(url, wait=waited.append) as org, pytest.raises(OktaRefused):
         org.hooks()
     assert waited == [10.0] * 5
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry_After": "7"}, 7.0),
+        ({"Retry_After": "0"}, 1.0),
+        ({"Retry_After": "86400"}, 120.0),
+        ({"Retry_After": "soon"}, 10.0),
+        ({"Retry_After": "²"}, 10.0),
+        ({"Retry_After": "Fri, 31 Dec 9999 23:59:59 GMT"}, 120.0),
+        ({"Retry_After": "Thu, 01 Jan 1970 00:00:00 GMT"}, 1.0),
+        ({"Retry_After": "7", "X_Rate_Limit_Reset": "99999999999"}, 120.0),
+    ],
+)
+def test_how_long_to_wait(
+    serve: Callable[..., str], headers: dict[str, str], seconds: float
+) -> None:
+    """Okta says when its limit is reset; what stands in front of it says for how long, or until when, not to ask."""
+    waited: list[float] = []
+    url = serve(429, b"{}", **headers)
+
+    with connect(url, wait=waited.append) as org, pytest.raises(OktaRefused):
+        org.hooks()
+    assert waited == [seconds] * 5
+
+
+def test_a_refusal_says_when_to_come_back(serve: Callable[..., str]) -> None:
+    """An org that is down for a while may say for how long."""
+    with connect(serve(503, b"{}", Retry_After="30")) as org, pytest.raises(OktaRefused) as caught:
+        org.hooks()
+    assert caught.value.retry_after == 30
+
+    with connect(serve(503, b"{}")) as org, pytest.raises(OktaRefused) as caught:
+        org.hooks()
+    assert caught.value.retry_after is None

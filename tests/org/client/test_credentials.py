@@ -30,7 +30,12 @@ pytestmark = NEEDS_SDK
         ("acme.okta.com", TOKEN, "it must be https:// and a host"),
         ("https://acme.okta.com/api/v1", TOKEN, "nothing behind it"),
         ("http://acme.okta.com", TOKEN, "it must be https:// and a host"),
-        ("https://acme-admin.okta.com", TOKEN, "-admin"),
+        (
+            "https://acme-admin.okta.com",
+            TOKEN,
+            "Admin Console of the org: say https://acme.okta.com",
+        ),
+        ("https://a-admin.oktapreview.com/", TOKEN, "say https://a.oktapreview.com"),
         ("https://[bad", TOKEN, "it must be https:// and a host"),
         ("https://acme.okta.com:abc", TOKEN, "it must be https:// and a host"),
         ("https://acme.okta.com#top", TOKEN, "nothing behind it"),
@@ -186,6 +191,77 @@ def test_a_service_app_with_a_private_key(
     assert service_app.granted == ["0oa1 okta.eventHooks.manage okta.logs.read"]
     assert "PRIVATE KEY" not in caplog.text
     assert TOKEN not in caplog.text
+
+
+def test_a_service_app_that_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has configured one, but for the mode, is told what is missing, rather than to get a token."""
+    monkeypatch.setenv("OKTA_CLIENT_CLIENTID", "0oa1")
+    monkeypatch.setenv("OKTA_CLIENT_PRIVATEKEY", "/run/secrets/okta.pem")
+
+    with pytest.raises(ConfigurationError, match="say OKTA_CLIENT_AUTHORIZATIONMODE=PrivateKey"):
+        connect("https://acme.okta.com", None)
+
+
+def test_a_service_app_that_proves_possession(
+    simulator: Simulator, service_app: TokenEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With DPoP its token is bound to a key, which signs each request, and with the nonce that Okta wants."""
+    proofs: list[dict[str, Any]] = []
+    org_without = simulator.app.wsgi_app
+
+    def org_with(environ: dict[str, Any], start_response: Any) -> Any:
+        claims = jwt.decode(environ["HTTP_DPOP"], options={"verify_signature": False})
+        proofs.append({key: claims.get(key) for key in ("htm", "htu", "nonce", "ath")})
+        is_token = environ["PATH_INFO"] == "/oauth2/v1/token"
+        if is_token and claims.get("nonce") is None:
+            start_response(
+                "400 BAD REQUEST", [("Content-Type", "application/json"), ("dpop-nonce", "n1")]
+            )
+            return [b'{"error": "use_dpop_nonce"}']
+        if not is_token:
+            assert environ["HTTP_AUTHORIZATION"] == f"DPoP {TOKEN}"
+            environ["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
+        answer = org_without(environ, start_response)
+        # Both words have as many characters, blanks included.
+        return [each.replace(b'"Bearer"', b'"DPoP"  ') for each in answer] if is_token else answer
+
+    monkeypatch.setattr(simulator.app, "wsgi_app", org_with)
+    monkeypatch.setenv("OKTA_CLIENT_DPOPENABLED", "true")
+    with connect(simulator.url, None) as org:
+        assert org.hooks() == []
+    assert [proof["nonce"] for proof in proofs][:2] == [None, "n1"]
+    assert proofs[-1]["htu"] == f"{simulator.url}/api/v1/eventHooks"
+    assert proofs[-1]["ath"]
+
+
+def test_a_service_app_that_must_prove_possession(
+    simulator: Simulator, service_app: TokenEndpoint
+) -> None:
+    """Where the app requires DPoP, and it is not configured, the refusal is the token endpoint's."""
+    refusal = {
+        "error": "invalid_dpop_proof",
+        "error_description": "The DPoP proof JWT header is missing.",
+    }
+    simulator.app.before_request(lambda: (refusal, 400))
+
+    with connect(simulator.url, None) as org, pytest.raises(OktaRefused) as caught:
+        org.hooks()
+    assert caught.value.code == "invalid_dpop_proof"
+    assert str(caught.value).endswith("The DPoP proof JWT header is missing.")
+
+
+def test_a_proof_that_is_not_accepted(
+    simulator: Simulator, service_app: TokenEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK's advice of several paragraphs is one line."""
+    monkeypatch.setenv("OKTA_CLIENT_DPOPENABLED", "true")
+    refusal = {"error": "invalid_dpop_proof", "error_description": "It is from tomorrow."}
+    simulator.app.before_request(lambda: (refusal, 400))
+
+    with connect(simulator.url, None) as org, pytest.raises(OktaRefused) as caught:
+        org.hooks()
+    assert "It is from tomorrow." in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_service_app_with_another_key(
