@@ -54,9 +54,38 @@ def malformed(*causes: str) -> RequestRefused:
     )
 
 
-def bad_filter(cause: str) -> RequestRefused:
-    """Return the refusal of a filter expression."""
-    return RequestRefused(HTTPStatus.BAD_REQUEST, "E0000031", "Invalid search criteria.", cause)
+def no_date(name: str) -> RequestRefused:
+    """Return the refusal of a parameter of the log that is no time."""
+    causes = (
+        "The date format in your query is not recognized. Please enter dates using ISO8601 string format.",
+        "must be a valid date-time or empty.",
+    )
+    return invalid(
+        " ".join(f"'{name}': {cause}" for cause in causes),
+        *(f"{name}: {cause}" for cause in causes),
+    )
+
+
+def bad_filter(expression: str, cause: str) -> RequestRefused:
+    """Return the refusal of a filter expression that cannot be read."""
+    return RequestRefused(
+        HTTPStatus.BAD_REQUEST, "E0000053", f"Invalid filter '{expression[:200]}': {cause}"
+    )
+
+
+def unknown_field(path: str) -> RequestRefused:
+    """Return the refusal of a filter by what events do not have."""
+    return RequestRefused(HTTPStatus.BAD_REQUEST, "E0000053", f"field is not valid: {path[:200]}")
+
+
+def unsupported_comparison(operator: str, path: str) -> RequestRefused:
+    """Return the refusal of a filter that compares a field to what it is not compared to."""
+    return RequestRefused(
+        HTTPStatus.BAD_REQUEST,
+        "E0000031",
+        "The supplied combination of operator and field is not currently supported. "
+        f"Operator: {operator}, Field: {path}",
+    )
 
 
 def no_such_hook(hook_id: str) -> RequestRefused:

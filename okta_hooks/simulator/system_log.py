@@ -6,7 +6,6 @@ https://developer.okta.com/docs/reference/system-log-query/
 from __future__ import annotations
 
 import base64
-import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from okta_hooks.wire.limits import LARGEST_LOG_PAGE, LOG_RETENTION
 
 from . import errors
 from .log_filter import read_filter
+from .log_keywords import has_keywords, read_keywords
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,18 +78,12 @@ def read_query(arguments: Mapping[str, str], now: datetime) -> LogQuery:
     until = _moment(arguments, "until")
     since = _moment(arguments, "since") or max(until or now, _BEGINNING + _USUAL_SPAN) - _USUAL_SPAN
     matches = read_filter(arguments["filter"]) if arguments.get("filter") else _anything
-    keywords = arguments.get("q", "").casefold().split()
-
-    def matches_all(event: Mapping[str, Any]) -> bool:
-        if not matches(event):
-            return False
-        text = json.dumps(event, ensure_ascii=False).casefold() if keywords else ""
-        return all(keyword in text for keyword in keywords)
+    keywords = read_keywords(arguments.get("q", ""))
 
     return LogQuery(
         since=since,
         until=until,
-        matches=matches_all,
+        matches=lambda event: matches(event) and has_keywords(event, keywords),
         descending=order == "DESCENDING",
         limit=int(limit),
         after=arguments.get("after"),
@@ -192,7 +186,7 @@ def _moment(arguments: Mapping[str, str], name: str) -> datetime | None:
         return None
     moment = _parsed(given)
     if moment is None:
-        raise errors.invalid(name, f"{name}: A time such as 2026-08-03T09:00:00.000Z")
+        raise errors.no_date(name)
     return moment
 
 
