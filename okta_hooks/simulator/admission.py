@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from typing import TYPE_CHECKING, Final
 
 from flask import g, request
+
+from okta_hooks.testing import make_id
 
 from . import errors
 
@@ -66,9 +69,13 @@ def add_admission(app: Flask, org: Org, limits: RateLimits) -> None:
         if is_over:
             raise errors.too_many_requests()
 
+    ids = random.Random()
+
     @app.after_request
-    def tell_rate_limit(response: Response) -> Response:
+    def complete(response: Response) -> Response:
         response.headers.update(g.get("rate_limit", {}))
+        response.headers["X-Okta-Request-Id"] = make_id("", ids)
+        response.headers["Cache-Control"] = "no-cache, no-store"
         # The server would tell its own time: what is told of an org goes by the org's clock.
         response.date = org.clock()
         return response

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from flask import Flask, Response, request
 
-from . import errors
+from . import errors, org_settings
 from .admission import API, RATE_LIMITS, RateLimits, add_admission
 from .errors import RequestRefused
 from .json_bodies import as_answer, read_object
@@ -26,6 +26,8 @@ def create_app(org: Org, rate_limits: dict[str, int] | None = None) -> Flask:
     :param rate_limits: Requests a minute, by the beginning of the path: the longest that fits counts.
     """
     app = Flask(__name__)
+    # The SDK of the 2.9 line writes a slash before each query.
+    app.url_map.strict_slashes = False
     add_admission(app, org, RateLimits({**RATE_LIMITS, **(rate_limits or {})}))
     _add_refusals(app, org)
     _add_org(app, org)
@@ -39,8 +41,11 @@ def _add_org(app: Flask, org: Org) -> None:
     @app.get("/.well-known/okta-organization")
     def tell_names() -> Response:
         # It needs no token: https://developer.okta.com/docs/api/openapi/okta-management/management/tag/OrgSettingMetadata/
-        links = {"organization": {"href": org.url}}
-        return as_answer({"id": org.id, "pipeline": "idx", "_links": links})
+        return as_answer(org_settings.metadata(org))
+
+    @app.get(f"{API}org")
+    def tell_settings() -> Response:
+        return as_answer(org_settings.settings(org))
 
 
 def _add_refusals(app: Flask, org: Org) -> None:
@@ -83,7 +88,9 @@ def _add_event_hooks(app: Flask, org: Org) -> None:
     @app.delete(f"{hooks}/<hook_id>")
     def delete_hook(hook_id: str) -> Response:
         org.delete_hook(hook_id)
-        return Response(status=HTTPStatus.NO_CONTENT)
+        answer = Response(status=HTTPStatus.NO_CONTENT)
+        del answer.headers["Content-Type"]
+        return answer
 
     @app.post(f"{hooks}/<hook_id>/lifecycle/verify")
     def verify_hook(hook_id: str) -> Response:
