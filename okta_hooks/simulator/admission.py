@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 from flask import g, request
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from .org import Org
 
 API: Final = "/api/v1/"
+_OAUTH: Final = "/oauth2/v1/"
+#: Paths that have rate limits, and can be told to fail.
+_LIMITED: Final = (API, _OAUTH)
 #: Requests a minute, by the beginning of the path. Okta's own numbers depend on the org's contract.
-RATE_LIMITS: Final = {f"{API}logs": 120, API: 600}
+RATE_LIMITS: Final = {f"{API}logs": 120, API: 600, _OAUTH: 600}
 _MINUTE: Final = 60
 
 
@@ -39,19 +43,29 @@ class RateLimits:
 
         :return: the headers that tell how many are left, and whether this one was too many.
         """
-        bucket = max((each for each in self.limits if path.startswith(each)), key=len)
+        limit = self._bucket(path)
         minute = int(now.timestamp()) // _MINUTE
         with self._lock:
             if minute != self._minute:
                 self._minute, self._counts = minute, {}
-            count = self._counts[bucket] = self._counts.get(bucket, 0) + 1
-        limit = self.limits[bucket]
-        headers = {
-            "X-Rate-Limit-Limit": str(limit),
-            "X-Rate-Limit-Remaining": str(max(limit - count, 0)),
-            "X-Rate-Limit-Reset": str((minute + 1) * _MINUTE),
-        }
-        return headers, count > limit
+            count = self._counts[limit] = self._counts.get(limit, 0) + 1
+        most = self.limits[limit]
+        return _headers(most, max(most - count, 0), now), count > most
+
+    def exhausted(self, path: str, now: datetime) -> dict[str, str]:
+        """Return the headers of a request that is over the limit, whatever was counted."""
+        return _headers(self.limits[self._bucket(path)], 0, now)
+
+    def _bucket(self, path: str) -> str:
+        return max((each for each in self.limits if path.startswith(each)), key=len)
+
+
+def _headers(limit: int, remaining: int, now: datetime) -> dict[str, str]:
+    return {
+        "X-Rate-Limit-Limit": str(limit),
+        "X-Rate-Limit-Remaining": str(remaining),
+        "X-Rate-Limit-Reset": str((int(now.timestamp()) // _MINUTE + 1) * _MINUTE),
+    }
 
 
 def add_admission(app: Flask, org: Org, limits: RateLimits) -> None:
@@ -59,12 +73,19 @@ def add_admission(app: Flask, org: Org, limits: RateLimits) -> None:
 
     @app.before_request
     def admit() -> None:
-        if not request.path.startswith(API):
+        if not request.path.startswith(_LIMITED):
             return
-        # The official SDK's typed calls leave the space out.
-        accepted = {f"SSWS {org.token}", f"SSWS{org.token}", f"Bearer {org.token}"}
-        if request.headers.get("Authorization", "") not in accepted:
-            raise errors.wrong_token()
+        fault = org.api_faults.take(request.path)
+        if fault is not None:
+            g.seconds_late = fault.seconds
+            if fault.status is not None:
+                g.rate_limit = limits.exhausted(request.path, org.clock())
+                raise errors.for_status(fault.status)
+        if request.path.startswith(API):
+            # The official SDK's typed calls leave the space out.
+            accepted = {f"SSWS {org.token}", f"SSWS{org.token}", f"Bearer {org.token}"}
+            if request.headers.get("Authorization", "") not in accepted:
+                raise errors.wrong_token()
         g.rate_limit, is_over = limits.count(request.path, org.clock())
         if is_over:
             raise errors.too_many_requests()
@@ -78,4 +99,5 @@ def add_admission(app: Flask, org: Org, limits: RateLimits) -> None:
         response.headers["Cache-Control"] = "no-cache, no-store"
         # The server would tell its own time: what is told of an org goes by the org's clock.
         response.date = org.clock()
+        time.sleep(g.get("seconds_late", 0))
         return response

@@ -11,7 +11,7 @@ from flask import Flask, Response, request
 from . import errors, org_settings
 from .admission import API, RATE_LIMITS, RateLimits, add_admission
 from .errors import RequestRefused
-from .json_bodies import as_answer, read_object
+from .json_bodies import as_answer, no_content, read_object
 from .own_paths import add_own_paths
 
 if TYPE_CHECKING:
@@ -88,9 +88,7 @@ def _add_event_hooks(app: Flask, org: Org) -> None:
     @app.delete(f"{hooks}/<hook_id>")
     def delete_hook(hook_id: str) -> Response:
         org.delete_hook(hook_id)
-        answer = Response(status=HTTPStatus.NO_CONTENT)
-        del answer.headers["Content-Type"]
-        return answer
+        return no_content()
 
     @app.post(f"{hooks}/<hook_id>/lifecycle/verify")
     def verify_hook(hook_id: str) -> Response:

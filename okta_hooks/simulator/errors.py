@@ -98,9 +98,9 @@ def not_found(what: str) -> RequestRefused:
     return RequestRefused(HTTPStatus.NOT_FOUND, "E0000007", f"Not found: {what}")
 
 
-def broken() -> RequestRefused:
+def broken(status: int = HTTPStatus.INTERNAL_SERVER_ERROR) -> RequestRefused:
     """Return the refusal of a request that the org has failed at."""
-    return RequestRefused(HTTPStatus.INTERNAL_SERVER_ERROR, "E0000009", "Internal Server Error")
+    return RequestRefused(status, "E0000009", "Internal Server Error")
 
 
 def wrong_token() -> RequestRefused:
@@ -124,3 +124,10 @@ def too_many_requests() -> RequestRefused:
         "E0000047",
         "API call exceeded rate limit due to too many requests.",
     )
+
+
+def for_status(status: int) -> RequestRefused:
+    """Return the refusal that has a status: 401 as for a token that has expired, 429, or 500 to 599."""
+    if status == HTTPStatus.UNAUTHORIZED:
+        return wrong_token()
+    return too_many_requests() if status == HTTPStatus.TOO_MANY_REQUESTS else broken(status)

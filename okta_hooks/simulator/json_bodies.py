@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import Any
 
 from flask import Response, request
@@ -15,6 +16,13 @@ def as_answer(document: object, status: int = 200) -> Response:
     return Response(
         json.dumps(document, separators=(",", ":")), status=status, mimetype="application/json"
     )
+
+
+def no_content() -> Response:
+    """Return the answer that holds nothing."""
+    answer = Response(status=HTTPStatus.NO_CONTENT)
+    del answer.headers["Content-Type"]
+    return answer
 
 
 def read_object(*expected: str) -> Any:

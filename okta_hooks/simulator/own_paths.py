@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks import catalog
 
 from . import errors
-from .json_bodies import as_answer, read_object
+from .json_bodies import as_answer, no_content, read_object
 from .org import FAULTS
 
 if TYPE_CHECKING:
-    from flask import Flask
+    from collections.abc import Callable
+
+    from flask import Flask, Response
 
     from .org import Org
 
@@ -24,19 +27,38 @@ _NO_OVERRIDES: Final = {"self", "event_type", "count", "faults", "delay", "seed"
 
 def add_own_paths(app: Flask, org: Org) -> None:
     """Add the paths of the simulator's own; they need no token."""
-    app.add_url_rule(
-        "/simulator/events",
-        "emit",
-        lambda: as_answer(
-            {
-                "uuids": _emit(
-                    org, read_object('An object such as {"type": "user.lifecycle.create"}')
-                )
-            }
-        ),
-        methods=["POST"],
-    )
-    app.add_url_rule("/simulator/deliveries", "deliveries", lambda: as_answer(org.deliveries()))
+
+    @app.post("/simulator/events")
+    def emit() -> Response:
+        body = read_object('An object such as {"type": "user.lifecycle.create"}')
+        return as_answer({"uuids": _emit(org, body)})
+
+    @app.get("/simulator/deliveries")
+    def deliveries() -> Response:
+        return as_answer(org.deliveries())
+
+    @app.post("/simulator/faults")
+    def add_fault() -> Response:
+        body = read_object('An object such as {"status": 503}')
+        _call(org.api_faults.add, "simulator fault", body)
+        return no_content()
+
+    @app.delete("/simulator/faults")
+    def clear_faults() -> Response:
+        org.api_faults.clear()
+        return no_content()
+
+
+def _call(function: Callable[..., object], subject: str, body: dict[str, Any]) -> None:
+    """Call a function with the keys of a body.
+
+    :raises RequestRefused: if it takes no such key or value.
+    """
+    try:
+        inspect.signature(function).bind(**body)
+        function(**body)
+    except (TypeError, ValueError) as error:
+        raise errors.invalid(subject, str(error)) from error
 
 
 def _emit(org: Org, body: dict[str, Any]) -> list[str]:

@@ -31,7 +31,7 @@ class Simulator:
 
     :param org: The org. It takes on the URL when it starts.
     :param port: The port; 0 leaves the choice to the system.
-    :param rate_limits: As for :func:`~okta_hooks.simulator.api.create_app`.
+    :param rate_limits: Requests a minute, by the beginning of the path: the longest that fits counts.
     """
 
     def __init__(
