@@ -12,6 +12,7 @@ from flask import g, request
 from okta_hooks.testing import make_id
 
 from . import errors
+from .access import PERMISSIONS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from .org import Org
 
 API: Final = "/api/v1/"
-_OAUTH: Final = "/oauth2/v1/"
+OAUTH: Final = "/oauth2/v1/"
 #: Paths that have rate limits, and can be told to fail.
-_LIMITED: Final = (API, _OAUTH)
+_LIMITED: Final = (API, OAUTH)
 #: Requests a minute, by the beginning of the path. Okta's own numbers depend on the org's contract.
-RATE_LIMITS: Final = {f"{API}logs": 120, API: 600, _OAUTH: 600}
+RATE_LIMITS: Final = {f"{API}logs": 120, API: 600, OAUTH: 600}
 _MINUTE: Final = 60
+#: What permissions call the parts of the API.
+_RESOURCES: Final = {"eventHooks": "eventHooks", "logs": "logs", "org": "orgs"}
 
 
 class RateLimits:
@@ -82,10 +85,7 @@ def add_admission(app: Flask, org: Org, limits: RateLimits) -> None:
                 g.rate_limit = limits.exhausted(request.path, org.clock())
                 raise errors.for_status(fault.status)
         if request.path.startswith(API):
-            # The official SDK's typed calls leave the space out.
-            accepted = {f"SSWS {org.token}", f"SSWS{org.token}", f"Bearer {org.token}"}
-            if request.headers.get("Authorization", "") not in accepted:
-                raise errors.wrong_token()
+            _check_token(org)
         g.rate_limit, is_over = limits.count(request.path, org.clock())
         if is_over:
             raise errors.too_many_requests()
@@ -101,3 +101,18 @@ def add_admission(app: Flask, org: Org, limits: RateLimits) -> None:
         response.date = org.clock()
         time.sleep(g.get("seconds_late", 0))
         return response
+
+
+def _check_token(org: Org) -> None:
+    authorization = request.headers.get("Authorization", "")
+    # The org's own token may do everything. The official SDK's typed calls leave the space out.
+    if authorization not in {f"SSWS {org.token}", f"SSWS{org.token}", f"Bearer {org.token}"}:
+        org.access.check(authorization, _permission(), org.clock())
+
+
+def _permission() -> str | None:
+    """Return what a request needs, or None if there is nothing at its path."""
+    resource = request.path.removeprefix(API).partition("/")[0]
+    action = "read" if request.method in ("GET", "HEAD") else "manage"
+    permission = f"okta.{_RESOURCES.get(resource)}.{action}"
+    return permission if permission in PERMISSIONS else None

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 from flask import Flask, Response, request
 
 from . import errors, org_settings
-from .admission import API, RATE_LIMITS, RateLimits, add_admission
-from .errors import RequestRefused
+from .admission import API, OAUTH, RATE_LIMITS, RateLimits, add_admission
+from .errors import RequestRefused, TokenRefused
 from .json_bodies import as_answer, no_content, read_object
 from .own_paths import add_own_paths
 
@@ -30,6 +30,7 @@ def create_app(org: Org, rate_limits: dict[str, int] | None = None) -> Flask:
     app.url_map.strict_slashes = False
     add_admission(app, org, RateLimits({**RATE_LIMITS, **(rate_limits or {})}))
     _add_refusals(app, org)
+    _add_oauth(app, org)
     _add_org(app, org)
     _add_event_hooks(app, org)
     _add_log(app, org)
@@ -48,10 +49,23 @@ def _add_org(app: Flask, org: Org) -> None:
         return as_answer(org_settings.settings(org))
 
 
+def _add_oauth(app: Flask, org: Org) -> None:
+    @app.post(f"{OAUTH}token")
+    def grant_token() -> Response:
+        grant = org.access.grant(request.form.to_dict(), f"{org.url}{OAUTH}token", org.clock())
+        return as_answer(grant.as_json())
+
+
 def _add_refusals(app: Flask, org: Org) -> None:
     @app.errorhandler(RequestRefused)
     def refuse(refused: RequestRefused) -> Response:
-        return as_answer(refused.as_json(org.new_error_id()), refused.status)
+        answer = as_answer(refused.as_json(org.new_error_id()), refused.status)
+        answer.headers.update(refused.headers)
+        return answer
+
+    @app.errorhandler(TokenRefused)
+    def refuse_token(refused: TokenRefused) -> Response:
+        return as_answer(refused.as_json(), refused.status)
 
     @app.errorhandler(HTTPStatus.NOT_FOUND)
     def refuse_path(_: HTTPException) -> Response:

@@ -6,8 +6,12 @@ https://developer.okta.com/docs/reference/error-codes/
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from okta_hooks.exceptions import OktaHooksError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class RequestRefused(OktaHooksError):
@@ -17,14 +21,23 @@ class RequestRefused(OktaHooksError):
     :param code: Okta's error code, such as ``E0000007``.
     :param summary: What Okta says with that code.
     :param causes: What is wrong in particular.
+    :param headers: Headers of the answer.
     """
 
-    def __init__(self, status: int, code: str, summary: str, *causes: str) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        summary: str,
+        *causes: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(": ".join([f"{code} {summary}", *causes]))
         self.status = int(status)
         self.code = code
         self.summary = summary
         self.causes = causes
+        self.headers = dict(headers or {})
 
     def as_json(self, error_id: str) -> dict[str, object]:
         """Return Okta's error object.
@@ -38,6 +51,31 @@ class RequestRefused(OktaHooksError):
             "errorId": error_id,
             "errorCauses": [{"errorSummary": cause} for cause in self.causes],
         }
+
+
+class TokenRefused(OktaHooksError):
+    """The org gives no access token.
+
+    https://developer.okta.com/docs/api/openapi/okta-oauth/oauth/tag/OrgAS/#tag/OrgAS/operation/token
+
+    :param error: OAuth's name of the reason, such as ``invalid_client``.
+    :param description: The reason in words.
+    """
+
+    def __init__(self, error: str, description: str) -> None:
+        super().__init__(f"{error}: {description}")
+        self.error = error
+        self.description = description
+
+    @property
+    def status(self) -> int:
+        """The status of the answer."""
+        is_unknown = self.error == "invalid_client"
+        return int(HTTPStatus.UNAUTHORIZED if is_unknown else HTTPStatus.BAD_REQUEST)
+
+    def as_json(self) -> dict[str, object]:
+        """Return OAuth's error object."""
+        return {"error": self.error, "error_description": self.description}
 
 
 def invalid(subject: str, *causes: str) -> RequestRefused:
@@ -103,9 +141,43 @@ def broken(status: int = HTTPStatus.INTERNAL_SERVER_ERROR) -> RequestRefused:
     return RequestRefused(status, "E0000009", "Internal Server Error")
 
 
-def wrong_token() -> RequestRefused:
-    """Return the refusal of a token that is not the org's, or absent."""
-    return RequestRefused(HTTPStatus.UNAUTHORIZED, "E0000011", "Invalid token provided")
+def wrong_token(scheme: str = "SSWS") -> RequestRefused:
+    """Return the refusal of a token that is not the org's, that has expired, or that is absent.
+
+    :param scheme: How it was sent: a ``Bearer`` is told in RFC 6750's words as well.
+    """
+    return RequestRefused(
+        HTTPStatus.UNAUTHORIZED,
+        "E0000011",
+        "Invalid token provided",
+        headers=_challenge(scheme, "invalid_token", "The access token is invalid"),
+    )
+
+
+def forbidden(scheme: str, permission: str) -> RequestRefused:
+    """Return the refusal of a token that does not permit what was asked for.
+
+    :param permission: What is missing.
+    """
+    return RequestRefused(
+        HTTPStatus.FORBIDDEN,
+        "E0000006",
+        "You do not have permission to perform the requested action",
+        headers=_challenge(
+            scheme,
+            "insufficient_scope",
+            "The access token provided does not contain the required scopes.",
+            scope=permission,
+        ),
+    )
+
+
+def _challenge(scheme: str, error: str, description: str, **more: str) -> dict[str, str]:
+    if scheme != "Bearer":
+        return {}
+    parts = {**more, "error": error, "error_description": description}
+    told = ", ".join(f'{name}="{value}"' for name, value in parts.items())
+    return {"WWW-Authenticate": f"Bearer {told}"}
 
 
 def wrong_method() -> RequestRefused:

@@ -21,6 +21,7 @@ from okta_hooks.testing import make_id, sample_event, warn_if_unknown
 from okta_hooks.wire.limits import MOST_EVENT_TYPES
 
 from . import errors, outgoing
+from .access import Access
 from .api_faults import ApiFaults
 from .deliveries import Deliveries
 from .event_hooks import read_settings
@@ -83,6 +84,8 @@ class Org:
         # For ids that depend on how deliveries end, so that these do not change the ids of the next events.
         self._traffic = random.Random(None if seed is None else f"traffic {seed}")
         self.id = make_id("00o", random.Random(url if seed is None else seed))
+        #: With what else than its token its API may be used, over HTTP.
+        self.access = Access(random.Random(None if seed is None else f"access {seed}"))
         #: What requests to its API meet, over HTTP.
         self.api_faults = ApiFaults()
         self._hooks = HookRegistry(self._random)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks import catalog
+from okta_hooks.exceptions import ConfigurationError
 
 from . import errors
 from .json_bodies import as_answer, no_content, read_object
@@ -48,6 +49,18 @@ def add_own_paths(app: Flask, org: Org) -> None:
         org.api_faults.clear()
         return no_content()
 
+    @app.post("/simulator/tokens")
+    def add_token() -> Response:
+        body = read_object('An object such as {"token": "T", "permissions": ["okta.logs.read"]}')
+        _call(org.access.add_token, "simulator token", body)
+        return no_content()
+
+    @app.post("/simulator/service-apps")
+    def add_service_app() -> Response:
+        body = read_object('An object with "client_id", "public_key" and "scopes"')
+        _call(org.access.add_service_app, "simulator service app", body)
+        return no_content()
+
 
 def _call(function: Callable[..., object], subject: str, body: dict[str, Any]) -> None:
     """Call a function with the keys of a body.
@@ -57,7 +70,7 @@ def _call(function: Callable[..., object], subject: str, body: dict[str, Any]) -
     try:
         inspect.signature(function).bind(**body)
         function(**body)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ConfigurationError) as error:
         raise errors.invalid(subject, str(error)) from error
 
 
