@@ -9,6 +9,8 @@ import signal
 import sys
 import threading
 
+from okta_hooks.wire.limits import MOST_EVENTS_A_DAY
+
 from .org import Org
 from .server import Simulator
 
@@ -28,6 +30,12 @@ def _token(text: str) -> str:
     return text
 
 
+def _quota(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+    return int(text)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run an org until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(
@@ -44,12 +52,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--http-hooks", action="store_true", help="take http:// URLs of hooks, as Okta does not"
     )
+    parser.add_argument(
+        "--quota",
+        type=_quota,
+        default=MOST_EVENTS_A_DAY,
+        help="how many events that hooks ask for are delivered in 24 hours (default: %(default)s)",
+    )
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    org = Org(token=given.token, seed=given.seed, http_hooks=given.http_hooks)
+    org = Org(token=given.token, seed=given.seed, http_hooks=given.http_hooks, quota=given.quota)
     simulator = Simulator(org, port=given.port)
     try:
         simulator.start()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks import calling
 from okta_hooks.testing import make_id, sample_event, warn_if_unknown
-from okta_hooks.wire.limits import MOST_EVENT_TYPES
+from okta_hooks.wire.limits import MOST_EVENT_TYPES, MOST_EVENTS_A_DAY
 
 from . import errors, outgoing
 from .access import Access
@@ -26,7 +26,8 @@ from .api_faults import ApiFaults
 from .deliveries import Deliveries
 from .event_hooks import read_settings
 from .hook_registry import HookRegistry
-from .log_events import as_logged, event_of_hook, object_at, with_debug_data
+from .log_events import as_logged, event_of_hook, object_at, quota_warning, with_debug_data
+from .quota import Quota
 from .system_log import SystemLog, read_query
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Org:
     :param timeout: How long a hook may take to answer over HTTP, in seconds.
     :param batch_seconds: How long a delivery waits for more events to come with it.
     :param batch_size: How many events are in a delivery at most. Okta documents no number.
+    :param quota: How many events that hooks ask for are delivered in 24 hours at most.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Org:
         timeout: float = calling.TIMEOUT,
         batch_seconds: float = 0.5,
         batch_size: int = 100,
+        quota: int = MOST_EVENTS_A_DAY,
     ) -> None:
         self.url = url
         self.token = token
@@ -93,7 +96,8 @@ class Org:
         self._deliveries = Deliveries(
             self._traffic, batch=timedelta(seconds=batch_seconds), batch_size=batch_size
         )
-        # Guards the three above. It is never held while a hook is called.
+        self._quota = Quota(quota)
+        # Guards the four above. It is never held while a hook is called.
         self._changed = threading.Condition(threading.RLock())
 
     def hooks(self) -> list[dict[str, Any]]:
@@ -273,10 +277,11 @@ class Org:
                 self._persist(logged)
             if not hooks and "log_only" not in faults:
                 logger.warning("No hook that is active and verified asks for %s.", event_type)
+            within_quota = self._spend_quota(events) if hooks else []
             for hook in hooks:
                 self._deliveries.plan(
                     hook,
-                    events,
+                    within_quota,
                     faults=faults,
                     delay=timedelta(seconds=delay),
                     now=self.clock(),
@@ -352,6 +357,20 @@ class Org:
         """Return an id for an error object."""
         with self._changed:
             return make_id("oae", self._traffic)
+
+    def _spend_quota(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the events that are delivered; the log is warned once before the others are not."""
+        now = self.clock()
+        allowed, is_warned = self._quota.spend(len(events), now)
+        if is_warned:
+            self._persist(quota_warning(self._quota.most, now, self._traffic))
+        if allowed < len(events):
+            logger.warning(
+                "The quota of %d events in 24 hours is used up: %d are not delivered.",
+                self._quota.most,
+                len(events) - allowed,
+            )
+        return events[:allowed]
 
     def _hooks_for(self, event_type: str) -> list[Hook]:
         """Return the hooks that are to get what happens."""
