@@ -133,7 +133,7 @@ def described(live: RegisteredHook) -> str:
     has_secret = f"its secret in {live.auth_header}" if live.auth_header else "no secret"
     return (
         f"{live.name!r} ({live.id}) at {shown(live.url or '')}, {has_secret}, {live.status}, "
-        f"{live.verification_status}, types {', '.join(live.event_types) or 'none'}"
+        f"{live.verification_status}, types {', '.join(sorted(live.event_types)) or 'none'}"
     )
 
 

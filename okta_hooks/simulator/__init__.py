@@ -7,7 +7,6 @@ and nothing here knows the inbox or the worker but ``app_org``, which has the ap
 
 from okta_hooks.calling import Answer, HttpSender, Request, Send, app_sender
 
-from .deliveries import Delivery
 from .errors import RequestRefused
 from .org import Org
 from .outgoing import Attempt
@@ -16,7 +15,6 @@ from .server import Simulator
 __all__ = [
     "Answer",
     "Attempt",
-    "Delivery",
     "HttpSender",
     "Org",
     "Request",

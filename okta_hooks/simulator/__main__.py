@@ -24,6 +24,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d{1,6}(\.\d+)?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return float(text)
+
+
 def _token(text: str) -> str:
     if not re.fullmatch(r"[!-~]+", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no token: it has blanks, or nothing")
@@ -56,14 +62,28 @@ def main(arguments: list[str] | None = None) -> None:
         "--quota",
         type=_quota,
         default=MOST_EVENTS_A_DAY,
+        metavar="N",
         help="how many events that hooks ask for are delivered in 24 hours (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--change-seconds",
+        type=_seconds,
+        default=0,
+        metavar="S",
+        help="how long a hook that was changed gets nothing (default: %(default)s)",
     )
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    org = Org(token=given.token, seed=given.seed, http_hooks=given.http_hooks, quota=given.quota)
+    org = Org(
+        token=given.token,
+        seed=given.seed,
+        http_hooks=given.http_hooks,
+        change_seconds=given.change_seconds,
+        quota=given.quota,
+    )
     simulator = Simulator(org, port=given.port)
     try:
         simulator.start()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from typing import TYPE_CHECKING, Final
 
 from flask import g, request
-
-from okta_hooks.testing import make_id
 
 from . import errors
 from .access import PERMISSIONS
@@ -90,12 +87,10 @@ def add_admission(app: Flask, org: Org, limits: RateLimits) -> None:
         if is_over:
             raise errors.too_many_requests()
 
-    ids = random.Random()
-
     @app.after_request
     def complete(response: Response) -> Response:
         response.headers.update(g.get("rate_limit", {}))
-        response.headers["X-Okta-Request-Id"] = make_id("", ids)
+        response.headers["X-Okta-Request-Id"] = org.new_request_id()
         response.headers["Cache-Control"] = "no-cache, no-store"
         # The server would tell its own time: what is told of an org goes by the org's clock.
         response.date = org.clock()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Collection, Iterator
 
-    from .event_hooks import Hook
+    from .event_hooks import RegisteredHook
     from .outgoing import Attempt
 
 #: How long an event of the fault "reorder" is held back, for others to overtake it.
@@ -22,7 +22,7 @@ _HELD_BACK: Final = timedelta(seconds=1)
 
 
 @dataclass(slots=True, kw_only=True)
-class Delivery:
+class PlannedDelivery:
     """Events on their way to one hook, and what became of them.
 
     ``state`` is ``"pending"``, ``"sending"``, ``"delivered"``, ``"failed"``, ``"lost"`` (by the fault of that name)
@@ -77,10 +77,10 @@ class Deliveries:
         self._rng = rng
         self._batch = batch
         self._batch_size = batch_size
-        self._all: list[Delivery] = []
-        self._pending: list[Delivery] = []
+        self._all: list[PlannedDelivery] = []
+        self._pending: list[PlannedDelivery] = []
         # For each hook, the pending delivery to which the next event is added.
-        self._open: dict[str, Delivery] = {}
+        self._open: dict[str, PlannedDelivery] = {}
         # The ids of the hooks that are being sent a delivery.
         self._busy: set[str] = set()
 
@@ -95,7 +95,7 @@ class Deliveries:
 
     def plan(
         self,
-        hook: Hook,
+        hook: RegisteredHook,
         events: list[dict[str, Any]],
         *,
         faults: Collection[str],
@@ -119,7 +119,7 @@ class Deliveries:
             for _ in range(2 if "duplicate" in faults else 1):
                 self._add(hook, group, after, now, is_lost="lost" in faults)
 
-    def _add_to_open(self, hook: Hook, event: dict[str, Any], now: datetime) -> None:
+    def _add_to_open(self, hook: RegisteredHook, event: dict[str, Any], now: datetime) -> None:
         """Put an event into the delivery that its hook is about to get.
 
         Whether that is due already does not matter, so that a slow machine makes no other deliveries.
@@ -131,14 +131,14 @@ class Deliveries:
 
     def _add(
         self,
-        hook: Hook,
+        hook: RegisteredHook,
         events: list[dict[str, Any]],
         after: timedelta,
         now: datetime,
         *,
         is_lost: bool = False,
-    ) -> Delivery:
-        delivery = Delivery(
+    ) -> PlannedDelivery:
+        delivery = PlannedDelivery(
             event_id=make_uuid(self._rng),
             hook_id=hook.id,
             url=hook.settings.uri,
@@ -152,7 +152,7 @@ class Deliveries:
             self._pending.append(delivery)
         return delivery
 
-    def take(self, now: datetime | None) -> Delivery | None:
+    def take(self, now: datetime | None) -> PlannedDelivery | None:
         """Take the next delivery for sending, or None if there is none; its hook gets no other until it is finished.
 
         :param now: Only one that is due by then, and whichever is due first. With None, whatever the clock says:
@@ -171,7 +171,7 @@ class Deliveries:
         delivery.state = "sending"
         return delivery
 
-    def finish(self, delivery: Delivery, state: str) -> None:
+    def finish(self, delivery: PlannedDelivery, state: str) -> None:
         """Note what became of a delivery that was taken."""
         delivery.state = state
         self._busy.remove(delivery.hook_id)
@@ -180,7 +180,7 @@ class Deliveries:
         """Return when the next delivery is due that can be taken."""
         return min((delivery.due for delivery in self._ready()), default=None)
 
-    def _ready(self) -> list[Delivery]:
+    def _ready(self) -> list[PlannedDelivery]:
         return [delivery for delivery in self._pending if delivery.hook_id not in self._busy]
 
 

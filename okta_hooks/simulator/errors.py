@@ -128,7 +128,7 @@ def unsupported_comparison(operator: str, path: str) -> RequestRefused:
 
 def no_such_hook(hook_id: str) -> RequestRefused:
     """Return the refusal of a hook's id that the org does not know."""
-    return not_found(f"Resource not found: {hook_id} (EventHook)")
+    return not_found(f"Resource not found: {hook_id} (Webhook)")
 
 
 def not_found(what: str) -> RequestRefused:

@@ -1,30 +1,21 @@
-"""An event hook of an org: what the management API takes of it, and gives back.
+"""An event hook of an org, as the management API shows it.
 
 https://developer.okta.com/docs/api/openapi/okta-management/management/tag/EventHook/
 """
 
 from __future__ import annotations
 
-import string
+import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
-from okta_hooks import catalog
-from okta_hooks.wire.limits import MOST_EVENT_TYPES
 from okta_hooks.wire.protocol import okta_time
-
-from . import errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-_LONGEST_NAME: Final = 255
-#: RFC 9110's token.
-_HEADER_NAME: Final = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
-#: What only the sender knows. Okta names no such list.
-_OF_THE_SENDER: Final = ("host", "content-length", "transfer-encoding")
+    from .filters import HookFilter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,15 +25,24 @@ class HookSettings:
     name: str
     description: str | None
     event_types: tuple[str, ...]
-    event_filter: Any
+    event_filter: HookFilter | None
     uri: str
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     auth_header: str | None
     secret: str | None = field(repr=False)
 
+    @property
+    def channel(self) -> tuple[object, ...]:
+        """How the endpoint is called: what a verification is of."""
+        return self.uri, self.headers, self.auth_header, self.secret
+
+    def lets_through(self, event: dict[str, Any]) -> bool:
+        """Return whether the filter, if there is one, lets an event of the hook's types through."""
+        return self.event_filter is None or self.event_filter.lets_through(event)
+
 
 @dataclass(slots=True, kw_only=True)
-class Hook:
+class RegisteredHook:
     """A registered hook."""
 
     id: str
@@ -71,7 +71,6 @@ class Hook:
         """Return the hook as the API shows it: all but the secret."""
         settings = self.settings
         href = f"{org_url}/api/v1/eventHooks/{self.id}"
-        change = "deactivate" if self.is_active else "activate"
         auth_scheme = None
         if settings.auth_header is not None:
             auth_scheme = {"type": "HEADER", "key": settings.auth_header}
@@ -81,13 +80,13 @@ class Hook:
             "verificationStatus": "VERIFIED" if self.is_verified else "UNVERIFIED",
             "name": settings.name,
             "description": settings.description,
-            "created": okta_time(self.created),
+            "created": okta_time(self.created.replace(microsecond=0)),
             "createdBy": "00uSimulatedAdmin000",
-            "lastUpdated": okta_time(self.last_updated),
+            "lastUpdated": okta_time(self.last_updated.replace(microsecond=0)),
             "events": {
                 "type": "EVENT_TYPE",
-                "items": list(settings.event_types),
-                "filter": settings.event_filter,
+                "items": sorted(settings.event_types, key=_place_in_set),
+                "filter": settings.event_filter and settings.event_filter.as_json(),
             },
             "channel": {
                 "type": "HTTP",
@@ -99,147 +98,19 @@ class Hook:
                     "authScheme": auth_scheme,
                 },
             },
-            "_links": {
-                "self": {"href": href, "hints": {"allow": ["GET", "PUT", "DELETE"]}},
-                change: {"href": f"{href}/lifecycle/{change}", "hints": {"allow": ["POST"]}},
-                "verify": {"href": f"{href}/lifecycle/verify", "hints": {"allow": ["POST"]}},
-            },
+            "_links": self._links(href),
         }
 
-
-def read_settings(body: object, *, http_hooks: bool) -> HookSettings:
-    """Read the body of a create or replace call.
-
-    :param http_hooks: Whether ``http:`` URLs are taken as well.
-    :raises RequestRefused: with every reason there is.
-    """
-    if not isinstance(body, dict):
-        raise errors.malformed()
-    reading = _BodyReader(body)
-    name = reading.text("name", longest=_LONGEST_NAME)
-    reading.one_of("events.type", "EVENT_TYPE")
-    event_types = _event_types(reading)
-    reading.one_of("channel.type", "HTTP")
-    reading.one_of("channel.version", "1.0.0")
-    uri = reading.text("channel.config.uri", longest=1024)
-    schemes = ("https", "http") if http_hooks else ("https",)
-    if uri and not _is_url(uri, schemes):
-        cause = "channel.config.uri: The URL must begin with https:// and have a host"
-        if _is_url(uri, ("http",)):
-            # Not Okta's words: it knows no such option.
-            cause += "; the simulator takes http:// as well if it is started with --http-hooks"
-        reading.causes.append(cause)
-    headers = _headers(reading)
-    auth_header, secret = _auth_scheme(reading)
-    if reading.causes:
-        raise errors.invalid("eventHook", *reading.causes)
-    return HookSettings(
-        name=name,
-        description=reading.at("description"),
-        event_types=event_types,
-        event_filter=reading.at("events.filter"),
-        uri=uri,
-        headers=headers,
-        auth_header=auth_header,
-        secret=secret,
-    )
+    def _links(self, href: str) -> dict[str, Any]:
+        changes = ("verify", "deactivate") if self.is_active else ("activate",)
+        links: dict[str, Any] = {"self": {"href": href}}
+        for change in changes:
+            links[change] = {"href": f"{href}/lifecycle/{change}", "hints": {"allow": ["POST"]}}
+        if not self.is_active:
+            links["delete"] = {"href": href, "hints": {"allow": ["DELETE"]}}
+        return links
 
 
-class _BodyReader:
-    """A body, and what is wrong with it."""
-
-    def __init__(self, body: Mapping[str, Any]) -> None:
-        self.body = body
-        self.causes: list[str] = []
-
-    def at(self, path: str) -> Any:
-        """Return what stands at a dotted path, or None."""
-        value: Any = self.body
-        for key in path.split("."):
-            value = value.get(key) if isinstance(value, dict) else None
-        return value
-
-    def text(self, path: str, *, longest: int) -> str:
-        value = self.at(path)
-        if not isinstance(value, str) or not value.strip():
-            self.causes.append(f"{path}: The field cannot be left blank")
-            return ""
-        if len(value) > longest:
-            self.causes.append(f"{path}: The field cannot be longer than {longest} characters")
-        return value
-
-    def one_of(self, path: str, *values: str) -> None:
-        if self.at(path) not in values:
-            self.causes.append(f"{path}: The value must be {' or '.join(values)}")
-
-    def not_of_the_sender(self, path: str, header: str) -> None:
-        if header.lower() in _OF_THE_SENDER:
-            self.causes.append(f"{path}: {header} cannot be chosen")
-
-
-def _event_types(reading: _BodyReader) -> tuple[str, ...]:
-    items = reading.at("events.items")
-    if not isinstance(items, list) or not items or not all(isinstance(item, str) for item in items):
-        reading.causes.append("events.items: At least one event type is needed")
-        return ()
-    event_types = tuple(dict.fromkeys(items))
-    if len(event_types) > MOST_EVENT_TYPES:
-        reading.causes.append(f"events.items: A hook has at most {MOST_EVENT_TYPES} event types")
-    for event_type in event_types:
-        entry = catalog.get(event_type)
-        if entry is None or not entry.event_hook_eligible:
-            near = catalog.suggest(event_type) if entry is None else None
-            reading.causes.append(
-                f"events.items: {event_type} is not eligible for event hooks"
-                + (f"; is {near} meant?" if near else "")
-            )
-    return event_types
-
-
-def _headers(reading: _BodyReader) -> tuple[tuple[str, str], ...]:
-    listed = reading.at("channel.config.headers") or []
-    pairs: list[tuple[Any, Any]] = [
-        (item.get("key"), item.get("value")) if isinstance(item, dict) else (None, None)
-        for item in (listed if isinstance(listed, list) else [None])
-    ]
-    if not all(_is_header(key, value) for key, value in pairs):
-        reading.causes.append("channel.config.headers: Each needs a key and a value")
-        return ()
-    for key, _ in pairs:
-        reading.not_of_the_sender("channel.config.headers", key)
-    return tuple(pairs)
-
-
-def _auth_scheme(reading: _BodyReader) -> tuple[str | None, str | None]:
-    path = "channel.config.authScheme"
-    scheme = reading.at(path)
-    if scheme is None:
-        return None, None
-    reading.one_of(f"{path}.type", "HEADER")
-    key, value = reading.at(f"{path}.key"), reading.at(f"{path}.value")
-    # The value is needed in a replacement, too: whoever read the hook before does not have it.
-    if not _is_header(key, value) or not value:
-        reading.causes.append(f"{path}: The key and the value of the header are needed")
-        return None, None
-    reading.not_of_the_sender(path, key)
-    return key, value
-
-
-def _is_header(key: object, value: object) -> bool:
-    return (
-        isinstance(key, str)
-        and key != ""
-        and set(key) <= _HEADER_NAME
-        and isinstance(value, str)
-        and not set(value) & set("\0\r\n")
-    )
-
-
-def _is_url(uri: str, schemes: tuple[str, ...]) -> bool:
-    try:
-        parts = urlsplit(uri)
-        port = parts.port
-    except ValueError:
-        return False
-    is_plain = uri.isascii() and uri.isprintable() and " " not in uri
-    return is_plain and parts.scheme in schemes and bool(parts.hostname) and port != 0
+def _place_in_set(event_type: str) -> int:
+    """Return a key for the order in which Okta, which keeps a set, tells the types: nobody's, and always the same."""
+    return zlib.crc32(event_type.encode())

@@ -8,7 +8,7 @@ from okta_hooks.testing import make_id
 from okta_hooks.wire.limits import MOST_ACTIVE_HOOKS
 
 from . import errors
-from .event_hooks import Hook
+from .event_hooks import RegisteredHook
 
 if TYPE_CHECKING:
     import random
@@ -28,41 +28,57 @@ class HookRegistry:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._hooks: dict[str, Hook] = {}
+        self._hooks: dict[str, RegisteredHook] = {}
 
-    def __iter__(self) -> Iterator[Hook]:
+    def __iter__(self) -> Iterator[RegisteredHook]:
         return iter(self._hooks.values())
 
-    def find(self, hook_id: str) -> Hook | None:
+    def find(self, hook_id: str) -> RegisteredHook | None:
         """Return a hook, or None if there is none of that id."""
         return self._hooks.get(hook_id)
 
-    def get(self, hook_id: str) -> Hook:
+    def get(self, hook_id: str) -> RegisteredHook:
         """Return a hook."""
         hook = self.find(hook_id)
         if hook is None:
             raise errors.no_such_hook(hook_id)
         return hook
 
-    def add(self, settings: HookSettings, now: datetime) -> Hook:
+    def add(self, settings: HookSettings, now: datetime) -> RegisteredHook:
         """Add a hook, active and not verified.
 
-        :raises RequestRefused: if the org has enough active hooks.
+        :raises RequestRefused: if the org has enough hooks that are active and verified.
         """
         self._check_number()
-        hook = Hook(id=make_id("who", self._rng), settings=settings, created=now, last_updated=now)
+        hook = RegisteredHook(
+            id=make_id("who", self._rng), settings=settings, created=now, last_updated=now
+        )
         self._hooks[hook.id] = hook
         return hook
 
-    def replace(self, hook_id: str, settings: HookSettings) -> Hook:
-        """Replace all that an admin says of a hook. A new URL has to be verified again."""
+    def replace(
+        self, hook_id: str, settings: HookSettings, *, is_active: bool | None
+    ) -> RegisteredHook:
+        """Replace all that an admin says of a hook. A changed channel has to be verified again.
+
+        :param is_active: What the hook becomes; None leaves it.
+        :raises RequestRefused: if it becomes active, and the org has enough hooks that are active and verified.
+        """
         hook = self.get(hook_id)
-        if settings.uri != hook.settings.uri:
-            hook.is_verified = False
+        is_active = hook.is_active if is_active is None else is_active
+        is_verified = hook.is_verified and settings.channel == hook.settings.channel
+        self._change(hook, is_active=is_active, is_verified=is_verified)
         hook.settings = settings
         return hook
 
-    def remove(self, hook_id: str) -> Hook:
+    def verify(self, hook: RegisteredHook) -> None:
+        """Note that a hook is verified.
+
+        :raises RequestRefused: if it is active, and the org has enough hooks that are active and verified.
+        """
+        self._change(hook, is_active=hook.is_active, is_verified=True)
+
+    def remove(self, hook_id: str) -> RegisteredHook:
         """Remove a hook, and return it.
 
         :raises RequestRefused: if it is active.
@@ -73,29 +89,33 @@ class HookRegistry:
         del self._hooks[hook_id]
         return hook
 
-    def activate(self, hook_id: str) -> Hook:
+    def activate(self, hook_id: str) -> RegisteredHook:
         """Make a hook active.
 
-        :raises RequestRefused: if the org has enough active hooks.
+        :raises RequestRefused: if it is verified, and the org has enough hooks that are active and verified.
         """
         hook = self.get(hook_id)
-        if not hook.is_active:
-            self._check_number()
-        hook.is_active = True
+        self._change(hook, is_active=True, is_verified=hook.is_verified)
         return hook
 
-    def deactivate(self, hook_id: str) -> Hook:
+    def deactivate(self, hook_id: str) -> RegisteredHook:
         """Make a hook inactive."""
         hook = self.get(hook_id)
         hook.is_active = False
         return hook
 
-    def receiving(self, event_type: str) -> list[Hook]:
+    def receiving(self, event_type: str) -> list[RegisteredHook]:
         """Return the hooks to which events of a type are delivered."""
         return [hook for hook in self if hook.receives and event_type in hook.settings.event_types]
 
+    def _change(self, hook: RegisteredHook, *, is_active: bool, is_verified: bool) -> None:
+        if is_active and is_verified and not hook.receives:
+            self._check_number()
+        hook.is_active, hook.is_verified = is_active, is_verified
+
     def _check_number(self) -> None:
-        if sum(hook.is_active for hook in self) >= MOST_ACTIVE_HOOKS:
+        if sum(hook.receives for hook in self) >= MOST_ACTIVE_HOOKS:
             raise errors.invalid(
-                "eventHook", f"An org has at most {MOST_ACTIVE_HOOKS} active event hooks"
+                "eventHook",
+                f"An org has at most {MOST_ACTIVE_HOOKS} active and verified event hooks",
             )

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import random
     from datetime import datetime
 
-    from .event_hooks import Hook
+    from .deliveries import PlannedDelivery
+    from .event_hooks import RegisteredHook
 
 
 def as_logged(event: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -42,8 +43,26 @@ def object_at(event: dict[str, Any], *keys: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def failed_verification(complaint: str) -> dict[str, Any]:
+    """Return what an event of a failed verification says. Okta is known to log one, but not what it holds."""
+    return {"severity": "WARN", "outcome": {"result": "FAILURE", "reason": complaint[:255]}}
+
+
+def failed_delivery(delivery: PlannedDelivery, reason: str) -> dict[str, Any]:
+    """Return what an event of a failed delivery says. What Okta's holds is not known."""
+    debug_data = {"eventId": delivery.event_id, "attempts": str(len(delivery.attempts))}
+    if delivery.attempts[-1].status is not None:
+        debug_data["httpStatus"] = str(delivery.attempts[-1].status)
+    return {
+        "actor": "SystemPrincipal:system@okta.com",
+        "severity": "WARN",
+        "outcome": {"result": "FAILURE", "reason": reason[:255]},
+        "debug_context": {"debugData": debug_data},
+    }
+
+
 def event_of_hook(
-    event_type: str, hook: Hook, now: datetime, rng: random.Random, **overrides: Any
+    event_type: str, hook: RegisteredHook, now: datetime, rng: random.Random, **overrides: Any
 ) -> dict[str, Any]:
     """Return the event that the org records of one of its hooks.
 

@@ -24,9 +24,17 @@ from . import errors, outgoing
 from .access import Access
 from .api_faults import ApiFaults
 from .deliveries import Deliveries
-from .event_hooks import read_settings
+from .hook_body import make_body, read_settings, read_status
 from .hook_registry import HookRegistry
-from .log_events import as_logged, event_of_hook, object_at, quota_warning, with_debug_data
+from .log_events import (
+    as_logged,
+    event_of_hook,
+    failed_delivery,
+    failed_verification,
+    object_at,
+    quota_warning,
+    with_debug_data,
+)
 from .quota import Quota
 from .system_log import SystemLog, read_query
 
@@ -35,8 +43,8 @@ if TYPE_CHECKING:
 
     from okta_hooks.catalog import EventType
 
-    from .deliveries import Delivery
-    from .event_hooks import Hook
+    from .deliveries import PlannedDelivery
+    from .event_hooks import RegisteredHook
     from .system_log import Page
 
 logger = logging.getLogger(__name__)
@@ -61,6 +69,8 @@ class Org:
     :param timeout: How long a hook may take to answer over HTTP, in seconds.
     :param batch_seconds: How long a delivery waits for more events to come with it.
     :param batch_size: How many events are in a delivery at most. Okta documents no number.
+    :param change_seconds: How long a hook that was created, changed or verified gets nothing of what happens.
+        At Okta it may be minutes.
     :param quota: How many events that hooks ask for are delivered in 24 hours at most.
     """
 
@@ -76,6 +86,7 @@ class Org:
         timeout: float = calling.TIMEOUT,
         batch_seconds: float = 0.5,
         batch_size: int = 100,
+        change_seconds: float = 0,
         quota: int = MOST_EVENTS_A_DAY,
     ) -> None:
         self.url = url
@@ -86,11 +97,14 @@ class Org:
         self._random = random.Random(seed)
         # For ids that depend on how deliveries end, so that these do not change the ids of the next events.
         self._traffic = random.Random(None if seed is None else f"traffic {seed}")
+        # For ids of requests, of which a client that polls makes more in one run than in another.
+        self._requests = random.Random(None if seed is None else f"requests {seed}")
         self.id = make_id("00o", random.Random(url if seed is None else seed))
         #: With what else than its token its API may be used, over HTTP.
         self.access = Access(random.Random(None if seed is None else f"access {seed}"))
         #: What requests to its API meet, over HTTP.
         self.api_faults = ApiFaults()
+        self._change = timedelta(seconds=change_seconds)
         self._hooks = HookRegistry(self._random)
         self._log = SystemLog()
         self._deliveries = Deliveries(
@@ -126,13 +140,20 @@ class Org:
             return hook.as_json(self.url)
 
     def replace_hook(self, hook_id: str, body: object) -> dict[str, Any]:
-        """Replace all that an admin says of a hook. A new URL has to be verified again.
+        """Replace all that an admin says of a hook. A changed channel has to be verified again.
 
-        :raises RequestRefused: if something in it cannot be.
+        The hook keeps its secret if the body has none. A ``status`` in the body is applied.
+
+        :raises RequestRefused: if something in it cannot be, or the org has enough active hooks.
+        :return: the hook, with the time of the change before this one.
         """
-        settings = read_settings(body, http_hooks=self.http_hooks)
         with self._changed:
-            return self._updated(self._hooks.replace(hook_id, settings), "event_hook.updated")
+            replaced = self._hooks.get(hook_id).settings
+            settings = read_settings(body, http_hooks=self.http_hooks, replaced=replaced)
+            hook = self._hooks.replace(hook_id, settings, is_active=read_status(body))
+            answer = hook.as_json(self.url)
+            self._updated(hook, "event_hook.updated")
+            return answer
 
     def delete_hook(self, hook_id: str) -> None:
         """Delete a hook.
@@ -156,19 +177,19 @@ class Org:
             return self._updated(self._hooks.deactivate(hook_id), "event_hook.deactivated")
 
     def verify_hook(self, hook_id: str) -> dict[str, Any]:
-        """Ask the hook's endpoint, once, to prove that it expects this org.
+        """Ask the hook's endpoint to prove that it expects this org; once more if it fails.
 
-        :raises RequestRefused: if it does not.
+        :raises RequestRefused: if it does not, or the org has enough active hooks.
         """
         with self._changed:
             hook = self._hooks.get(hook_id)
             settings = hook.settings
             challenge = make_id("", self._traffic) + make_id("", self._traffic)
             request = outgoing.verification(hook, challenge, make_id("", self._traffic))
-        attempts: list[outgoing.Attempt] = []
-        answer = outgoing.attempt(self.send, request, self.clock, attempts)
-        complaint = outgoing.complaint(attempts[-1], answer, challenge)
+        complaint = outgoing.verify(self.send, request, challenge, self.clock)
         if complaint:
+            with self._changed:
+                self._log_of_hook("event_hook.verified", hook, **failed_verification(complaint))
             raise errors.invalid(
                 "eventHook",
                 f"Unable to verify event hook. Hook {settings.name} execution failed",
@@ -176,8 +197,9 @@ class Org:
             )
         with self._changed:
             hook = self._hooks.get(hook_id)
-            # Its URL may have been replaced while the old endpoint answered.
-            hook.is_verified = hook.is_verified or hook.settings.uri == settings.uri
+            # Its channel may have been replaced while the old endpoint answered.
+            if hook.settings.channel == settings.channel:
+                self._hooks.verify(hook)
             return self._updated(hook, "event_hook.verified")
 
     def register(
@@ -200,25 +222,9 @@ class Org:
         hook_ids = []
         wanted = list(dict.fromkeys(event_types))
         for number, start in enumerate(range(0, len(wanted), MOST_EVENT_TYPES), 1):
-            scheme = {"type": "HEADER", "key": auth_header, "value": secret}
-            listed = [{"key": key, "value": value} for key, value in (headers or {}).items()]
+            items = wanted[start : start + MOST_EVENT_TYPES]
             created = self.create_hook(
-                {
-                    "name": f"{name} {number}",
-                    "events": {
-                        "type": "EVENT_TYPE",
-                        "items": wanted[start : start + MOST_EVENT_TYPES],
-                    },
-                    "channel": {
-                        "type": "HTTP",
-                        "version": "1.0.0",
-                        "config": {
-                            "uri": url,
-                            "headers": listed,
-                            "authScheme": None if secret is None else scheme,
-                        },
-                    },
-                }
+                make_body(f"{name} {number}", url, items, headers or {}, auth_header, secret)
             )
             self.verify_hook(created["id"])
             hook_ids.append(created["id"])
@@ -266,22 +272,26 @@ class Org:
             events = [
                 sample_event(event_type, seed=self._random, **overrides) for _ in range(count)
             ]
-            hook_ids = ",".join(hook.id for hook in hooks)
+            asked: list[dict[str, Any]] = []
+            wanted: dict[str, list[dict[str, Any]]] = {hook.id: [] for hook in hooks}
             for event in events:
                 logged = event
+                hook_ids = [hook.id for hook in hooks if hook.settings.lets_through(event)]
+                for hook_id in hook_ids:
+                    wanted[hook_id].append(event)
                 if hook_ids:
-                    logged = with_debug_data(event, targetEventHookIds=hook_ids)
+                    asked.append(event)
+                    logged = with_debug_data(event, targetEventHookIds=",".join(hook_ids))
                     # A delivery without debug data, as a preview has none, stays without; the log always has it.
                     if object_at(event, "debugContext", "debugData") is not None:
                         event["debugContext"] = logged["debugContext"]
                 self._persist(logged)
-            if not hooks and "log_only" not in faults:
-                logger.warning("No hook that is active and verified asks for %s.", event_type)
-            within_quota = self._spend_quota(events) if hooks else []
+            within_quota = self._spend_quota(asked)
             for hook in hooks:
+                self._tell_of_filter(hook, event_type, count, len(wanted[hook.id]))
                 self._deliveries.plan(
                     hook,
-                    within_quota,
+                    [event for event in wanted[hook.id] if id(event) in within_quota],
                     faults=faults,
                     delay=timedelta(seconds=delay),
                     now=self.clock(),
@@ -353,13 +363,18 @@ class Org:
         with self._changed:
             self._changed.notify_all()
 
+    def new_request_id(self) -> str:
+        """Return an id for a request that the API has got."""
+        with self._changed:
+            return make_id("", self._requests)
+
     def new_error_id(self) -> str:
         """Return an id for an error object."""
         with self._changed:
             return make_id("oae", self._traffic)
 
-    def _spend_quota(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the events that are delivered; the log is warned once before the others are not."""
+    def _spend_quota(self, events: list[dict[str, Any]]) -> set[int]:
+        """Return which objects are delivered; the log is warned once before the others are not."""
         now = self.clock()
         allowed, is_warned = self._quota.spend(len(events), now)
         if is_warned:
@@ -370,25 +385,49 @@ class Org:
                 self._quota.most,
                 len(events) - allowed,
             )
-        return events[:allowed]
+        return {id(event) for event in events[:allowed]}
 
-    def _hooks_for(self, event_type: str) -> list[Hook]:
-        """Return the hooks that are to get what happens."""
-        return self._hooks.receiving(event_type)
+    def _hooks_for(self, event_type: str) -> list[RegisteredHook]:
+        """Return the hooks that are to get what happens, if their filters let it through."""
+        asking = self._hooks.receiving(event_type)
+        if not asking:
+            logger.warning("No hook that is active and verified asks for %s.", event_type)
+        settled = self.clock() - self._change
+        for hook in asking:
+            if hook.last_updated > settled:
+                logger.warning(
+                    "%s was changed less than %g s ago, and does not get %s yet.",
+                    hook.id,
+                    self._change.total_seconds(),
+                    event_type,
+                )
+        return [hook for hook in asking if hook.last_updated <= settled]
 
-    def _updated(self, hook: Hook, event_type: str) -> dict[str, Any]:
+    def _tell_of_filter(
+        self, hook: RegisteredHook, event_type: str, happened: int, wanted: int
+    ) -> None:
+        if wanted < happened:
+            logger.info(
+                "The filter of %s keeps back %d of %d %s.",
+                hook.id,
+                happened - wanted,
+                happened,
+                event_type,
+            )
+
+    def _updated(self, hook: RegisteredHook, event_type: str) -> dict[str, Any]:
         hook.last_updated = self.clock()
         self._log_of_hook(event_type, hook)
         return hook.as_json(self.url)
 
-    def _log_of_hook(self, event_type: str, hook: Hook, **overrides: Any) -> None:
+    def _log_of_hook(self, event_type: str, hook: RegisteredHook, **overrides: Any) -> None:
         self._persist(event_of_hook(event_type, hook, self.clock(), self._traffic, **overrides))
 
     def _persist(self, event: dict[str, Any]) -> None:
         now = self.clock()
         self._log.append(as_logged(event, now), now)
 
-    def _take(self, now: datetime) -> Delivery | None:
+    def _take(self, now: datetime) -> PlannedDelivery | None:
         with self._changed:
             return self._deliveries.take(now)
 
@@ -396,7 +435,7 @@ class Org:
         due = self._deliveries.next_due()
         return None if due is None else max((due - self.clock()).total_seconds(), 0)
 
-    def _deliver(self, delivery: Delivery) -> None:
+    def _deliver(self, delivery: PlannedDelivery) -> None:
         state = "failed"
         try:
             with self.calling_out():
@@ -406,7 +445,7 @@ class Org:
                 self._deliveries.finish(delivery, state)
                 self._changed.notify_all()
 
-    def _send(self, delivery: Delivery) -> str:
+    def _send(self, delivery: PlannedDelivery) -> str:
         """Send a delivery, and return what became of it."""
         with self._changed:
             hook = self._hooks.find(delivery.hook_id)
@@ -420,7 +459,7 @@ class Org:
             state = self._conclude(hook, delivery)
         return state
 
-    def _conclude(self, hook: Hook, delivery: Delivery) -> str:
+    def _conclude(self, hook: RegisteredHook, delivery: PlannedDelivery) -> str:
         """Tell what became of a delivery that was sent, and return it."""
         last = delivery.attempts[-1]
         if last.status in _ACCEPTED:
@@ -429,10 +468,10 @@ class Org:
         reason = last.error or f"The endpoint answered {last.status}"
         logger.warning("%d events to %s: %s.", len(delivery.events), delivery.url, reason)
         with self._changed:
-            self._log_failure(hook, delivery, reason)
+            self._log_of_hook("event_hook.delivery", hook, **failed_delivery(delivery, reason))
         return "failed"
 
-    def _request(self, hook: Hook, delivery: Delivery) -> calling.Request:
+    def _request(self, hook: RegisteredHook, delivery: PlannedDelivery) -> calling.Request:
         return outgoing.delivery(
             hook,
             delivery.events,
@@ -440,19 +479,6 @@ class Org:
             event_id=delivery.event_id,
             sent_at=self.clock(),
             request_id=make_id("", self._traffic),
-        )
-
-    def _log_failure(self, hook: Hook, delivery: Delivery, reason: str) -> None:
-        debug_data = {"eventId": delivery.event_id, "attempts": str(len(delivery.attempts))}
-        if delivery.attempts[-1].status is not None:
-            debug_data["httpStatus"] = str(delivery.attempts[-1].status)
-        self._log_of_hook(
-            "event_hook.delivery",
-            hook,
-            actor="SystemPrincipal:system@okta.com",
-            severity="WARN",
-            outcome={"result": "FAILURE", "reason": reason[:255]},
-            debug_context={"debugData": debug_data},
         )
 
 

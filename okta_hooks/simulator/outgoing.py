@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from .event_hooks import Hook
+    from .event_hooks import RegisteredHook
 
 _ATTEMPTS: Final = 2
 _SERVER_ERRORS: Final = range(500, 600)
@@ -85,7 +85,7 @@ def deliver(
             break
 
 
-def verification(hook: Hook, challenge: str, request_id: str) -> Request:
+def verification(hook: RegisteredHook, challenge: str, request_id: str) -> Request:
     """Return the request by which the org asks a hook's endpoint to prove that it expects it."""
     headers = {
         "User-Agent": "Okta-Integrations",
@@ -94,6 +94,23 @@ def verification(hook: Hook, challenge: str, request_id: str) -> Request:
         CHALLENGE_HEADER: challenge,
     }
     return Request(method="GET", url=hook.settings.uri, headers=hook.added_to(headers))
+
+
+def verify(
+    send: Send, request: Request, challenge: str, clock: Callable[[], datetime]
+) -> str | None:
+    """Send a verification; once more if there was no answer or an error. Return what is wrong with the last answer.
+
+    https://developer.okta.com/docs/api/openapi/okta-management/management/tag/EventHook/#tag/EventHook/operation/verifyEventHook
+    """
+    attempts: list[Attempt] = []
+    wrong = None
+    for _ in range(_ATTEMPTS):
+        answer = attempt(send, request, clock, attempts)
+        wrong = complaint(attempts[-1], answer, challenge)
+        if answer is not None and answer.status < HTTPStatus.BAD_REQUEST:
+            break
+    return wrong
 
 
 def complaint(attempt: Attempt, answer: Answer | None, challenge: str) -> str | None:
@@ -112,7 +129,7 @@ def complaint(attempt: Attempt, answer: Answer | None, challenge: str) -> str | 
 
 
 def delivery(
-    hook: Hook,
+    hook: RegisteredHook,
     events: list[dict[str, Any]],
     *,
     source: str,

@@ -36,7 +36,7 @@ class Quota:
 
     def spend(self, count: int, now: datetime) -> Spent:
         """Count events that happen now, and say how many of them are within the quota."""
-        if self._since is None or now - self._since >= _PERIOD:
+        if count and (self._since is None or now - self._since >= _PERIOD):
             self._since, self._count = now, 0
         before = self._count
         self._count = min(before + count, self.most)

@@ -61,6 +61,23 @@ def test_the_command_runs_an_org(serve: Callable[..., Endpoint], number: signal.
         assert process.stdout.read() == ""
 
 
+def test_the_command_takes_a_time_until_a_changed_hook_receives(
+    serve: Callable[..., Endpoint],
+) -> None:
+    """With ``--change-seconds``, a hook that has just been verified gets nothing, and the terminal says so."""
+    endpoint = serve()
+    with running("--port", "0", "--http-hooks", "--change-seconds", "600.5") as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[4].rstrip(",")
+        hook = call(f"{url}/api/v1/eventHooks", body(channel__config={"uri": endpoint.url}))
+        call(hook["_links"]["verify"]["href"], {})
+        call(f"{url}/simulator/events", {"type": "user.lifecycle.deactivate"})
+        assert process.stdout.readline() == (
+            f"{hook['id']} was changed less than 600.5 s ago, and does not get user.lifecycle.deactivate yet.\n"
+        )
+        assert call(f"{url}/simulator/deliveries") == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -71,6 +88,8 @@ def test_the_command_runs_an_org(serve: Callable[..., Endpoint], number: signal.
         (["--seed", "x"], "argument --seed: invalid int value: 'x'"),
         (["--token", ""], "argument --token: '' is no token"),
         (["--token", "a b"], "argument --token: 'a b' is no token"),
+        (["--change-seconds", "-1"], "--change-seconds: '-1' is no number of seconds"),
+        (["--change-seconds", "1e9"], "--change-seconds: '1e9' is no number of seconds"),
         (["--https-hooks"], "unrecognized arguments: --https-hooks"),
     ],
 )

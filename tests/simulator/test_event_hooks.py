@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from okta_hooks import catalog
 from okta_hooks.simulator import (
     Org,
     RequestRefused,
@@ -39,11 +40,17 @@ def test_a_hook_from_its_creation_to_its_end(client: FlaskClient) -> None:
     assert "active" in str(call("DELETE", path, 400)["errorCauses"])
     stopped = call("POST", f"{path}/lifecycle/deactivate")
     assert stopped["status"] == "INACTIVE"
-    assert "activate" in stopped["_links"]
-    assert call("POST", f"{path}/lifecycle/activate")["status"] == "ACTIVE"
+    assert set(stopped["_links"]) == {"self", "activate", "delete"}
+    assert stopped["_links"]["delete"]["hints"] == {"allow": ["DELETE"]}
+    started = call("POST", f"{path}/lifecycle/activate")
+    assert started["status"] == "ACTIVE"
+    assert set(started["_links"]) == {"self", "verify", "deactivate"}
+    assert list(started["_links"]["self"]) == list(stopped["_links"]["self"]) == ["href"]
     call("POST", f"{path}/lifecycle/deactivate")
     assert call("DELETE", path, 204) is None
-    assert call("GET", path, 404)["errorCode"] == "E0000007"
+    missing = call("GET", path, 404)
+    assert missing["errorCode"] == "E0000007"
+    assert missing["errorSummary"].endswith(f"{made['id']} (Webhook)")
     assert call("GET") == []
 
 
@@ -57,18 +64,126 @@ def test_the_secret_is_never_returned(client: FlaskClient, org: Org) -> None:
     assert "s3cret" not in json.dumps(everything)
 
 
-def test_a_replaced_hook_keeps_its_verification_unless_it_moves(org: Org, clock: Clock) -> None:
-    """PUT replaces everything; only another URL has to be verified again."""
+def test_a_replaced_hook_is_told_with_the_time_of_the_change_before(org: Org, clock: Clock) -> None:
+    """PUT replaces everything; its answer still has the old time, in whole seconds, and the next one the new."""
     hook_id = org.create_hook(body())["id"]
     org.verify_hook(hook_id)
-    clock.go_on(minutes=1)
+    clock.go_on(minutes=1, seconds=0.9)
     renamed = org.replace_hook(hook_id, body(name="Leavers", events__items=["user.session.start"]))
     assert renamed["name"] == "Leavers"
     assert renamed["events"]["items"] == ["user.session.start"]
-    assert renamed["lastUpdated"] == "2026-08-03T09:01:00.000Z"
-    assert renamed["verificationStatus"] == "VERIFIED"
-    moved = org.replace_hook(hook_id, body(channel__config__uri=f"{URL}/v2"))
-    assert moved["verificationStatus"] == "UNVERIFIED"
+    assert renamed["lastUpdated"] == renamed["created"] == "2026-08-03T09:00:00.000Z"
+    assert org.hook(hook_id) == {**renamed, "lastUpdated": "2026-08-03T09:01:00.000Z"}
+    assert org.hooks() == [org.hook(hook_id)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"name": "Leavers"}, "VERIFIED"),
+        ({"description": "Who leaves"}, "VERIFIED"),
+        ({"events__items": ["user.session.start"]}, "VERIFIED"),
+        ({"channel__config__uri": f"{URL}/v2"}, "UNVERIFIED"),
+        ({"channel__config__headers": [{"key": "X-Team", "value": "it"}]}, "UNVERIFIED"),
+        ({"channel__config__headers": []}, "UNVERIFIED"),
+        ({"channel__config__authScheme__value": "another"}, "UNVERIFIED"),
+        ({"channel__config__authScheme__key": "X-Secret"}, "UNVERIFIED"),
+        ({"channel__config__authScheme": None}, "UNVERIFIED"),
+    ],
+)
+def test_a_changed_channel_has_to_be_verified_again(
+    org: Org, receiver: Receiver, changes: dict[str, Any], status: str
+) -> None:
+    """After a PUT with another URL, header or secret nothing is delivered until the hook is verified again."""
+    hook_id = org.create_hook(body())["id"]
+    org.verify_hook(hook_id)
+    changed = body(events__items=["user.session.start"])
+    org.replace_hook(hook_id, changed)
+    assert org.hook(hook_id)["verificationStatus"] == "VERIFIED"
+    replaced = org.replace_hook(
+        hook_id, body(**{"events__items": ["user.session.start"], **changes})
+    )
+    assert replaced["verificationStatus"] == org.hook(hook_id)["verificationStatus"] == status
+    org.emit("user.session.start")
+    org.settle()
+    assert len(receiver.envelopes) == (status == "VERIFIED")
+    org.verify_hook(hook_id)
+    org.emit("user.session.start")
+    org.settle()
+    assert len(receiver.envelopes) == 1 + (status == "VERIFIED")
+
+
+@pytest.mark.parametrize(
+    ("asked", "becomes"), [("ACTIVE", "ACTIVE"), ("INACTIVE", "INACTIVE"), (None, "{}")]
+)
+@pytest.mark.parametrize("before", ["ACTIVE", "INACTIVE"])
+def test_a_status_in_a_replacement_is_applied(
+    org: Org, before: str, asked: str | None, becomes: str
+) -> None:
+    """PUT with a status sets it; without one, the hook stays as it was."""
+    hook_id = org.create_hook(body())["id"]
+    if before == "INACTIVE":
+        org.deactivate_hook(hook_id)
+    replaced = org.replace_hook(hook_id, body(**({} if asked is None else {"status": asked})))
+    assert replaced["status"] == org.hook(hook_id)["status"] == becomes.format(before)
+
+
+def test_a_status_that_is_none_is_refused(org: Org) -> None:
+    """Only ACTIVE and INACTIVE are states of a hook, and what is refused changes nothing."""
+    made = org.create_hook(body())
+    with pytest.raises(RequestRefused, match="status: The value must be ACTIVE or INACTIVE"):
+        org.replace_hook(made["id"], body(name="Other", status="PAUSED"))
+    assert org.hook(made["id"]) == made
+
+
+def test_a_secret_stays_unless_another_is_given(org: Org, receiver: Receiver) -> None:
+    """What was read of a hook has no secret, and can be written: the hook is called with the one that it had."""
+    made = org.create_hook(body())
+    org.verify_hook(made["id"])
+    org.replace_hook(made["id"], org.hook(made["id"]))
+    org.emit("user.lifecycle.deactivate")
+    org.settle()
+    assert receiver.requests[-1].headers["Authorization"] == "s3cret"
+    open_to_all = org.create_hook(body(channel__config__authScheme=None))["id"]
+    with pytest.raises(RequestRefused, match="the value of the header"):
+        org.replace_hook(open_to_all, body(channel__config__authScheme__value=None))
+
+
+def test_event_types_are_a_set(org: Org) -> None:
+    """They come back in an order of their own, which is the same in every run, whatever order was given."""
+    given = [
+        "user.session.start",
+        "user.session.end",
+        "group.lifecycle.create",
+        "user.lifecycle.create",
+    ]
+    told = org.create_hook(body(events__items=given))["events"]["items"]
+    assert set(told) == set(given)
+    assert told not in (given, sorted(given))
+    assert org.create_hook(body(events__items=sorted(given)))["events"]["items"] == told
+
+
+def test_every_change_is_in_the_log(org: Org) -> None:
+    """The org records what is done to a hook, with the hook as the target."""
+    hook_id = org.create_hook(body())["id"]
+    org.verify_hook(hook_id)
+    org.replace_hook(hook_id, body(name="Leavers"))
+    org.deactivate_hook(hook_id)
+    org.activate_hook(hook_id)
+    org.replace_hook(hook_id, body(status="INACTIVE"))
+    org.delete_hook(hook_id)
+    logged = org.log().events
+    assert [event["eventType"].removeprefix("event_hook.") for event in logged] == [
+        "created",
+        "verified",
+        "updated",
+        "deactivated",
+        "activated",
+        "updated",
+        "deleted",
+    ]
+    assert {event["target"][0]["id"] for event in logged} == {hook_id}
+    assert all(catalog.get(event["eventType"]) for event in logged)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +225,28 @@ def test_a_replaced_hook_keeps_its_verification_unless_it_moves(org: Org, clock:
             "channel.config.authScheme: Transfer-Encoding cannot be chosen",
         ),
         ({"channel__config__authScheme__type": "BASIC"}, "authScheme.type: "),
+        (
+            {"channel__config__authScheme": {"type": "OAUTH2", "clientId": "a", "tokenUrl": URL}},
+            "authScheme.type: The value must be HEADER",
+        ),
+        ({"events__filter": []}, "events.filter: An object"),
+        ({"events__filter": {"type": "SCIM"}}, "events.filter.type: "),
+        ({"events__filter": {"eventFilterMap": "x"}}, "eventFilterMap: A list"),
+        ({"events__filter": {"eventFilterMap": [1]}}, "Each needs an event and a condition"),
+        (
+            {"events__filter": {"eventFilterMap": [{"event": "a", "condition": {}}]}},
+            "Each needs an event and a condition",
+        ),
+        (
+            {
+                "events__filter": {
+                    "eventFilterMap": [
+                        {"event": "a", "condition": {"version": 1, "expression": "true"}}
+                    ]
+                }
+            },
+            "The version of a condition must be a text or null",
+        ),
         ({"channel__config__authScheme__value": None}, "value of the header"),
         ({"channel__config__authScheme__value": "two\r\nlines"}, "value of the header"),
     ],
@@ -180,14 +317,27 @@ def test_http_urls_are_taken_on_request_only(org: Org, receiver: Receiver) -> No
 
 
 def test_an_org_has_25_active_hooks_at_most(org: Org) -> None:
-    """The 26th active hook is refused, at creation and at activation; inactive ones do not count."""
-    first = org.create_hook(body())["id"]
-    for _ in range(24):
+    """The 26th that is active and verified is refused, however it would become that; no others are counted."""
+
+    def add(*, verified: bool = True) -> str:
+        hook_id = str(org.create_hook(body())["id"])
+        if verified:
+            org.verify_hook(hook_id)
+        return hook_id
+
+    unverified = [add(verified=False) for _ in range(2)]
+    first, *_ = [add() for _ in range(25)]
+    with pytest.raises(RequestRefused, match="at most 25 active and verified"):
         org.create_hook(body())
-    with pytest.raises(RequestRefused, match="at most 25"):
-        org.create_hook(body())
-    org.activate_hook(first)
+    with pytest.raises(RequestRefused, match="at most 25 active and verified"):
+        org.verify_hook(unverified[0])
+    assert org.activate_hook(first)["status"] == "ACTIVE"
     org.deactivate_hook(first)
-    org.create_hook(body())
-    with pytest.raises(RequestRefused, match="at most 25"):
+    org.verify_hook(unverified[0])
+    with pytest.raises(RequestRefused, match="at most 25 active and verified"):
         org.activate_hook(first)
+    with pytest.raises(RequestRefused, match="at most 25 active and verified"):
+        org.replace_hook(first, body(status="ACTIVE"))
+    assert org.hook(first)["status"] == "INACTIVE"
+    org.deactivate_hook(unverified[1])
+    assert org.activate_hook(unverified[1])["verificationStatus"] == "UNVERIFIED"

@@ -70,13 +70,36 @@ def test_the_log_is_warned_once_before_the_quota_is_used_up(
 
 
 def test_only_what_hooks_ask_for_is_counted(
-    org_of: Callable[[int], Org], receiver: Receiver
+    org_of: Callable[[int], Org], receiver: Receiver, clock: Clock
 ) -> None:
-    """Nor does a second attempt count."""
+    """Other events neither count nor begin the day, and a second attempt does not count."""
     org = org_of(2)
     org.emit("user.session.end", count=5)
     org.emit("user.session.start", count=5, faults=["log_only"])
+    clock.go_on(hours=23)
     receiver.statuses.extend([503, 204, 204])
     org.emit("user.session.start", count=2)
     org.settle()
     assert [len(delivery) for delivery in sent(receiver)] == [2, 2, 2]
+    clock.go_on(hours=1)
+    org.emit("user.session.start")
+    org.settle()
+    assert sent(receiver) == []
+
+
+def test_what_a_filter_keeps_back_is_not_counted(
+    org_of: Callable[[int], Org], receiver: Receiver
+) -> None:
+    """An event that no filter lets through triggers no hook."""
+    org = org_of(1)
+    condition = {"expression": "event.outcome.result eq 'FAILURE'", "version": None}
+    for hook in org.hooks():
+        hook["events"]["filter"] = {
+            "type": "EXPRESSION_LANGUAGE",
+            "eventFilterMap": [{"event": "user.session.start", "condition": condition}],
+        }
+        org.replace_hook(hook["id"], hook)
+    org.emit("user.session.start", count=3)
+    (failed,) = uuids(org.emit("user.session.start", outcome={"result": "FAILURE"}))
+    org.settle()
+    assert sent(receiver) == [[failed]] * 2

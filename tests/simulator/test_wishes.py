@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .support import URL, Receiver, body, uuids
+from okta_hooks.simulator import Org
+
+from .support import URL, Clock, Receiver, body, uuids
 
 if TYPE_CHECKING:
-    from flask.testing import FlaskClient
+    from collections.abc import Callable
 
-    from okta_hooks.simulator import (
-        Org,
-    )
+    from flask.testing import FlaskClient
 
 
 def test_events_can_be_made_to_happen_over_http(client: FlaskClient, org: Org) -> None:
@@ -113,6 +113,34 @@ def test_what_no_hook_asks_for_is_said(org: Org, caplog: pytest.LogCaptureFixtur
     org.register(URL, ["user.lifecycle.deactivate"])
     org.emit("user.lifecycle.deactivate")
     assert caplog.messages == [expected]
+
+
+def test_a_changed_hook_receives_after_a_while(
+    clock: Clock, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With ``change_seconds``, what happens shortly after any change is not meant for the hook, and that is said."""
+    org = Org(clock=clock, send=receiver, change_seconds=60)
+    (hook_id,) = org.register(URL, ["user.session.start"])
+    changes: list[Callable[[], object]] = [
+        lambda: None,
+        lambda: org.replace_hook(hook_id, {**org.hook(hook_id), "name": "Other"}),
+        lambda: org.verify_hook(hook_id),
+        lambda: org.activate_hook(hook_id),
+    ]
+    for change in changes:
+        change()
+        clock.go_on(seconds=59.9)
+        (early,) = org.emit("user.session.start")
+        assert "targetEventHookIds" not in early["debugContext"]["debugData"]
+        assert caplog.messages == [
+            f"{hook_id} was changed less than 60 s ago, and does not get user.session.start yet."
+        ]
+        clock.go_on(seconds=0.1)
+        (event,) = org.emit("user.session.start")
+        org.settle()
+        assert receiver.uuids.pop() == [event["uuid"]]
+        caplog.clear()
+    assert len(receiver.envelopes) == len(changes)
 
 
 def test_what_came_of_a_delivery_is_said(
