@@ -13,11 +13,11 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from flask import Blueprint, current_app
+from flask import Blueprint
 
 from . import receivers, signals
 from .problem import problem
-from .state import EXTENSION, AppState
+from .state import EXTENSION, AppState, app_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +132,7 @@ class EventHook(Blueprint):
             answer = _failed(error, "A delivery to the hook %r was not stored.", self.name)
             signals.notify(
                 signals.delivery_refused,
-                cast("Flask", current_app._get_current_object()),  # type: ignore[attr-defined] # noqa: SLF001 - blinker tells senders apart by identity
+                app_object(),
                 hook=self,
                 status=answer.status_code,
                 reason=type(error).__name__,

@@ -1,4 +1,4 @@
-"""The time by which it is told how long something has lasted."""
+"""The clock that measures how long something has lasted."""
 
 from __future__ import annotations
 

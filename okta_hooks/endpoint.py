@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
 
-from flask import Response, current_app, request
+from flask import Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from . import request_body, signals
 from .exceptions import InboxUnavailable, UnreadableDelivery
 from .problem import problem
-from .state import state_of
+from .state import app_object, state_of
 from .state.app import BEGAN
 from .wire import protocol, reading
 from .wire.events import Delivery
@@ -102,7 +102,7 @@ def receive(hook: Hook) -> Response | BaseExceptionGroup:
     secret = call.secret
     if secret is None and not call.is_open:
         request_body.drain()
-        return _announce(call, _refuse_secret(call), "wrong secret")
+        return _notify_refused(call, _refuse_secret(call), "wrong secret")
     envelope = _read(call)
     if isinstance(envelope, Response):
         return envelope
@@ -123,14 +123,13 @@ def receive(hook: Hook) -> Response | BaseExceptionGroup:
         # The one answer that makes Okta send the delivery again.
         call.state.refusals.not_stored.failed(error, hook.name)
         refusal = problem(HTTPStatus.SERVICE_UNAVAILABLE, "The inbox did not take it in time.")
-        return _announce(call, refusal, error.reason)
+        return _notify_refused(call, refusal, error.reason)
     call.state.refusals.not_stored.worked()
     return answer
 
 
 def _call(hook: Hook) -> _Call:
-    # The object itself: blinker tells senders apart by identity, and the proxy has one of its own.
-    app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined] # noqa: SLF001 - Flask's documented way
+    app = app_object()
     state = state_of(app)
     return _Call(
         app=app,
@@ -196,7 +195,7 @@ def _store(call: _Call, new: NewDelivery) -> Response:
         stored.new,
         stored.duplicate,
     )
-    dispatch.tell_stored(
+    dispatch.notify_stored(
         call.app,
         hook=call.hook,
         delivery=new.delivery,
@@ -240,10 +239,10 @@ def _refuse_secret(call: _Call) -> Response:
 
 def _refuse(call: _Call, status: HTTPStatus, reason: str) -> Response:
     logger.warning("A delivery to the hook %r was refused: %s", call.hook.name, reason)
-    return _announce(call, problem(status, reason), reason)
+    return _notify_refused(call, problem(status, reason), reason)
 
 
-def _announce(call: _Call, refusal: Response, reason: str) -> Response:
+def _notify_refused(call: _Call, refusal: Response, reason: str) -> Response:
     signals.notify(
         signals.delivery_refused,
         call.app,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from .signals import contained
+from .host_code import contained
 
 
 class Logger(logging.LoggerAdapter[logging.Logger]):

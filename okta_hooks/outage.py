@@ -1,4 +1,4 @@
-"""What the log is told while something keeps failing: that it does, each minute how often, and the end."""
+"""What is logged while something keeps failing: a line at the beginning, one a minute with a count, one at the end."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Outage:
         self._lock = threading.Lock()
         self._began: float | None = None
         self._last = 0.0
-        self._told = 0.0
+        self._logged = 0.0
         self._count = 0
 
     def failed(self, error: Exception, *what: Any) -> None:
@@ -62,9 +62,9 @@ class Outage:
             is_first = self._began is None
             if self._began is None:
                 self._began = now
-            elif now - self._told < _SECONDS_BETWEEN_LINES:
+            elif now - self._logged < _SECONDS_BETWEEN_LINES:
                 return
-            self._told = now
+            self._logged = now
             count, began = self._count, self._began
         if is_first:
             self._logger.error(self._lines.begins, *what, error)

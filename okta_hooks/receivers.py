@@ -211,7 +211,7 @@ class Receivers:
             for receiver in list(signal.receivers_for(sender)):
                 known = self._identities.get(_key(receiver))
                 if known is None:
-                    # Another thread is just connecting it: blinker has it, and tells of it next.
+                    # Another thread is just connecting it: blinker has it, but has not called `_on_connected` yet.
                     with self._lock:
                         known = self._identify(receiver)
                 found[known.order] = Receiver(
@@ -253,7 +253,10 @@ def _key(call: Callable[..., Any]) -> Any:
 
 
 def _reference(call: Callable[..., Any]) -> Callable[[], Callable[..., Any] | None]:
-    """Return how to ask for a callable without keeping it alive: its id may be another's later."""
+    """Return what returns the callable while it is alive, and does not keep it alive.
+
+    Once it is gone, its id may be that of another callable.
+    """
     try:
         if hasattr(call, "__func__") and hasattr(call, "__self__"):
             return weakref.WeakMethod(call)

@@ -1,21 +1,19 @@
-"""The signals about the service itself, and how a callable of any kind is called.
+"""The signals about the service itself.
 
 They are sent with the Flask application as sender.
-An error in a receiver of theirs is logged and goes no further.
+An error in a handler of theirs is logged and goes no further.
 """
 
 from __future__ import annotations
 
-import inspect
 import logging
-import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from blinker import Namespace
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+from .host_code import call, contained
 
+if TYPE_CHECKING:
     from blinker import NamedSignal
     from flask import Flask
 
@@ -46,8 +44,8 @@ receiver_failed: Final = _service.signal(
 )
 inconsistency_found: Final = _service.signal(
     "inconsistency-found",
-    "The inbox holds what it must not. Arguments: ``hook``, ``kind`` (a word for what it is), ``number`` "
-    "(of events or receipts), and ``repaired`` (whether that has been put right).",
+    "The inbox holds what it must not. Arguments: ``hook``, ``kind`` (what it is, as ``inbox --check --json`` has it), "
+    "``number`` (of events or receipts), and ``repaired`` (whether that has been put right).",
 )
 event_done: Final = _service.signal(
     "event-done",
@@ -71,39 +69,3 @@ def notify(signal: NamedSignal, sender: Flask, /, **arguments: Any) -> None:
             contained(
                 logger.error, "A receiver of the signal %s failed.", signal.name, exc_info=error
             )
-
-
-def call(app: Flask, receiver: Callable[..., Any], /, **arguments: Any) -> None:
-    """Call a receiver of any kind; if it is asynchronous, wait until it has finished."""
-    result = receiver(app, **arguments)
-    if inspect.isawaitable(result):
-        app.ensure_sync(_await)(result)
-
-
-def contained(
-    function: Callable[..., Any], /, *arguments: Any, **named: Any
-) -> BaseException | None:
-    """Call code of the host's, and return what it raised, or None: whatever that is, it goes no further.
-
-    Only Ctrl-C and a server's order to stop come out: they reach the main thread as exceptions.
-    """
-    try:
-        function(*arguments, **named)
-    except BaseException as error:
-        is_order = isinstance(error, KeyboardInterrupt | SystemExit)
-        if is_order and threading.current_thread() is threading.main_thread():
-            raise
-        return error
-    return None
-
-
-def text_of(error: BaseException) -> str:
-    """Return what an error of the host's says; how it says it is the host's code, and may fail at anything."""
-    try:
-        return str(error)
-    except BaseException:  # noqa: BLE001 - as in `contained`
-        return "(no text)"
-
-
-async def _await(result: Awaitable[Any]) -> Any:
-    return await result

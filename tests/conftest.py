@@ -18,11 +18,13 @@ from okta_hooks.inbox.intake import NewDelivery, incoming
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery
 
-from .support import SECRET, Clock
+from .support import SECRET, Calls, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
+
+    from blinker import NamedSignal
 
 
 def encodable(value: Any) -> Any:
@@ -92,6 +94,22 @@ def body() -> Callable[..., bytes]:
 def clock() -> Clock:
     """Return a clock that stands still until a test sets it."""
     return Clock()
+
+
+@pytest.fixture
+def hear() -> Iterator[Callable[[NamedSignal], Calls]]:
+    """Return a function that listens to a signal until the test ends."""
+    connected = []
+
+    def listen(signal: NamedSignal) -> Calls:
+        heard = Calls()
+        signal.connect(heard, weak=False)
+        connected.append((signal, heard))
+        return heard
+
+    yield listen
+    for signal, heard in connected:
+        signal.disconnect(heard)
 
 
 @pytest.fixture(scope="session")

@@ -67,6 +67,31 @@ class Clock:
         return self.now
 
 
+class Calls:
+    """A receiver, or a handler of a signal, that remembers what it was called with."""
+
+    def __init__(self) -> None:
+        self.senders: list[Any] = []
+        self.arguments: list[dict[str, Any]] = []
+
+    def __call__(self, sender: Any, **arguments: Any) -> None:
+        """Remember a call."""
+        self.senders.append(sender)
+        self.arguments.append(arguments)
+
+    @property
+    def events(self) -> list[str]:
+        """The uuids of the events."""
+        return [arguments["event"].uuid for arguments in self.arguments]
+
+
+@pytest.fixture
+def clock_of_today(clock: Clock) -> Clock:
+    """Return a clock that shows the real time when it is made: commands have no other."""
+    clock.now = time.time()
+    return clock
+
+
 def fan_out(inbox: Inbox, *receivers: str, hook: str = "okta", limit: int = 500) -> None:
     """Give every pending event of a hook to these receivers."""
     events = inbox.assignments.unassigned([hook], limit=limit)

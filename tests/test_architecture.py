@@ -85,7 +85,7 @@ def test_a_drawing_says_in_words_what_it_shows(picture: Path) -> None:
 
 def luminance(colour: str) -> float:
     """Return the relative luminance of WCAG 2."""
-    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     red, green, blue = (
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
     )

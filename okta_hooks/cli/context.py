@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from flask import current_app
 
 from okta_hooks.exceptions import ConfigurationError, InboxUnavailable
-from okta_hooks.state import state_of
+from okta_hooks.state import app_object, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +21,8 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def app_of_command() -> Flask:
-    """Return the current app itself: receivers are connected to an object, which the proxy is not."""
-    return cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined] # noqa: SLF001 - Flask's documented way
+    """Return the app that the command is about."""
+    return app_object()
 
 
 def state_of_app() -> AppState:

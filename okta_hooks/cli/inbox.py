@@ -21,8 +21,8 @@ from .output import iso, print_rows, print_table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from okta_hooks.inbox.consistency import Inconsistency
     from okta_hooks.inbox.overview import EventDetails
-    from okta_hooks.inbox.upkeep import Inconsistency
     from okta_hooks.state.runtime import Runtime
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -76,7 +76,7 @@ def inbox(runtime: Runtime, check: bool, max_age: float, as_json: bool) -> None:
     counts = runtime.inbox.overview.counts()
     age = counts.oldest_pending_seconds
     found = (
-        runtime.inbox.upkeep.inspect(list(state_of_app().hooks), longest_wait=LONGEST_WAIT)
+        runtime.inbox.consistency.check(list(state_of_app().hooks), longest_wait=LONGEST_WAIT)
         if check
         else []
     )
@@ -87,7 +87,9 @@ def inbox(runtime: Runtime, check: bool, max_age: float, as_json: bool) -> None:
         print_table([{"events": state, "": getattr(counts, state)} for state in STATES])
         click.echo(f"oldest open event: {'none' if age is None else f'{age:.0f} s'}")
         for item in found:
-            click.echo(f"inconsistent: {item.number} times a {item.kind}, of the hook {item.hook}")
+            click.echo(
+                f"inconsistent: {item.number} times a {item.kind.description}, of the hook {item.hook}"
+            )
     if check and (counts.dead or (age or 0.0) > max_age or found):
         sys.exit(1)
 

@@ -154,7 +154,7 @@ class _Examination:
         yield from storage.backlog(counts)
         yield from storage.dead_letters(counts)
         yield from storage.consistency(
-            inbox.upkeep.inspect(list(self._state.hooks), longest_wait=LONGEST_WAIT)
+            inbox.consistency.check(list(self._state.hooks), longest_wait=LONGEST_WAIT)
         )
         live = len(self._secrets)
         if live > 1:
@@ -166,7 +166,7 @@ class _Examination:
             yield from storage.rotation(used, live, now)
 
     def registration(self) -> Iterator[Check]:
-        """Ask Okta for the hook; if no URL is given, what it says of it is what is asked afterwards."""
+        """Ask Okta for the hook; if no URL is given, the one that Okta has is asked afterwards."""
         name = registration.NAME
         try:
             with OktaClient(self._state.settings) as client:

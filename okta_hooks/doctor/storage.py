@@ -8,8 +8,8 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.inbox.consistency import Kind
 from okta_hooks.inbox.file_system import EPHEMERAL, file_system
-from okta_hooks.inbox.upkeep import UNKNOWN_HOOK
 
 from .check import age, failure, listed, ok, ordinal, skipped, warning
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.consistency import Inconsistency
     from okta_hooks.inbox.overview import Counts, ReceiverCounts
-    from okta_hooks.inbox.upkeep import Inconsistency
 
     from .check import Check
 
@@ -94,7 +94,7 @@ def _not_there(path: Path, folder: Path) -> Check:
 
 
 def access(path: Path, status: os.stat_result, me: int) -> Iterator[Check]:
-    """Look at whose the file is, and who else may read it.
+    """Look at who owns the file, and who else may read it.
 
     :param me: The id of the user that asks.
     """
@@ -206,7 +206,7 @@ def dead_letters(counts: Counts) -> Iterator[Check]:
 def consistency(found: Sequence[Inconsistency]) -> Iterator[Check]:
     """Look at what must not be in the inbox.
 
-    :param found: As :meth:`okta_hooks.inbox.upkeep.Upkeep.inspect` returns it.
+    :param found: As :meth:`okta_hooks.inbox.consistency.Consistency.check` returns it.
     """
     name = "consistency"
     if not found:
@@ -214,10 +214,10 @@ def consistency(found: Sequence[Inconsistency]) -> Iterator[Check]:
     for item in found:
         yield warning(
             name,
-            f"{item.number} times a {item.kind}, of the hook {item.hook}.",
+            f"{item.number} times a {item.kind.description}, of the hook {item.hook}.",
             "If the hook was renamed, give it its old name: EventHook(name). "
             "Otherwise these events wait for ever."
-            if item.kind == UNKNOWN_HOOK
+            if item.kind is Kind.UNKNOWN_HOOK
             else "A worker puts it right within a minute or two. If it comes back, something else "
             "writes to these tables, or the clock is set to and fro.",
         )
@@ -226,7 +226,7 @@ def consistency(found: Sequence[Inconsistency]) -> Iterator[Check]:
 def orphans(
     lanes: Sequence[ReceiverCounts], connected: Collection[str], now: float
 ) -> Iterator[Check]:
-    """Look for receivers that the inbox knows, that have something to do, and that are nowhere."""
+    """Look for receivers that have receipts to work on, and are not connected anywhere."""
     gone = {
         lane.receiver: lane.pending + lane.claimed
         for lane in lanes

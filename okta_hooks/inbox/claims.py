@@ -1,21 +1,19 @@
-"""Receipts in the hands of workers: claimed, settled, given back."""
+"""Receipts that workers claim, settle and give back."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
 from okta_hooks.wire import reading
-from okta_hooks.wire.events import Delivery
 
 from .assignments import EARLIEST
-from .statements import HAS_DEAD, IDS, has_open, lock_events
-from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, receipt, worker
+from .statements import IDS, close_events
+from .tables import CLAIMED, DEAD, DONE, PENDING, event, receipt, worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,7 +31,7 @@ _LONGEST_ERROR: Final = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A receipt in the hands of a worker.
+    """A receipt that a worker has claimed.
 
     ``claims`` is the fence: it differs at each claim, so whoever holds an older one cannot settle the receipt.
     """
@@ -48,9 +46,10 @@ class Claim:
 
     @property
     def deaths(self) -> int:
-        """How many processes have died with this receipt in hand since its last attempt that ended.
+        """How many processes have died with this receipt claimed since its last attempt that ended.
 
-        Each claim counts one, each attempt that ended takes one off, and so does giving a claim back.
+        ``claims`` grows with each claim and shrinks when one is given back; ``attempts`` grows when an attempt ends.
+        What remains between them, but for the present claim, are claims that ended with their process.
         """
         return self.claims - 1 - self.attempts
 
@@ -66,7 +65,7 @@ class Settlement:
 
 
 class Claims:
-    """Hands receipts to workers, and takes down what became of them.
+    """Claims receipts for workers, and stores what became of them.
 
     Its methods raise :exc:`InboxUnavailable` if the database does not do what it is asked.
 
@@ -88,12 +87,12 @@ class Claims:
     ) -> list[Claim]:
         """Take receipts of one receiver that are due, in the order in which Okta delivered the events.
 
-        A receipt that was in the hands of a process that died is taken alone:
-        if it is what kills, it kills nothing beside it.
+        A receipt that was claimed by a process that died is claimed alone:
+        if it is what kills processes, no other receipt is claimed by the one that it kills next.
         A worker whose lease is gone gets nothing.
 
-        :param retries_first: Whether receipts that have been tried before go first. Who claims should take turns
-            with this: otherwise a backlog of either kind keeps the other waiting.
+        :param retries_first: Whether receipts that have been tried before go first. Callers should alternate
+            between the two: otherwise a backlog of either kind keeps the other waiting.
         """
         with self._database.transaction() as connection:
             return self._claim(
@@ -158,28 +157,6 @@ class Claims:
                 )
                 found += [(row.hook, row.receiver) for row in rows]
         return found
-
-    def position_of(self, event_id: int) -> tuple[int, int] | None:
-        """Return where an event is: its delivery's id, and its ordinal in it; None if it is gone."""
-        query = sa.select(event.c.delivery_id, event.c.ordinal).where(event.c.id == event_id)
-        with self._database.reading() as connection:
-            row = connection.execute(query).one_or_none()
-        return row and (row.delivery_id, row.ordinal)
-
-    def load(self, delivery_id: int) -> tuple[Delivery, str | None]:
-        """Return a delivery and its body; the body is None if retention has taken it."""
-        with self._database.reading() as connection:
-            row = connection.execute(_DELIVERY, {"of_delivery": delivery_id}).one_or_none()
-        if row is None:  # somebody has deleted it by hand
-            lost = Delivery(event_id=None, source=None, via="hook", received_at=datetime.now(UTC))
-            return lost, None
-        made = Delivery(
-            event_id=row.event_id,
-            source=row.source,
-            via=row.via,
-            received_at=datetime.fromtimestamp(row.received_at, UTC),
-        )
-        return made, row.body
 
     def settle(
         self, worker_id: str, settlements: Sequence[Settlement]
@@ -286,9 +263,9 @@ class Claims:
     def _held(
         self, connection: sa.Connection, worker_id: str, fences: Iterable[_Fence]
     ) -> list[_Fence]:
-        """Return those of the claims that are still in the hands that claimed them, in one order.
+        """Lock and return those of the claims that the worker still holds, in the order that all workers lock them in.
 
-        A receipt that was freed, and perhaps claimed again, is left alone.
+        A receipt that was taken from it, and perhaps claimed again, is not among them.
         """
         wanted = set(fences)
         ids = {event_id for event_id, _, _ in wanted}
@@ -298,10 +275,10 @@ class Claims:
     def take_back(
         self, worker_id: str, hook: str, receiver_name: str, *, keep: Iterable[Claim]
     ) -> None:
-        """Give back what a worker is said to have claimed for one receiver, but for what it knows of.
+        """Give back what is stored as claimed by a worker for one receiver, but for the claims that it knows of.
 
-        :param keep: What it has in hand. A receipt that it had, and has claimed again without hearing of it,
-            is not that.
+        :param keep: The claims that it knows of. A receipt that it held before, and has claimed again
+            in a transaction whose answer was lost, is given back: ``claims`` differs.
         """
         known = [(claim.event_id, claim.claims) for claim in keep]
         with self._database.transaction() as connection:
@@ -316,18 +293,6 @@ class Claims:
                 )
                 .values(state=PENDING, worker=None, claims=receipt.c.claims - 1)
             )
-
-
-def close_events(
-    database: Database, connection: sa.Connection, ids: Sequence[int]
-) -> dict[int, str]:
-    """Close those of the events that have no open receipt. Returns their states."""
-    if not ids:
-        return {}
-    # Without this lock, two workers that settle the last two receipts each see the other's open.
-    lock_events(database, connection, ids)
-    rows = connection.execute(_CLOSE, {"ids": ids})
-    return {row.id: row.state for row in rows}
 
 
 def _escaped(text: str, longest: int) -> str:
@@ -390,17 +355,6 @@ _SETTLE: Final = (
         worker=None,
     )
 )
-_CLOSE: Final = (
-    event.update()
-    .where(
-        event.c.id.in_(IDS),
-        event.c.state == CLAIMED,
-        ~has_open(event.c.id),
-    )
-    .values(state=sa.case((HAS_DEAD, DEAD), else_=DONE))
-    .returning(event.c.id, event.c.state)
-)
-_DELIVERY: Final = sa.select(delivery).where(delivery.c.id == sa.bindparam("of_delivery"))
 #: Not through SQLAlchemy: SQLite cannot parse the table of VALUES that it writes.
 _WITH_WORK: Final = (
     "WITH asked (hook, receiver) AS (VALUES {asked}) SELECT hook, receiver FROM asked WHERE EXISTS ("

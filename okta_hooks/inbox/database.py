@@ -14,9 +14,8 @@ import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
 
-from . import sqlite
+from . import schema, sqlite
 from .file_system import EPHEMERAL, file_system
-from .tables import SCHEMA_VERSION, meta, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: What an operation may take, unless it says otherwise.
+#: How many seconds an operation may take, unless its caller gives another time.
 SECONDS: Final = 5.0
 #: How many operations may go on at a time, each on a connection, besides the one that is reserved.
 CONNECTIONS: Final = 5
@@ -94,8 +93,8 @@ class Database:
         self._opening = threading.Lock()
         self._dropping = threading.Lock()
         self._is_open = False
-        self._is_announced = False
-        #: Changes when another database may have taken the place of the one that was opened:
+        self._is_logged = False
+        #: Changes when the database that was opened may have been replaced by another:
         #: another file, or a server that lacks the last transactions. Ids may be given out again.
         self.generation = 0
 
@@ -121,7 +120,7 @@ class Database:
                 logger.error("The inbox %s was moved or deleted: a new one is made.", self.path)
                 self.close()
                 self.generation += 1
-                self._is_announced = False
+                self._is_logged = False
             if not self._is_open:
                 if self.generation:
                     # SQLite keeps a closed connection's files open while a cursor of it exists,
@@ -130,15 +129,15 @@ class Database:
                 with _translated():
                     self._system.prepare()
                     self._create_tables(deadline)
-                self._announce()
+                self._log_location()
             self._is_open = True
         finally:
             self._opening.release()
 
-    def _announce(self) -> None:
-        if self._is_announced:
+    def _log_location(self) -> None:
+        if self._is_logged:
             return
-        self._is_announced = True
+        self._is_logged = True
         logger.info("The inbox is %s.", self.url.set(query={}).render_as_string(hide_password=True))
         if self.path is not None and (kind := file_system(self.path)) in EPHEMERAL:
             logger.warning(
@@ -149,22 +148,12 @@ class Database:
             )
 
     def _create_tables(self, deadline: float) -> None:
-        """Create what is missing: tables, and columns and indexes that a newer version has added."""
         with self._begun(deadline, reads=True) as connection:
-            if _is_current(connection, sa.inspect(connection)):
+            if schema.is_current(connection):
                 return
         with self._begun(time.monotonic() + _SECONDS_TO_UPGRADE, reads=False) as connection:
             self._system.lock_schema(connection)
-            inspector = sa.inspect(connection)
-            if _is_current(connection, inspector):
-                return
-            present = set(inspector.get_table_names())
-            for table in metadata.sorted_tables:
-                if table.name in present:
-                    _add_missing(connection, inspector, table)
-            metadata.create_all(connection)
-            connection.execute(meta.delete())
-            connection.execute(meta.insert().values(schema_version=SCHEMA_VERSION))
+            schema.create(connection)
 
     @contextmanager
     def transaction(
@@ -292,7 +281,7 @@ class Database:
     def now(self, clock: Callable[[], float]) -> Any:
         """Return the time for what several hosts compare, to be used in a statement.
 
-        :param clock: What tells it where the database has no clock of its own.
+        :param clock: Returns the time where the database has no clock of its own.
         """
         return self._system.now(clock)
 
@@ -315,25 +304,6 @@ def _deadline(seconds: float | None) -> float:
 
 def _left(deadline: float) -> float:
     return max(deadline - time.monotonic(), 0.0)
-
-
-def _is_current(connection: sa.Connection, inspector: sa.Inspector) -> bool:
-    if not inspector.has_table(meta.name):
-        return False
-    version = connection.scalar(sa.select(sa.func.max(meta.c.schema_version)))
-    return version is not None and version >= SCHEMA_VERSION
-
-
-def _add_missing(connection: sa.Connection, inspector: sa.Inspector, table: sa.Table) -> None:
-    there = {column["name"] for column in inspector.get_columns(table.name)}
-    for column in table.columns:
-        if column.name not in there:
-            definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
-            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
-    indexed = {index["name"] for index in inspector.get_indexes(table.name)}
-    for index in table.indexes:
-        if index.name not in indexed:
-            index.create(connection)
 
 
 @contextmanager

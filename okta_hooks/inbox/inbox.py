@@ -9,8 +9,10 @@ from okta_hooks.clocks import boot_time
 
 from .assignments import Assignments
 from .claims import Claims
+from .consistency import Consistency
 from .cursor import Cursors
 from .database import Database
+from .deliveries import Deliveries
 from .intake import Intake
 from .overview import Overview
 from .upkeep import Upkeep
@@ -49,9 +51,11 @@ class Inbox:
         self.cursors = Cursors(self.database, self.intake)
         self.assignments = Assignments(self.database)
         self.claims = Claims(self.database, self._now)
+        self.deliveries = Deliveries(self.database)
         self.workers = Workers(self.database, self._now)
         self.overview = Overview(self.database, self._now)
         self.upkeep = Upkeep(self.database, self._now)
+        self.consistency = Consistency(self.database, self._now)
 
     def _now(self) -> float:
         # Looked up each time: tests set the clock of an inbox that is in use.

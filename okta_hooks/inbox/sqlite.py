@@ -1,42 +1,34 @@
-"""What an SQLite file needs: a queue of those who write to it, settings."""
+"""What an SQLite file needs: connections with deadlines and settings, and transactions that wait their turn."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import logging
 import os
 import sqlite3
 import sys
 import threading
 import time
-from collections import deque
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakValueDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from okta_hooks.exceptions import InboxUnavailable
 
+from .file_system import identity
+from .write_queue import write_queue
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-logger = logging.getLogger(__name__)
-
-#: How long a new connection may try to make its settings, if nobody says so.
+#: How long a new connection may try to make its settings, if it was not opened for an operation with a deadline.
 _PREPARE_SECONDS: Final = 5.0
 _QUEUE_PATIENCE: Final = 2.0
-_QUEUE_LOOK: Final = 0.0005
 _SHORTEST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.02
-#: About a millisecond's work.
+#: How many steps of SQLite's virtual machine: about a millisecond's work.
 _STEPS_BETWEEN_LOOKS: Final = 50_000
-#: The bytes of the queue's file that are locked: by who may write, and by who waits and goes before others.
-_TURN: Final = 0
-_FIRST: Final = 1
 #: Result codes after which a connection is dropped: a new one may find the file in order.
 _LOST: Final = frozenset(
     {
@@ -119,19 +111,19 @@ class SQLite:
         """Create the file if there is none, and note which it is."""
         _create_file(self.path)
         _unlock_companions(self.path)
-        self._opened = _identity(self.path)
+        self._opened = identity(self.path)
 
     def is_moved(self) -> bool:
         """Return whether the file is another than the one that was opened, or none.
 
         SQLite would go on writing to what nobody can find any more.
         """
-        return _identity(self.path) != self._opened
+        return identity(self.path) != self._opened
 
     def turn(self, deadline: float, *, first: bool) -> contextlib.AbstractContextManager[None]:
-        """Wait to be the one who writes; not for so long that no time is left to ask SQLite itself.
+        """Wait for the turn to write, but not so long that no time is left to wait for SQLite's own lock.
 
-        :param first: Go before all who are not.
+        :param first: Go before all whose turn is not ``first``.
         """
         left = max(deadline - time.monotonic(), 0.0)
         return self._queue.turn(min(_QUEUE_PATIENCE, left / 2), first=first)
@@ -154,7 +146,7 @@ class SQLite:
         """Begin a transaction; return False if the connection, which worked before, does not work any more.
 
         One that writes has SQLite's lock from the beginning: if it read first, and another had written
-        meanwhile, it would fail. One that reads begins with its first statement, so here is one.
+        meanwhile, it would fail. One that reads begins with its first statement, so one is executed here.
         """
         raw: Any = connection.connection.driver_connection
         is_fresh = not raw.was_used
@@ -228,150 +220,6 @@ def _mark_disconnected(context: sa.ExceptionContext) -> None:
     context.invalidate_pool_on_disconnect = False
 
 
-class WriteQueue:
-    """Those who want to write to one SQLite file: threads queue in a line, processes at locks of a file.
-
-    SQLite allows one writer at a time, and its own lock guards the data whether anybody queues here or not.
-    But it has no queue: who finds it taken sleeps, up to 0.1 s at a time, and who asks first afterwards has it.
-    Beside a busy process, that took a delivery seconds.
-
-    The file may be deleted, or locked for ever by a process that was stopped: who waits in vain goes on
-    without, and SQLite decides.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: int | None = None
-        self._opened: tuple[int, int] | None = None
-        self._threads = _Line()
-
-    def __del__(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-
-    @contextmanager
-    def turn(self, patience: float, *, first: bool) -> Iterator[None]:
-        """Wait for the turn to write.
-
-        :param patience: Seconds; then go on without.
-        :param first: Go before all threads, and all processes, whose turn is not ``first``.
-        """
-        give_up_at = time.monotonic() + patience
-        is_head = self._threads.enter(patience, first=first)
-        try:
-            if is_head:
-                self._lock(give_up_at, first=first)
-            yield
-        finally:
-            if is_head:
-                self._unlock()
-                self._threads.leave()
-
-    def _lock(self, give_up_at: float, *, first: bool) -> None:
-        try:
-            file = self._open()
-            says_so = False
-            # Not waiting in the system: under gevent that would stop every greenlet.
-            while not ((first or _is_free(file, _FIRST)) and _lock(file, fcntl.LOCK_EX, _TURN)):
-                # A thread of this process that goes first may have come to wait behind this one.
-                first = first or self._threads.has_first
-                if first and not says_so:
-                    says_so = _lock(file, fcntl.LOCK_SH, _FIRST)
-                if time.monotonic() > give_up_at:
-                    break
-                time.sleep(_QUEUE_LOOK)
-            if says_so:
-                fcntl.lockf(file, fcntl.LOCK_UN, 1, _FIRST)
-        except OSError:
-            logger.debug("There is no queue at %s.", self._path, exc_info=True)
-
-    def _open(self) -> int:
-        """Return the file, opened again if somebody has deleted it: others queue at a new one."""
-        if self._file is not None and _identity(self._path) != self._opened:
-            os.close(self._file)
-            self._file = None
-        if self._file is None:
-            # lockf's locks, as a lease's: the system drops them when this process dies, whatever its children do.
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            status = os.fstat(self._file)
-            self._opened = status.st_dev, status.st_ino
-        return self._file
-
-    def _unlock(self) -> None:
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                fcntl.lockf(self._file, fcntl.LOCK_UN)
-
-
-class _Line:
-    """A lock that threads get in the order in which they came, but some before others."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._is_taken = False
-        self._first: deque[Any] = deque()
-        self._others: deque[Any] = deque()
-
-    @property
-    def has_first(self) -> bool:
-        """Return whether somebody waits who goes before others."""
-        return bool(self._first)
-
-    def enter(self, patience: float, *, first: bool) -> bool:
-        """Wait for so many seconds; return whether the lock was got."""
-        line = self._first if first else self._others
-        with self._guard:
-            if not self._is_taken:
-                self._is_taken = True
-                return True
-            mine = threading.Lock()
-            mine.acquire()
-            line.append(mine)
-        if mine.acquire(timeout=patience):
-            return True
-        with self._guard:
-            if mine in line:
-                line.remove(mine)
-                return False
-        return True  # it was handed over at the last moment
-
-    def leave(self) -> None:
-        """Hand the lock over to who is next."""
-        with self._guard:
-            line = self._first or self._others
-            if line:
-                line.popleft().release()
-            else:
-                self._is_taken = False
-
-
-def _lock(file: int, kind: int, byte: int) -> bool:
-    """Try to lock a byte of a file; return whether this process has the lock now."""
-    try:
-        fcntl.lockf(file, kind | fcntl.LOCK_NB, 1, byte)
-    except (BlockingIOError, PermissionError):  # POSIX allows either
-        return False
-    return True
-
-
-def _is_free(file: int, byte: int) -> bool:
-    """Return whether no other process has locked a byte of a file."""
-    if not _lock(file, fcntl.LOCK_EX, byte):
-        return False
-    fcntl.lockf(file, fcntl.LOCK_UN, 1, byte)
-    return True
-
-
-#: One for each file in a process: closing a file drops every lock that the process has on it.
-#: By the process, because a child must not wait for a thread that it does not have.
-_queues: WeakValueDictionary[tuple[int, Path], WriteQueue] = WeakValueDictionary()
-
-
-def write_queue(path: Path) -> WriteQueue:
-    """Return the queue of this process at a file."""
-    return _queues.setdefault((os.getpid(), path), WriteQueue(path))
-
-
 def _unlock_companions(path: Path) -> None:
     """Let the owner write to the files beside an SQLite file that was read-only for a while.
 
@@ -392,12 +240,3 @@ def _create_file(path: Path) -> None:
     # https://www.sqlite.org/howtocorrupt.html, section 2.2
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another of the same name, or None if there is none."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino

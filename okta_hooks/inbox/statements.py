@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from .tables import CLAIMED, DEAD, PENDING, event, receipt
+from .tables import CLAIMED, DEAD, DONE, PENDING, event, receipt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,3 +31,27 @@ def has_open(event_id: sa.ColumnElement[int]) -> sa.Exists:
 def lock_events(database: Database, connection: sa.Connection, ids: Sequence[int]) -> None:
     """Let nobody else change these events until the end of the transaction."""
     database.lock_rows(connection, _LOCK_EVENTS, {"ids": ids})
+
+
+def close_events(
+    database: Database, connection: sa.Connection, ids: Sequence[int]
+) -> dict[int, str]:
+    """Close those of the events that have no open receipt, and return their states by id."""
+    if not ids:
+        return {}
+    # Without this lock, two workers that settle the last two receipts each see the other's open.
+    lock_events(database, connection, ids)
+    rows = connection.execute(_CLOSE, {"ids": ids})
+    return {row.id: row.state for row in rows}
+
+
+_CLOSE: Final = (
+    event.update()
+    .where(
+        event.c.id.in_(IDS),
+        event.c.state == CLAIMED,
+        ~has_open(event.c.id),
+    )
+    .values(state=sa.case((HAS_DEAD, DEAD), else_=DONE))
+    .returning(event.c.id, event.c.state)
+)

@@ -112,7 +112,7 @@ worker = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("alive_until", sa.Double, nullable=False),
     sa.Column("is_stopping", sa.Integer),
-    # The claim that runs alone there, if one does: see `Workers.say_alone`.
+    # The claim that runs alone there, if one does: see `Workers.mark_alone`.
     sa.Column("alone_event", _BigId),
     sa.Column("alone_receiver", sa.Text),
     sa.Column("alone_claims", sa.Integer),

@@ -1,14 +1,13 @@
-"""What is done to stored events now and then: replay, prune, repair."""
+"""What is done to stored events now and then: replay, prune."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from .statements import HAS_DEAD, IDS, has_open, lock_events
-from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, lane, receipt
+from .statements import lock_events
+from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,31 +18,6 @@ if TYPE_CHECKING:
 _BATCH: Final = 500
 #: For one batch. Other writers wait meanwhile, but on SQLite only.
 _SECONDS: Final = 30.0
-#: How many rows each look of :meth:`Upkeep.inspect` goes through at most.
-_MOST_LOOKED_AT: Final = 10_000
-#: A hook whose receivers have been watched so long without being connected is one that nobody has, in seconds.
-_SECONDS_TO_MISS: Final = 24 * 3600.0
-#: By how many seconds the clocks of hosts may differ without a receipt being due too late.
-_TOLERANCE: Final = 60.0
-
-#: The kinds of :class:`Inconsistency`.
-NO_OPEN_RECEIPT: Final = "claimed event without an open receipt"
-DUE_TOO_LATE: Final = "receipt that is due later than it was to wait"
-NO_EVENT: Final = "receipt without its event"
-UNKNOWN_HOOK: Final = "pending event of a hook that no app has"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inconsistency:
-    """Something that normal operation does not leave in the inbox: a fault, a repair by hand, or a set clock did.
-
-    ``number`` is of events or receipts; ``repaired`` is whether it has been put right.
-    """
-
-    kind: str
-    hook: str
-    number: int
-    repaired: bool
 
 
 class Upkeep:
@@ -75,9 +49,9 @@ class Upkeep:
     ) -> int:
         """Send events to their receivers again.
 
-        A dead event gets its dead receipts back; a done one forgets all its receipts and begins anew.
+        Of a dead event the dead receipts become pending. A done event loses all its receipts, and is pending.
 
-        :param receiver: Reset this receiver's receipt, done or dead, and nothing else.
+        :param receiver: Reset the receipts of this receiver, done or dead, and nothing else.
         :param dry_run: Only count.
         :return: how many events.
         """
@@ -148,11 +122,13 @@ class Upkeep:
             .where(receipt.c.event_id.in_(dead), receipt.c.state == DEAD)
             .values(**fresh)
         )
-        handed = sa.exists().where(receipt.c.event_id == event.c.id)
+        has_receipts = sa.exists().where(receipt.c.event_id == event.c.id)
         connection.execute(
             event.update()
             .where(event.c.id.in_(ids))
-            .values(state=sa.case((handed, CLAIMED), else_=PENDING), reason=None, readings=None)
+            .values(
+                state=sa.case((has_receipts, CLAIMED), else_=PENDING), reason=None, readings=None
+            )
         )
 
     def prune(self, *, bodies_before: float, keys_before: float) -> int:
@@ -214,143 +190,8 @@ class Upkeep:
             if len(found) < _BATCH:
                 return total
 
-    def inspect(
-        self, hooks: Sequence[str], *, longest_wait: float, repair: bool = False
-    ) -> list[Inconsistency]:
-        """Look for what would keep stored events from ever getting to their receivers.
-
-        It looks at what is open only, and of a large backlog at no more than a part.
-
-        :param hooks: The hooks that the app has.
-        :param longest_wait: The longest that a receipt can be meant to wait, in seconds.
-        :param repair: Whether to put right what can be put right safely.
-        """
-        now = self._clock()
-        checks = (
-            (NO_OPEN_RECEIPT, _unheld_events(), self._repair_events, True),
-            (
-                DUE_TOO_LATE,
-                _late_receipts(now, longest_wait),
-                _bring_forward(now, longest_wait),
-                True,
-            ),
-            (NO_EVENT, _stray_receipts(), _delete_receipts, True),
-            (UNKNOWN_HOOK, _foreign_events(hooks), None, False),
-        )
-        found = []
-        for kind, query, cure, can_be_repaired in checks:
-            with self._database.reading(seconds=_SECONDS) as connection:
-                rows = connection.execute(query).all()
-            repaired = repair and can_be_repaired and bool(rows)
-            if repaired and cure is not None:
-                with self._database.transaction(seconds=_SECONDS) as connection:
-                    cure(connection, rows)
-            numbers: dict[str, int] = {}
-            for row in rows:
-                numbers[row.hook] = numbers.get(row.hook, 0) + 1
-            found += [
-                Inconsistency(kind=kind, hook=hook, number=number, repaired=repaired)
-                for hook, number in sorted(numbers.items())
-            ]
-        return found
-
-    def _repair_events(self, connection: sa.Connection, rows: Sequence[Any]) -> None:
-        ids = [row.id for row in rows]
-        lock_events(self._database, connection, ids)
-        connection.execute(_REOPEN_OR_CLOSE, {"ids": ids})
-
     def _delete(self, connection: sa.Connection, delivery_ids: Sequence[int]) -> None:
         of_these = sa.select(event.c.id).where(event.c.delivery_id.in_(delivery_ids))
         connection.execute(receipt.delete().where(receipt.c.event_id.in_(of_these)))
         connection.execute(event.delete().where(event.c.delivery_id.in_(delivery_ids)))
         connection.execute(delivery.delete().where(delivery.c.id.in_(delivery_ids)))
-
-
-def _unheld_events() -> Any:
-    looked_at = (
-        sa.select(event.c.id, event.c.hook)
-        .where(event.c.state == CLAIMED)
-        .order_by(event.c.id)
-        .limit(_MOST_LOOKED_AT)
-        .subquery()
-    )
-    is_held = has_open(looked_at.c.id)
-    return sa.select(looked_at.c.id, looked_at.c.hook).where(~is_held).limit(_BATCH)
-
-
-def _late_receipts(now: float, longest_wait: float) -> Any:
-    columns = receipt.c.event_id, receipt.c.receiver, receipt.c.hook, receipt.c.wait, receipt.c.due
-    # By receiver: the index on what is due begins with it.
-    waiting = (
-        sa.select(*columns)
-        .join(lane, (lane.c.hook == receipt.c.hook) & (lane.c.receiver == receipt.c.receiver))
-        .where(receipt.c.state == PENDING)
-    )
-    # Receipts that are later than any wait can make them are found however many others there are.
-    much_too_late = waiting.where(receipt.c.due > now + longest_wait + _TOLERANCE).limit(_BATCH)
-    some = waiting.where(receipt.c.due > now).limit(_MOST_LOOKED_AT)
-    looked_at = sa.union(sa.select(much_too_late.subquery()), sa.select(some.subquery())).subquery()
-    late = now + sa.func.coalesce(looked_at.c.wait, longest_wait)
-    return sa.select(looked_at).where(looked_at.c.due > late + _TOLERANCE).limit(_BATCH)
-
-
-def _bring_forward(
-    now: float, longest_wait: float
-) -> Callable[[sa.Connection, Sequence[Any]], None]:
-    def bring_forward(connection: sa.Connection, rows: Sequence[Any]) -> None:
-        for row in rows:
-            soon = now + (longest_wait if row.wait is None else row.wait)
-            connection.execute(
-                receipt.update()
-                .where(
-                    receipt.c.event_id == row.event_id,
-                    receipt.c.receiver == row.receiver,
-                    receipt.c.state == PENDING,
-                    # It may have been tried meanwhile, where the clock says something else.
-                    receipt.c.due > soon,
-                )
-                .values(due=soon)
-            )
-
-    return bring_forward
-
-
-def _stray_receipts() -> Any:
-    looked_at = (
-        sa.select(receipt.c.event_id, receipt.c.receiver, receipt.c.hook)
-        .where(receipt.c.state == PENDING)
-        .limit(_MOST_LOOKED_AT)
-        .subquery()
-    )
-    has_event = sa.exists().where(event.c.id == looked_at.c.event_id)
-    return sa.select(looked_at).where(~has_event).limit(_BATCH)
-
-
-def _delete_receipts(connection: sa.Connection, rows: Sequence[Any]) -> None:
-    ids = [row.event_id for row in rows]
-    strays = receipt.c.event_id.in_(ids) & ~sa.exists().where(event.c.id == receipt.c.event_id)
-    connection.execute(receipt.delete().where(strays))
-
-
-def _foreign_events(hooks: Sequence[str]) -> Any:
-    looked_at = (
-        sa.select(event.c.id, event.c.hook)
-        .where(event.c.state == PENDING)
-        .order_by(event.c.id)
-        .limit(_MOST_LOOKED_AT)
-        .subquery()
-    )
-    # Another app may use the same inbox.
-    is_elsewhere = sa.exists().where(
-        lane.c.hook == looked_at.c.hook, sa.func.coalesce(lane.c.unseen, 0.0) < _SECONDS_TO_MISS
-    )
-    return sa.select(looked_at).where(looked_at.c.hook.not_in(hooks), ~is_elsewhere).limit(_BATCH)
-
-
-_HAS_ANY: Final = sa.exists().where(receipt.c.event_id == event.c.id)
-#: An event without any receipt is pending again, so that its receivers are decided on.
-_REOPEN_OR_CLOSE: Final = (
-    event.update()
-    .where(event.c.id.in_(IDS), event.c.state == CLAIMED, ~has_open(event.c.id))
-    .values(state=sa.case((HAS_DEAD, DEAD), (_HAS_ANY, DONE), else_=PENDING))
-)

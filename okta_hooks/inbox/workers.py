@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from .claims import DEATHS_ALLOWED, DIED_HERE, close_events
+from .claims import DEATHS_ALLOWED, DIED_HERE
+from .statements import close_events
 from .tables import CLAIMED, DEAD, PENDING, lane, receipt, worker
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Workers:
         self._clock = clock
 
     def beat(self, worker_id: str, seconds: float) -> None:
-        """Say that a worker is alive, and enter it into the list if it is not there.
+        """Note that a worker is alive, and enter it into the list if it is not there.
 
         :param seconds: How long it is to count as alive for workers of version 0.1, which go by that time.
         """
@@ -57,10 +58,10 @@ class Workers:
             )
 
     def beats(self) -> tuple[dict[str, float], set[str]]:
-        """Return for each worker in the list a number that changes with each of its heartbeats.
+        """Return what shows which workers are alive.
 
-        The second of the pair are those that were to be alive only until a time that is past
-        by the database's clock.
+        :return: for each worker in the list a number that changes with each of its heartbeats,
+            and the ids of those whose ``alive_until`` is past by the database's clock.
         """
         is_expired = (worker.c.alive_until < self._database.now(self._clock)).label("is_expired")
         with self._database.reading() as connection:
@@ -79,7 +80,7 @@ class Workers:
             return connection.execute(query).first() is not None
 
     def lead(self, worker_id: str) -> list[DeadReceipt]:
-        """Make a worker the only one in the list, and take every receipt back that another has in hand.
+        """Make a worker the only one in the list, and take every receipt back that another has claimed.
 
         :return: as :meth:`free`.
         """
@@ -90,21 +91,21 @@ class Workers:
             connection.execute(worker.insert().values(id=worker_id, alive_until=now))
         return dead
 
-    def say_stopping(self, worker_id: str) -> None:
-        """Say that a worker is being stopped.
+    def mark_stopping(self, worker_id: str) -> None:
+        """Mark a worker as being stopped.
 
-        If it ends before it has given back what it has in hand, that counts against none of it.
+        If its process ends before it has given back its claims, that counts as a death with none of them.
         """
         with self._database.transaction() as connection:
             connection.execute(
                 worker.update().where(worker.c.id == worker_id).values(is_stopping=1)
             )
 
-    def say_alone(self, worker_id: str, claim: Claim | None) -> None:
-        """Say that a worker runs one claim with nothing beside it; with None, that it does so no more.
+    def mark_alone(self, worker_id: str, claim: Claim | None) -> None:
+        """Mark one claim of a worker as running with nothing beside it; with None, undo that.
 
-        If it dies with that, this is what it died of, and nothing else that it has in hand is.
-        Once the claim is settled this means nothing: ``claims`` no longer matches.
+        If the worker dies before the claim is settled, it died of that, and of nothing else that it had claimed.
+        Once the claim is settled the mark means nothing: ``claims`` no longer matches.
         """
         with self._database.transaction() as connection:
             connection.execute(
@@ -118,7 +119,7 @@ class Workers:
             )
 
     def leave(self, worker_id: str) -> None:
-        """Take a worker off the list. What it still has in hand goes to others, and that counts against none of it."""
+        """Take a worker off the list. What it has claimed goes to others, and counts no death by that."""
         with self._database.transaction() as connection:
             connection.execute(
                 receipt.update()
@@ -168,7 +169,7 @@ class Workers:
         return [DeadReceipt(*row) for row in rows]
 
     def see_receivers(self, receivers: Sequence[tuple[str, str]]) -> None:
-        """Say that these receivers, each a hook and a name, are connected somewhere, now."""
+        """Note that these receivers, each a hook and a name, are connected somewhere, now."""
         if not receivers:
             return
         statement = self._database.insert(lane)
@@ -191,11 +192,11 @@ class Workers:
         """Add to the time for which receivers have been watched without being connected.
 
         :param connected: The receivers, each a hook and a name, that are connected here.
-        :param watched_seconds: How long the calling worker has watched since it last said so.
+        :param watched_seconds: How long the calling worker has watched since it last called this.
             Time in which nobody watched does not count: the worker was paused, or the database away.
         """
         others = sa.tuple_(lane.c.hook, lane.c.receiver).not_in(list(connected))
-        # Every worker says so: each adds its share.
+        # Every worker calls this: each adds its share.
         workers = sa.select(sa.func.count()).select_from(worker).scalar_subquery()
         share = watched_seconds / sa.case((workers > 0, workers), else_=1)
         with self._database.transaction() as connection:
@@ -205,8 +206,8 @@ class Workers:
                 .values(unseen=sa.func.coalesce(lane.c.unseen, 0.0) + share)
             )
 
-    def bury_orphans(self, seconds: float) -> list[DeadReceipt]:
-        """Give up pending receipts of receivers that were watched so long without being connected anywhere.
+    def dead_letter_orphans(self, seconds: float) -> list[DeadReceipt]:
+        """Make dead letters of pending receipts whose receivers were watched so long without being connected anywhere.
 
         One small batch: call again until there are none.
 
@@ -224,7 +225,8 @@ class Workers:
             rows = connection.execute(lost).all()
             if rows:
                 connection.execute(
-                    _BURY, [{"of_event": r.event_id, "of_receiver": r.receiver} for r in rows]
+                    _DEAD_LETTER,
+                    [{"of_event": r.event_id, "of_receiver": r.receiver} for r in rows],
                 )
                 close_events(self._database, connection, sorted({row.event_id for row in rows}))
         return [DeadReceipt(*row) for row in rows]
@@ -248,7 +250,7 @@ _ALONE: Final = sa.exists().where(_is_alone(receipt))
 _BESIDE_ONE_ALONE: Final = sa.exists().where(
     _beside.c.worker == receipt.c.worker, _beside.c.state == CLAIMED, _is_alone(_beside)
 )
-_BURY: Final = (
+_DEAD_LETTER: Final = (
     receipt.update()
     .where(
         receipt.c.event_id == sa.bindparam("of_event"),

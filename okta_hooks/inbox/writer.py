@@ -11,8 +11,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from okta_hooks import signals
 from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.host_code import contained
 from okta_hooks.threads import start_thread
 
 if TYPE_CHECKING:
@@ -129,11 +129,11 @@ class Writer:
             return
         for item, result in zip(batch, stored, strict=True):
             item.answer(result)
-        if failure := signals.contained(self._on_stored):
+        if failure := contained(self._on_stored):
             logger.error("What follows a commit failed.", exc_info=failure)
 
     def _store(self, batch: list[_Waiting]) -> list[Stored]:
-        # No longer than somebody waits for it.
+        # The transaction may take as long as a request still waits for it.
         deadline = max(item.deadline for item in batch)
         new = [item.new for item in batch]
         try:
@@ -141,7 +141,7 @@ class Writer:
         except InboxUnavailable as error:
             if not error.connection_lost:
                 raise
-            # It had died since it was last used: the database may be back already.
+            # The connection had broken since it was last used: the database may be back already.
             return self._inbox.intake.store(new, seconds=_left(deadline))
 
 
@@ -160,7 +160,7 @@ class _Waiting:
         self.deadline = time.monotonic() + timeout
         self.is_given_up = False
         self._timeout = timeout
-        self._outcome: Stored | BaseException | None = None
+        self._outcome: Stored | BaseException
         self._answered = threading.Lock()
         self._answered.acquire()
 
@@ -172,14 +172,13 @@ class _Waiting:
     def outcome(self) -> Stored:
         """Wait for the answer."""
         if not self._answered.acquire(timeout=_left(self.deadline)):
-            # Okta will send it again: if its turn has not come yet, it need not come.
+            # It gets 503, and Okta sends it again: if it is not being written yet, it need not be.
             self.is_given_up = True
             raise InboxUnavailable(f"the database did not commit within {self._timeout:.2g} s")
         if isinstance(self._outcome, Exception):
             raise self._outcome
         if isinstance(self._outcome, BaseException):
-            # As what it is, it might tell the server to end.
+            # Not raised itself: it may be what tells a server to end, such as SystemExit.
             name = type(self._outcome).__name__
             raise InboxUnavailable(f"storing it raised {name}") from self._outcome
-        assert self._outcome is not None  # noqa: S101 - it was answered
         return self._outcome

@@ -292,7 +292,7 @@ class Backfill:
         if not stored.new:
             return
         app, hook = self._worker.app, self._worker.hooks[new.hook]
-        dispatch.tell_stored(
+        dispatch.notify_stored(
             app,
             hook=hook,
             delivery=new.delivery,

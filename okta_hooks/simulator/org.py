@@ -6,14 +6,11 @@ to come when; a :class:`~okta_hooks.simulator.Simulator` runs :meth:`Org.keep_de
 
 from __future__ import annotations
 
-import contextvars
 import copy
 import logging
 import random
 import threading
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks import calling
@@ -36,10 +33,12 @@ from .log_events import (
     with_debug_data,
 )
 from .quota import Quota
+from .sending import Sending
 from .system_log import SystemLog, read_query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     from okta_hooks.catalog import EventType
 
@@ -50,10 +49,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FAULTS: Final = ("duplicate", "reorder", "lost", "log_only")
-_ACCEPTED: Final = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
-#: The orgs that are calling a hook or a receiver in this context, and so must not be settled in it. A context
-#: variable, because asgiref runs an asynchronous receiver in another thread, with a copy of the context.
-_calling_out: Final = contextvars.ContextVar[tuple["Org", ...]]("calling_out", default=())
 
 
 class Org:
@@ -113,6 +108,15 @@ class Org:
         self._quota = Quota(quota)
         # Guards the four above. It is never held while a hook is called.
         self._changed = threading.Condition(threading.RLock())
+        self._sending = Sending(
+            self._deliveries,
+            self._hooks,
+            self._changed,
+            send=lambda request: self.send(request),  # noqa: PLW0108 - it may be replaced meanwhile
+            clock=lambda: self.clock(),  # noqa: PLW0108 - so may it
+            request=self._request,
+            log_failure=self._log_failed_delivery,
+        )
 
     def hooks(self) -> list[dict[str, Any]]:
         """Return all hooks, as the API shows them."""
@@ -307,8 +311,7 @@ class Org:
 
     def deliver_due(self) -> None:
         """Deliver what is due by the clock, in the caller's thread."""
-        while (delivery := self._take(self.clock())) is not None:
-            self._deliver(delivery)
+        self._sending.deliver_due()
 
     def settle(self) -> None:
         """Deliver all that is pending, in the caller's thread, whatever the clock says.
@@ -319,44 +322,18 @@ class Org:
 
         :raises RuntimeError: if it is called by what it delivers to, and so would wait for itself.
         """
-        if self in _calling_out.get():
-            raise RuntimeError("A receiver cannot settle the org that is delivering to it.")
-        while True:
-            with self._changed:
-                delivery = self._deliveries.take(None)
-                if delivery is None:
-                    if not self._deliveries.is_any_sending:
-                        return
-                    self._changed.wait()
-                    continue
-            self._deliver(delivery)
+        self._sending.settle()
 
-    @contextmanager
-    def calling_out(self) -> Iterator[None]:
+    def calling_out(self) -> AbstractContextManager[None]:
         """Keep what runs meanwhile from settling this org: it would wait for itself."""
-        token = _calling_out.set((*_calling_out.get(), self))
-        try:
-            yield
-        finally:
-            _calling_out.reset(token)
+        return self._sending.calling_out()
 
     def keep_delivering(self, stopping: threading.Event) -> None:
         """Deliver what is due, as time passes, until told to stop and woken.
 
         Several threads may do so: each hook gets one delivery after the other.
         """
-        while True:
-            with self._changed:
-                if stopping.is_set():
-                    return
-                delivery = self._deliveries.take(self.clock())
-                if delivery is None:
-                    self._changed.wait(self._seconds_to_next())
-                    continue
-            try:
-                self._deliver(delivery)
-            except Exception:
-                logger.exception("A delivery could not be made.")
+        self._sending.keep_delivering(stopping)
 
     def wake(self) -> None:
         """Let the threads that deliver look at the clock."""
@@ -392,16 +369,18 @@ class Org:
         asking = self._hooks.receiving(event_type)
         if not asking:
             logger.warning("No hook that is active and verified asks for %s.", event_type)
-        settled = self.clock() - self._change
-        for hook in asking:
-            if hook.last_updated > settled:
-                logger.warning(
-                    "%s was changed less than %g s ago, and does not get %s yet.",
-                    hook.id,
-                    self._change.total_seconds(),
-                    event_type,
-                )
-        return [hook for hook in asking if hook.last_updated <= settled]
+        now = self.clock()
+        changed = [
+            hook for hook in asking if hook.last_updated <= now < hook.last_updated + self._change
+        ]
+        for hook in changed:
+            logger.warning(
+                "%s was changed less than %g s ago, and does not get %s yet.",
+                hook.id,
+                self._change.total_seconds(),
+                event_type,
+            )
+        return [hook for hook in asking if hook not in changed]
 
     def _tell_of_filter(
         self, hook: RegisteredHook, event_type: str, happened: int, wanted: int
@@ -427,49 +406,10 @@ class Org:
         now = self.clock()
         self._log.append(as_logged(event, now), now)
 
-    def _take(self, now: datetime) -> PlannedDelivery | None:
-        with self._changed:
-            return self._deliveries.take(now)
-
-    def _seconds_to_next(self) -> float | None:
-        due = self._deliveries.next_due()
-        return None if due is None else max((due - self.clock()).total_seconds(), 0)
-
-    def _deliver(self, delivery: PlannedDelivery) -> None:
-        state = "failed"
-        try:
-            with self.calling_out():
-                state = self._send(delivery)
-        finally:
-            with self._changed:
-                self._deliveries.finish(delivery, state)
-                self._changed.notify_all()
-
-    def _send(self, delivery: PlannedDelivery) -> str:
-        """Send a delivery, and return what became of it."""
-        with self._changed:
-            hook = self._hooks.find(delivery.hook_id)
-            if hook is None or not hook.receives:
-                return "dropped"
-            delivery.url = hook.settings.uri
-            request = self._request(hook, delivery)
-        try:
-            outgoing.deliver(self.send, request, self.clock, delivery.attempts)
-        finally:
-            state = self._conclude(hook, delivery)
-        return state
-
-    def _conclude(self, hook: RegisteredHook, delivery: PlannedDelivery) -> str:
-        """Tell what became of a delivery that was sent, and return it."""
-        last = delivery.attempts[-1]
-        if last.status in _ACCEPTED:
-            logger.info("%d events to %s: %d.", len(delivery.events), delivery.url, last.status)
-            return "delivered"
-        reason = last.error or f"The endpoint answered {last.status}"
-        logger.warning("%d events to %s: %s.", len(delivery.events), delivery.url, reason)
-        with self._changed:
-            self._log_of_hook("event_hook.delivery", hook, **failed_delivery(delivery, reason))
-        return "failed"
+    def _log_failed_delivery(
+        self, hook: RegisteredHook, delivery: PlannedDelivery, reason: str
+    ) -> None:
+        self._log_of_hook("event_hook.delivery", hook, **failed_delivery(delivery, reason))
 
     def _request(self, hook: RegisteredHook, delivery: PlannedDelivery) -> calling.Request:
         return outgoing.delivery(

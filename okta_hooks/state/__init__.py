@@ -5,6 +5,6 @@ at the first request of a process, and again in each that is forked off later.
 Nothing here knows the blueprint or an answer of HTTP.
 """
 
-from .app import EXTENSION, AppState, Reconfigured, state_of
+from .app import EXTENSION, AppState, Reconfigured, app_object, state_of
 
-__all__ = ["EXTENSION", "AppState", "Reconfigured", "state_of"]
+__all__ = ["EXTENSION", "AppState", "Reconfigured", "app_object", "state_of"]

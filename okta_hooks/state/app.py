@@ -10,9 +10,9 @@ import threading
 import time
 import weakref
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from flask import request, request_started
+from flask import current_app, request, request_started
 
 from okta_hooks import settings
 from okta_hooks.clocks import boot_time
@@ -36,6 +36,11 @@ logger = logging.getLogger(__name__)
 EXTENSION: Final = "okta_hooks"
 #: The key of the WSGI environment under which the monotonic time stands at which a request came in.
 BEGAN: Final = "okta_hooks.began"
+
+
+def app_object() -> Flask:
+    """Return the current app itself: blinker tells senders apart by identity, and the proxy has one of its own."""
+    return cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined] # noqa: SLF001 - Flask's documented way
 
 
 def state_of(app: Flask) -> AppState:

@@ -1,4 +1,4 @@
-"""How often the log is told of requests that are refused."""
+"""How often it is logged that requests are refused."""
 
 from __future__ import annotations
 

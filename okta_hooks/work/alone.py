@@ -1,4 +1,4 @@
-"""Runs receipts suspected of killing the process one at a time, so that the next crash names the culprit."""
+"""Suspects run one at a time and with nothing beside them: the next death of the process shows whether it is theirs."""
 
 from __future__ import annotations
 
@@ -13,59 +13,58 @@ if TYPE_CHECKING:
 
 #: A receipt with which so many processes have died runs alone.
 DEATHS_TO_RUN_ALONE: Final = 2
-#: How long others wait for one that runs alone, and that one for others, in seconds:
+#: How long others wait for a suspect, and a suspect for others, in seconds:
 #: a receiver that never returns must not stop the rest.
-LONGEST_WAIT: Final = 10.0
+PATIENCE: Final = 10.0
 #: How long a suspect keeps other suspects from beginning, in seconds.
 LONGEST_ALONE: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """Permission to run. ``is_alone``: nothing ran beside it when it was given.
+class Permit:
+    """Permission to run.
 
-    ``ends_alone``: another run may still be said to be alone, which has to be taken back first.
+    ``is_alone``: nothing ran beside it when it was granted.
+    ``ends_alone``: the inbox may still have another run marked as alone, which has to be undone first.
     """
 
     is_alone: bool = False
     ends_alone: bool = False
 
 
-class Turns:
+class Permits:
     """Lets runs go on side by side, except that of a suspect, which runs alone.
 
-    :param longest_wait: Seconds after which others go on beside a suspect, and a suspect beside others.
+    :param patience: Seconds after which others go on beside a suspect, and a suspect beside others.
     :param longest_alone: Seconds after which another suspect goes on beside a suspect.
     """
 
-    def __init__(
-        self, *, longest_wait: float = LONGEST_WAIT, longest_alone: float = LONGEST_ALONE
-    ) -> None:
-        self._longest_wait = longest_wait
+    def __init__(self, *, patience: float = PATIENCE, longest_alone: float = LONGEST_ALONE) -> None:
+        self._patience = patience
         self._longest_alone = longest_alone
         self._changed = threading.Condition()
         self._running = 0
-        # Stands for the suspect that began last.
+        # Identifies the run of the suspect that began last.
         self._suspect: object | None = None
         self._suspect_since = 0.0
         self._is_alone = False
-        # Held while something is said, so that what is said last is so.
-        self._saying = threading.Lock()
-        self._may_be_said = False
+        # Held while a mark is written, so that marks are written in the order in which they were decided.
+        self._marking = threading.Lock()
+        self._may_be_marked = False
 
     @contextmanager
-    def taken(self, *, alone: bool) -> Iterator[Turn | None]:
-        """Wait until a run may begin; None if it must not now, because another suspect runs.
+    def granted(self, *, alone: bool) -> Iterator[Permit | None]:
+        """Wait until a run may begin; yield None if it must not now, because another suspect runs.
 
-        :param alone: Whether it is that of a suspect.
+        :param alone: Whether it is the run of a suspect.
         """
         me = object()
-        turn = self._begin_alone(me) if alone else self._begin()
-        if turn is None:
+        permit = self._begin_alone(me) if alone else self._begin()
+        if permit is None:
             yield None
             return
         try:
-            yield turn
+            yield permit
         finally:
             with self._changed:
                 self._running -= 1
@@ -74,48 +73,48 @@ class Turns:
                     self._is_alone = False
                 self._changed.notify_all()
 
-    def announce(self, turn: Turn, say: Callable[[bool], None]) -> None:
-        """Say whether a run is alone, if that has to be said before it begins.
+    def mark(self, permit: Permit, write: Callable[[bool], None]) -> None:
+        """Write whether a run is alone, if that has to be written before it begins.
 
-        What was said holds until something else was: also when the run has ended, or ``say`` has raised,
-        since it may have been heard all the same.
+        A mark holds until another is written: also when the run has ended, or ``write`` has raised,
+        since it may have been committed all the same.
 
-        :param say: Is called with whether it is alone.
+        :param write: Is called with whether the run is alone.
         """
-        if not turn.is_alone and not turn.ends_alone:
+        if not permit.is_alone and not permit.ends_alone:
             return
-        with self._saying:
+        with self._marking:
             with self._changed:
-                is_alone = turn.is_alone and self._is_alone
-                if not is_alone and not self._may_be_said:
+                is_alone = permit.is_alone and self._is_alone
+                if not is_alone and not self._may_be_marked:
                     return
-                self._may_be_said = True
-            say(is_alone)
+                self._may_be_marked = True
+            write(is_alone)
             if not is_alone:
                 with self._changed:
-                    self._may_be_said = False
+                    self._may_be_marked = False
 
-    def _begin(self) -> Turn:
+    def _begin(self) -> Permit:
         with self._changed:
             while self._suspect is not None:
-                left = self._suspect_since + self._longest_wait - time.monotonic()
+                left = self._suspect_since + self._patience - time.monotonic()
                 if left <= 0:
                     break
                 self._changed.wait(left)
             self._running += 1
             self._is_alone = False
-            return Turn(ends_alone=self._may_be_said)
+            return Permit(ends_alone=self._may_be_marked)
 
-    def _begin_alone(self, me: object) -> Turn | None:
+    def _begin_alone(self, me: object) -> Permit | None:
         with self._changed:
             now = time.monotonic()
             if self._suspect is not None and now < self._suspect_since + self._longest_alone:
                 return None
             # From here on `_begin` waits.
             self._suspect, self._suspect_since, self._is_alone = me, now, False
-            while self._running and (left := now + self._longest_wait - time.monotonic()) > 0:
+            while self._running and (left := now + self._patience - time.monotonic()) > 0:
                 self._changed.wait(left)
             self._suspect_since = time.monotonic()
             self._is_alone = not self._running
             self._running += 1
-            return Turn(is_alone=self._is_alone, ends_alone=self._may_be_said)
+            return Permit(is_alone=self._is_alone, ends_alone=self._may_be_marked)

@@ -41,10 +41,10 @@ class Bodies:
                 delivery, events, _ = self._kept[delivery_id]
                 return delivery, _at(events, ordinal)
             generation = self._generation
-        delivery, body = self._inbox.claims.load(delivery_id)
+        delivery, body = self._inbox.deliveries.load(delivery_id)
         events = _events_of(body) if body is not None else ()
         with self._lock:
-            # If another database has taken the place of this one meanwhile, the id may be another delivery's.
+            # If the database was replaced by another meanwhile, the id may be that of another delivery.
             if delivery_id not in self._kept and generation == self._inbox.generation:
                 self._kept[delivery_id] = delivery, events, len(body or "")
                 self._characters += len(body or "")

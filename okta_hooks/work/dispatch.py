@@ -1,10 +1,10 @@
-"""The one place where receivers are called: each in an application context of its own, and telling what came of it."""
+"""The one place where receivers are called, each in an application context of its own, and what is sent about that."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from okta_hooks import signals
+from okta_hooks import host_code, signals
 from okta_hooks.exceptions import Reject, UnreadableEvent
 from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
@@ -46,17 +46,17 @@ def run(
 
     :param app: The application object itself, not a proxy: receivers may be connected to it alone.
     :param attempt: 1 for the first time.
-    :return: what the receiver raised, or None. Nobody has been told of it: see :func:`tell_ran`.
+    :return: what the receiver raised, or None. No signal has been sent about it: see :func:`notify_ran`.
     """
 
     def call() -> None:
         with app.app_context():
-            signals.call(
+            host_code.call(
                 app, receiver.call, event=event, delivery=delivery, hook=hook, attempt=attempt
             )
 
     if receiver.timeout is None:
-        return signals.contained(call)
+        return host_code.contained(call)
     return _run_within(receiver.timeout, call, receiver.name)
 
 
@@ -68,7 +68,7 @@ def _run_within(seconds: float, call: Callable[[], None], receiver: str) -> Base
     outcome: list[BaseException | None] = []
 
     def run_here() -> None:
-        outcome.append(signals.contained(call))
+        outcome.append(host_code.contained(call))
 
     thread = start_thread(run_here, name=f"okta-hooks-timed-{receiver}")
     thread.join(seconds)
@@ -77,7 +77,7 @@ def _run_within(seconds: float, call: Callable[[], None], receiver: str) -> Base
     return ended[0] if ended else ReceiverTimeout(seconds, thread)
 
 
-def tell_ran(
+def notify_ran(
     app: Flask,
     *,
     hook: Hook,
@@ -87,7 +87,7 @@ def tell_ran(
     attempt: int,
     error: BaseException | None,
 ) -> None:
-    """Tell ``receiver_done``, or with an error ``receiver_failed``, of an attempt."""
+    """Send ``receiver_done`` about an attempt, or with an error ``receiver_failed``."""
     context = {
         "hook": hook,
         "receiver": receiver,
@@ -106,7 +106,7 @@ def run_delivery(
 ) -> list[BaseException]:
     """Run every receiver of every event of a delivery, here and now.
 
-    An event that cannot be read, or that a receiver rejects, is announced by ``event_dead``.
+    About an event that cannot be read, or that a receiver rejects, ``event_dead`` is sent.
 
     :param hook: The :class:`~okta_hooks.EventHook` that received it.
     :param events: The elements of ``data.events``.
@@ -118,18 +118,18 @@ def run_delivery(
         try:
             event = reading.load_event(raw)
         except UnreadableEvent as unreadable:
-            bury(app, **context, event=None, receiver=None, reason=unreadable.reason)
+            notify_dead(app, **context, event=None, receiver=None, reason=unreadable.reason)
             continue
         all_done = True
         for receiver in hook.receivers.matching(event.event_type, app):
             error = run(app, receiver, **context, event=event, attempt=1)
-            tell_ran(app, **context, receiver=receiver.name, event=event, attempt=1, error=error)
+            notify_ran(app, **context, receiver=receiver.name, event=event, attempt=1, error=error)
             if error is None:
                 continue
             all_done = False
             if isinstance(error, Reject):
-                reason = signals.text_of(error)
-                bury(app, **context, event=event, receiver=receiver.name, reason=reason)
+                reason = host_code.text_of(error)
+                notify_dead(app, **context, event=event, receiver=receiver.name, reason=reason)
             else:
                 failures.append(error)
         if all_done:
@@ -137,10 +137,10 @@ def run_delivery(
     return failures
 
 
-def tell_stored(
+def notify_stored(
     app: Flask, *, hook: Hook, delivery: Delivery, new: int, duplicate: int, dead: Iterable[str]
 ) -> None:
-    """Tell of a delivery that is in the inbox now: ``event_dead``, and then ``delivery_stored``.
+    """Send the signals about a delivery that is in the inbox now: ``event_dead``, and then ``delivery_stored``.
 
     :param dead: Why those of its events that are new cannot be read, for each that cannot.
         One signal and one line of the log stand for all of them.
@@ -150,13 +150,13 @@ def tell_stored(
         # Once for all of them: a hostile delivery may hold thousands.
         several = f"{len(reasons)} events cannot be read. The first: {reasons[0]}"
         reason = several if len(reasons) > 1 else reasons[0]
-        bury(app, hook=hook, delivery=delivery, event=None, receiver=None, reason=reason)
+        notify_dead(app, hook=hook, delivery=delivery, event=None, receiver=None, reason=reason)
     signals.notify(
         signals.delivery_stored, app, hook=hook, delivery=delivery, new=new, duplicate=duplicate
     )
 
 
-def bury(
+def notify_dead(
     app: Flask,
     *,
     hook: Hook,
@@ -166,7 +166,7 @@ def bury(
     reason: str,
     error: BaseException | None = None,
 ) -> None:
-    """Tell the log and ``event_dead`` that an event will not be tried again by itself.
+    """Log that an event will not be tried again by itself, and send ``event_dead``.
 
     :param error: What the receiver raised at last, for the log.
     """

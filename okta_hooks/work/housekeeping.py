@@ -1,4 +1,4 @@
-"""What a worker does beside handing out events: it prunes, gives up orphans, and repairs, each in small batches.
+"""What a worker does beside running receivers: it prunes, makes dead letters of orphans, and repairs, in small batches.
 
 An orphan is a pending receipt whose receiver has not been connected for long.
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from okta_hooks.inbox import Inbox
-    from okta_hooks.inbox.upkeep import Inconsistency
+    from okta_hooks.inbox.consistency import Inconsistency
     from okta_hooks.inbox.workers import DeadReceipt
 
 _SEEN_SECONDS: Final = 60.0
@@ -46,7 +46,7 @@ class Housekeeping:
         self._timers: dict[str, float] = {}
 
     def see(self, connected: Sequence[tuple[str, str]]) -> None:
-        """Say in the inbox which receivers are connected, and how long others have been seen not to be."""
+        """Note in the inbox which receivers are connected, and for how long others have been seen not to be."""
         now = self._inbox.elapsed()
         if not self._is_time("seen", _SEEN_SECONDS):
             return
@@ -57,15 +57,15 @@ class Housekeeping:
         self._seen_at = now
 
     def clean(self) -> list[DeadReceipt]:
-        """Prune a batch and give up a batch of orphans, if it is time to.
+        """Prune a batch, and make dead letters of a batch of orphans, if it is time to.
 
-        :return: the receipts that were given up.
+        :return: the receipts that are dead now.
         """
         if not self._is_clock_trusted():
             return []
         died: list[DeadReceipt] = []
         if self._is_time("orphans", _BETWEEN_SECONDS):
-            died = self._inbox.workers.bury_orphans(_ORPHAN_SECONDS)
+            died = self._inbox.workers.dead_letter_orphans(_ORPHAN_SECONDS)
             if died:
                 self._again("orphans")
         # By the time that was trusted: the clock may have been set since.
@@ -91,7 +91,7 @@ class Housekeeping:
         """
         if not self._is_time("inspect", _INSPECT_SECONDS):
             return []
-        return self._inbox.upkeep.inspect(hooks, longest_wait=LONGEST_WAIT, repair=True)
+        return self._inbox.consistency.check(hooks, longest_wait=LONGEST_WAIT, repair=True)
 
     def _is_clock_trusted(self) -> bool:
         now = self._inbox.elapsed()

@@ -1,4 +1,4 @@
-"""The receipts of one receiver that a worker has in hand: claimed, and not yet settled or given back."""
+"""What a lane has in hand: the receipts that it has claimed, and not yet settled or given back."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class InHand:
         # Held while receipts are claimed, settled or given back, and for what is known of them.
         self._claiming = threading.Lock()
         self._claims: dict[int, Claim] = {}
-        #: Whether the database may have claimed what it did not tell: the next claim finds out.
+        #: Whether there may be claims whose commit was not answered: the next claim finds out.
         self.is_in_doubt = False
         self._retries_first = False
 

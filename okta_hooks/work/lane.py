@@ -1,15 +1,14 @@
-"""One receiver's events in one worker: claim some, run them one after another, settle them, tell what came of it."""
+"""One receiver's events in one worker: claim some, run them one after another, settle them, send signals about them."""
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from okta_hooks import signals
-from okta_hooks.exceptions import InboxUnavailable, RetryLater, UnreadableEvent
+from okta_hooks.exceptions import InboxUnavailable, UnreadableEvent
 from okta_hooks.inbox.claims import Settlement
-from okta_hooks.inbox.tables import DEAD, DONE, PENDING
+from okta_hooks.inbox.tables import DEAD
 from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
 from okta_hooks.wire import reading
@@ -17,27 +16,27 @@ from okta_hooks.wire import reading
 from . import dispatch, retry
 from .alone import DEATHS_TO_RUN_ALONE
 from .in_hand import InHand
+from .outcomes import Attempt, Outcomes
 
 if TYPE_CHECKING:
     from okta_hooks.inbox.claims import Claim
     from okta_hooks.receivers import Receiver
-    from okta_hooks.wire.events import Delivery, LogEvent
+    from okta_hooks.wire.events import LogEvent
 
-    from .in_hand import Settled
     from .resources import Resources
 
 logger = get_logger(__name__)
 
 #: The most receipts of one lane that are claimed and not settled.
 MOST_IN_HAND: Final = 20
-#: How many runs of one receiver may have been given up and still go on, for each that it may have at once.
+#: How many runs that took longer than their timeout may still go on, for each run that a receiver may have at once.
 _MOST_GIVEN_UP: Final = 10
 _IDLE_SECONDS: Final = 5.0
 _SETTLE_SECONDS: Final = 0.5
 _SECONDS_AFTER_FAILURE: Final = 2.0
 _SLOW_SECONDS: Final = 60.0
-#: How long the receipt of a suspect waits while another suspect runs.
-_SECONDS_TO_ANOTHER_TURN: Final = 10.0
+#: How long a suspect waits while another suspect runs.
+_SECONDS_TO_ANOTHER_TRY: Final = 10.0
 
 
 class Lane:
@@ -51,19 +50,20 @@ class Lane:
         self._running: dict[int, _Run] = {}
         self._given_up: list[threading.Thread] = []
         self._in_hand = InHand(resources, hook, name)
+        self._outcomes = Outcomes(resources, hook, name)
         self._changed = threading.Condition()
-        self._calls = 0
+        self._wake_ups = 0
 
-    def call(self, concurrency: int) -> None:
-        """Say that there is something to do: a waiting thread takes it, or a new one.
+    def wake(self, concurrency: int) -> None:
+        """Let a waiting thread look for something to do, or a new one.
 
         :param concurrency: How many threads there may be.
         """
         with self._changed:
             self._threads = {thread for thread in self._threads if thread.is_alive()}
-            if self._calls < concurrency:
-                self._calls += 1
-            if len(self._threads) < min(concurrency, self._calls + len(self._running)):
+            if self._wake_ups < concurrency:
+                self._wake_ups += 1
+            if len(self._threads) < min(concurrency, self._wake_ups + len(self._running)):
                 most = max(1, MOST_IN_HAND // concurrency)
                 thread = start_thread(self._run, most, name=f"okta-hooks-lane-{self._name}")
                 self._threads.add(thread)
@@ -75,7 +75,7 @@ class Lane:
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether something may be in hand that this lane does not know of: it has to be called for that."""
+        """Whether something may be claimed that this lane does not know of: it has to be woken for that."""
         return self._in_hand.is_in_doubt
 
     @property
@@ -112,7 +112,7 @@ class Lane:
                 )
 
     def _run(self, most: int) -> None:
-        while self._wait_for_a_call():
+        while self._wait_to_be_woken():
             try:
                 self.work(1, most=most)
             except InboxUnavailable as error:
@@ -122,22 +122,22 @@ class Lane:
                 # Whatever it is, it was in one pass, and a thread that ended with it would be missed.
                 logger.exception("A pass of a lane failed.")
 
-    def _wait_for_a_call(self) -> bool:
+    def _wait_to_be_woken(self) -> bool:
         """Wait until there is something to do; return False if this thread is not needed any more."""
         stopping = self._resources.stopping
         with self._changed:
-            self._changed.wait_for(lambda: self._calls or stopping.is_set(), _IDLE_SECONDS)
-            if stopping.is_set() or not self._calls:
+            self._changed.wait_for(lambda: self._wake_ups or stopping.is_set(), _IDLE_SECONDS)
+            if stopping.is_set() or not self._wake_ups:
                 self._threads.discard(threading.current_thread())
                 return False
-            self._calls -= 1
+            self._wake_ups -= 1
             return True
 
     def work(self, size: int, *, most: int = 0) -> int:
         """Claim receipts, run them, settle them, and claim the next with that until there are none.
 
         :param size: How many to claim first.
-        :param most: How many to claim at once later on; by default that is for another call.
+        :param most: How many to claim at once later on; by default none.
         :return: how many were run.
         """
         total = 0
@@ -159,7 +159,7 @@ class Lane:
         return total
 
     def _may_run(self) -> bool:
-        """Return whether the receiver may be called now: not while too many runs of it go on that were given up."""
+        """Return whether the receiver may be called now: not while too many runs go on beyond their timeout."""
         receiver = self._resources.receiver(self._hook, self._name)
         if receiver is None or not self._resources.may_run:
             return False
@@ -167,19 +167,19 @@ class Lane:
             self._given_up = [thread for thread in self._given_up if thread.is_alive()]
             return len(self._given_up) < _MOST_GIVEN_UP * receiver.concurrency
 
-    def _attempt_all(self, left: list[Claim]) -> list[_Ran]:
+    def _attempt_all(self, left: list[Claim]) -> list[Attempt]:
         """Take claims off the end of a list, and run them until there are none or the worker must stop.
 
         :return: what ran and is not settled yet.
         """
-        waiting: list[_Ran] = []
+        waiting: list[Attempt] = []
         settled_at = time.monotonic()
         receiver = self._resources.receiver(self._hook, self._name)
         try:
             while receiver and left and self._may_run():
-                # It is given back if the attempt cannot be made: what is neither settled nor released
-                # would be in hand as long as this worker lives.
-                ran = self._attempt_in_turn(receiver, left[-1])
+                # It stays in the list, to be given back, until the attempt is over: what is neither settled
+                # nor given back would stay claimed as long as this worker lives.
+                ran = self._attempt_with_permit(receiver, left[-1])
                 if ran is None:
                     break
                 waiting.append(ran)
@@ -193,26 +193,26 @@ class Lane:
             raise
         return waiting
 
-    def _attempt_in_turn(self, receiver: Receiver, claim: Claim) -> _Ran | None:
-        """Run a claim when it has its turn; return None if it cannot have it."""
+    def _attempt_with_permit(self, receiver: Receiver, claim: Claim) -> Attempt | None:
+        """Run a claim when it may run; return None if it must not now."""
         resources = self._resources
         is_suspect = claim.deaths >= DEATHS_TO_RUN_ALONE
-        with resources.turns.taken(alone=is_suspect) as turn:
-            if turn is None:
-                # Its turn may be long in coming: the others of this receiver need not wait for that.
-                self._in_hand.release([claim], wait=_SECONDS_TO_ANOTHER_TURN)
+        with resources.permits.granted(alone=is_suspect) as permit:
+            if permit is None:
+                # The other suspect may take long: the other receipts of this receiver need not wait for that.
+                self._in_hand.release([claim], wait=_SECONDS_TO_ANOTHER_TRY)
                 return None
             if not resources.may_run:
                 return None
-            resources.turns.announce(
-                turn,
-                lambda is_alone: resources.inbox.workers.say_alone(
+            resources.permits.mark(
+                permit,
+                lambda is_alone: resources.inbox.workers.mark_alone(
                     resources.worker_id, claim if is_alone else None
                 ),
             )
             return self._attempt(receiver, claim)
 
-    def _attempt(self, receiver: Receiver, claim: Claim) -> _Ran:
+    def _attempt(self, receiver: Receiver, claim: Claim) -> Attempt:
         resources = self._resources
         delivery, raw = resources.bodies.event(claim.delivery_id, claim.ordinal)
         event: LogEvent | None = None
@@ -231,8 +231,8 @@ class Lane:
             )
         except UnreadableEvent as unreadable:
             dead = Settlement(claim=claim, state=DEAD, error=unreadable.reason)
-            return _Ran(dead, delivery, None)
-        except BaseException as failure:  # noqa: BLE001 - given back, it would fail here for ever, before all others
+            return Attempt(dead, delivery, None)
+        except BaseException as failure:  # noqa: BLE001 - given back, it would be claimed first again, and fail again
             error = failure
         finally:
             self._running.pop(me, None)
@@ -242,10 +242,10 @@ class Lane:
         settlement = retry.outcome(
             claim, error, max_attempts=resources.max_attempts, jitter=resources.jitter()
         )
-        return _Ran(settlement, delivery, event, error)
+        return Attempt(settlement, delivery, event, error)
 
-    def _settle(self, ran: list[_Ran], more: int = 0) -> list[Claim]:
-        """Write down what ran, and tell of it.
+    def _settle(self, ran: list[Attempt], more: int = 0) -> list[Claim]:
+        """Write down what ran, and send the signals about it.
 
         :param more: How many receipts to claim with the same transaction.
         :return: what was claimed.
@@ -254,70 +254,13 @@ class Lane:
             return self._in_hand.claim(more) if more else []
         settled = self._in_hand.settle([item.settlement for item in ran], more)
         self._resources.outage.worked()
+        self._resources.count_closed(len(settled.closed))
         try:
-            self._tell(ran, settled)
+            self._outcomes.notify(ran, settled)
         except BaseException:
             self._in_hand.release(settled.claims)
             raise
         return settled.claims
-
-    def _tell(self, ran: list[_Ran], settled: Settled) -> None:
-        self._resources.count_closed(len(settled.closed))
-        counted = {item.claim.event_id: item for item in settled.counted}
-        if len(counted) < len(ran):
-            logger.warning(
-                "%d receipts of %s were taken over by another worker: the lease had run out.",
-                len(ran) - len(counted),
-                self._name,
-            )
-        for item in ran:
-            event_id = item.settlement.claim.event_id
-            settlement = counted.get(event_id)
-            self._tell_ran(item, settlement)
-            if settlement is not None:
-                self._tell_closed(item, settlement, settled.closed.get(event_id))
-
-    def _tell_ran(self, item: _Ran, counted: Settlement | None) -> None:
-        if item.event is None:
-            return
-        resources = self._resources
-        attempt = item.settlement.claim.attempts + 1
-        dispatch.tell_ran(
-            resources.app,
-            hook=resources.hooks[self._hook],
-            receiver=self._name,
-            event=item.event,
-            delivery=item.delivery,
-            attempt=attempt,
-            error=item.error,
-        )
-        if counted is not None and counted.state == PENDING:
-            logger.warning(
-                "Attempt %d of the receiver %s on %r failed; the next is in %.0f s.",
-                attempt,
-                self._name,
-                item.event,
-                counted.wait,
-                exc_info=None if isinstance(item.error, RetryLater) else item.error,
-            )
-
-    def _tell_closed(self, item: _Ran, settlement: Settlement, state: str | None) -> None:
-        resources = self._resources
-        context: dict[str, Any] = {
-            "hook": resources.hooks[self._hook],
-            "event": item.event,
-            "delivery": item.delivery,
-        }
-        if settlement.state == DEAD:
-            dispatch.bury(
-                resources.app,
-                **context,
-                receiver=self._name,
-                reason=settlement.error or "",
-                error=item.error,
-            )
-        elif state == DONE and item.event is not None:
-            signals.notify(signals.event_done, resources.app, **context)
 
 
 class _Run:
@@ -327,12 +270,3 @@ class _Run:
         self.event = event
         self.since = since
         self.is_warned = False
-
-
-class _Ran(NamedTuple):
-    """An attempt that is over."""
-
-    settlement: Settlement
-    delivery: Delivery
-    event: LogEvent | None
-    error: BaseException | None = None

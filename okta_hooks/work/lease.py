@@ -155,6 +155,11 @@ class FileLease:
         self._is_ended = False
         self._checked_at = float("-inf")
 
+    @classmethod
+    def forget_held(cls) -> None:
+        """Forget which files are locked, in a child that was forked off: it has none of its parent's locks."""
+        cls._held.clear()
+
     def renew(self) -> list[DeadReceipt] | None:
         """Try to get the lock; who gets it takes every receipt back, for nobody else can run one."""
         with self._lock:
@@ -223,8 +228,7 @@ class FileLease:
         self.give_up()
 
 
-# A child has none of its parent's locks.
-os.register_at_fork(after_in_child=FileLease._held.clear)  # noqa: SLF001 - the hook of the class itself
+os.register_at_fork(after_in_child=FileLease.forget_held)
 
 
 class Heartbeat:
@@ -262,13 +266,13 @@ class Heartbeat:
             self._thread.join()
 
     def _beat(self) -> None:
-        has_said = False
+        is_marked = False
         due_at = time.monotonic() + HEARTBEAT_SECONDS
         while not self._is_over.wait(_LOOK_SECONDS):
             try:
-                if self._stopping.is_set() and not has_said:
+                if self._stopping.is_set() and not is_marked:
                     # Soon: a server may end this process a second after it has told it to stop.
-                    has_said = self._on_stopping()
+                    is_marked = self._on_stopping()
                 if time.monotonic() >= due_at:
                     due_at = time.monotonic() + HEARTBEAT_SECONDS
                     if died := self._lease.renew():

@@ -11,7 +11,7 @@ from okta_hooks.inbox.database import CONNECTIONS
 from okta_hooks.logs import get_logger
 from okta_hooks.outage import Lines, Outage
 
-from .alone import Turns
+from .alone import Permits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,7 +56,7 @@ class Resources:
     max_attempts: int
     jitter: Callable[[], float]
     stopping: threading.Event = field(default_factory=threading.Event)
-    turns: Turns = field(default_factory=Turns)
+    permits: Permits = field(default_factory=Permits)
     at_database: threading.Semaphore = field(
         default_factory=lambda: threading.Semaphore(_LANES_AT_ONCE)
     )

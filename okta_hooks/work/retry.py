@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from okta_hooks.exceptions import Reject, RetryLater
+from okta_hooks.host_code import text_of
 from okta_hooks.inbox.claims import Settlement
 from okta_hooks.inbox.tables import DEAD, DONE, PENDING
-from okta_hooks.signals import text_of
 
 if TYPE_CHECKING:
     from okta_hooks.inbox.claims import Claim

@@ -6,31 +6,14 @@ import pytest
 
 from okta_hooks import EventHook
 
-from .support import SMALL, SUSPENDED, Heard, nowhere
+from .support import SMALL, SUSPENDED, nowhere
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from blinker import NamedSignal
     from flask import Flask
 
     AppFactory = Callable[..., Flask]
-
-
-@pytest.fixture
-def hear() -> Iterator[Callable[[NamedSignal], Heard]]:
-    """Return a function that listens to a signal until the test ends."""
-    connected = []
-
-    def listen(signal: NamedSignal) -> Heard:
-        heard = Heard()
-        signal.connect(heard, weak=False)
-        connected.append((signal, heard))
-        return heard
-
-    yield listen
-    for signal, heard in connected:
-        signal.disconnect(heard)
 
 
 @pytest.fixture(params=[False, True], ids=["plain host", "host that catches all errors"])

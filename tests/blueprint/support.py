@@ -44,24 +44,6 @@ def assert_problem(response: TestResponse, status: int) -> None:
     assert response.json["detail"]
 
 
-class Heard:
-    """A receiver that remembers what it was called with."""
-
-    def __init__(self) -> None:
-        self.senders: list[Any] = []
-        self.arguments: list[dict[str, Any]] = []
-
-    def __call__(self, sender: Any, **arguments: Any) -> None:
-        """Remember a call."""
-        self.senders.append(sender)
-        self.arguments.append(arguments)
-
-    @property
-    def events(self) -> list[str]:
-        """The uuids of the events."""
-        return [arguments["event"].uuid for arguments in self.arguments]
-
-
 def nowhere(_: Exception) -> Response:
     return redirect("/login")
 

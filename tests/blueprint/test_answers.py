@@ -8,6 +8,7 @@ import pytest
 from flask import Flask, request
 
 from okta_hooks import EventHook, signals
+from tests.support import Calls
 
 from .support import (
     CHALLENGE,
@@ -16,7 +17,6 @@ from .support import (
     ROWS,
     SECRET,
     URL,
-    Heard,
     Row,
     ask,
     assert_problem,
@@ -104,7 +104,7 @@ def test_a_body_that_the_host_has_read_is_still_there(
 ) -> None:
     """A host that looks at every request's JSON first does not take the delivery away."""
     app = make_app(okta)
-    received = okta.on(CREATED)(Heard())
+    received = okta.on(CREATED)(Calls())
 
     @app.before_request
     def looks() -> None:
@@ -122,13 +122,13 @@ def test_the_body_of_a_stranger_is_read_but_not_parsed(
     make_app: AppFactory,
     okta: EventHook,
     body: BodyFactory,
-    hear: Callable[[NamedSignal], Heard],
+    hear: Callable[[NamedSignal], Calls],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """With a wrong secret no receiver runs, and nothing of the body is kept or logged."""
     caplog.set_level(logging.DEBUG)
     refused = hear(signals.delivery_refused)
-    received = okta.on("*")(Heard())
+    received = okta.on("*")(Calls())
     stream = io.BytesIO(body({"eventType": CREATED, "displayMessage": "personal"}))
 
     response = (

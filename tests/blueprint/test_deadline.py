@@ -13,7 +13,7 @@ import pytest
 from okta_hooks import EventHook, signals
 from okta_hooks.state.app import BEGAN
 
-from .support import CREATED, RIGHT, URL, Heard, assert_problem, post, warnings_of
+from .support import CREATED, RIGHT, URL, assert_problem, post, warnings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from blinker import NamedSignal
     from flask import Flask
     from werkzeug.test import TestResponse
+
+    from tests.support import Calls
 
     AppFactory = Callable[..., Flask]
     BodyFactory = Callable[..., bytes]
@@ -117,7 +119,7 @@ class Slow(io.BytesIO):
 
 
 def test_a_body_that_comes_slowly(
-    app: Flask, hear: Callable[[NamedSignal], Heard], caplog: pytest.LogCaptureFixture
+    app: Flask, hear: Callable[[NamedSignal], Calls], caplog: pytest.LogCaptureFixture
 ) -> None:
     """What has not come by the deadline gets a 503, and nobody reads on."""
     refused = hear(signals.delivery_refused)
@@ -168,7 +170,7 @@ def test_an_outage_is_told_once(
 
 
 def test_unreadable_events_are_told_of_together(
-    storing: Flask, hear: Callable[[NamedSignal], Heard], caplog: pytest.LogCaptureFixture
+    storing: Flask, hear: Callable[[NamedSignal], Calls], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Ten thousand of them in one delivery are one line of the log, and one signal, when they are stored."""
     dead = hear(signals.event_dead)

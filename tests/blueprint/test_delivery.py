@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .support import CHALLENGE, CREATED, DEACTIVATED, URL, Heard, assert_problem, post
+from tests.support import Calls
+
+from .support import CHALLENGE, CREATED, DEACTIVATED, URL, assert_problem, post
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +29,7 @@ def test_every_event_of_a_delivery_is_dispatched(
     make_app: AppFactory, okta: EventHook, body: BodyFactory
 ) -> None:
     """Of a hundred events of one type in one delivery, a hundred are dispatched, in their order."""
-    received = okta.on(CREATED)(Heard())
+    received = okta.on(CREATED)(Calls())
 
     response = post(make_app(okta), body(*[CREATED] * 100))
 
@@ -37,7 +39,7 @@ def test_every_event_of_a_delivery_is_dispatched(
 
 def test_what_a_receiver_gets(make_app: AppFactory, okta: EventHook, body: BodyFactory) -> None:
     """A receiver gets the app itself, the event, its delivery, the hook and the attempt."""
-    received = okta.on(DEACTIVATED)(Heard())
+    received = okta.on(DEACTIVATED)(Calls())
     app = make_app(okta)
     targets = [{"type": "User", "id": "00u1"}]
     event = {"eventType": DEACTIVATED, "uuid": "u1", "target": targets, "moon": 10**40}
@@ -77,13 +79,13 @@ def test_the_middle_one_of_three_receivers_fails(
     make_app: AppFactory, okta: EventHook, body: BodyFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The others run, Okta gets a 500, and the error stands in the log with its traceback."""
-    first = okta.on(CREATED)(Heard())
+    first = okta.on(CREATED)(Calls())
 
     @okta.on(CREATED)
     def second(sender: Flask, **extra: Any) -> None:
         raise LookupError("no such user")
 
-    third = okta.on(CREATED)(Heard())
+    third = okta.on(CREATED)(Calls())
 
     response = post(make_app(okta), body(CREATED))
 
@@ -130,7 +132,7 @@ def test_failures_are_raised_while_testing(
     def fails(sender: Flask, **extra: Any) -> None:
         raise LookupError("no such user")
 
-    ran = okta.on(CREATED)(Heard())
+    ran = okta.on(CREATED)(Calls())
     app = make_app(okta)
     app.testing = True
 

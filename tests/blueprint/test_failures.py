@@ -12,13 +12,15 @@ from flask import Blueprint, Flask
 
 from okta_hooks import EventHook, signals
 
-from .support import CREATED, SECRET, Heard, assert_problem, nowhere, post, verify
+from .support import CREATED, SECRET, assert_problem, nowhere, post, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from blinker import NamedSignal
     from werkzeug.test import TestResponse
+
+    from tests.support import Calls
 
     AppFactory = Callable[..., Flask]
     BodyFactory = Callable[..., bytes]
@@ -81,7 +83,7 @@ def test_whatever_fails_is_a_503(
     error: BaseException,
     caplog: pytest.LogCaptureFixture,
     *,
-    hear: Callable[[NamedSignal], Heard],
+    hear: Callable[[NamedSignal], Calls],
 ) -> None:
     """No error handler of the host's makes an OK of it, the log has it once, and the host is told."""
     refused = hear(signals.delivery_refused)

@@ -7,13 +7,15 @@ import pytest
 
 from okta_hooks import EventHook, endpoint, signals
 
-from .support import CREATED, ROWS, SECRET, URL, Heard, ask, post, verify, warnings_of
+from .support import CREATED, ROWS, SECRET, URL, ask, post, verify, warnings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from blinker import NamedSignal
     from flask import Flask
+
+    from tests.support import Calls
 
     AppFactory = Callable[..., Flask]
     BodyFactory = Callable[..., bytes]
@@ -99,7 +101,7 @@ def test_the_hint_tells_lengths_only(
     ],
 )
 def test_delivery_refused(
-    host: Flask, hear: Callable[[NamedSignal], Heard], name: str, reason: str
+    host: Flask, hear: Callable[[NamedSignal], Calls], name: str, reason: str
 ) -> None:
     """``delivery_refused`` tells the status that Okta got, and why."""
     heard = hear(signals.delivery_refused)
@@ -113,7 +115,7 @@ def test_delivery_refused(
 
 
 def test_delivery_refused_is_about_deliveries(
-    make_app: AppFactory, okta: EventHook, body: BodyFactory, hear: Callable[[NamedSignal], Heard]
+    make_app: AppFactory, okta: EventHook, body: BodyFactory, hear: Callable[[NamedSignal], Calls]
 ) -> None:
     """A refused verification and an accepted delivery are no refused delivery."""
     heard = hear(signals.delivery_refused)

@@ -7,8 +7,9 @@ from flask import Blueprint, Flask
 from flask_wtf import CSRFProtect
 
 from okta_hooks import EventHook
+from tests.support import Calls
 
-from .support import CREATED, SMALL, URL, Heard, post, verify
+from .support import CREATED, SMALL, URL, post, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +106,7 @@ def test_the_hook_keeps_its_name_wherever_it_is_nested(
 
 def test_one_hook_in_several_apps(make_app: AppFactory, okta: EventHook, body: BodyFactory) -> None:
     """Each app has its own configuration, and receivers get the app that received the event."""
-    heard = okta.on(CREATED)(Heard())
+    heard = okta.on(CREATED)(Calls())
     one, two = make_app(okta, SECRET="one"), make_app(okta, SECRET="two")
 
     assert post(one, body(CREATED), secret="two").status_code == 401
@@ -118,7 +119,7 @@ def test_one_hook_in_several_apps(make_app: AppFactory, okta: EventHook, body: B
 def test_several_hooks_in_one_app(make_app: AppFactory, body: BodyFactory) -> None:
     """Each hook of an app has its own URL, receivers and, in a mapping, secrets."""
     staff, customers = EventHook("staff", url_prefix="/a"), EventHook("customers", url_prefix="/b")
-    heard = staff.on(CREATED)(customers.on(CREATED)(Heard()))
+    heard = staff.on(CREATED)(customers.on(CREATED)(Calls()))
     app = make_app(staff, customers, SECRET={"staff": "one", "customers": ["two", "three"]})
 
     answers = {

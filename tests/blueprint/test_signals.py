@@ -6,8 +6,9 @@ import pytest
 from flask import Flask
 
 from okta_hooks import EventHook, Reject, signals
+from tests.support import Calls
 
-from .support import CREATED, DEACTIVATED, URL, Heard, post, verify, warnings_of
+from .support import CREATED, DEACTIVATED, URL, post, verify, warnings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def test_hook_verified(
-    make_app: AppFactory, okta: EventHook, hear: Callable[[NamedSignal], Heard]
+    make_app: AppFactory, okta: EventHook, hear: Callable[[NamedSignal], Calls]
 ) -> None:
     """``hook_verified`` is sent when a challenge was answered, and only then."""
     heard = hear(signals.hook_verified)
@@ -35,7 +36,7 @@ def test_hook_verified(
 
 
 def test_event_done(
-    make_app: AppFactory, okta: EventHook, body: BodyFactory, hear: Callable[[NamedSignal], Heard]
+    make_app: AppFactory, okta: EventHook, body: BodyFactory, hear: Callable[[NamedSignal], Calls]
 ) -> None:
     """``event_done`` is sent for each event whose receivers have all finished."""
 
@@ -56,7 +57,7 @@ def test_event_done(
 
 
 def test_receiver_failed(
-    make_app: AppFactory, okta: EventHook, body: BodyFactory, hear: Callable[[NamedSignal], Heard]
+    make_app: AppFactory, okta: EventHook, body: BodyFactory, hear: Callable[[NamedSignal], Calls]
 ) -> None:
     """``receiver_failed`` names the receiver and carries the event and the error."""
     error = LookupError("no such user")
@@ -82,11 +83,11 @@ def test_event_dead_for_an_unreadable_event(
     make_app: AppFactory,
     okta: EventHook,
     body: BodyFactory,
-    hear: Callable[[NamedSignal], Heard],
+    hear: Callable[[NamedSignal], Calls],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """One unreadable event among good ones is announced and logged; the others go their way."""
-    received = okta.on("*")(Heard())
+    """One unreadable event among good ones has its signal and is logged; the others go their way."""
+    received = okta.on("*")(Calls())
     dead = hear(signals.event_dead)
     app = make_app(okta)
 
@@ -106,7 +107,7 @@ def test_event_dead_for_an_unreadable_event(
 
 
 def test_event_dead_for_a_rejected_event(
-    make_app: AppFactory, okta: EventHook, body: BodyFactory, hear: Callable[[NamedSignal], Heard]
+    make_app: AppFactory, okta: EventHook, body: BodyFactory, hear: Callable[[NamedSignal], Calls]
 ) -> None:
     """``Reject`` makes a dead letter of that receiver's: no failure, so Okta gets its 204."""
 

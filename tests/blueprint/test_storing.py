@@ -7,9 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks import EventHook, endpoint, signals
-from tests.support import counts
+from tests.support import Calls, counts
 
-from .support import CREATED, DEACTIVATED, Heard, assert_problem, post
+from .support import CREATED, DEACTIVATED, assert_problem, post
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,12 +40,12 @@ def test_204_means_stored(
     okta: EventHook,
     body: BodyFactory,
     caplog: pytest.LogCaptureFixture,
-    hear: Callable[[NamedSignal], Heard],
+    hear: Callable[[NamedSignal], Calls],
 ) -> None:
     """The answer comes after the commit: another connection has the events, and no receiver has run."""
     caplog.set_level(logging.INFO)
     heard = hear(signals.delivery_stored)
-    received = okta.on("*")(Heard())
+    received = okta.on("*")(Calls())
 
     response = post(storing, body(CREATED, DEACTIVATED))
 
@@ -63,7 +63,7 @@ def test_duplicates_are_acknowledged(
     storing: Flask,
     body: BodyFactory,
     caplog: pytest.LogCaptureFixture,
-    hear: Callable[[NamedSignal], Heard],
+    hear: Callable[[NamedSignal], Calls],
 ) -> None:
     """What Okta sends again gets its 204 again, and is counted instead of stored."""
     caplog.set_level(logging.INFO)
@@ -83,9 +83,9 @@ def test_an_unreadable_event_is_stored_dead(
     storing: Flask,
     body: BodyFactory,
     caplog: pytest.LogCaptureFixture,
-    hear: Callable[[NamedSignal], Heard],
+    hear: Callable[[NamedSignal], Calls],
 ) -> None:
-    """It is announced once, when it is stored; as a duplicate it is not."""
+    """Its signal is sent once, when it is stored, and not for a duplicate."""
     dead = hear(signals.event_dead)
 
     answers = [post(storing, body(CREATED, {"uuid": "personal"})).status_code for _ in range(2)]
@@ -116,7 +116,7 @@ def test_503_when_the_inbox_does_not_commit(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     *,
-    hear: Callable[[NamedSignal], Heard],
+    hear: Callable[[NamedSignal], Calls],
 ) -> None:
     """A database that somebody holds makes Okta send the delivery again; then it is stored."""
     heard = hear(signals.delivery_refused)
@@ -138,7 +138,7 @@ def test_503_when_the_inbox_does_not_commit(
     assert stored(storing) == {"pending": 2}
 
 
-def test_the_place_of_the_secret_is_stored(
+def test_the_position_of_the_secret_is_stored(
     storing: Flask, body: BodyFactory, engine: sa.Engine, make_app: AppFactory, inbox_url: str
 ) -> None:
     """During a rotation the inbox knows by which secret each delivery came."""

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from okta_hooks import EventHook, Reject
 from okta_hooks.cli import group
-from tests.support import CREATED, DAY
+from tests.support import CREATED, DAY, clock_of_today
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,12 +22,7 @@ if TYPE_CHECKING:
     DeliveryFactory = Callable[..., NewDelivery]
     Run = Callable[..., Result]
 
-
-@pytest.fixture
-def clock(clock: Clock) -> Clock:
-    """Return a clock that shows the real time when it is made: commands have no other."""
-    clock.now = time.time()
-    return clock
+clock = clock_of_today
 
 
 @pytest.fixture

@@ -16,15 +16,17 @@ from tests.support import SQLITE, states
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from blinker import NamedSignal
     from flask import Flask
 
     from okta_hooks import EventHook
     from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery
+    from tests.support import Calls
 
     DeliveryFactory = Callable[..., NewDelivery]
 
-KIND = "claimed event without an open receipt"
+UNHELD = "claimed event without an open receipt"
 FOREIGN = "pending event of a hook that no app has"
 
 
@@ -56,7 +58,7 @@ def test_the_check_fails_and_says_why(app: Flask, broken: Inbox) -> None:
     result = run(app, "inbox", "--check")
 
     assert result.exit_code == 1
-    assert f"inconsistent: 1 times a {KIND}, of the hook okta\n" in result.output
+    assert f"inconsistent: 1 times a {UNHELD}, of the hook okta\n" in result.output
     assert f"inconsistent: 1 times a {FOREIGN}, of the hook renamed\n" in result.output
     assert states(broken)["lost"] == "claimed"
 
@@ -68,8 +70,8 @@ def test_the_check_in_json(app: Flask, broken: Inbox) -> None:
     plain = json.loads(run(app, "inbox", "--json").output)
 
     assert checked.pop("inconsistencies") == [
-        {"kind": KIND, "hook": "okta", "number": 1},
-        {"kind": FOREIGN, "hook": "renamed", "number": 1},
+        {"kind": "no_open_receipt", "hook": "okta", "number": 1},
+        {"kind": "unknown_hook", "hook": "renamed", "number": 1},
     ]
     assert checked.keys() == plain.keys() >= {"pending", "claimed", "done", "dead"}
 
@@ -93,52 +95,53 @@ def test_the_doctor_tells_of_it(app: Flask, broken: Inbox) -> None:
 
     checks = {check["text"]: check for check in found if check["name"] == "consistency"}
     assert {check["level"] for check in checks.values()} == {"warning"}
-    assert "A worker puts it right" in checks[f"1 times a {KIND}, of the hook okta."]["cure"]
+    assert "A worker puts it right" in checks[f"1 times a {UNHELD}, of the hook okta."]["cure"]
     assert "its old name" in checks[f"1 times a {FOREIGN}, of the hook renamed."]["cure"]
 
 
 @SQLITE
 def test_the_worker_puts_it_right_and_tells(
-    app: Flask, broken: Inbox, caplog: pytest.LogCaptureFixture
+    app: Flask,
+    broken: Inbox,
+    hear: Callable[[NamedSignal], Calls],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """What can be put right is, and the event is handled; both are told, by the log and the signal."""
-    heard: list[dict[str, Any]] = []
+    heard = hear(signals.inconsistency_found)
 
-    def hear(sender: Flask, **arguments: Any) -> None:
-        heard.append(arguments)
-
-    with signals.inconsistency_found.connected_to(hear):
-        assert run(app, "worker", "--drain").exit_code == 0
+    assert run(app, "worker", "--drain").exit_code == 0
 
     assert states(broken) == {"lost": "done", "foreign": "pending"}
     okta = app.extensions["okta_hooks"].hooks["okta"]
-    assert heard == [
-        {"hook": okta, "kind": KIND, "number": 1, "repaired": True},
-        {"hook": None, "kind": FOREIGN, "number": 1, "repaired": False},
+    assert heard.arguments == [
+        {"hook": okta, "kind": "no_open_receipt", "number": 1, "repaired": True},
+        {"hook": None, "kind": "unknown_hook", "number": 1, "repaired": False},
     ]
     assert caplog.text.count("In the inbox") == 2
 
 
 @SQLITE
 def test_what_stays_is_told_once(
-    app: Flask, broken: Inbox, monkeypatch: pytest.MonkeyPatch
+    app: Flask,
+    broken: Inbox,
+    hear: Callable[[NamedSignal], Calls],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A worker that finds the same again and again says so again only when there is more of it."""
     monkeypatch.setattr("okta_hooks.work.housekeeping._INSPECT_SECONDS", 0.0)
     worker = app.extensions["okta_hooks"].runtime().worker
-    heard: list[int] = []
+    heard = hear(signals.inconsistency_found)
 
-    def hear(sender: Flask, *, kind: str, number: int, **_: Any) -> None:
-        heard.extend([number] * (kind == FOREIGN))
+    def numbers() -> list[int]:
+        return [one["number"] for one in heard.arguments if one["kind"] == "unknown_hook"]
 
-    with signals.inconsistency_found.connected_to(hear):
-        for _ in range(3):
-            worker.drain()
-        assert heard == [1]
-        with broken.database.transaction() as connection:
-            connection.execute(
-                sa.update(event).where(event.c.hook == "okta").values(hook="gone", state="pending")
-            )
+    for _ in range(3):
         worker.drain()
+    assert numbers() == [1]
+    with broken.database.transaction() as connection:
+        connection.execute(
+            sa.update(event).where(event.c.hook == "okta").values(hook="gone", state="pending")
+        )
+    worker.drain()
 
-    assert heard == [1, 1]
+    assert numbers() == [1, 1]

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from okta_hooks import EventHook, Reject
+from tests.support import clock_of_today
 
 from .served import make_hook_app
 from .support import SECRET
@@ -17,16 +17,9 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from tests.support import Clock
-
     AppFactory = Callable[..., Flask]
 
-
-@pytest.fixture
-def clock(clock: Clock) -> Clock:
-    """Return a clock that shows the real time when it is made: commands have no other."""
-    clock.now = time.time()
-    return clock
+clock = clock_of_today
 
 
 @pytest.fixture

@@ -7,12 +7,14 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks.inbox.assignments import Assignment
+from okta_hooks.inbox.database import Database
 from tests.support import HOUR, Proxy, claim, settle, socket_of
 
 from .support import HOSTILE, administrate, through
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery
@@ -76,3 +78,18 @@ def hostile(postgresql: sa.Engine, postgresql_url: str) -> Iterator[str]:
     yield "hostile"
     administrate(postgresql, "DROP OWNED BY hostile CASCADE", database=name)
     administrate(postgresql, "DROP ROLE hostile")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return where the file of an SQLite database is."""
+    return tmp_path / "inbox.sqlite3"
+
+
+@pytest.fixture
+def database(path: Path) -> Iterator[Database]:
+    """Return an SQLite database that is open."""
+    made = Database(f"sqlite:///{path}", ".")
+    made.open()
+    yield made
+    made.close()

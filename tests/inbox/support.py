@@ -1,18 +1,25 @@
-"""What several tests of the inbox on PostgreSQL need."""
+"""What several tests of the inbox need, on an SQLite file or on PostgreSQL."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox.intake import Stored
+from okta_hooks.inbox.tables import lane
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.database import Database
     from okta_hooks.inbox.intake import NewDelivery
 
 NEW = [Stored(new=1, duplicate=0)]
@@ -65,3 +72,26 @@ def administrate(postgresql: sa.Engine, *statements: str, database: str | None =
     with engine.connect() as connection:
         for statement in statements:
             connection.exec_driver_sql(statement)
+
+
+def see(database: Database, name: str, *, seconds: float = 5.0, reserved: bool = False) -> None:
+    """Write a row."""
+    with database.transaction(seconds=seconds, reserved=reserved) as connection:
+        connection.execute(lane.insert().values(hook="okta", receiver=name, seen_at=0.0))
+
+
+def seen(database: Database) -> set[str]:
+    with database.reading() as connection:
+        return set(connection.scalars(sa.select(lane.c.receiver)))
+
+
+@contextmanager
+def python(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a script in another process; it goes on once it has written a line."""
+    command = [sys.executable, "-c", script, *arguments]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+        process.kill()

@@ -174,7 +174,7 @@ def test_odd_deliveries_are_stored_whole(
     (shown,) = inbox.overview.show(row.uuid)
     assert repr(shown.raw) == repr(sent)
     fan_out(inbox, "a")
-    made = [inbox.claims.load(found.delivery_id)[1] for found in claim(inbox)]
+    made = [inbox.deliveries.load(found.delivery_id)[1] for found in claim(inbox)]
     assert [repr(json.loads(text or "")["data"]["events"][0]) for text in made][1] == repr(sent)
 
 
@@ -184,7 +184,7 @@ def test_what_is_kept_of_a_delivery(inbox: Inbox, delivery: DeliveryFactory, clo
     inbox.intake.store([new])
     fan_out(inbox, "a")
 
-    received, text = inbox.claims.load(claim(inbox)[0].delivery_id)
+    received, text = inbox.deliveries.load(claim(inbox)[0].delivery_id)
 
     assert text == new.body
     assert received == new.delivery

@@ -66,7 +66,7 @@ def test_a_role_with_hostile_settings(
     assert "1ms" not in timeouts
     assert timeouts.pop() == "0"
     assert "0" not in timeouts
-    assert inbox.claims.load(1)[1] is not None
+    assert inbox.deliveries.load(1)[1] is not None
     inbox.close()
 
 

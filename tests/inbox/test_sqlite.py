@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ def test_a_sequence_that_was_lost(tmp_path: Path, delivery: DeliveryFactory) -> 
     """Who repairs an SQLite file by hand may lose where its ids had got to; none comes twice."""
     inbox = Inbox(f"sqlite:///{tmp_path / 'inbox.sqlite3'}")
     inbox.intake.store([delivery("a"), delivery("b")])
-    with sqlite3.connect(tmp_path / "inbox.sqlite3") as other:
+    with closing(sqlite3.connect(tmp_path / "inbox.sqlite3")) as other, other:
         other.execute("DELETE FROM sqlite_sequence")
 
     assert inbox.intake.store([delivery("c")]) == [Stored(new=1, duplicate=0)]

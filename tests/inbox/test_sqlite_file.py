@@ -5,67 +5,20 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox.database import Database
-from okta_hooks.inbox.sqlite import WriteQueue
 from okta_hooks.inbox.tables import lane
 
+from .support import python, see, seen
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Return where the file is."""
-    return tmp_path / "inbox.sqlite3"
-
-
-@pytest.fixture
-def database(path: Path) -> Iterator[Database]:
-    """Return a database that is open."""
-    made = Database(f"sqlite:///{path}", ".")
-    made.open()
-    yield made
-    made.close()
-
-
-def see(database: Database, name: str, *, seconds: float = 5.0, reserved: bool = False) -> None:
-    """Write a row."""
-    with database.transaction(seconds=seconds, reserved=reserved) as connection:
-        connection.execute(lane.insert().values(hook="okta", receiver=name, seen_at=0.0))
-
-
-def seen(database: Database) -> set[str]:
-    with database.reading() as connection:
-        return set(connection.scalars(sa.select(lane.c.receiver)))
-
-
-@contextmanager
-def python(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a script in another process; it goes on once it has written a line."""
-    command = [sys.executable, "-c", script, *arguments]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        yield process
-        process.kill()
-
-
-LOCK = (
-    "import fcntl, sys\n"
-    "file = open(sys.argv[1], 'r+')\n"
-    "fcntl.lockf(file, getattr(fcntl, sys.argv[2]), 1, int(sys.argv[3]))\n"
-    "print('held', flush=True)\n"
-    "sys.stdin.read()"
-)
+    from okta_hooks.inbox.database import Database
 
 
 def test_another_program_holds_the_file(database: Database, path: Path) -> None:
@@ -214,102 +167,6 @@ def test_a_file_that_is_moved_during_a_transaction(database: Database, path: Pat
         assert new.execute("SELECT receiver FROM okta_hooks_lane").fetchall() == [("b",)]
 
 
-def test_the_queue_s_file_is_deleted(database: Database, path: Path) -> None:
-    """Who has the old file open queues at the new one, where all others do."""
-    see(database, "a")
-    turn = path.with_name("inbox.sqlite3.turn")
-    turn.unlink()
-    turn.touch()
-
-    with python(LOCK, str(turn), "LOCK_EX", "0"):
-        began = time.monotonic()
-        see(database, "b", seconds=0.6)  # half of that it queues, then SQLite decides
-        assert time.monotonic() - began > 0.25
-
-
-def test_who_goes_first_among_threads(database: Database) -> None:
-    """A delivery that is to be stored goes before receivers' threads, however long these have waited."""
-    order: list[str] = []
-
-    def write(name: str, *, reserved: bool) -> None:
-        with database.transaction(reserved=reserved):
-            order.append(name)
-
-    with database.transaction():
-        threads = [
-            threading.Thread(target=write, args=(str(number),), kwargs={"reserved": False})
-            for number in range(4)
-        ]
-        for number, thread in enumerate(threads):
-            thread.start()
-            await_waiting(database, number + 1)
-        first = threading.Thread(target=write, args=("store",), kwargs={"reserved": True})
-        first.start()
-        await_waiting(database, 5)
-    for thread in [first, *threads]:
-        thread.join(30)
-
-    assert order == ["store", "0", "1", "2", "3"]
-
-
-def await_waiting(database: Database, number: int) -> None:
-    line = database._system._queue._threads  # type: ignore[attr-defined]  # noqa: SLF001 - nothing else tells
-    give_up_at = time.monotonic() + 30
-    while len(line._first) + len(line._others) < number:  # noqa: SLF001 - nothing else tells
-        assert time.monotonic() < give_up_at
-        time.sleep(0.005)
-
-
-def test_who_goes_first_among_processes(tmp_path: Path) -> None:
-    """While a store of another process waits, receivers' threads let it; another store does not."""
-    path = tmp_path / "turn"
-    path.touch()
-    queue = WriteQueue(path)
-
-    def seconds(*, first: bool) -> float:
-        began = time.monotonic()
-        with queue.turn(1.5, first=first):
-            return time.monotonic() - began
-
-    assert seconds(first=False) < 1.0
-    with python(LOCK, str(path), "LOCK_EX", "1"):
-        assert seconds(first=False) > 1.4
-        assert seconds(first=True) < 1.0
-    assert seconds(first=False) < 1.0
-
-
-def test_a_store_that_waits_says_so(tmp_path: Path) -> None:
-    """Other processes see that a store waits, and do not see it any more once it is through."""
-    path = tmp_path / "turn"
-    path.touch()
-    queue = WriteQueue(path)
-    is_free = (
-        "import fcntl, sys\n"
-        "file = open(sys.argv[1], 'r+')\n"
-        "fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 1)"
-    )
-    command = [sys.executable, "-c", is_free, str(path)]
-
-    def is_waited_for() -> bool:
-        done = subprocess.run(command, stderr=subprocess.DEVNULL, check=False)
-        return done.returncode != 0
-
-    with python(LOCK, str(path), "LOCK_EX", "0"):
-        waits = threading.Thread(target=enter, args=(queue,))
-        waits.start()
-        give_up_at = time.monotonic() + 4
-        while not (is_seen := is_waited_for()) and time.monotonic() < give_up_at:
-            time.sleep(0.05)
-        assert is_seen
-        waits.join(30)
-    assert not is_waited_for()
-
-
-def enter(queue: WriteQueue) -> None:
-    with queue.turn(5.0, first=True):
-        pass
-
-
 GEVENT = """
 from gevent import monkey
 monkey.patch_all()
@@ -385,28 +242,3 @@ def test_other_greenlets_go_on(script: str, path: Path) -> None:
     assert took > 0.1
     assert longest < max(0.1, took / 4)
     assert said.stderr == ""
-
-
-def test_three_hundred_threads(database: Database) -> None:
-    """They open few connections, and a delivery is stored between them at once."""
-    stop = threading.Event()
-
-    def work(number: int) -> None:
-        with database.transaction(seconds=30.0) as connection:
-            connection.execute(lane.insert().values(hook="okta", receiver=str(number), seen_at=0.0))
-            stop.wait(0.005)
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(300)]
-    for thread in threads:
-        thread.start()
-    waited = []
-    for number in range(20):
-        began = time.monotonic()
-        see(database, f"store {number}", seconds=2.0, reserved=True)
-        waited.append(time.monotonic() - began)
-    for thread in threads:
-        thread.join(60)
-
-    assert max(waited) < 1.5
-    assert len(seen(database)) == 320
-    assert database._system.engine.pool.checkedin() <= 6  # type: ignore[attr-defined]  # noqa: SLF001 - counted

@@ -84,7 +84,7 @@ def test_a_worker_that_was_stopped(inbox: Inbox, delivery: DeliveryFactory) -> N
     for _ in range(10):
         (found,) = claim(inbox)
         assert found.deaths == 0
-        inbox.workers.say_stopping("me")
+        inbox.workers.mark_stopping("me")
         assert take_over(inbox) == []
 
 
@@ -98,7 +98,7 @@ def test_what_kills_five_processes_is_dead(inbox: Inbox, delivery: DeliveryFacto
         assert states(inbox)["a"] == "claimed", deaths
         (found,) = claim(inbox, limit=1)
         assert found.claims == deaths + 1
-        inbox.workers.say_alone("me", found)
+        inbox.workers.mark_alone("me", found)
         died = take_over(inbox)
 
     assert died == [("okta", "a", found.event_id)]
@@ -107,7 +107,7 @@ def test_what_kills_five_processes_is_dead(inbox: Inbox, delivery: DeliveryFacto
     assert [found.ordinal for found in claim(inbox)] == [1]
 
 
-def test_only_what_ran_alone_is_convicted(inbox: Inbox, delivery: DeliveryFactory) -> None:
+def test_only_what_ran_alone_is_given_up(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """However often a receipt was in hand beside others when a process died, it gets its chance alone."""
     inbox.intake.store([delivery("a")])
     fan_out(inbox, "killer", "beside")
@@ -119,7 +119,7 @@ def test_only_what_ran_alone_is_convicted(inbox: Inbox, delivery: DeliveryFactor
     (killer,) = claim(inbox, "killer")
     (beside,) = claim(inbox, "beside")
     assert (killer.deaths, beside.deaths) == (8, 8)
-    inbox.workers.say_alone("me", killer)
+    inbox.workers.mark_alone("me", killer)
     assert take_over(inbox) == [("okta", "killer", killer.event_id)]
 
     (again,) = claim(inbox, "beside")
@@ -132,15 +132,15 @@ def test_who_is_alone_no_more(inbox: Inbox, delivery: DeliveryFactory) -> None:
     inbox.intake.store([delivery("a", "b")])
     fan_out(inbox, "r", "s")
     (first,) = claim(inbox, "r", limit=1)
-    inbox.workers.say_alone("me", first)
+    inbox.workers.mark_alone("me", first)
     claim(inbox, "s", limit=1)
-    inbox.workers.say_alone("me", None)
+    inbox.workers.mark_alone("me", None)
     take_over(inbox)
     (again,) = claim(inbox, "s", limit=1)
     assert again.deaths == 1
 
     (first,) = claim(inbox, "r", limit=1)
-    inbox.workers.say_alone("me", first)
+    inbox.workers.mark_alone("me", first)
     settle(inbox, [first])
     take_over(inbox)
     (again,) = claim(inbox, "s", limit=1)
@@ -166,10 +166,10 @@ def test_a_receiver_that_is_gone_for_a_day(inbox: Inbox, delivery: DeliveryFacto
     inbox.workers.note_unconnected([], DAY / 2)
     inbox.workers.see_receivers([("okta", "b")])
     inbox.workers.see_receivers([])
-    assert inbox.workers.bury_orphans(DAY) == []
+    assert inbox.workers.dead_letter_orphans(DAY) == []
     inbox.workers.note_unconnected([("okta", "b")], DAY / 2)
 
-    assert [found[:2] for found in inbox.workers.bury_orphans(DAY)] == [("okta", "a")]
+    assert [found[:2] for found in inbox.workers.dead_letter_orphans(DAY)] == [("okta", "a")]
 
     assert receipts(inbox, "a") == {"a": ("dead", 0), "b": ("pending", 0)}
     assert "not been connected" in (inbox.overview.show("a")[0].receipts[0].error or "")
@@ -185,10 +185,10 @@ def test_each_of_several_workers_adds_its_share(inbox: Inbox, delivery: Delivery
     inbox.workers.beat("another", 30)
 
     inbox.workers.note_unconnected([], DAY)
-    assert inbox.workers.bury_orphans(DAY) == []
+    assert inbox.workers.dead_letter_orphans(DAY) == []
 
     inbox.workers.note_unconnected([], DAY)
-    assert len(inbox.workers.bury_orphans(DAY)) == 1
+    assert len(inbox.workers.dead_letter_orphans(DAY)) == 1
 
 
 def test_many_orphans(inbox: Inbox, delivery: DeliveryFactory) -> None:
@@ -199,7 +199,7 @@ def test_many_orphans(inbox: Inbox, delivery: DeliveryFactory) -> None:
         fan_out(inbox, "gone")
     inbox.workers.note_unconnected([], 2 * DAY)
 
-    batches = [len(inbox.workers.bury_orphans(DAY)) for _ in range(4)]
+    batches = [len(inbox.workers.dead_letter_orphans(DAY)) for _ in range(4)]
 
     assert batches == [500, 500, 200, 0]
     assert inbox.overview.counts().dead == 1200

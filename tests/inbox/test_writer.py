@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -206,7 +206,8 @@ def test_a_file_that_is_replaced_while_a_turn_is_waited_for(
         let_go()
         assert waits.result(PATIENCE) == [Stored(new=1, duplicate=0)]
 
-    assert uuids(Inbox(f"sqlite:///{path}")) == {"b"}
+    with closing(Inbox(f"sqlite:///{path}")) as moved:
+        assert uuids(moved) == {"b"}
     inbox.close()
 
 

@@ -41,7 +41,7 @@ class Played:
     steps: int = 0
     runs: int = 0
     settlements: int = 0
-    convictions: int = 0
+    given_up: int = 0
     faults: int = 0
     violation: str | None = None
 
@@ -104,7 +104,7 @@ def play_one(bench: Bench, kind: str, seed: int, *, is_told: bool = False) -> Pl
         steps=model.steps,
         runs=reference.runs,
         settlements=reference.settlements,
-        convictions=reference.convictions,
+        given_up=reference.given_up,
         faults=model.faults_happened,
     )
 
@@ -178,7 +178,7 @@ def _tell(totals: dict[str, list[Played]], seconds: float) -> None:
             f" {sum(one.runs for one in played):,} runs,"
             f" {sum(one.settlements for one in played):,} settled,"
             f" {sum(one.faults for one in played):,} faults,"
-            f" {sum(one.convictions for one in played):,} convicted;"
+            f" {sum(one.given_up for one in played):,} given up;"
             f" seeds from {min(seeds, default='-')} to {max(seeds, default='-')}",
             flush=True,
         )

@@ -5,13 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import sqlite3
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
-
-import psycopg
-import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox.intake import incoming
@@ -22,7 +17,8 @@ from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery
 
 from .processes import FAULTS, HOOK, OUTCOMES, RECEIVERS, Process, Run, Slot
-from .reference import DeliveryRow, EventRow, ReceiptRow, Reference, Rows, WorkerRow
+from .reference import Reference
+from .rows import Observer
 from .simulation import Died, Owner, Task, Violation, World, simulated
 
 if TYPE_CHECKING:
@@ -49,68 +45,6 @@ _STEPS_OF_ROUND: Final = 5000
 _SECONDS_TO_STORE: Final = 600.0
 
 
-class Observer:
-    """Reads all tables, quicker than through the package."""
-
-    def __init__(self, url: str) -> None:
-        parsed = sa.make_url(url)
-        self._is_sqlite = parsed.get_backend_name() == "sqlite"
-        if self._is_sqlite:
-            self._path = Path(str(parsed.database))
-            self._sqlite = sqlite3.connect(self._path, isolation_level=None)
-        else:
-            self._postgresql = psycopg.connect(url, autocommit=True)
-
-    def look(self) -> Rows:
-        """Return everything that is in the database."""
-        tables = self._look_sqlite() if self._is_sqlite else self._look_postgresql()
-        events, receipts, deliveries, workers = tables
-        return Rows(
-            events={row[0]: EventRow(*row) for row in events},
-            receipts={(row[0], row[1]): ReceiptRow(*row) for row in receipts},
-            deliveries={row[0]: DeliveryRow(row[0], row[1], bool(row[2])) for row in deliveries},
-            workers={row[0]: WorkerRow(*row) for row in workers},
-        )
-
-    def _look_sqlite(self) -> list[list[Any]]:
-        return [self._sqlite.execute(query).fetchall() for query in _QUERIES]
-
-    def _look_postgresql(self) -> list[list[Any]]:
-        # In one message: without parameters, a query may be several.
-        cursor = self._postgresql.execute("; ".join(_QUERIES).encode())
-        found = [cursor.fetchall()]
-        while cursor.nextset():
-            found.append(cursor.fetchall())
-        return found
-
-    def forget(self) -> None:
-        """Delete everything."""
-        for table in ("receipt", "event", "delivery", "worker", "lane"):
-            statement = f"DELETE FROM okta_hooks_{table}"
-            if self._is_sqlite:
-                self._sqlite.execute(statement)
-            else:
-                self._postgresql.execute(statement.encode())
-
-    def close(self) -> None:
-        """Let go of the database."""
-        (self._sqlite if self._is_sqlite else self._postgresql).close()
-
-
-_QUERIES: Final = (
-    "SELECT id, key, state, delivery_id FROM okta_hooks_event ORDER BY id",
-    (
-        "SELECT event_id, receiver, state, due, wait, attempts, claims, worker, error"
-        " FROM okta_hooks_receipt ORDER BY event_id, receiver"
-    ),
-    "SELECT id, received_at, body IS NOT NULL FROM okta_hooks_delivery ORDER BY id",
-    (
-        "SELECT id, alive_until, is_stopping, alone_event, alone_receiver, alone_claims"
-        " FROM okta_hooks_worker ORDER BY id"
-    ),
-)
-
-
 class _Listener(logging.Handler):
     """Hears of errors that the package has not expected: it goes on after them, but they are faults."""
 
@@ -120,14 +54,14 @@ class _Listener(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of a record."""
-        if "pass of" in record.msg or "could not be told of" in record.msg:
+        if "pass of" in record.msg or "could not be sent" in record.msg:
             error = record.exc_info[1] if record.exc_info else None
             if not isinstance(error, Died) and error is not None:
                 self._model.world.blame(f"{record.getMessage()} {error!r}", error)
 
 
 class Bench:
-    """One database with the places for processes over it: models use it one after another."""
+    """One database with the slots for processes over it: models use it one after another."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -255,16 +189,16 @@ class Model:
             ready = self.world.ready()
         self._run(ready[pick % len(ready)])
 
-    def start(self, place: int) -> None:
+    def start(self, host: int) -> None:
         """Start a process where there is none."""
-        slot = self.slots[place % len(self.slots)]
+        slot = self.slots[host % len(self.slots)]
         if slot.process is None:
             process = Process(self, slot)
             self.reference.processes[process.worker.id] = process
 
-    def deliver(self, place: int, size: int, kind: int, known: int) -> None:
+    def deliver(self, host: int, size: int, kind: int, known: int) -> None:
         """Let Okta deliver some events, of which one may be known already."""
-        process = self._process(place)
+        process = self._process(host)
         if process is None or len(self.reference.rows.events) + size > _MOST_EVENTS:
             return
         keys = [f"e{len(self._delivered) + number}" for number in range(1 + size)]
@@ -312,11 +246,11 @@ class Model:
         """Let days pass in which no process runs."""
         self._pass(_LONG_TIMES[index % len(_LONG_TIMES)])
 
-    def jump(self, place: int, index: int) -> None:
+    def jump(self, host: int, index: int) -> None:
         """Set the clock of a host, or that of the database's server; on SQLite all are one host."""
         seconds = _JUMPS[index % len(_JUMPS)]
         is_one_host = self.slots[0].inbox.path is not None
-        number = place % (len(self.slots) + 1)
+        number = host % (len(self.slots) + 1)
         if number == len(self.slots) and not is_one_host:
             self.server_offset += seconds
             self.did_server_jump = True
@@ -327,20 +261,20 @@ class Model:
                 slot.offset += seconds
         self._note_time()
 
-    def fail(self, place: int, kind: int) -> None:
+    def fail(self, host: int, kind: int) -> None:
         """Let something happen to the next use of the database."""
-        process = self._process(place)
+        process = self._process(host)
         if process is not None:
             process.slot.fault = FAULTS[kind % len(FAULTS)]
 
-    def cut_off(self, place: int) -> None:
+    def cut_off(self, host: int) -> None:
         """Take the database away from a process, or give it back."""
-        slot = self.slots[place % len(self.slots)]
+        slot = self.slots[host % len(self.slots)]
         slot.is_cut_off = not slot.is_cut_off
 
-    def die(self, place: int) -> None:
+    def die(self, host: int) -> None:
         """Kill a process, wherever it is."""
-        process = self._process(place)
+        process = self._process(host)
         if process is not None:
             self._end(process)
 
@@ -350,9 +284,9 @@ class Model:
             name = list(RECEIVERS)[receiver % len(RECEIVERS)]
             self.killers.add((name, self._delivered[-(pick % 3) - 1 :][0]))
 
-    def stop(self, place: int) -> None:
+    def stop(self, host: int) -> None:
         """Ask a process to stop; the second time, to do it at once."""
-        process = self._process(place)
+        process = self._process(host)
         if process is None:
             return
         if process.is_stopping and not process.is_abandoning:
@@ -360,21 +294,21 @@ class Model:
         else:
             process.stop()
 
-    def freeze(self, place: int) -> None:
+    def freeze(self, host: int) -> None:
         """Suspend a process, or let it go on."""
-        process = self._process(place)
+        process = self._process(host)
         if process is not None:
             process.is_frozen = not process.is_frozen
 
-    def change_receiver(self, place: int, index: int) -> None:
+    def change_receiver(self, host: int, index: int) -> None:
         """Let a receiver come, or go."""
-        slot = self.slots[place % len(self.slots)]
+        slot = self.slots[host % len(self.slots)]
         name = list(RECEIVERS)[index % len(RECEIVERS)]
         slot.connect(name, is_connected=not slot.connected[name])
 
-    def change_handlers(self, place: int, outcome: int) -> None:
+    def change_handlers(self, host: int, outcome: int) -> None:
         """Let the handlers of the service's signals raise something else."""
-        slot = self.slots[place % len(self.slots)]
+        slot = self.slots[host % len(self.slots)]
         slot.handlers_raise = OUTCOMES[outcome % len(OUTCOMES)]
 
     def remove_lock(self) -> None:
@@ -403,7 +337,7 @@ class Model:
     # The end.
 
     def settle_down(self) -> None:
-        """Let all faults end and time pass, and judge that everything is done or dead after that."""
+        """Let all faults end and time pass, and check that everything is done or dead after that."""
         self.is_calm = True
         for slot in self.slots:
             slot.is_cut_off = False
@@ -417,9 +351,9 @@ class Model:
             run.has_ended = True
             run.task.is_ready = True
         if all(slot.process is None or slot.process.is_stopping for slot in self.slots):
-            place = next((s.number for s in self.slots if s.process is None), None)
-            if place is not None:
-                self.start(place)
+            free = next((s.number for s in self.slots if s.process is None), None)
+            if free is not None:
+                self.start(free)
         for number in range(_ROUNDS_TO_END):
             self._run_all()
             if not self._is_open():
@@ -432,7 +366,7 @@ class Model:
             left = [r for r in rows.receipts.values() if r.state in (PENDING, CLAIMED)]
             waiting = [e for e in rows.events.values() if e.state == PENDING]
             raise Violation(f"it never comes to an end: {left} {waiting}")
-        self.reference.judge_acknowledged()
+        self.reference.check_acknowledged()
         self.is_calm = False
 
     def _time_to_pass(self, number: int) -> float:
@@ -498,9 +432,9 @@ class Model:
         here = self.time_of_day + max(slot.offset for slot in self.slots)
         self.latest_time = max(self.latest_time, here)
 
-    def _process(self, place: int) -> Process | None:
+    def _process(self, host: int) -> Process | None:
         there = [slot.process for slot in self.slots if slot.process is not None]
-        return there[place % len(there)] if there else None
+        return there[host % len(there)] if there else None
 
     def _runs(self) -> Sequence[Run]:
         return [run for slot in self.slots if slot.process is not None for run in slot.process.runs]

@@ -17,9 +17,9 @@ from okta_hooks.inbox.tables import PENDING, event, receipt, worker
 from okta_hooks.inbox.workers import Workers
 from okta_hooks.inbox.writer import Writer
 from okta_hooks.work import lane, lease, retry
-from okta_hooks.work.alone import Turn, Turns
+from okta_hooks.work.alone import Permit, Permits
+from okta_hooks.work.fan_out import FanOut
 from okta_hooks.work.housekeeping import Housekeeping
-from okta_hooks.work.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,14 +58,14 @@ def counts_stops_as_deaths() -> Iterator[None]:
 @contextmanager
 def goes_by_the_clock() -> Iterator[None]:
     """Let what waits for nothing be due when the clock says that it was stored."""
-    assign = Worker._assign  # noqa: SLF001
+    assign = FanOut._assign  # noqa: SLF001
 
-    def dated(self: Worker, decided: Any) -> Any:
-        now = self._inbox.clock()
+    def dated(self: FanOut, decided: Any) -> Any:
+        now = self._resources.inbox.clock()
         with _changed(assignments, "_due_at_once", lambda _: now):
             return assign(self, decided)
 
-    with _changed(Worker, "_assign", dated):
+    with _changed(FanOut, "_assign", dated):
         yield
 
 
@@ -147,14 +147,14 @@ def waits_as_long_as_asked() -> Iterator[None]:
 
 
 @contextmanager
-def convicts_early() -> Iterator[None]:
+def gives_up_early() -> Iterator[None]:
     """Make a dead letter of what was in hand at two deaths."""
     with _changed(workers, "DEATHS_ALLOWED", 2):
         yield
 
 
 @contextmanager
-def convicts_bystanders() -> Iterator[None]:
+def gives_up_bystanders() -> Iterator[None]:
     """Give up whatever was in hand at five deaths, whether it ran or not."""
     alone, beside = workers._ALONE, workers._BESIDE_ONE_ALONE  # noqa: SLF001
     with _changed(workers, "_ALONE", alone | ~beside):
@@ -170,15 +170,15 @@ def counts_against_bystanders() -> Iterator[None]:
 
 @contextmanager
 def runs_beside_suspects() -> Iterator[None]:
-    """Let others begin while a suspect runs, and say nothing of it."""
-    begin = Turns._begin  # noqa: SLF001
+    """Let others begin while a suspect runs, and mark nothing of it."""
+    begin = Permits._begin  # noqa: SLF001
 
-    def impatient(self: Turns) -> Turn:
-        with _changed(self, "_longest_wait", 0.0):
+    def impatient(self: Permits) -> Permit:
+        with _changed(self, "_patience", 0.0):
             begin(self)
-        return Turn()
+        return Permit()
 
-    with _changed(Turns, "_begin", impatient):
+    with _changed(Permits, "_begin", impatient):
         yield
 
 
@@ -203,7 +203,7 @@ def leaves_events_open() -> Iterator[None]:
 
 
 @contextmanager
-def robs_the_living() -> Iterator[None]:
+def takes_from_the_living() -> Iterator[None]:
     """Take a worker for dead as soon as it is looked at."""
     with _changed(lease._Watch, "gone", lambda _, beats, __, ___: set(beats)):  # noqa: SLF001
         yield
@@ -218,7 +218,7 @@ def runs_without_a_lease() -> Iterator[None]:
 
 @contextmanager
 def replays_what_is_open() -> Iterator[None]:
-    """Reset receipts that are in somebody's hands."""
+    """Reset receipts that somebody holds."""
     reset = upkeep.Upkeep._reset  # noqa: SLF001
 
     def greedy(self: Any, connection: sa.Connection, rows: Any, name: str | None) -> None:
@@ -240,7 +240,7 @@ MUTANTS: Final[dict[str, tuple[Callable[[], Any], str, str, dict[str, float]]]] 
     "settles without the fence": (
         settles_without_the_fence,
         "SQLite",
-        "settled by another|settled for an older|done or dead changes|in nobody's hands|that waits",
+        "settled by another|settled for an older|done or dead changes|that nobody holds|that waits",
         {"remove_lock": 15.0, "start": 4.0},
     ),
     "counts stops as deaths": (
@@ -280,16 +280,16 @@ MUTANTS: Final[dict[str, tuple[Callable[[], Any], str, str, dict[str, float]]]] 
         "longer than anything|later than anything",
         {},
     ),
-    "convicts early": (
-        convicts_early,
+    "gives up early": (
+        gives_up_early,
         "SQLite",
         "too few deaths",
         {"poison": 3.0, "die": 12.0, "finish": 0.3, "settle_down": 0.0},
     ),
-    "convicts bystanders": (
-        convicts_bystanders,
+    "gives up bystanders": (
+        gives_up_bystanders,
         "SQLite",
-        "convicted",
+        "given up for",
         {"poison": 3.0, "die": 12.0, "finish": 0.3, "settle_down": 0.0},
     ),
     "counts against bystanders": (
@@ -311,8 +311,8 @@ MUTANTS: Final[dict[str, tuple[Callable[[], Any], str, str, dict[str, float]]]] 
         {"fail": 5.0, "settle_down": 15.0, "deliver": 0.6, "die": 0.0, "stop": 0.0, "poison": 0.0},
     ),
     "leaves events open": (leaves_events_open, "SQLite", "nobody has to handle", {}),
-    "robs the living": (
-        robs_the_living,
+    "takes from the living": (
+        takes_from_the_living,
         "PostgreSQL",
         "a live worker loses",
         {"start": 5.0, "finish": 0.3, "settle_down": 0.0},

@@ -119,7 +119,7 @@ class Run:
 
 
 class Slot:
-    """A place for processes, one after another: connections, an app, and a hook with receivers.
+    """A host for processes, one after another: connections, an app, and a hook with receivers.
 
     To make these anew for each process would take longer than everything else.
     """
@@ -361,10 +361,11 @@ class Process(Owner):
             return found
 
         self.worker._lane = lane  # type: ignore[method-assign] # noqa: SLF001
-        hand_out = self.worker._hand_out  # noqa: SLF001
+        fan_out = self.worker._fan_out  # noqa: SLF001
+        assign = fan_out.assign
         # A set of texts has another order in each run of Python.
-        self.worker._hand_out = (  # type: ignore[method-assign] # noqa: SLF001
-            lambda connected: dict.fromkeys(sorted(hand_out(connected)))  # type: ignore[assignment,return-value]
+        fan_out.assign = (  # type: ignore[method-assign]
+            lambda connected: dict.fromkeys(sorted(assign(connected)))  # type: ignore[assignment,return-value]
         )
 
     def receive(self, name: str, key: str) -> None:

@@ -6,8 +6,8 @@ See docs/guarantees.md. The text of each :class:`~tests.model.simulation.Violati
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks.exceptions import Reject
 from okta_hooks.inbox.claims import DEATHS_ALLOWED, DIED_HERE
@@ -17,6 +17,7 @@ from okta_hooks.work.lease import LEASE_SECONDS
 from okta_hooks.work.retry import LONGEST_WAIT
 
 from .processes import MAX_ATTEMPTS, RECEIVERS, RETENTION, Process
+from .rows import Rows
 from .simulation import Violation
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from .model import Model
     from .processes import Run, Slot
+    from .rows import DeliveryRow, EventRow, ReceiptRow
 
 DAY: Final = 24 * 3600.0
 KEYS_KEPT: Final = 100 * DAY
@@ -33,61 +35,9 @@ SMALLEST_JUMP: Final = 600.0
 SECONDS_TO_WATCH: Final = 10.0
 
 
-class EventRow(NamedTuple):
-    """An event as the database has it."""
-
-    id: int
-    key: str
-    state: str
-    delivery_id: int
-
-
-class ReceiptRow(NamedTuple):
-    """A receipt as the database has it."""
-
-    event_id: int
-    receiver: str
-    state: str
-    due: float
-    wait: float | None
-    attempts: int
-    claims: int
-    worker: str | None
-    error: str | None
-
-
-class DeliveryRow(NamedTuple):
-    """A delivery as the database has it."""
-
-    id: int
-    received_at: float
-    has_body: bool
-
-
-class WorkerRow(NamedTuple):
-    """A worker as the database has it."""
-
-    id: str
-    alive_until: float
-    is_stopping: int | None
-    alone_event: int | None
-    alone_receiver: str | None
-    alone_claims: int | None
-
-
-@dataclass
-class Rows:
-    """Everything in the database."""
-
-    events: dict[int, EventRow] = field(default_factory=dict)
-    receipts: dict[tuple[int, str], ReceiptRow] = field(default_factory=dict)
-    deliveries: dict[int, DeliveryRow] = field(default_factory=dict)
-    workers: dict[str, WorkerRow] = field(default_factory=dict)
-
-
 @dataclass(eq=False)
 class Hold:
-    """A receipt in the hands of a worker, from one claim on."""
+    """A receipt that a worker holds, from one claim on."""
 
     process: Process
     event_id: int
@@ -99,7 +49,7 @@ class Hold:
     is_settled: bool = False
     #: Whether it was settled because the receiver did not return: what still runs of it is nobody's business.
     is_given_up: bool = False
-    #: Why it is in these hands no more, though it was not settled.
+    #: Why the worker holds it no more, though it was not settled.
     lost_by: str | None = None
     claim: Claim | None = None
 
@@ -120,16 +70,16 @@ class Reference:
         self.connected_at: dict[str, float] = {}
         self.settlements = 0
         self.runs = 0
-        self.convictions = 0
+        self.given_up = 0
 
-    # What processes say of themselves.
+    # What processes report of themselves.
 
     def note_claims(self, claims: list[Claim]) -> None:
         """Remember which hold is behind a claim that the package has got."""
         for claim in claims:
             hold = self.holds.get((claim.event_id, claim.receiver))
             if hold is None:
-                raise self._violation("a claim is told of that is not in the database", claim)
+                raise self._violation("a claim is reported that is not in the database", claim)
             hold.claim = claim
             self._of_claim[id(claim)] = hold
 
@@ -138,7 +88,7 @@ class Reference:
         return self._of_claim.get(id(claim))
 
     def attempt(self, process: Process, claim: Claim) -> None:
-        """Judge that a worker is about to call a receiver: from here on, it cannot be stopped any more."""
+        """Check that a worker is about to call a receiver: from here on, it cannot be stopped any more."""
         hold = self.hold_of(claim)
         if hold is not None:
             hold.attempted_at = self._simulation.world.now
@@ -148,7 +98,7 @@ class Reference:
             raise self._violation("a worker whose lease has run out starts something new", claim)
 
     def begin(self, run: Run) -> None:
-        """Judge that a receiver is called."""
+        """Check that a receiver is called."""
         self.runs += 1
         hold = run.hold
         if hold is None:
@@ -178,7 +128,7 @@ class Reference:
     # What a transaction has done.
 
     def observe(self, slot: Slot, rows: Rows, notes: dict[str, Any]) -> None:  # noqa: C901 - one rule after another
-        """Judge what a transaction has changed.
+        """Check what a transaction has changed.
 
         :param notes: What is known of the thread that did it.
         """
@@ -191,23 +141,23 @@ class Reference:
         for key, after in rows.receipts.items():
             was = before.receipts.get(key)
             if was is not after and was != after:
-                self._judge_receipt(key, was, after, process, before, notes)
+                self._check_receipt(key, was, after, process, before, notes)
         for key, gone in before.receipts.items():
             if key not in rows.receipts:
-                self._judge_gone_receipt(key, gone, notes)
+                self._check_gone_receipt(key, gone, notes)
         for event_id, one in before.events.items():
             now = rows.events.get(event_id)
             if now is None:
-                self._judge_gone_event(one, slot, before, notes)
+                self._check_gone_event(one, slot, before, notes)
             elif now.state != one.state:
-                self._judge_event(one, now, notes)
+                self._check_event(one, now, notes)
         for delivery_id, delivered in rows.deliveries.items():
             old = before.deliveries.get(delivery_id)
             if old is not None and old.has_body and not delivered.has_body:
-                self._judge_bare(delivered, slot)
-        self._judge_rows()
+                self._check_bare(delivered, slot)
+        self._check_rows()
 
-    def _judge_receipt(  # noqa: C901 - one rule after another
+    def _check_receipt(  # noqa: C901 - one rule after another
         self,
         key: tuple[int, str],
         was: ReceiptRow | None,
@@ -228,23 +178,23 @@ class Reference:
         elif was.state in (DONE, DEAD):
             raise self._violation("what is done or dead changes without a replay", was, now)
         elif was.state == PENDING and now.state == CLAIMED:
-            self._judge_claim(key, was, now, process)
+            self._check_claim(key, was, now, process)
         elif was.state == PENDING and now.state == PENDING:
             if now._replace(due=was.due) != was or now.due > was.due:
                 raise self._violation("a receipt that waits changes", was, now)
         elif was.state == PENDING:
-            self._judge_orphan(now)
+            self._check_orphan(now)
         elif now.attempts == was.attempts + 1 and now.state == CLAIMED:
             # Settled, and claimed again in the same transaction.
             between = now._replace(state=PENDING, claims=was.claims, worker=None)
-            self._judge_settlement(key, was, between, process, notes)
-            self._judge_claim(key, between, now, process)
+            self._check_settlement(key, was, between, process, notes)
+            self._check_claim(key, between, now, process)
         elif now.attempts == was.attempts + 1:
-            self._judge_settlement(key, was, now, process, notes)
+            self._check_settlement(key, was, now, process, notes)
         else:
-            self._judge_loss(key, was, now, process, before)
+            self._check_loss(key, was, now, process, before)
 
-    def _judge_claim(
+    def _check_claim(
         self, key: tuple[int, str], was: ReceiptRow, now: ReceiptRow, process: Process | None
     ) -> None:
         if process is None or now.worker != process.worker.id:
@@ -257,7 +207,7 @@ class Reference:
             raise self._violation("a receipt is claimed before it is due", was)
         self.holds[key] = Hold(process, *key)
 
-    def _judge_settlement(  # noqa: C901 - one rule after another
+    def _check_settlement(  # noqa: C901 - one rule after another
         self,
         key: tuple[int, str],
         was: ReceiptRow,
@@ -309,7 +259,7 @@ class Reference:
         began = math.inf if hold.attempted_at is None else hold.attempted_at
         return bool(self._simulation.world.now >= began + timeout)
 
-    def _judge_loss(  # noqa: C901, PLR0912 - one rule after another
+    def _check_loss(  # noqa: C901, PLR0912 - one rule after another
         self,
         key: tuple[int, str],
         was: ReceiptRow,
@@ -319,7 +269,7 @@ class Reference:
     ) -> None:
         hold = self.holds.pop(key, None)
         if hold is None or was.state != CLAIMED or now.attempts != was.attempts:
-            raise self._violation("a receipt changes in nobody's hands", was, now)
+            raise self._violation("a receipt that nobody holds changes", was, now)
         worker_id = hold.process.worker.id
         if process is hold.process and now.state == PENDING and now.claims == was.claims - 1:
             run = hold.run
@@ -335,7 +285,7 @@ class Reference:
             if now.state != PENDING or now.claims != was.claims - 1:
                 raise self._violation("a deliberate stop counts as a death", was, now)
             return
-        if not hold.process.is_dead and not self._may_be_robbed(hold.process, before):
+        if not hold.process.is_dead and not self._may_lose_claims(hold.process, before):
             raise self._violation("a live worker loses what it has in hand", was, now)
         alone = self._said_alone(worker_id, before)
         if now.claims == was.claims - 1 and now.state == PENDING:
@@ -348,20 +298,20 @@ class Reference:
             raise self._violation("a death counts against a bystander", was, now)
         self._deaths[key] += 1
         if now.state == DEAD:
-            self.convictions += 1
+            self.given_up += 1
             if now.error != DIED_HERE or self._deaths[key] < DEATHS_ALLOWED:
                 raise self._violation("a receipt is given up after too few deaths", was, now)
-            self._judge_conviction(hold, was, is_said=alone == key)
+            self._check_cause(hold, was, is_said=alone == key)
         elif now.state != PENDING:
-            raise self._violation("a receipt goes from hand to hand", was, now)
+            raise self._violation("a receipt goes from one worker to another", was, now)
 
-    def _judge_conviction(self, hold: Hold, was: ReceiptRow, *, is_said: bool) -> None:
-        """Judge that what is convicted ran when its process died, and nothing beside it.
+    def _check_cause(self, hold: Hold, was: ReceiptRow, *, is_said: bool) -> None:
+        """Check that what is given up ran when its process died, and nothing beside it.
 
         :param is_said: Whether it was about to run, at least.
         """
         if not hold.has_begun and not is_said:
-            raise self._violation("convicted without running", was)
+            raise self._violation("given up for deaths, and never ran", was)
         process = hold.process
         beside = [
             run
@@ -369,7 +319,7 @@ class Reference:
             if _is_going_on(run) and run.hold is not hold
         ]
         if beside:
-            raise self._violation("convicted beside what ran", was, beside)
+            raise self._violation("given up for a death beside what ran", was, beside)
 
     def _said_alone(self, worker_id: str, rows: Rows) -> tuple[int, str] | None:
         """Return which receipt, in the hands of a worker, is said to run there with nothing beside it."""
@@ -386,7 +336,7 @@ class Reference:
         )
         return key if is_current else None
 
-    def _may_be_robbed(self, process: Process, before: Rows) -> bool:
+    def _may_lose_claims(self, process: Process, before: Rows) -> bool:
         worker_id = process.worker.id
         if worker_id not in before.workers:
             return True
@@ -396,7 +346,7 @@ class Reference:
         patience = SECONDS_TO_WATCH if self._simulation.did_server_jump else LEASE_SECONDS
         return self._simulation.world.now - beaten >= patience
 
-    def _judge_orphan(self, now: ReceiptRow) -> None:
+    def _check_orphan(self, now: ReceiptRow) -> None:
         is_connected = any(
             process.slot.connected[now.receiver]
             for process in self.processes.values()
@@ -408,7 +358,7 @@ class Reference:
         if is_connected or self._simulation.world.now - last < DAY:
             raise self._violation("a receiver is given up that was there today", now)
 
-    def _judge_gone_receipt(
+    def _check_gone_receipt(
         self, key: tuple[int, str], gone: ReceiptRow, notes: dict[str, Any]
     ) -> None:
         self._deaths.pop(key, None)
@@ -418,7 +368,7 @@ class Reference:
         elif notes.get("operation") != "replay" or gone.state != DONE:
             raise self._violation("a receipt vanishes", gone)
 
-    def _judge_gone_event(
+    def _check_gone_event(
         self, gone: EventRow, slot: Slot, before: Rows, notes: dict[str, Any]
     ) -> None:
         if gone.state == DEAD:
@@ -427,16 +377,16 @@ class Reference:
         elif gone.state != DONE:
             raise self._violation("an open event vanishes", gone)
         else:
-            self._judge_age(before.deliveries[gone.delivery_id], slot, KEYS_KEPT)
+            self._check_age(before.deliveries[gone.delivery_id], slot, KEYS_KEPT)
         self.acknowledged.discard(gone.key)
 
-    def _judge_bare(self, delivered: DeliveryRow, slot: Slot) -> None:
+    def _check_bare(self, delivered: DeliveryRow, slot: Slot) -> None:
         for event in self.rows.events.values():
             if event.delivery_id == delivered.id and event.state != DONE:
                 raise self._violation("an event that is not done loses its body", event)
-        self._judge_age(delivered, slot, RETENTION.total_seconds())
+        self._check_age(delivered, slot, RETENTION.total_seconds())
 
-    def _judge_age(self, delivered: DeliveryRow, slot: Slot, seconds: float) -> None:
+    def _check_age(self, delivered: DeliveryRow, slot: Slot, seconds: float) -> None:
         process = slot.process
         if process is None:
             raise self._violation("who has no worker prunes", delivered)
@@ -447,12 +397,12 @@ class Reference:
         if slot.clock() - delivered.received_at < seconds:
             raise self._violation("something is pruned too early", delivered)
 
-    def _judge_event(self, was: EventRow, now: EventRow, notes: dict[str, Any]) -> None:
+    def _check_event(self, was: EventRow, now: EventRow, notes: dict[str, Any]) -> None:
         if was.state in (DONE, DEAD) and notes.get("operation") != "replay":
             raise self._violation("an event that is done or dead is opened", was, now)
 
-    def _judge_rows(self) -> None:  # noqa: C901 - one rule after another
-        """Judge what is so now, however it came to be."""
+    def _check_rows(self) -> None:  # noqa: C901 - one rule after another
+        """Check what is so now, however it came to be."""
         rows = self.rows
         found: dict[int, set[str]] = {}
         latest = self._simulation.latest_time
@@ -487,8 +437,8 @@ class Reference:
                 raise self._violation("what was acknowledged is not there", key)
         self.acknowledged.update(keys)
 
-    def judge_acknowledged(self) -> None:
-        """Judge that nothing acknowledged has vanished."""
+    def check_acknowledged(self) -> None:
+        """Check that nothing acknowledged has vanished."""
         missing = self.acknowledged - {event.key for event in self.rows.events.values()}
         if missing:
             raise self._violation("what was acknowledged has vanished", sorted(missing))

@@ -14,8 +14,18 @@ from unittest import mock
 
 import greenlet
 
-from okta_hooks import outage, signals
-from okta_hooks.work import alone, bodies, dispatch, in_hand, lane, lease, resources, worker
+from okta_hooks import host_code, outage
+from okta_hooks.work import (
+    alone,
+    bodies,
+    dispatch,
+    fan_out,
+    in_hand,
+    lane,
+    lease,
+    resources,
+    worker,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -395,7 +405,8 @@ def simulated(world: World) -> Iterator[None]:
     patches: list[tuple[Any, dict[str, Any]]] = [
         (lane, {"threading": _THREADING, "time": _TIME, "start_thread": _start}),
         (alone, {"threading": _THREADING, "time": _TIME}),
-        (worker, {"threading": _THREADING, "time": _TIME, "start_thread": _start}),
+        (fan_out, {"time": _TIME}),
+        (worker, {"threading": _THREADING, "start_thread": _start}),
         (in_hand, {"threading": _THREADING, "time": _TIME}),
         (resources, {"threading": _THREADING, "time": _TIME}),
         (outage, {"threading": _THREADING, "time": _TIME}),
@@ -405,7 +416,7 @@ def simulated(world: World) -> Iterator[None]:
         ),
         (bodies, {"start_thread": _start}),
         (dispatch, {"start_thread": _start}),
-        (signals, {"threading": _THREADING}),
+        (host_code, {"threading": _THREADING}),
     ]
     with contextlib.ExitStack() as stack:
         for module, names in patches:

@@ -51,9 +51,9 @@ def histories(bench: Bench) -> type[RuleBasedStateMachine]:  # noqa: C901 - one 
         def finish(self, pick: int, outcome: int) -> None:
             self._do("finish", pick, outcome)
 
-        @rule(place=_NUMBER, size=st.integers(0, 3), kind=_NUMBER, known=st.integers(0, 5))
-        def deliver(self, place: int, size: int, kind: int, known: int) -> None:
-            self._do("deliver", place, size, kind, known)
+        @rule(host=_NUMBER, size=st.integers(0, 3), kind=_NUMBER, known=st.integers(0, 5))
+        def deliver(self, host: int, size: int, kind: int, known: int) -> None:
+            self._do("deliver", host, size, kind, known)
 
         @rule(name=st.sampled_from(["start", "pass_time", "die", "stop", "freeze"]), to=_NUMBER)
         def happen(self, name: str, to: int) -> None:

@@ -16,7 +16,7 @@ from okta_hooks.org.client import OktaClient
 from okta_hooks.org.reconcile import Report, reconcile
 from okta_hooks.simulator import Answer, Request, Simulator
 from okta_hooks.simulator import Org as SimulatedOrg
-from tests.support import CREATED, NEEDS_SDK, SQLITE
+from tests.support import CREATED, NEEDS_SDK, SQLITE, clock_of_today
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,11 +44,7 @@ def answer(request: Request) -> Answer:
     return Answer(status=200, body=json.dumps({"verification": challenge}).encode())
 
 
-@pytest.fixture
-def clock(clock: Clock) -> Clock:
-    """Return a clock that shows the real time when it is made: commands have no other."""
-    clock.now = time.time()
-    return clock
+clock = clock_of_today
 
 
 @pytest.fixture

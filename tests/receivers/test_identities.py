@@ -25,7 +25,7 @@ def test_equal_qualified_names(okta: EventHook) -> None:
 
 
 def test_numbers_do_not_depend_on_the_event(okta: EventHook) -> None:
-    """A number belongs to the receiver, not to its place among those of one event."""
+    """A number belongs to the receiver, not to its position among those of one event."""
     one, two = closures(2)
     okta.on("user.session.end")(one)
     okta.on("user.session.start")(two)

@@ -110,3 +110,50 @@ def test_nothing_has_no_type(ask: Callable[..., Answered]) -> None:
     assert (gone.status, gone.document) == (204, None)
     assert "content-type" not in gone.headers
     assert gone.headers["x-okta-request-id"]
+
+
+def test_what_the_sdk_2_9_sends_is_understood(ask: Callable[..., Answered]) -> None:
+    """Its requests, as okta 2.9.13 made them: it writes what it read, but not what it has no names for."""
+    headers = {
+        **HEADERS,
+        "User-Agent": "okta-sdk-python/2.9.13 python/3.11.7 Linux/6.1",
+        "Accept": "application/json",
+        "Content-Type": "application/json",
+    }
+
+    def send(method: str, path: str, document: object = None) -> Answered:
+        return ask(method, path, document, headers)
+
+    filtered = body()
+    condition = {"expression": "event.actor.id ne null"}
+    entries = [{"event": "user.lifecycle.deactivate", "condition": condition}]
+    filtered["events"]["filter"] = {"type": "EXPRESSION_LANGUAGE", "eventFilterMap": entries}
+    made = send("POST", HOOKS, filtered).document
+    path = f"{HOOKS}/{made['id']}"
+    assert send("GET", HOOKS).document == [made]
+    assert send("POST", f"{path}/lifecycle/verify").document["verificationStatus"] == "VERIFIED"
+    read = send("GET", path).document
+    config = read["channel"]["config"]
+    written = {
+        "_links": read["_links"],
+        "channel": {
+            "config": {key: config[key] for key in ("authScheme", "headers", "uri")},
+            "type": "HTTP",
+            "version": "1.0.0",
+        },
+        "created": read["created"],
+        "createdBy": read["createdBy"],
+        "events": {"items": read["events"]["items"], "type": "EVENT_TYPE"},
+        "id": read["id"],
+        "lastUpdated": read["lastUpdated"],
+        "name": "Offboarding",
+        "status": "ACTIVE",
+        "verificationStatus": "VERIFIED",
+    }
+    replaced = send("PUT", path, written)
+    assert (replaced.status, replaced.document["verificationStatus"]) == (200, "VERIFIED")
+    assert replaced.document["events"]["filter"] is None
+    assert send("POST", f"{path}/lifecycle/deactivate").document["status"] == "INACTIVE"
+    assert send("POST", f"{path}/lifecycle/activate").document["status"] == "ACTIVE"
+    send("POST", f"{path}/lifecycle/deactivate")
+    assert send("DELETE", path).status == 204

@@ -105,6 +105,7 @@ def test_what_an_event_does_not_have_is_null(target: Any) -> None:
         ("event.actor.id > 'a'", "> is for numbers"),
         ("event.actor.id eq 'x", 'no such sign is known at "\'x"'),
         ("event.actor.id eq", "a value is expected at the end"),
+        ("event.actor.'x' eq 'x'", "a name is expected at"),
         ("event.actor. eq 'x'", "of an event, Okta's filters know"),
         ("(true", ") is expected at the end"),
         ("true)", "an end is expected at ')'"),

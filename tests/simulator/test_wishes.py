@@ -143,6 +143,18 @@ def test_a_changed_hook_receives_after_a_while(
     assert len(receiver.envelopes) == len(changes)
 
 
+@pytest.mark.parametrize("change_seconds", [0, 60])
+def test_what_happened_before_a_change_is_for_the_hook(
+    clock: Clock, receiver: Receiver, change_seconds: float
+) -> None:
+    """A clock that is set back, as tests do to fill the log, keeps nothing from a hook."""
+    org = Org(clock=clock, send=receiver, change_seconds=change_seconds)
+    (hook_id,) = org.register(URL, ["user.session.start"])
+    clock.go_on(days=-3)
+    (event,) = org.emit("user.session.start")
+    assert event["debugContext"]["debugData"]["targetEventHookIds"] == hook_id
+
+
 def test_what_came_of_a_delivery_is_said(
     org: Org, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -153,7 +153,7 @@ def test_any_json(tree: Any) -> None:
 @example(None)
 @example("")
 @example([None, "", {}])
-def test_any_json_at_every_place(tree: Any) -> None:
+def test_any_json_at_every_path(tree: Any) -> None:
     """Whatever stands at one place of an event, ``problems`` names it if it is lost, and ``raw`` has it."""
     for place in PLACES:
         event = {"eventType": "user.session.start"} | only(place, tree)

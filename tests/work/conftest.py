@@ -15,7 +15,6 @@ from .support import System
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from blinker import NamedSignal
     from flask import Flask
 
     from okta_hooks.inbox import Inbox
@@ -67,23 +66,3 @@ def finished() -> Iterator[threading.Semaphore]:
 
     with signals.event_done.connected_to(release), signals.event_dead.connected_to(release):
         yield semaphore
-
-
-@pytest.fixture
-def hear() -> Iterator[Callable[[NamedSignal], list[dict[str, Any]]]]:
-    """Return a function that listens to a signal until the test ends."""
-    connected = []
-
-    def listen(signal: NamedSignal) -> list[dict[str, Any]]:
-        heard: list[dict[str, Any]] = []
-
-        def remember(sender: Flask, **arguments: Any) -> None:
-            heard.append({"sender": sender, **arguments})
-
-        signal.connect(remember, weak=False)
-        connected.append((signal, remember))
-        return heard
-
-    yield listen
-    for signal, remember in connected:
-        signal.disconnect(remember)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.work.alone import Turn, Turns
+from okta_hooks.work.alone import Permit, Permits
 from tests.support import PATIENCE
 
 if TYPE_CHECKING:
@@ -18,25 +18,25 @@ LONG = 1000.0
 
 
 class Runner:
-    """A run in a thread of its own: it takes its turn, and keeps it until it is told to end."""
+    """A run in a thread of its own: it takes a permit, and keeps it until it is told to end."""
 
-    def __init__(self, turns: Turns, *, alone: bool = False) -> None:
-        self.turn: Turn | None = None
-        self.has_turn = threading.Event()
+    def __init__(self, permits: Permits, *, alone: bool = False) -> None:
+        self.permit: Permit | None = None
+        self.has_permit = threading.Event()
         self._may_end = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(turns, alone), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(permits, alone), daemon=True)
         self._thread.start()
 
-    def _run(self, turns: Turns, alone: bool) -> None:
-        with turns.taken(alone=alone) as turn:
-            self.turn = turn
-            self.has_turn.set()
+    def _run(self, permits: Permits, alone: bool) -> None:
+        with permits.granted(alone=alone) as permit:
+            self.permit = permit
+            self.has_permit.set()
             assert self._may_end.wait(PATIENCE)
 
-    def begun(self) -> Turn | None:
-        """Wait until it has its turn, and return what it got."""
-        assert self.has_turn.wait(PATIENCE)
-        return self.turn
+    def begun(self) -> Permit | None:
+        """Wait until it has its permit, and return what it got."""
+        assert self.has_permit.wait(PATIENCE)
+        return self.permit
 
     def end(self) -> None:
         """Let it end."""
@@ -46,11 +46,11 @@ class Runner:
 
 @pytest.fixture
 def begin() -> Iterator[Callable[..., Runner]]:
-    """Return a function that lets a run wait for its turn; all of them end with the test."""
+    """Return a function that lets a run wait for its permit; all of them end with the test."""
     made = []
 
-    def begin(turns: Turns, **options: Any) -> Runner:
-        made.append(Runner(turns, **options))
+    def begin(permits: Permits, **options: Any) -> Runner:
+        made.append(Runner(permits, **options))
         return made[-1]
 
     yield begin
@@ -60,130 +60,130 @@ def begin() -> Iterator[Callable[..., Runner]]:
 
 def test_runs_go_on_side_by_side(begin: Callable[..., Runner]) -> None:
     """As long as nothing is suspected nobody waits."""
-    turns = Turns(longest_wait=LONG)
+    permits = Permits(patience=LONG)
 
-    assert [begin(turns).begun() for _ in range(3)] == [Turn()] * 3
+    assert [begin(permits).begun() for _ in range(3)] == [Permit()] * 3
 
 
 def test_a_suspect_waits_for_the_others_and_they_for_it(begin: Callable[..., Runner]) -> None:
     """It begins when nothing else runs, and nothing else begins from when it waits until it ends."""
-    turns = Turns(longest_wait=LONG)
-    before = begin(turns)
+    permits = Permits(patience=LONG)
+    before = begin(permits)
     before.begun()
-    suspect = begin(turns, alone=True)
-    assert not suspect.has_turn.wait(SHORT)
-    after = begin(turns)
-    assert not after.has_turn.wait(SHORT)
+    suspect = begin(permits, alone=True)
+    assert not suspect.has_permit.wait(SHORT)
+    after = begin(permits)
+    assert not after.has_permit.wait(SHORT)
 
     before.end()
-    assert suspect.begun() == Turn(is_alone=True)
-    assert not after.has_turn.wait(SHORT)
+    assert suspect.begun() == Permit(is_alone=True)
+    assert not after.has_permit.wait(SHORT)
 
     suspect.end()
-    assert after.begun() == Turn()
+    assert after.begun() == Permit()
 
 
 def test_another_suspect_does_not_wait(begin: Callable[..., Runner]) -> None:
-    """It is sent away at once, and gets its turn when the first has ended."""
-    turns = Turns(longest_wait=LONG)
-    first = begin(turns, alone=True)
+    """It is sent away at once, and gets its permit when the first has ended."""
+    permits = Permits(patience=LONG)
+    first = begin(permits, alone=True)
     first.begun()
 
-    assert begin(turns, alone=True).begun() is None
+    assert begin(permits, alone=True).begun() is None
 
     first.end()
-    assert begin(turns, alone=True).begun() == Turn(is_alone=True)
+    assert begin(permits, alone=True).begun() == Permit(is_alone=True)
 
 
 def test_one_that_was_sent_away_takes_nothing(begin: Callable[..., Runner]) -> None:
-    """What ends without having run does not end the turn of who runs."""
-    turns = Turns(longest_wait=LONG)
-    begin(turns, alone=True).begun()
-    away = begin(turns, alone=True)
+    """What ends without having run does not end the permit of who runs."""
+    permits = Permits(patience=LONG)
+    begin(permits, alone=True).begun()
+    away = begin(permits, alone=True)
     away.begun()
     away.end()
 
-    assert not begin(turns).has_turn.wait(SHORT)
+    assert not begin(permits).has_permit.wait(SHORT)
 
 
 def test_a_suspect_that_never_returns(begin: Callable[..., Runner]) -> None:
-    """Others wait no longer than is stated; the first says that the suspect is alone no more."""
-    turns = Turns(longest_wait=SHORT)
-    said: list[bool] = []
-    turns.announce(begin(turns, alone=True).begun() or Turn(), said.append)
+    """Others wait no longer than is stated; the first marks that the suspect is alone no more."""
+    permits = Permits(patience=SHORT)
+    marked: list[bool] = []
+    permits.mark(begin(permits, alone=True).begun() or Permit(), marked.append)
     began = time.monotonic()
 
-    other = begin(turns).begun()
-    assert other == Turn(ends_alone=True)
+    other = begin(permits).begun()
+    assert other == Permit(ends_alone=True)
     assert time.monotonic() - began < PATIENCE / 2
-    turns.announce(other, said.append)
-    assert said == [True, False]
-    assert begin(turns).begun() == Turn()
+    permits.mark(other, marked.append)
+    assert marked == [True, False]
+    assert begin(permits).begun() == Permit()
 
 
-def test_what_was_said_is_taken_back_by_the_next(begin: Callable[..., Runner]) -> None:
-    """A suspect that has ended may not be settled yet: whatever runs next says that it is alone no more."""
-    turns = Turns(longest_wait=LONG)
-    said: list[bool] = []
-    suspect = begin(turns, alone=True)
-    turns.announce(suspect.begun() or Turn(), said.append)
+def test_a_mark_is_undone_by_the_next(begin: Callable[..., Runner]) -> None:
+    """A suspect that has ended may not be settled yet: whatever runs next marks that none is alone."""
+    permits = Permits(patience=LONG)
+    marked: list[bool] = []
+    suspect = begin(permits, alone=True)
+    permits.mark(suspect.begun() or Permit(), marked.append)
     suspect.end()
 
-    turns.announce(begin(turns).begun() or Turn(), said.append)
+    permits.mark(begin(permits).begun() or Permit(), marked.append)
 
-    assert said == [True, False]
-    assert begin(turns).begun() == Turn()
+    assert marked == [True, False]
+    assert begin(permits).begun() == Permit()
 
 
 @pytest.mark.parametrize("is_alone", [True, False])
-def test_what_could_not_be_said_may_have_been_heard(
+def test_a_mark_that_failed_may_have_been_committed(
     begin: Callable[..., Runner], is_alone: bool
 ) -> None:
-    """If the database does not answer, the next run says that none is alone, whatever was to be said."""
-    turns = Turns(longest_wait=SHORT)
-    said: list[bool] = []
+    """If the database does not answer, the next run marks that none is alone, whatever was to be marked."""
+    permits = Permits(patience=SHORT)
+    marked: list[bool] = []
 
     def fail(_: bool) -> None:
         raise InboxUnavailable("away")
 
-    turn = begin(turns, alone=True).begun() or Turn()
+    permit = begin(permits, alone=True).begun() or Permit()
     if not is_alone:
-        turns.announce(turn, said.append)
-        turn = begin(turns).begun() or Turn()
+        permits.mark(permit, marked.append)
+        permit = begin(permits).begun() or Permit()
     with pytest.raises(InboxUnavailable, match="away"):
-        turns.announce(turn, fail)
+        permits.mark(permit, fail)
 
-    turns.announce(begin(turns).begun() or Turn(), said.append)
+    permits.mark(begin(permits).begun() or Permit(), marked.append)
 
-    assert said[-1] is False
+    assert marked[-1] is False
 
 
-def test_who_is_slow_to_say_that_it_is_alone(begin: Callable[..., Runner]) -> None:
-    """It says nothing if another has begun beside it meanwhile."""
-    turns = Turns(longest_wait=SHORT)
-    said: list[bool] = []
-    suspect = begin(turns, alone=True).begun()
-    assert suspect == Turn(is_alone=True)
-    turns.announce(begin(turns).begun() or Turn(), said.append)
+def test_a_suspect_that_is_slow_to_mark_that_it_is_alone(begin: Callable[..., Runner]) -> None:
+    """It marks nothing if another has begun beside it meanwhile."""
+    permits = Permits(patience=SHORT)
+    marked: list[bool] = []
+    suspect = begin(permits, alone=True).begun()
+    assert suspect == Permit(is_alone=True)
+    permits.mark(begin(permits).begun() or Permit(), marked.append)
 
-    turns.announce(suspect, said.append)
+    permits.mark(suspect, marked.append)
 
-    assert said == []
+    assert marked == []
 
 
 def test_others_that_never_return(begin: Callable[..., Runner]) -> None:
     """A suspect waits no longer than is stated, and is not alone then."""
-    turns = Turns(longest_wait=SHORT)
-    begin(turns).begun()
+    permits = Permits(patience=SHORT)
+    begin(permits).begun()
 
-    assert begin(turns, alone=True).begun() == Turn(is_alone=False)
+    assert begin(permits, alone=True).begun() == Permit(is_alone=False)
 
 
 def test_a_suspect_that_never_returns_and_another(begin: Callable[..., Runner]) -> None:
-    """After a longer time the other goes on beside it, and says that the first is alone no more."""
-    turns = Turns(longest_wait=SHORT, longest_alone=0.0)
-    first = begin(turns, alone=True).begun()
-    assert first == Turn(is_alone=True)
-    turns.announce(first, lambda _: None)
+    """After a longer time the other goes on beside it, and marks that the first is alone no more."""
+    permits = Permits(patience=SHORT, longest_alone=0.0)
+    first = begin(permits, alone=True).begun()
+    assert first == Permit(is_alone=True)
+    permits.mark(first, lambda _: None)
 
-    assert begin(turns, alone=True).begun() == Turn(ends_alone=True)
+    assert begin(permits, alone=True).begun() == Permit(ends_alone=True)

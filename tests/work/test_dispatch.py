@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from okta_hooks import Delivery, EventHook, LogEvent, Reject, RetryLater, signals
-from okta_hooks.work.dispatch import tell_ran
+from okta_hooks.work.dispatch import notify_ran
 
 from .support import APP, DELIVERY, EVENT, HOOK, deliver, run
 
@@ -115,11 +115,11 @@ def test_failing_teardown() -> None:
     assert isinstance(run(note([], "ran"), app=app), ZeroDivisionError)
 
 
-def test_failure_is_announced(sent: list[tuple[str, dict[str, Any]]]) -> None:
+def test_a_failure_has_its_signal(sent: list[tuple[str, dict[str, Any]]]) -> None:
     """``receiver_failed`` tells which receiver failed at what, in which attempt, and how."""
     error = ZeroDivisionError()
 
-    tell_ran(
+    notify_ran(
         APP,
         hook=HOOK,
         receiver="mine",
@@ -259,7 +259,7 @@ def test_retry_at_no_time(seconds: float) -> None:
 def test_reject(
     okta: EventHook, sent: list[tuple[str, dict[str, Any]]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """``Reject`` makes a dead letter at once: logged, announced, and nothing for Okta to retry."""
+    """``Reject`` makes a dead letter at once: logged, with its signal, and nothing for Okta to retry."""
     ran: list[str] = []
     okta.on("*", name="mine")(fail(Reject("no such account")))
     okta.on("*")(note(ran, "other"))

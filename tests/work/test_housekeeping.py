@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from okta_hooks import signals
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.work.housekeeping import Housekeeping
-from tests.support import DAY, Clock, receipts, states, until
+from tests.support import DAY, Calls, Clock, receipts, states, until
 
 from .support import Heard, await_
 
@@ -27,7 +27,7 @@ def test_a_disconnected_receiver_is_given_up_after_a_day(
     clock: Clock,
     finished: threading.Semaphore,
     caplog: pytest.LogCaptureFixture,
-    hear: Callable[[NamedSignal], list[dict[str, Any]]],
+    hear: Callable[[NamedSignal], Calls],
 ) -> None:
     """Its receipts wait for it to come back; after 24 h they are dead letters that say why.
 
@@ -54,7 +54,7 @@ def test_a_disconnected_receiver_is_given_up_after_a_day(
 
     assert receipts(system.inbox, "a") == {"gone": ("dead", 1), "stays": ("done", 1)}
     assert states(system.inbox)["a"] == "dead"
-    assert [(row["receiver"], row["event"].uuid) for row in dead] == [("gone", "a")]
+    assert [(row["receiver"], row["event"].uuid) for row in dead.arguments] == [("gone", "a")]
     assert caplog.text.count("its receiver has not been connected for a day") == 1
 
 
@@ -88,13 +88,13 @@ def test_a_clock_that_is_set_while_it_cleans_deletes_nothing(
     housekeeping = Housekeeping(inbox, timedelta(days=30))
     passed.now += 601
     clock.now += 601
-    bury = inbox.workers.bury_orphans
+    give_up = inbox.workers.dead_letter_orphans
 
-    def bury_slowly(seconds: float) -> list[DeadReceipt]:
+    def give_up_slowly(seconds: float) -> list[DeadReceipt]:
         clock.now += 400 * DAY
-        return bury(seconds)
+        return give_up(seconds)
 
-    monkeypatch.setattr(inbox.workers, "bury_orphans", bury_slowly)
+    monkeypatch.setattr(inbox.workers, "dead_letter_orphans", give_up_slowly)
 
     assert housekeeping.clean() == []
 

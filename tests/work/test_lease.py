@@ -224,7 +224,7 @@ def test_what_killed_its_workers_is_told(
     for number in range(5):
         inbox.workers.beat(f"killed-{number}", LEASE_SECONDS)
         (found,) = claim(inbox, f"killed-{number}")
-        inbox.workers.say_alone(f"killed-{number}", found)
+        inbox.workers.mark_alone(f"killed-{number}", found)
         told += watched(mine, clock, LEASE_SECONDS)
 
     assert told == [("okta", "a", found.event_id)]

@@ -28,7 +28,7 @@ class Flaky(Inbox):
         self.failed = threading.Semaphore(0)
         claims: Any = self.claims
         for part, name in (
-            (claims, "load"),
+            (self.deliveries, "load"),
             (claims, "settle"),
             (claims, "release"),
             (self.assignments, "unassigned"),

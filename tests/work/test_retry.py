@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from blinker import NamedSignal
     from flask import Flask
 
-    from tests.support import Clock
+    from tests.support import Calls, Clock
 
     from .support import System
 
@@ -156,7 +156,7 @@ def test_a_receiver_that_never_works(
     system: System,
     clock: Clock,
     caplog: pytest.LogCaptureFixture,
-    hear: Callable[[NamedSignal], list[dict[str, Any]]],
+    hear: Callable[[NamedSignal], Calls],
 ) -> None:
     """After the last attempt it is a dead letter: one ERROR with the traceback, one signal, no more runs."""
     heard = system.on("*", name="never")(Heard(*(LookupError("no such user") for _ in range(9))))
@@ -175,17 +175,15 @@ def test_a_receiver_that_never_works(
     assert "never" in error.getMessage()
     assert "LookupError: no such user" in caplog.text
     assert [record.levelno for record in caplog.records].count(logging.WARNING) == 2
-    assert [arguments["attempt"] for arguments in failed] == [1, 2, 3]
-    (arguments,) = dead
+    assert [arguments["attempt"] for arguments in failed.arguments] == [1, 2, 3]
+    (arguments,) = dead.arguments
     assert arguments["receiver"] == "never"
     assert arguments["event"].uuid == "a"
     assert arguments["delivery"].event_id == "delivery-1"
     assert arguments["reason"].startswith("3 attempts")
 
 
-def test_a_rejected_event(
-    system: System, app: Flask, hear: Callable[[NamedSignal], list[dict[str, Any]]]
-) -> None:
+def test_a_rejected_event(system: System, app: Flask, hear: Callable[[NamedSignal], Calls]) -> None:
     """``Reject`` is dead at once for this receiver; the other one is not concerned."""
     system.on("*", name="rejects")(Heard(Reject("not ours")))
     working = system.on("*", name="works")(Heard())
@@ -196,8 +194,8 @@ def test_a_rejected_event(
 
     assert states(system.inbox) == {"a": "dead", "b": "done"}
     assert working.uuids == ["a", "b"]
-    assert [(row["receiver"], row["reason"]) for row in dead] == [("rejects", "not ours")]
-    assert [(row["sender"], row["event"].uuid) for row in done] == [(app, "b")]
+    assert [(row["receiver"], row["reason"]) for row in dead.arguments] == [("rejects", "not ours")]
+    assert (done.senders, done.events) == ([app], ["b"])
 
 
 def test_retry_later_that_forgot_its_base(system: System, clock: Clock) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from blinker import NamedSignal
     from flask import Flask
 
-    from tests.support import Clock
+    from tests.support import Calls, Clock
 
     from .support import System
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 def test_what_killed_five_processes_is_a_dead_letter(
     system: System, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is announced with its reason by whoever finds it, and never run again."""
+    """Whoever finds it sends ``event_dead`` with the reason, and it never runs again."""
     heard = system.on("*", name="a")(Heard())
     system.store("a")
     fan_out(system.inbox, "a")
     for number in range(5):
         (found,) = claim(system.inbox, "a", worker=f"killed-{number}", limit=1)
-        system.inbox.workers.say_alone(f"killed-{number}", found)
+        system.inbox.workers.mark_alone(f"killed-{number}", found)
         if number < 4:
             take_over(system.inbox)
     worker = system.make_worker()
@@ -96,9 +96,9 @@ def test_a_worker_whose_receipts_were_taken_over(
     system: System,
     clock: Clock,
     caplog: pytest.LogCaptureFixture,
-    hear: Callable[[NamedSignal], list[dict[str, Any]]],
+    hear: Callable[[NamedSignal], Calls],
 ) -> None:
-    """What it did after its lease ran out does not count, and is not announced; it says so."""
+    """What it did after its lease ran out does not count, and no signal is sent of it; the log says so."""
     done = hear(signals.event_done)
     seen = []
 
@@ -113,7 +113,7 @@ def test_a_worker_whose_receipts_were_taken_over(
     assert system.drain() == 2
 
     assert seen == ["a", "a"]
-    assert len(done) == 1
+    assert len(done.arguments) == 1
     assert "taken over by another worker" in caplog.text
     assert receipts(system.inbox, "a") == {"a": ("done", 1)}
 

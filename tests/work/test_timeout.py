@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from blinker import NamedSignal
 
     from okta_hooks import EventHook
-    from tests.support import Clock
+    from tests.support import Calls, Clock
 
     from .support import System
 
@@ -55,7 +55,7 @@ def test_its_lane_goes_on(
     system: System,
     finished: threading.Semaphore,
     held: Held,
-    hear: Callable[[NamedSignal], list[dict[str, Any]]],
+    hear: Callable[[NamedSignal], Calls],
 ) -> None:
     """The attempt has failed, says so, and is tried again later; the next event is handled now."""
     heard = Heard()
@@ -68,7 +68,9 @@ def test_its_lane_goes_on(
 
     assert heard.uuids == ["hangs", "next"]
     assert receipts(system.inbox, "hangs") == {"a": ("pending", 1)}
-    assert [str(arguments["error"]) for arguments in failed] == ["it did not return within 0.05 s"]
+    assert [str(arguments["error"]) for arguments in failed.arguments] == [
+        "it did not return within 0.05 s"
+    ]
 
 
 @SQLITE

@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from okta_hooks.inbox import upkeep
+from okta_hooks.inbox import consistency
+from okta_hooks.inbox.consistency import Inconsistency, Kind
 from okta_hooks.inbox.tables import event, receipt
-from okta_hooks.inbox.upkeep import (
-    DUE_TOO_LATE,
-    NO_EVENT,
-    NO_OPEN_RECEIPT,
-    UNKNOWN_HOOK,
-    Inconsistency,
-)
 from okta_hooks.work.retry import LONGEST_WAIT
 from tests.support import DAY, claim, counts, fan_out, settle, states
 
@@ -29,9 +23,9 @@ if TYPE_CHECKING:
     DeliveryFactory = Callable[..., NewDelivery]
 
 
-def inspect(inbox: Inbox, *hooks: str, repair: bool = False) -> dict[str, tuple[int, bool]]:
+def check(inbox: Inbox, *hooks: str, repair: bool = False) -> dict[Kind, tuple[int, bool]]:
     """Return what is found by kind: how many, and whether it was put right."""
-    found = inbox.upkeep.inspect(hooks or ["okta"], longest_wait=LONGEST_WAIT, repair=repair)
+    found = inbox.consistency.check(hooks or ["okta"], longest_wait=LONGEST_WAIT, repair=repair)
     assert len({item.kind for item in found}) == len(found)
     return {item.kind: (item.number, item.repaired) for item in found}
 
@@ -58,7 +52,7 @@ def change(inbox: Inbox, *statements: Any) -> None:
 
 def test_nothing_is_found_where_nothing_is_wrong(stored: Inbox) -> None:
     """Events in every state, and receipts that wait, are as they should be."""
-    assert inspect(stored, repair=True) == {}
+    assert check(stored, repair=True) == {}
     assert counts(stored) == {"claimed": 2, "done": 1, "dead": 1}
 
 
@@ -72,8 +66,8 @@ def test_events_in_the_hands_of_nobody(stored: Inbox) -> None:
         ),
     )
 
-    assert inspect(stored) == {NO_OPEN_RECEIPT: (3, False)}
-    assert inspect(stored, repair=True) == {NO_OPEN_RECEIPT: (3, True)}
+    assert check(stored) == {Kind.NO_OPEN_RECEIPT: (3, False)}
+    assert check(stored, repair=True) == {Kind.NO_OPEN_RECEIPT: (3, True)}
 
     assert states(stored) == {
         "new": "pending",
@@ -81,30 +75,30 @@ def test_events_in_the_hands_of_nobody(stored: Inbox) -> None:
         "done": "done",
         "dead": "dead",
     }
-    assert inspect(stored) == {}
+    assert check(stored) == {}
 
 
 def test_receipts_that_are_due_too_late(stored: Inbox, clock: Clock) -> None:
     """What was to wait for a minute is due in a minute, though the clock was set back since."""
     clock.now -= 400 * DAY
 
-    assert inspect(stored) == {DUE_TOO_LATE: (1, False)}
-    assert inspect(stored, repair=True) == {DUE_TOO_LATE: (1, True)}
+    assert check(stored) == {Kind.DUE_TOO_LATE: (1, False)}
+    assert check(stored, repair=True) == {Kind.DUE_TOO_LATE: (1, True)}
 
     assert stored.overview.next_due([("okta", "a")]) is not None
     assert len(claim(stored, limit=1)) == 1
     clock.now += 100.0
     assert len(claim(stored, limit=1)) == 1
-    assert inspect(stored) == {}
+    assert check(stored) == {}
 
 
 def test_a_wait_of_unknown_length(stored: Inbox, clock: Clock) -> None:
     """A receipt of version 0.1 does not say how long it was to wait: it may be as long as any."""
     change(stored, receipt.update().values(wait=None, due=clock.now + LONGEST_WAIT))
-    assert inspect(stored) == {}
+    assert check(stored) == {}
 
     change(stored, receipt.update().values(due=clock.now + 2 * LONGEST_WAIT))
-    assert inspect(stored, repair=True) == {DUE_TOO_LATE: (2, True)}
+    assert check(stored, repair=True) == {Kind.DUE_TOO_LATE: (2, True)}
     assert claim(stored) == []
     clock.now += LONGEST_WAIT
     assert len(claim(stored)) == 2
@@ -114,10 +108,10 @@ def test_receipts_without_their_event(stored: Inbox) -> None:
     """They are deleted, and nothing else is."""
     change(stored, event.delete().where(event.c.key == "new"))
 
-    assert inspect(stored) == {NO_EVENT: (1, False)}
-    assert inspect(stored, repair=True) == {NO_EVENT: (1, True)}
+    assert check(stored) == {Kind.NO_EVENT: (1, False)}
+    assert check(stored, repair=True) == {Kind.NO_EVENT: (1, True)}
 
-    assert inspect(stored) == {}
+    assert check(stored) == {}
     with stored.database.reading() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(receipt)) == 3
 
@@ -127,22 +121,22 @@ def test_events_of_a_hook_that_nobody_has(stored: Inbox, delivery: DeliveryFacto
     stored.intake.store([delivery("x", "y", hook="renamed"), delivery("z", hook="other app's")])
     stored.workers.see_receivers([("other app's", "r")])
 
-    expected = Inconsistency(kind=UNKNOWN_HOOK, hook="renamed", number=2, repaired=False)
+    expected = Inconsistency(kind=Kind.UNKNOWN_HOOK, hook="renamed", number=2, repaired=False)
     for repair in (False, True):
-        assert stored.upkeep.inspect(["okta"], longest_wait=LONGEST_WAIT, repair=repair) == [
+        assert stored.consistency.check(["okta"], longest_wait=LONGEST_WAIT, repair=repair) == [
             expected
         ]
-    assert inspect(stored, "okta", "renamed") == {}
+    assert check(stored, "okta", "renamed") == {}
 
     stored.workers.note_unconnected([], 2 * DAY)
-    assert inspect(stored, "okta", "renamed") == {UNKNOWN_HOOK: (1, False)}
+    assert check(stored, "okta", "renamed") == {Kind.UNKNOWN_HOOK: (1, False)}
 
 
 def test_a_large_backlog_is_not_gone_through(
     stored: Inbox, delivery: DeliveryFactory, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     """A look costs the same however much waits; what is later than any wait is found all the same."""
-    monkeypatch.setattr(upkeep, "_MOST_LOOKED_AT", 50)
+    monkeypatch.setattr(consistency, "_MOST_LOOKED_AT", 50)
     stored.intake.store([delivery(*(f"uuid-{number}" for number in range(400)))])
     fan_out(stored, "a")
     change(
@@ -153,5 +147,5 @@ def test_a_large_backlog_is_not_gone_through(
         .values(due=clock.now + 400 * DAY),
     )
 
-    assert inspect(stored, repair=True) == {DUE_TOO_LATE: (1, True)}
-    assert inspect(stored) == {}
+    assert check(stored, repair=True) == {Kind.DUE_TOO_LATE: (1, True)}
+    assert check(stored) == {}

@@ -1,0 +1,45 @@
+"""The tables of the inbox in a database: whether they are there, and making what is missing of them."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from .tables import SCHEMA_VERSION, meta, metadata
+
+
+def is_current(connection: sa.Connection) -> bool:
+    """Return whether all that this version needs is there."""
+    return _is_current(connection, sa.inspect(connection))
+
+
+def create(connection: sa.Connection) -> None:
+    """Create what is missing: tables, and columns and indexes that a newer version has added."""
+    inspector = sa.inspect(connection)
+    if _is_current(connection, inspector):
+        return
+    present = set(inspector.get_table_names())
+    for table in metadata.sorted_tables:
+        if table.name in present:
+            _add_missing(connection, inspector, table)
+    metadata.create_all(connection)
+    connection.execute(meta.delete())
+    connection.execute(meta.insert().values(schema_version=SCHEMA_VERSION))
+
+
+def _is_current(connection: sa.Connection, inspector: sa.Inspector) -> bool:
+    if not inspector.has_table(meta.name):
+        return False
+    version = connection.scalar(sa.select(sa.func.max(meta.c.schema_version)))
+    return version is not None and version >= SCHEMA_VERSION
+
+
+def _add_missing(connection: sa.Connection, inspector: sa.Inspector, table: sa.Table) -> None:
+    there = {column["name"] for column in inspector.get_columns(table.name)}
+    for column in table.columns:
+        if column.name not in there:
+            definition = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
+    indexed = {index["name"] for index in inspector.get_indexes(table.name)}
+    for index in table.indexes:
+        if index.name not in indexed:
+            index.create(connection)
