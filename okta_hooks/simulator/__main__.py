@@ -9,6 +9,8 @@ import signal
 import sys
 import threading
 
+from okta_hooks.wire.limits import MOST_EVENTS_A_DAY
+
 from .org import Org
 from .server import Simulator
 
@@ -34,6 +36,12 @@ def _token(text: str) -> str:
     return text
 
 
+def _quota(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 on")
+    return int(text)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run an org until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(
@@ -49,6 +57,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, help="make the same ids and events each time")
     parser.add_argument(
         "--http-hooks", action="store_true", help="take http:// URLs of hooks, as Okta does not"
+    )
+    parser.add_argument(
+        "--quota",
+        type=_quota,
+        default=MOST_EVENTS_A_DAY,
+        metavar="N",
+        help="how many events that hooks ask for are delivered in 24 hours (default: %(default)s)",
     )
     parser.add_argument(
         "--change-seconds",
@@ -67,6 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
         seed=given.seed,
         http_hooks=given.http_hooks,
         change_seconds=given.change_seconds,
+        quota=given.quota,
     )
     simulator = Simulator(org, port=given.port)
     try:

@@ -77,3 +77,21 @@ def event_of_hook(
         "changeDetails": None,
     }
     return sample_event(event_type, seed=rng, **{"published": now, "target": target, **overrides})
+
+
+def quota_warning(quota: int, now: datetime, rng: random.Random) -> dict[str, Any]:
+    """Return the event by which the log warns that the quota of events is nearly used up.
+
+    :param quota: How many events there may be in 24 hours.
+    """
+    # Okta documents the warning, but not of what type it is.
+    return sample_event(
+        "system.operation.rate_limit.warning",
+        seed=rng,
+        published=now,
+        actor="SystemPrincipal:system@okta.com",
+        target=None,
+        severity="WARN",
+        display_message="Event hooks approach their limit of events in 24 hours",
+        debug_context={"debugData": {"operationRateLimitThreshold": str(quota)}},
+    )

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks import calling
 from okta_hooks.testing import make_id, sample_event, warn_if_unknown
-from okta_hooks.wire.limits import MOST_EVENT_TYPES
+from okta_hooks.wire.limits import MOST_EVENT_TYPES, MOST_EVENTS_A_DAY
 
 from . import errors, outgoing
+from .access import Access
+from .api_faults import ApiFaults
 from .deliveries import Deliveries
 from .hook_body import make_body, read_settings, read_status
 from .hook_registry import HookRegistry
@@ -27,8 +29,10 @@ from .log_events import (
     failed_delivery,
     failed_verification,
     object_at,
+    quota_warning,
     with_debug_data,
 )
+from .quota import Quota
 from .sending import Sending
 from .system_log import SystemLog, read_query
 
@@ -62,6 +66,7 @@ class Org:
     :param batch_size: How many events are in a delivery at most. Okta documents no number.
     :param change_seconds: How long a hook that was created, changed or verified gets nothing of what happens.
         At Okta it may be minutes.
+    :param quota: How many events that hooks ask for are delivered in 24 hours at most.
     """
 
     def __init__(
@@ -77,6 +82,7 @@ class Org:
         batch_seconds: float = 0.5,
         batch_size: int = 100,
         change_seconds: float = 0,
+        quota: int = MOST_EVENTS_A_DAY,
     ) -> None:
         self.url = url
         self.token = token
@@ -89,13 +95,18 @@ class Org:
         # For ids of requests, of which a client that polls makes more in one run than in another.
         self._requests = random.Random(None if seed is None else f"requests {seed}")
         self.id = make_id("00o", random.Random(url if seed is None else seed))
+        #: With what else than its token its API may be used, over HTTP.
+        self.access = Access(random.Random(None if seed is None else f"access {seed}"))
+        #: What requests to its API meet, over HTTP.
+        self.api_faults = ApiFaults()
         self._change = timedelta(seconds=change_seconds)
         self._hooks = HookRegistry(self._random)
         self._log = SystemLog()
         self._deliveries = Deliveries(
             self._traffic, batch=timedelta(seconds=batch_seconds), batch_size=batch_size
         )
-        # Guards the three above. It is never held while a hook is called.
+        self._quota = Quota(quota)
+        # Guards the four above. It is never held while a hook is called.
         self._changed = threading.Condition(threading.RLock())
         self._sending = Sending(
             self._deliveries,
@@ -265,6 +276,7 @@ class Org:
             events = [
                 sample_event(event_type, seed=self._random, **overrides) for _ in range(count)
             ]
+            asked: list[dict[str, Any]] = []
             wanted: dict[str, list[dict[str, Any]]] = {hook.id: [] for hook in hooks}
             for event in events:
                 logged = event
@@ -272,16 +284,18 @@ class Org:
                 for hook_id in hook_ids:
                     wanted[hook_id].append(event)
                 if hook_ids:
+                    asked.append(event)
                     logged = with_debug_data(event, targetEventHookIds=",".join(hook_ids))
                     # A delivery without debug data, as a preview has none, stays without; the log always has it.
                     if object_at(event, "debugContext", "debugData") is not None:
                         event["debugContext"] = logged["debugContext"]
                 self._persist(logged)
+            within_quota = self._spend_quota(asked)
             for hook in hooks:
                 self._tell_of_filter(hook, event_type, count, len(wanted[hook.id]))
                 self._deliveries.plan(
                     hook,
-                    wanted[hook.id],
+                    [event for event in wanted[hook.id] if id(event) in within_quota],
                     faults=faults,
                     delay=timedelta(seconds=delay),
                     now=self.clock(),
@@ -335,6 +349,20 @@ class Org:
         """Return an id for an error object."""
         with self._changed:
             return make_id("oae", self._traffic)
+
+    def _spend_quota(self, events: list[dict[str, Any]]) -> set[int]:
+        """Return which objects are delivered; the log is warned once before the others are not."""
+        now = self.clock()
+        allowed, is_warned = self._quota.spend(len(events), now)
+        if is_warned:
+            self._persist(quota_warning(self._quota.most, now, self._traffic))
+        if allowed < len(events):
+            logger.warning(
+                "The quota of %d events in 24 hours is used up: %d are not delivered.",
+                self._quota.most,
+                len(events) - allowed,
+            )
+        return {id(event) for event in events[:allowed]}
 
     def _hooks_for(self, event_type: str) -> list[RegisteredHook]:
         """Return the hooks that are to get what happens, if their filters let it through."""

@@ -6,27 +6,26 @@ https://developer.okta.com/docs/reference/system-log-query/
 from __future__ import annotations
 
 import base64
-import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from okta_hooks.wire.limits import LARGEST_LOG_PAGE, LOG_RETENTION
 
 from . import errors
+from .log_filter import read_filter
+from .log_keywords import has_keywords, read_keywords
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
+
+    from .log_filter import Predicate
 
 _USUAL_LIMIT: Final = 100
 #: How far back a query without `since` looks.
 _USUAL_SPAN: Final = timedelta(days=7)
 _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
-#: How deep parentheses may be nested. Okta names no number.
-_DEEPEST: Final = 20
-
-Predicate: TypeAlias = "Callable[[Mapping[str, Any]], bool]"
 
 
 class _Entry(NamedTuple):
@@ -79,18 +78,12 @@ def read_query(arguments: Mapping[str, str], now: datetime) -> LogQuery:
     until = _moment(arguments, "until")
     since = _moment(arguments, "since") or max(until or now, _BEGINNING + _USUAL_SPAN) - _USUAL_SPAN
     matches = read_filter(arguments["filter"]) if arguments.get("filter") else _anything
-    keywords = arguments.get("q", "").casefold().split()
-
-    def matches_all(event: Mapping[str, Any]) -> bool:
-        if not matches(event):
-            return False
-        text = json.dumps(event, ensure_ascii=False).casefold() if keywords else ""
-        return all(keyword in text for keyword in keywords)
+    keywords = read_keywords(arguments.get("q", ""))
 
     return LogQuery(
         since=since,
         until=until,
-        matches=matches_all,
+        matches=lambda event: matches(event) and has_keywords(event, keywords),
         descending=order == "DESCENDING",
         limit=int(limit),
         after=arguments.get("after"),
@@ -193,7 +186,7 @@ def _moment(arguments: Mapping[str, str], name: str) -> datetime | None:
         return None
     moment = _parsed(given)
     if moment is None:
-        raise errors.invalid(name, f"{name}: A time such as 2026-08-03T09:00:00.000Z")
+        raise errors.no_date(name)
     return moment
 
 
@@ -207,96 +200,3 @@ def _parsed(text: object) -> datetime | None:
 
 def _anything(_: Mapping[str, Any]) -> bool:
     return True
-
-
-_TOKEN: Final = re.compile(r"""[()]|"(?:[^"\\]|\\.)*"|[^\s()"]+""")
-
-
-def read_filter(text: str) -> Predicate:
-    """Return what a filter expression asks of an event.
-
-    It may have ``eq`` and ``sw``, ``and``, ``or`` (which binds less) and parentheses.
-
-    :raises RequestRefused: if it is anything else.
-    """
-    tokens = []
-    rest = text.strip()
-    while rest:
-        token = _TOKEN.match(rest)
-        if token is None:
-            raise errors.bad_filter("A quotation mark is missing.")
-        tokens.append(token[0])
-        rest = rest[token.end() :].lstrip()
-    reader = _FilterReader(tokens)
-    predicate = reader.either()
-    if reader.tokens:
-        raise errors.bad_filter(f"{reader.tokens[0]} is not expected there.")
-    return predicate
-
-
-class _FilterReader:
-    """Reads an expression from left to right."""
-
-    def __init__(self, tokens: list[str]) -> None:
-        self.tokens = tokens
-        self._depth = 0
-
-    def either(self) -> Predicate:
-        options = [self.both()]
-        while self._next_is("or"):
-            options.append(self.both())
-        return lambda event: any(option(event) for option in options)
-
-    def both(self) -> Predicate:
-        parts = [self.one()]
-        while self._next_is("and"):
-            parts.append(self.one())
-        return lambda event: all(part(event) for part in parts)
-
-    def one(self) -> Predicate:
-        if self._next_is("("):
-            self._depth += 1
-            if self._depth > _DEEPEST:
-                raise errors.bad_filter(
-                    f"There are more than {_DEEPEST} parentheses in each other."
-                )
-            inner = self.either()
-            self._depth -= 1
-            if not self._next_is(")"):
-                raise errors.bad_filter("A parenthesis is not closed.")
-            return inner
-        path, operator, literal = self._take(), self._take().lower(), self._take()
-        try:
-            value = json.loads(literal)
-        except (ValueError, RecursionError):
-            raise errors.bad_filter(f"{literal} is no value: strings stand in quotes.") from None
-        keys = path.split(".")
-        if operator == "eq":
-            return lambda event: any(found == value for found in _values(event, keys))
-        if operator == "sw" and isinstance(value, str):
-            return lambda event: any(
-                isinstance(found, str) and found.startswith(value) for found in _values(event, keys)
-            )
-        raise errors.bad_filter(f"The simulator knows eq and sw, not {operator}.")
-
-    def _take(self) -> str:
-        if not self.tokens:
-            raise errors.bad_filter("The expression is not complete.")
-        return self.tokens.pop(0)
-
-    def _next_is(self, word: str) -> bool:
-        if self.tokens and self.tokens[0].lower() == word:
-            self.tokens.pop(0)
-            return True
-        return False
-
-
-def _values(value: Any, keys: list[str]) -> Iterator[Any]:
-    """Yield what stands at a path: of a list, every element is looked into."""
-    if isinstance(value, list):
-        for item in value:
-            yield from _values(item, keys)
-    elif not keys:
-        yield value
-    elif isinstance(value, dict) and keys[0] in value:
-        yield from _values(value[keys[0]], keys[1:])

@@ -17,3 +17,5 @@ MOST_ACTIVE_HOOKS: Final = 25
 LOG_RETENTION: Final = timedelta(days=90)
 #: How many events ``GET /api/v1/logs`` gives at once at the most.
 LARGEST_LOG_PAGE: Final = 1000
+#: How many events that hooks ask for are delivered in 24 hours at the most, to all hooks of an org together.
+MOST_EVENTS_A_DAY: Final = 400_000

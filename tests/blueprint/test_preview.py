@@ -9,13 +9,15 @@ import pytest
 from okta_hooks import EventHook, signals
 from tests.support import counts
 
-from .support import CREATED, Heard, post
+from .support import CREATED, post
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from blinker import NamedSignal
     from flask import Flask
+
+    from tests.support import Calls
 
     AppFactory = Callable[..., Flask]
     BodyFactory = Callable[..., bytes]
@@ -47,7 +49,7 @@ def test_neither_takes_the_other_s_place(
     okta: EventHook,
     body: BodyFactory,
     caplog: pytest.LogCaptureFixture,
-    hear: Callable[[NamedSignal], Heard],
+    hear: Callable[[NamedSignal], Calls],
     order: tuple[str, str],
 ) -> None:
     """Whichever comes first, receivers get both, once, and the log says that one of them is a preview."""

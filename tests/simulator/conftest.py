@@ -8,7 +8,7 @@ import pytest
 from okta_hooks.simulator import (
     Org,
 )
-from okta_hooks.simulator.server import create_app
+from okta_hooks.simulator.api import create_app
 
 from .support import MANNERS, Clock, Endpoint, Receiver, serving
 

@@ -5,10 +5,11 @@ import socket
 import threading
 import urllib.request
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import Flask
 
@@ -20,7 +21,10 @@ from okta_hooks.simulator import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
+    from email.message import Message
+
+    from okta_hooks.simulator import Simulator
 
 
 URL = "https://app.example.com/okta/events"
@@ -220,6 +224,29 @@ def call(url: str, document: object = None, token: str = "simulator") -> Any:
     request = urllib.request.Request(url, data, {"Authorization": f"SSWS {token}"})
     with urllib.request.urlopen(request, timeout=10) as response:
         return json.loads(response.read())
+
+
+class RawAnswer(NamedTuple):
+    """An answer as it came over the wire."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+
+def answer_of(
+    simulator: Simulator,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> RawAnswer:
+    """Return what a simulator answers over HTTP, whatever the status, without following anything."""
+    connection = HTTPConnection("127.0.0.1", simulator.port, timeout=10)
+    with closing(connection):
+        connection.request(method, path, body, headers or HEADERS)
+        answer = connection.getresponse()
+        return RawAnswer(answer.status, answer.headers, answer.read())
 
 
 def plain() -> Flask:

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from okta_hooks.simulator import (
-    Org,
-)
-from okta_hooks.simulator.server import create_app
+from okta_hooks.simulator import Org, Simulator
+from okta_hooks.simulator.api import create_app
 
-from .support import HEADERS, Clock, body
+from .support import HEADERS, URL, Clock, answer_of, body, call
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -96,3 +95,53 @@ def test_the_rate_limit_is_told_and_kept(org: Org, clock: Clock) -> None:
     assert get("eventHooks") == (200, "600", "599", 20)
     clock.go_on(seconds=20)
     assert get() == (200, "2", "1", 60)
+
+
+def test_a_slash_at_the_end_of_a_path_is_served(org: Org) -> None:
+    """So the SDK of the 2.9 line asks for every list with parameters; nothing is redirected."""
+    org.register(URL, ["user.session.start"])
+    with Simulator(org) as simulator:
+        for path in ("eventHooks", "logs/?since=2026-01-01T00%3A00%3A00Z", "org"):
+            plain, slashed = path.replace("/?", "?"), path if "?" in path else f"{path}/"
+            found = answer_of(simulator, "GET", f"/api/v1/{slashed}")
+            assert found.status == 200
+            assert json.loads(found.body) == call(f"{simulator.url}/api/v1/{plain}")
+        hook = f"/api/v1/eventHooks/{org.hooks()[0]['id']}/"
+        assert answer_of(simulator, "POST", f"{hook}lifecycle/deactivate/").status == 200
+        assert answer_of(simulator, "DELETE", hook).status == 204
+    assert org.hooks() == []
+
+
+def test_every_answer_has_the_headers_that_okta_sends(org: Org) -> None:
+    """An id to ask the support about, another for each answer, and no caching; 204 has no media type."""
+    (hook_id,) = org.register(URL, ["user.session.start"])
+    org.deactivate_hook(hook_id)
+    with Simulator(org) as simulator:
+        answers = [
+            answer_of(simulator, method, f"/api/v1/{path}")
+            for method, path in (
+                ("GET", "eventHooks"),
+                ("GET", "logs"),
+                ("GET", "nothing"),
+                ("PATCH", "eventHooks"),
+                ("DELETE", f"eventHooks/{hook_id}"),
+            )
+        ]
+    assert [answer.status for answer in answers] == [200, 200, 404, 405, 204]
+    assert {answer.headers["Cache-Control"] for answer in answers} == {"no-cache, no-store"}
+    assert len({answer.headers["X-Okta-Request-Id"] for answer in answers}) == 5
+    assert [answer.headers["Content-Type"] for answer in answers] == ["application/json"] * 4 + [
+        None
+    ]
+
+
+def test_an_org_tells_of_itself(org: Org) -> None:
+    """Its settings have the names of Okta's; what anybody may know needs no token."""
+    org.url = "https://acme.okta.com"
+    client = create_app(org).test_client()
+    settings = client.get("/api/v1/org", headers=HEADERS).get_json()
+    assert (settings["id"], settings["subdomain"]) == (org.id, "acme")
+    assert (settings["status"], settings["website"]) == ("ACTIVE", None)
+    assert settings["_links"]["contacts"]["href"] == "https://acme.okta.com/api/v1/org/contacts"
+    assert client.get("/api/v1/org").status_code == 401
+    assert client.get("/.well-known/okta-organization").get_json()["id"] == org.id

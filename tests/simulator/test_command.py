@@ -84,6 +84,7 @@ def test_the_command_takes_a_time_until_a_changed_hook_receives(
         (["--port", "many"], "argument --port: 'many' is no number from 0 to 65535"),
         (["--port", "65536"], "argument --port: '65536' is no number from 0 to 65535"),
         (["--port=-1"], "argument --port: '-1' is no number from 0 to 65535"),
+        (["--quota=-1"], "argument --quota: '-1' is no number from 0 on"),
         (["--seed", "x"], "argument --seed: invalid int value: 'x'"),
         (["--token", ""], "argument --token: '' is no token"),
         (["--token", "a b"], "argument --token: 'a b' is no token"),
@@ -113,3 +114,18 @@ def test_the_command_says_that_its_port_is_taken() -> None:
             assert process.stdout is not None
             (line,) = process.stdout.read().splitlines()
             assert line.startswith(f"Port {port} cannot be had: Address already in use")
+
+
+def test_the_command_has_a_quota(serve: Callable[..., Endpoint]) -> None:
+    """What is over it is in the log and not delivered, and the terminal says so."""
+    endpoint = serve("204", "204")
+    with running("--port", "0", "--http-hooks", "--quota", "1") as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[4].rstrip(",")
+        wish = body(channel__config={"uri": endpoint.url}, events__items=["user.lifecycle.create"])
+        hook = call(f"{url}/api/v1/eventHooks", wish)
+        call(hook["_links"]["verify"]["href"], {})
+        call(f"{url}/simulator/events", {"type": "user.lifecycle.create", "count": 2})
+        assert "quota of 1 events in 24 hours is used up: 1 are not" in process.stdout.readline()
+        assert "1 events to" in process.stdout.readline()
+    assert len(endpoint.posts) == 1

@@ -18,6 +18,7 @@ import pytest
 
 pytest.importorskip("okta", reason="the extra okta is not installed")
 
+from Cryptodome.PublicKey import RSA
 from okta.client import Client
 from okta.models import EventHook, LogEvent
 from okta.pagination import PaginationHelper
@@ -167,6 +168,84 @@ def test_the_request_executor_manages_hooks(simulator: Simulator) -> None:
 
     asyncio.run(use(make_client(simulator)))
     assert simulator.org.hooks() == []
+
+
+def test_a_hook_is_sent_back_in_each_state(simulator: Simulator) -> None:
+    """What the typed calls read of a hook is taken back, active or not, and leaves it in its state."""
+    org = simulator.org
+
+    async def use(client: Any) -> None:
+        made, _, _ = await client.create_event_hook(EventHook.from_dict(HOOK))
+        await client.verify_event_hook(made.id)
+        for change in (client.deactivate_event_hook, client.activate_event_hook):
+            changed, _, _ = await change(made.id)
+            replaced, _, error = await client.replace_event_hook(made.id, changed)
+            assert error is None
+            assert replaced.status == changed.status
+            assert replaced.channel == changed.channel
+            assert org.hook(made.id)["verificationStatus"] == "VERIFIED"
+
+    asyncio.run(use(make_client(simulator)))
+
+
+def test_the_log_is_read_with_parameters(simulator: Simulator) -> None:
+    """The typed call passes each of them on, and understands what is wrong with one."""
+    org = simulator.org
+    (start,) = org.emit("user.session.start", actor="user:ada@example.com")
+    org.emit("user.session.start", actor="user:bob@example.com")
+    org.emit("user.lifecycle.create", actor="user:ada@example.com")
+
+    async def use(client: Any) -> None:
+        events, _, error = await client.list_log_events(
+            since="2026-01-01T00:00:00.000Z",
+            until="2126-01-01T00:00:00.000Z",
+            filter='event_type sw "user.session." and not (outcome.result eq "FAILURE")',
+            q="ada@example.com",
+            limit=10,
+            sort_order="DESCENDING",
+        )
+        assert error is None
+        assert [event.uuid for event in events] == [start["uuid"]]
+        _, _, error = await client.list_log_events(filter='event_typ eq "a"')
+        assert "E0000053" in error.message
+        assert "field is not valid: event_typ" in error.message
+
+    asyncio.run(use(make_client(simulator)))
+
+
+def test_a_service_app_gets_its_token(simulator: Simulator) -> None:
+    """The SDK signs an assertion, and uses the API with what it gets for that."""
+    key = RSA.generate(2048)
+    scopes = ["okta.eventHooks.manage", "okta.logs.read"]
+    public_key = key.public_key().export_key().decode()
+    simulator.org.access.add_service_app("0oa1", public_key, scopes)
+    client = make_client(
+        simulator,
+        authorizationMode="PrivateKey",
+        clientId="0oa1",
+        scopes=scopes,
+        privateKey=key.export_key().decode(),
+    )
+
+    async def use() -> None:
+        made, _, error = await client.create_event_hook(EventHook.from_dict(HOOK))
+        assert error is None
+        listed, _, error = await client.list_event_hooks()
+        assert (error, listed) == (None, [made])
+        _, _, error = await client.get_org_settings()
+        assert "E0000006" in error.message
+
+    asyncio.run(use())
+
+
+def test_the_org_tells_the_sdk_its_settings(simulator: Simulator) -> None:
+    """They fit the SDK's model."""
+
+    async def use(client: Any) -> None:
+        settings, _, error = await client.get_org_settings()
+        assert (error, settings.id, settings.status) == (None, simulator.org.id, "ACTIVE")
+
+    asyncio.run(use(make_client(simulator)))
 
 
 def test_the_typed_api_pages_through_the_log(simulator: Simulator) -> None:

@@ -10,7 +10,7 @@ from okta_hooks.simulator import (
     Request,
     RequestRefused,
 )
-from okta_hooks.simulator.server import create_app
+from okta_hooks.simulator.api import create_app
 
 from .support import HEADERS, URL, Receiver, body, types_in_log
 

@@ -64,19 +64,19 @@ def test_a_service_app_without_the_scope(world: World, monkeypatch: pytest.Monke
     monkeypatch.setenv("OKTA_CLIENT_AUTHORIZATIONMODE", "PrivateKey")
     monkeypatch.setenv("OKTA_CLIENT_CLIENTID", "0oa1")
     monkeypatch.setenv("OKTA_CLIENT_SCOPES", "okta.logs.read")
-    monkeypatch.setenv("OKTA_CLIENT_PRIVATEKEY", RSA.generate(2048).export_key().decode())
-    answers = [
-        ({"error": "invalid_client", "error_description": "The client is not known."}, 401),
-        ({"error": "invalid_scope", "error_description": "One is not granted."}, 400),
-    ]
-    world.simulator.app.add_url_rule("/oauth2/v1/token", "token", answers.pop, methods=["POST"])
+    key = RSA.generate(2048)
+    monkeypatch.setenv("OKTA_CLIENT_PRIVATEKEY", key.export_key().decode())
+    public_key = key.public_key().export_key().decode()
+    world.org.access.add_service_app("0oa1", public_key, ["okta.eventHooks.read"])
     world.configure(API_TOKEN=None)
 
     assert world.fail("plan") == (
-        "Error: Okta answered 400: invalid_scope: One is not granted. "
+        "Error: Okta answered 400: invalid_scope: One or more scopes are not configured "
+        "for the authorization server resource. "
         "This command needs okta.eventHooks.read: grant the service app these scopes at Okta, "
         "and name them in OKTA_CLIENT_SCOPES."
     )
+    monkeypatch.setenv("OKTA_CLIENT_PRIVATEKEY", RSA.generate(2048).export_key().decode())
     assert "private key is not that of a service app of this org" in world.fail("plan")
 
 

@@ -19,7 +19,9 @@ START = "user.session.start"
 
 
 def filtered(*types: str) -> dict[str, Any]:
-    entries = [{"event": each, "condition": {"expression": "event.actor.id ne null"}} for each in types]
+    entries = [
+        {"event": each, "condition": {"expression": "event.actor.id ne null"}} for each in types
+    ]
     return {"type": "EXPRESSION_LANGUAGE", "eventFilterMap": entries}
 
 
