@@ -79,9 +79,12 @@ class InHand:
         """
         resources = self._resources
         with self._claiming, resources.at_database:
-            mine = [claim for claim in claims if self._claims.pop(claim.event_id, None)]
+            # What was given back and claimed again since is another claim.
+            mine = [claim for claim in claims if self._claims.get(claim.event_id) is claim]
             if not mine:
                 return
+            for claim in mine:
+                del self._claims[claim.event_id]
             try:
                 resources.inbox.claims.release(resources.worker_id, mine, wait=wait)
             except InboxUnavailable:

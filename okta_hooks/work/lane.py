@@ -10,6 +10,7 @@ from okta_hooks.exceptions import InboxUnavailable, UnreadableEvent
 from okta_hooks.inbox.claims import Settlement
 from okta_hooks.inbox.tables import DEAD
 from okta_hooks.logs import get_logger
+from okta_hooks.outage import Lines, Outage
 from okta_hooks.threads import start_thread
 from okta_hooks.wire import reading
 
@@ -35,6 +36,15 @@ _IDLE_SECONDS: Final = 5.0
 _SETTLE_SECONDS: Final = 0.5
 _SECONDS_AFTER_FAILURE: Final = 2.0
 _SLOW_SECONDS: Final = 60.0
+#: How long a thread waits for the handlers of the signals about its attempts before another replaces it.
+_SECONDS_TO_NOTIFY: Final = 10.0
+#: How many threads may wait for such handlers: then no more signals are sent for this receiver.
+_MOST_STUCK: Final = 3
+_NO_SIGNALS: Final = Lines(
+    begins="The signals about a receiver's attempts are not sent: %s",
+    goes_on="The signals about a receiver's attempts are not sent for %.0f s now, %d times: %s",
+    ends="The signals about a receiver's attempts are sent again, after %.0f s and %d times.",
+)
 #: How long a suspect waits while another suspect runs.
 _SECONDS_TO_ANOTHER_TRY: Final = 10.0
 
@@ -49,6 +59,10 @@ class Lane:
         self._threads: set[threading.Thread] = set()
         self._running: dict[int, _Run] = {}
         self._given_up: list[threading.Thread] = []
+        self._batches: dict[threading.Thread, _Batch] = {}
+        # Threads that others have replaced, because a handler of a signal has not returned in them.
+        self._stuck: list[threading.Thread] = []
+        self._silence = Outage(logger, _NO_SIGNALS)
         self._in_hand = InHand(resources, hook, name)
         self._outcomes = Outcomes(resources, hook, name)
         self._changed = threading.Condition()
@@ -126,6 +140,8 @@ class Lane:
         """Wait until there is something to do; return False if this thread is not needed any more."""
         stopping = self._resources.stopping
         with self._changed:
+            if threading.current_thread() not in self._threads:  # another has replaced it
+                return False
             self._changed.wait_for(lambda: self._wake_ups or stopping.is_set(), _IDLE_SECONDS)
             if stopping.is_set() or not self._wake_ups:
                 self._threads.discard(threading.current_thread())
@@ -140,23 +156,24 @@ class Lane:
         :param most: How many to claim at once later on; by default none.
         :return: how many were run.
         """
-        total = 0
-        claims = self._in_hand.claim(size) if self._may_run() else []
-        while claims:
-            began = time.monotonic()
-            left = list(reversed(claims))
-            had, claims = len(left), []
-            try:
-                ran = self._attempt_all(left)
-                total += had - len(left)
+        batch = self._batches[threading.current_thread()] = _Batch()
+        try:
+            if self._may_run():
+                batch.add(self._in_hand.claim(size))
+            while batch.left:
+                began = time.monotonic()
+                attempts = self._attempt_all(batch)
                 # A slow receiver takes one at a time, so that other workers can have the rest.
                 quick = time.monotonic() - began < _SETTLE_SECONDS
                 size = min(size * 2, most) if quick else 1
-                goes_on = not left and self._may_run()
-                claims = self._settle(ran, min(size, most) if goes_on else 0)
-            finally:
-                self._in_hand.release(left)
-        return total
+                goes_on = not batch.left and not batch.is_given_up and self._may_run()
+                self._settle(batch, attempts, min(size, most) if goes_on else 0)
+                if not goes_on:
+                    break
+        finally:
+            del self._batches[threading.current_thread()]
+            self._in_hand.release(batch.left)
+        return batch.ran
 
     def _may_run(self) -> bool:
         """Return whether the receiver may be called now: not while too many runs go on beyond their timeout."""
@@ -167,29 +184,30 @@ class Lane:
             self._given_up = [thread for thread in self._given_up if thread.is_alive()]
             return len(self._given_up) < _MOST_GIVEN_UP * receiver.concurrency
 
-    def _attempt_all(self, left: list[Claim]) -> list[Attempt]:
-        """Take claims off the end of a list, and run them until there are none or the worker must stop.
+    def _attempt_all(self, batch: _Batch) -> list[Attempt]:
+        """Run what is in a batch until there is nothing left in it or the worker must stop.
 
-        :return: what ran and is not settled yet.
+        :return: the attempts that are not settled yet.
         """
         waiting: list[Attempt] = []
         settled_at = time.monotonic()
         receiver = self._resources.receiver(self._hook, self._name)
         try:
-            while receiver and left and self._may_run():
-                # It stays in the list, to be given back, until the attempt is over: what is neither settled
+            while receiver and batch.left and self._may_run():
+                # It stays in the batch, to be given back, until the attempt is over: what is neither settled
                 # nor given back would stay claimed as long as this worker lives.
-                ran = self._attempt_with_permit(receiver, left[-1])
-                if ran is None:
+                attempt = self._attempt_with_permit(receiver, batch.left[-1])
+                if attempt is None:
                     break
-                waiting.append(ran)
-                left.pop()
+                waiting.append(attempt)
+                batch.left.pop()
+                batch.ran += 1
                 if time.monotonic() - settled_at > _SETTLE_SECONDS:
                     now, waiting = waiting, []
-                    self._settle(now)
+                    self._settle(batch, now)
                     settled_at = time.monotonic()
         except BaseException:
-            self._settle(waiting)
+            self._settle(batch, waiting)
             raise
         return waiting
 
@@ -202,8 +220,6 @@ class Lane:
                 # The other suspect may take long: the other receipts of this receiver need not wait for that.
                 self._in_hand.release([claim], wait=_SECONDS_TO_ANOTHER_TRY)
                 return None
-            if not resources.may_run:
-                return None
             resources.permits.mark(
                 permit,
                 lambda is_alone: resources.inbox.workers.mark_alone(
@@ -212,7 +228,7 @@ class Lane:
             )
             return self._attempt(receiver, claim)
 
-    def _attempt(self, receiver: Receiver, claim: Claim) -> Attempt:
+    def _attempt(self, receiver: Receiver, claim: Claim) -> Attempt | None:
         resources = self._resources
         delivery, raw = resources.bodies.event(claim.delivery_id, claim.ordinal)
         event: LogEvent | None = None
@@ -220,6 +236,9 @@ class Lane:
         me = threading.get_ident()
         try:
             event = reading.load_event(raw)
+            # Last of all: whatever it has waited for until now, the lease may have run out meanwhile.
+            if not resources.may_run:
+                return None
             self._running[me] = _Run(event, resources.inbox.elapsed())
             error = dispatch.run(
                 resources.app,
@@ -244,23 +263,81 @@ class Lane:
         )
         return Attempt(settlement, delivery, event, error)
 
-    def _settle(self, ran: list[Attempt], more: int = 0) -> list[Claim]:
-        """Write down what ran, and send the signals about it.
+    def _settle(self, batch: _Batch, attempts: list[Attempt], more: int = 0) -> None:
+        """Write down what came of attempts, and send the signals about them.
 
+        :param batch: Gets what is claimed.
         :param more: How many receipts to claim with the same transaction.
-        :return: what was claimed.
         """
-        if not ran:
-            return self._in_hand.claim(more) if more else []
-        settled = self._in_hand.settle([item.settlement for item in ran], more)
+        if not attempts:
+            batch.add(self._in_hand.claim(more) if more else [])
+            return
+        settled = self._in_hand.settle([item.settlement for item in attempts], more)
+        batch.add(settled.claims)
         self._resources.outage.worked()
         self._resources.count_closed(len(settled.closed))
+        if not self._may_notify():
+            return
+        with self._changed:
+            batch.notifies_since = self._resources.inbox.elapsed()
         try:
-            self._outcomes.notify(ran, settled)
-        except BaseException:
-            self._in_hand.release(settled.claims)
-            raise
-        return settled.claims
+            self._outcomes.notify(attempts, settled)
+        finally:
+            with self._changed:
+                batch.notifies_since = None
+
+    def _may_notify(self) -> bool:
+        """Return whether signals may be sent: not while too many threads wait for handlers of earlier ones."""
+        with self._changed:
+            self._stuck = [thread for thread in self._stuck if thread.is_alive()]
+            stuck = len(self._stuck)
+        if stuck < _MOST_STUCK:
+            self._silence.worked()
+            return True
+        self._silence.failed(TimeoutError(f"{stuck} handlers have not returned"))
+        return False
+
+    def leave_stuck_threads(self) -> None:
+        """Let other threads go on for those that have waited too long for a handler of a service signal."""
+        for thread, batch in list(self._batches.items()):
+            with self._changed:
+                since = batch.notifies_since
+                # The thread of somebody who has called `work` cannot be replaced.
+                if since is None or thread not in self._threads:
+                    continue
+                seconds = self._resources.inbox.elapsed() - since
+                if seconds < _SECONDS_TO_NOTIFY:
+                    continue
+                batch.is_given_up = True
+                claims, batch.left = batch.left, []
+                self._threads.discard(thread)
+                self._stuck.append(thread)
+            logger.error(
+                "A handler of a service signal about the receiver %s of the hook %r has not returned for %d s: "
+                "the receiver's other events are handled in another thread.",
+                self._name,
+                self._hook,
+                seconds,
+            )
+            self._in_hand.release(claims)
+
+
+class _Batch:
+    """What one thread has claimed and not run yet, the next at the end.
+
+    ``notifies_since`` is when it began to send signals, by the inbox's ``elapsed``, or None:
+    meanwhile another thread may take from it what is left.
+    """
+
+    def __init__(self) -> None:
+        self.left: list[Claim] = []
+        self.ran = 0
+        self.notifies_since: float | None = None
+        self.is_given_up = False
+
+    def add(self, claims: list[Claim]) -> None:
+        """Add what was claimed, in the order in which it is to run, to a batch that has nothing left."""
+        self.left.extend(reversed(claims))
 
 
 class _Run:

@@ -198,6 +198,8 @@ class Worker:
         return 0.0 if assigned else _POLL_SECONDS
 
     def _wake_lanes(self, connected: Mapping[_Key, Receiver], assigned: set[_Key]) -> None:
+        for lane in self._lanes.values():
+            lane.leave_stuck_threads()
         waiting = [
             key
             for key, receiver in connected.items()
