@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from okta_hooks import Reject, signals
+from okta_hooks.inbox.tables import receipt
 from okta_hooks.work.lane import _MOST_STUCK
 from tests.support import PATIENCE, SQLITE, counts, receipts, states, until
 
@@ -185,17 +186,20 @@ def test_a_worker_stops_all_the_same(system: System, clock: Clock, held: Held) -
 
 @SQLITE
 def test_a_handler_that_hangs_where_no_lane_calls_it(system: System, held: Held) -> None:
-    """An event that cannot be read is told of in a thread of its own: everything else goes on."""
-    heard = system.on("*", name="a")(Heard())
-    system.store({"uuid": "stuck", "eventType": "x" * 201})
+    """The signals about what no lane has found are sent by a thread of their own: everything else goes on."""
+    heard = system.on("*", name="a")(Heard(LookupError("later")))
+    system.store("a")
+    system.drain()
+    with system.inbox.database.transaction() as connection:
+        connection.execute(receipt.update().values(due=1e15))
     worker = system.make_worker(system.inbox)
 
     def hang(sender: Any, **extra: Any) -> None:
         held(sender)
 
-    with signals.event_dead.connected_to(hang):
+    with signals.inconsistency_found.connected_to(hang):
         worker.start()
         await_(held.has_begun)
         system.store("b", "c")
-        until(lambda: heard.uuids == ["b", "c"])
+        until(lambda: heard.uuids == ["a", "b", "c"])
         assert worker.stop(PATIENCE)

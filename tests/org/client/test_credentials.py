@@ -4,8 +4,9 @@ import logging
 import subprocess
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import jwt
 import pytest
 from Cryptodome.PublicKey import RSA
 from flask import request
@@ -185,7 +186,7 @@ def test_a_service_app_that_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_service_app_that_proves_possession(
-    simulator: Simulator, service_app: TokenEndpoint, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, service_app: Org, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With DPoP its token is bound to a key, which signs each request, and with the nonce that Okta wants."""
     proofs: list[dict[str, Any]] = []
@@ -201,8 +202,9 @@ def test_a_service_app_that_proves_possession(
             )
             return [b'{"error": "use_dpop_nonce"}']
         if not is_token:
-            assert environ["HTTP_AUTHORIZATION"] == f"DPoP {TOKEN}"
-            environ["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
+            scheme, token = environ["HTTP_AUTHORIZATION"].split()
+            assert scheme == "DPoP"
+            environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
         answer = org_without(environ, start_response)
         # Both words have as many characters, blanks included.
         return [each.replace(b'"Bearer"', b'"DPoP"  ') for each in answer] if is_token else answer
@@ -216,9 +218,7 @@ def test_a_service_app_that_proves_possession(
     assert proofs[-1]["ath"]
 
 
-def test_a_service_app_that_must_prove_possession(
-    simulator: Simulator, service_app: TokenEndpoint
-) -> None:
+def test_a_service_app_that_must_prove_possession(simulator: Simulator, service_app: Org) -> None:
     """Where the app requires DPoP, and it is not configured, the refusal is the token endpoint's."""
     refusal = {
         "error": "invalid_dpop_proof",
@@ -233,7 +233,7 @@ def test_a_service_app_that_must_prove_possession(
 
 
 def test_a_proof_that_is_not_accepted(
-    simulator: Simulator, service_app: TokenEndpoint, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, service_app: Org, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The SDK's advice of several paragraphs is one line."""
     monkeypatch.setenv("OKTA_CLIENT_DPOPENABLED", "true")
