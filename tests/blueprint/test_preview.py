@@ -59,7 +59,11 @@ def test_the_first_of_a_uuid_is_the_event(
 
     runtime = storing.extensions["okta_hooks"].runtime()
     assert counts(runtime.inbox) == {"pending": 1}
-    assert [(each["new"], each["duplicate"]) for each in heard.arguments] == [(1, 0), (0, 1), (0, 1)]
+    assert [(each["new"], each["duplicate"]) for each in heard.arguments] == [
+        (1, 0),
+        (0, 1),
+        (0, 1),
+    ]
     runtime.worker.drain()
     assert got == ["00uTest"]
 
