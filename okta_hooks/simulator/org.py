@@ -241,9 +241,10 @@ class Org:
             ``sortOrder``, ``limit``, ``after``.
         :raises RequestRefused: if one is not as Okta takes it.
         """
+        now = self.clock()
+        query = read_query(arguments, now)
         with self._changed:
-            now = self.clock()
-            return self._log.page(read_query(arguments, now), now)
+            return self._log.page(query, now)
 
     def emit(
         self,
