@@ -14,7 +14,7 @@ from okta_hooks.wire.limits import MOST_EVENT_TYPES
 
 from . import errors
 from .event_hooks import HookSettings
-from .filters import read_filter
+from .filters import read_hook_filter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ def read_settings(
         reading.causes.append(cause)
     headers = _headers(reading)
     auth_header, secret = _auth_scheme(reading, None if replaced is None else replaced.secret)
-    event_filter = read_filter(reading.at("events.filter"), reading.causes)
+    event_filter = read_hook_filter(reading.at("events.filter"), reading.causes)
     if reading.causes:
         raise errors.invalid("eventHook", *reading.causes)
     return HookSettings(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .deliveries import PlannedDelivery
-    from .event_hooks import RegisteredHook
+    from .event_hooks import SimulatedHook
 
 
 def as_logged(event: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def failed_delivery(delivery: PlannedDelivery, reason: str) -> dict[str, Any]:
 
 
 def event_of_hook(
-    event_type: str, hook: RegisteredHook, now: datetime, rng: random.Random, **overrides: Any
+    event_type: str, hook: SimulatedHook, now: datetime, rng: random.Random, **overrides: Any
 ) -> dict[str, Any]:
     """Return the event that the org records of one of its hooks.
 

@@ -22,9 +22,7 @@ _DEEPEST: Final = 20
 Predicate: TypeAlias = "Callable[[Mapping[str, Any]], bool]"
 Comparison: TypeAlias = "Callable[[Any, Any], bool]"
 
-_TOKEN: Final = re.compile(
-    r"""\s*(?:(?P<token>[()]|"(?:[^"\\]|\\.)*"|[^\s()"]+)|(?P<end>\Z))"""
-)
+_TOKEN: Final = re.compile(r"""\s*(?:(?P<token>[()]|"(?:[^"\\]|\\.)*"|[^\s()"]+)|(?P<end>\Z))""")
 
 _OF_STRINGS: Final[Mapping[str, Comparison]] = {
     "co": lambda found, value: value in found,
@@ -52,7 +50,7 @@ class _Token(NamedTuple):
     position: int
 
 
-def read_filter(text: str) -> Predicate:
+def read_log_filter(text: str) -> Predicate:
     """Return what a filter expression asks of an event.
 
     It may have ``eq``, ``ne``, ``co``, ``sw``, ``ew``, ``pr``, ``gt``, ``ge``, ``lt`` and ``le``,

@@ -20,7 +20,7 @@ from okta_hooks.wire.limits import MOST_EVENT_TYPES, MOST_EVENTS_A_DAY
 from . import errors, outgoing
 from .access import Access
 from .api_faults import ApiFaults
-from .deliveries import Deliveries
+from .deliveries import PlannedDeliveries
 from .hook_body import make_body, read_settings, read_status
 from .hook_registry import HookRegistry
 from .log_events import (
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from okta_hooks.catalog import EventType
 
     from .deliveries import PlannedDelivery
-    from .event_hooks import RegisteredHook
+    from .event_hooks import SimulatedHook
     from .system_log import Page
 
 logger = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ class Org:
         self._change = timedelta(seconds=change_seconds)
         self._hooks = HookRegistry(self._random)
         self._log = SystemLog()
-        self._deliveries = Deliveries(
+        self._deliveries = PlannedDeliveries(
             self._traffic, batch=timedelta(seconds=batch_seconds), batch_size=batch_size
         )
         self._quota = Quota(quota)
@@ -365,7 +365,7 @@ class Org:
             )
         return {id(event) for event in events[:allowed]}
 
-    def _hooks_for(self, event_type: str) -> list[RegisteredHook]:
+    def _hooks_for(self, event_type: str) -> list[SimulatedHook]:
         """Return the hooks that are to get what happens, if their filters let it through."""
         asking = self._hooks.receiving(event_type)
         if not asking:
@@ -384,7 +384,7 @@ class Org:
         return [hook for hook in asking if hook not in changed]
 
     def _tell_of_filter(
-        self, hook: RegisteredHook, event_type: str, happened: int, wanted: int
+        self, hook: SimulatedHook, event_type: str, happened: int, wanted: int
     ) -> None:
         if wanted < happened:
             logger.info(
@@ -395,12 +395,12 @@ class Org:
                 event_type,
             )
 
-    def _updated(self, hook: RegisteredHook, event_type: str) -> dict[str, Any]:
+    def _updated(self, hook: SimulatedHook, event_type: str) -> dict[str, Any]:
         hook.last_updated = self.clock()
         self._log_of_hook(event_type, hook)
         return hook.as_json(self.url)
 
-    def _log_of_hook(self, event_type: str, hook: RegisteredHook, **overrides: Any) -> None:
+    def _log_of_hook(self, event_type: str, hook: SimulatedHook, **overrides: Any) -> None:
         self._persist(event_of_hook(event_type, hook, self.clock(), self._traffic, **overrides))
 
     def _persist(self, event: dict[str, Any]) -> None:
@@ -408,11 +408,11 @@ class Org:
         self._log.append(as_logged(event, now), now)
 
     def _log_failed_delivery(
-        self, hook: RegisteredHook, delivery: PlannedDelivery, reason: str
+        self, hook: SimulatedHook, delivery: PlannedDelivery, reason: str
     ) -> None:
         self._log_of_hook("event_hook.delivery", hook, **failed_delivery(delivery, reason))
 
-    def _request(self, hook: RegisteredHook, delivery: PlannedDelivery) -> calling.Request:
+    def _request(self, hook: SimulatedHook, delivery: PlannedDelivery) -> calling.Request:
         return outgoing.delivery(
             hook,
             delivery.events,

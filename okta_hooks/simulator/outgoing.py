@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from .event_hooks import RegisteredHook
+    from .event_hooks import SimulatedHook
 
 _ATTEMPTS: Final = 2
 _SERVER_ERRORS: Final = range(500, 600)
@@ -85,7 +85,7 @@ def deliver(
             break
 
 
-def verification(hook: RegisteredHook, challenge: str, request_id: str) -> Request:
+def verification(hook: SimulatedHook, challenge: str, request_id: str) -> Request:
     """Return the request by which the org asks a hook's endpoint to prove that it expects it."""
     headers = {
         "User-Agent": "Okta-Integrations",
@@ -129,7 +129,7 @@ def complaint(attempt: Attempt, answer: Answer | None, challenge: str) -> str | 
 
 
 def delivery(
-    hook: RegisteredHook,
+    hook: SimulatedHook,
     events: list[dict[str, Any]],
     *,
     source: str,

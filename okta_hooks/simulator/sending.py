@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from okta_hooks.calling import Request, Send
 
-    from .deliveries import Deliveries, PlannedDelivery
-    from .event_hooks import RegisteredHook
+    from .deliveries import PlannedDeliveries, PlannedDelivery
+    from .event_hooks import SimulatedHook
     from .hook_registry import HookRegistry
 
 logger = logging.getLogger(__name__)
@@ -42,14 +42,14 @@ class Sending:
 
     def __init__(
         self,
-        deliveries: Deliveries,
+        deliveries: PlannedDeliveries,
         hooks: HookRegistry,
         changed: threading.Condition,
         *,
         send: Send,
         clock: Callable[[], datetime],
-        request: Callable[[RegisteredHook, PlannedDelivery], Request],
-        log_failure: Callable[[RegisteredHook, PlannedDelivery, str], None],
+        request: Callable[[SimulatedHook, PlannedDelivery], Request],
+        log_failure: Callable[[SimulatedHook, PlannedDelivery, str], None],
     ) -> None:
         self._deliveries = deliveries
         self._hooks = hooks
@@ -137,7 +137,7 @@ class Sending:
             state = self._conclude(hook, delivery)
         return state
 
-    def _conclude(self, hook: RegisteredHook, delivery: PlannedDelivery) -> str:
+    def _conclude(self, hook: SimulatedHook, delivery: PlannedDelivery) -> str:
         """Tell what became of a delivery that was sent, and return it."""
         last = delivery.attempts[-1]
         if last.status in _ACCEPTED:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from okta_hooks.wire.limits import LARGEST_LOG_PAGE, LOG_RETENTION
 
 from . import errors
-from .log_filter import read_filter
+from .log_filter import read_log_filter
 from .log_keywords import has_keywords, read_keywords
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def read_query(arguments: Mapping[str, str], now: datetime) -> LogQuery:
         raise errors.invalid("limit", f"limit: A number from 0 to {LARGEST_LOG_PAGE}")
     until = _moment(arguments, "until")
     since = _moment(arguments, "since") or max(until or now, _BEGINNING + _USUAL_SPAN) - _USUAL_SPAN
-    matches = read_filter(arguments["filter"]) if arguments.get("filter") else _anything
+    matches = read_log_filter(arguments["filter"]) if arguments.get("filter") else _anything
     keywords = read_keywords(arguments.get("q", ""))
 
     return LogQuery(
