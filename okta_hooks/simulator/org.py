@@ -7,11 +7,10 @@ to come when; a :class:`~okta_hooks.simulator.Simulator` runs :meth:`Org.keep_de
 from __future__ import annotations
 
 import copy
-import logging
 import random
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from okta_hooks import calling
 from okta_hooks.testing import make_id, sample_event, warn_if_unknown
@@ -21,17 +20,10 @@ from . import errors, outgoing
 from .access import Access
 from .api_faults import ApiFaults
 from .deliveries import PlannedDeliveries
+from .happenings import Happenings, check_how, receiving
 from .hook_body import make_body, read_settings, read_status
 from .hook_registry import HookRegistry
-from .log_events import (
-    as_logged,
-    event_of_hook,
-    failed_delivery,
-    failed_verification,
-    object_at,
-    quota_warning,
-    with_debug_data,
-)
+from .log_events import event_of_hook, failed_delivery, failed_verification
 from .quota import Quota
 from .sending import Sending
 from .system_log import SystemLog, read_query
@@ -45,10 +37,6 @@ if TYPE_CHECKING:
     from .deliveries import PlannedDelivery
     from .event_hooks import SimulatedHook
     from .system_log import Page
-
-logger = logging.getLogger(__name__)
-
-FAULTS: Final = ("duplicate", "reorder", "lost", "log_only")
 
 
 class Org:
@@ -105,7 +93,7 @@ class Org:
         self._deliveries = PlannedDeliveries(
             self._traffic, batch=timedelta(seconds=batch_seconds), batch_size=batch_size
         )
-        self._quota = Quota(quota)
+        self._happenings = Happenings(self._log, self._deliveries, Quota(quota), self._traffic)
         # Guards the four above. It is never held while a hook is called.
         self._changed = threading.Condition(threading.RLock())
         self._sending = Sending(
@@ -269,38 +257,16 @@ class Org:
         :raises ValueError: if a fault is none of these, or a number is none that can be.
         :warns UnknownEventTypeWarning: if Okta is not known to have that type.
         """
-        _check_how(count, faults, delay)
+        check_how(count, faults, delay)
         warn_if_unknown(event_type, stacklevel=2)
         with self._changed:
+            now = self.clock()
             hooks = [] if "log_only" in faults else self._hooks_for(event_type)
-            overrides.setdefault("published", self.clock())
+            overrides.setdefault("published", now)
             events = [
                 sample_event(event_type, seed=self._random, **overrides) for _ in range(count)
             ]
-            asked: list[dict[str, Any]] = []
-            wanted: dict[str, list[dict[str, Any]]] = {hook.id: [] for hook in hooks}
-            for event in events:
-                logged = event
-                hook_ids = [hook.id for hook in hooks if hook.settings.lets_through(event)]
-                for hook_id in hook_ids:
-                    wanted[hook_id].append(event)
-                if hook_ids:
-                    asked.append(event)
-                    logged = with_debug_data(event, targetEventHookIds=",".join(hook_ids))
-                    # A delivery without debug data, as a preview has none, stays without; the log always has it.
-                    if object_at(event, "debugContext", "debugData") is not None:
-                        event["debugContext"] = logged["debugContext"]
-                self._persist(logged)
-            within_quota = self._spend_quota(asked)
-            for hook in hooks:
-                self._tell_of_filter(hook, event_type, count, len(wanted[hook.id]))
-                self._deliveries.plan(
-                    hook,
-                    [event for event in wanted[hook.id] if id(event) in within_quota],
-                    faults=faults,
-                    delay=timedelta(seconds=delay),
-                    now=self.clock(),
-                )
+            self._happenings.happen(events, hooks, faults=faults, delay=delay, now=now)
             self._changed.notify_all()
             # A copy, since the caller may change them.
             return copy.deepcopy(events)
@@ -351,49 +317,9 @@ class Org:
         with self._changed:
             return make_id("oae", self._traffic)
 
-    def _spend_quota(self, events: list[dict[str, Any]]) -> set[int]:
-        """Return which objects are delivered; the log is warned once before the others are not."""
-        now = self.clock()
-        allowed, is_warned = self._quota.spend(len(events), now)
-        if is_warned:
-            self._persist(quota_warning(self._quota.most, now, self._traffic))
-        if allowed < len(events):
-            logger.warning(
-                "The quota of %d events in 24 hours is used up: %d are not delivered.",
-                self._quota.most,
-                len(events) - allowed,
-            )
-        return {id(event) for event in events[:allowed]}
-
     def _hooks_for(self, event_type: str) -> list[SimulatedHook]:
         """Return the hooks that are to get what happens, if their filters let it through."""
-        asking = self._hooks.receiving(event_type)
-        if not asking:
-            logger.warning("No hook that is active and verified asks for %s.", event_type)
-        now = self.clock()
-        changed = [
-            hook for hook in asking if hook.last_updated <= now < hook.last_updated + self._change
-        ]
-        for hook in changed:
-            logger.warning(
-                "%s was changed less than %g s ago, and does not get %s yet.",
-                hook.id,
-                self._change.total_seconds(),
-                event_type,
-            )
-        return [hook for hook in asking if hook not in changed]
-
-    def _tell_of_filter(
-        self, hook: SimulatedHook, event_type: str, happened: int, wanted: int
-    ) -> None:
-        if wanted < happened:
-            logger.info(
-                "The filter of %s keeps back %d of %d %s.",
-                hook.id,
-                happened - wanted,
-                happened,
-                event_type,
-            )
+        return receiving(self._hooks, event_type, self.clock(), self._change)
 
     def _updated(self, hook: SimulatedHook, event_type: str) -> dict[str, Any]:
         hook.last_updated = self.clock()
@@ -404,8 +330,7 @@ class Org:
         self._persist(event_of_hook(event_type, hook, self.clock(), self._traffic, **overrides))
 
     def _persist(self, event: dict[str, Any]) -> None:
-        now = self.clock()
-        self._log.append(as_logged(event, now), now)
+        self._log.record(event, self.clock())
 
     def _log_failed_delivery(
         self, hook: SimulatedHook, delivery: PlannedDelivery, reason: str
@@ -421,17 +346,3 @@ class Org:
             sent_at=self.clock(),
             request_id=make_id("", self._traffic),
         )
-
-
-def _check_how(count: int, faults: Collection[str], delay: float) -> None:
-    """Check what the caller says of how something happens."""
-    if isinstance(faults, str):
-        raise TypeError(f"faults is a list: write [{faults!r}], not {faults!r}.")
-    if unknown := set(faults) - set(FAULTS):
-        raise ValueError(
-            f"No such fault: {', '.join(sorted(unknown))}. There are: {', '.join(FAULTS)}."
-        )
-    if count < 1:
-        raise ValueError(f"count must be at least 1, not {count!r}.")
-    if delay < 0:
-        raise ValueError(f"delay is a number of seconds from 0, not {delay!r}.")

@@ -10,8 +10,8 @@ from okta_hooks import catalog
 from okta_hooks.exceptions import ConfigurationError
 
 from . import errors
+from .happenings import FAULTS
 from .json_bodies import as_answer, no_content, read_object
-from .org import FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from okta_hooks.wire.limits import LARGEST_LOG_PAGE, LOG_RETENTION
 
 from . import errors
+from .log_events import as_logged
 from .log_filter import read_log_filter
 from .log_keywords import has_keywords, read_keywords
 
@@ -107,6 +108,10 @@ class SystemLog:
         """
         published = _parsed(event.get("published")) or now
         self._entries.append(_Entry(len(self._entries), now, published, event))
+
+    def record(self, event: dict[str, Any], now: datetime) -> None:
+        """Persist an event that is in the form in which it is delivered."""
+        self.append(as_logged(event, now), now)
 
     def page(self, query: LogQuery, now: datetime) -> Page:
         """Return one page.
