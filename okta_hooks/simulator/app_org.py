@@ -108,7 +108,7 @@ class AppOrg(Org):
         runtime = self._state.runtime()
         while True:
             super().settle()
-            with self._draining, self.calling_out():
+            with self._draining, self._sending.calling_out():
                 now = self._now()
                 if runtime.worker.drain():
                     # A receiver may have emitted more events.

@@ -119,6 +119,10 @@ class PlannedDeliveries:
             for _ in range(2 if "duplicate" in faults else 1):
                 self._add(hook, group, after, now, is_lost="lost" in faults)
 
+    def plan_preview(self, hook: SimulatedHook, event: dict[str, Any], now: datetime) -> None:
+        """Plan a delivery of one event that waits for no other."""
+        self._add(hook, [event], timedelta(0), now)
+
     def _add_to_open(self, hook: SimulatedHook, event: dict[str, Any], now: datetime) -> None:
         """Put an event into the delivery that its hook is about to get.
 

@@ -101,7 +101,7 @@ class Happenings:
                     event["debugContext"] = logged["debugContext"]
             self._log.record(logged, now)
         asked = [event for event, getting in zip(events, meant, strict=True) if getting]
-        within_quota = {id(event) for event in asked[: self.spend_quota(len(asked), now)]}
+        within_quota = {id(event) for event in asked[: self._spend_quota(len(asked), now)]}
         for hook in hooks:
             wanted = [
                 event for event, getting in zip(events, meant, strict=True) if hook in getting
@@ -122,7 +122,12 @@ class Happenings:
                 now=now,
             )
 
-    def spend_quota(self, count: int, now: datetime) -> int:
+    def preview(self, event: dict[str, Any], hook: SimulatedHook, now: datetime) -> None:
+        """Plan the delivery of a preview, whatever the hook's filter says. The log has nothing of it."""
+        if self._spend_quota(1, now):
+            self._deliveries.plan_preview(hook, event, now)
+
+    def _spend_quota(self, count: int, now: datetime) -> int:
         """Return how many of some events are delivered; the log is warned once before others are not."""
         allowed, is_warned = self._quota.spend(count, now)
         if is_warned:

@@ -28,6 +28,16 @@ def as_logged(event: dict[str, Any], now: datetime) -> dict[str, Any]:
     return logged
 
 
+def as_delivered(logged: dict[str, Any]) -> dict[str, Any]:
+    """Return an event of the System Log in the form of a delivery: the opposite of :func:`as_logged`."""
+    event = {**logged, "insertionTimestamp": None}
+    request, client = object_at(logged, "request"), object_at(logged, "client")
+    if request is not None and client is not None and "ipChain" in request:
+        event["client"] = {**client, "ipChain": request["ipChain"]}
+        event["request"] = None
+    return event
+
+
 def with_debug_data(event: dict[str, Any], **data: str) -> dict[str, Any]:
     """Return an event with more in its debug data."""
     context = object_at(event, "debugContext") or {}

@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 from okta_hooks import calling
 from okta_hooks.testing import make_id, sample_event, warn_if_unknown
-from okta_hooks.wire.limits import MOST_EVENT_TYPES, MOST_EVENTS_A_DAY
+from okta_hooks.wire.limits import MOST_EVENTS_A_DAY
 
 from . import errors, outgoing
 from .access import Access
 from .api_faults import ApiFaults
 from .deliveries import PlannedDeliveries
 from .happenings import Happenings, check_how, receiving
-from .hook_body import make_body, read_settings, read_status
+from .hook_body import make_bodies, read_settings, read_status
 from .hook_registry import HookRegistry
 from .log_events import event_of_hook, failed_delivery, failed_verification
+from .previews import preview_of
 from .quota import Quota
 from .sending import Sending
 from .system_log import SystemLog, read_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
-    from contextlib import AbstractContextManager
 
     from okta_hooks.catalog import EventType
 
@@ -182,11 +182,7 @@ class Org:
         if complaint:
             with self._changed:
                 self._log_of_hook("event_hook.verified", hook, **failed_verification(complaint))
-            raise errors.invalid(
-                "eventHook",
-                f"Unable to verify event hook. Hook {settings.name} execution failed",
-                complaint,
-            )
+            raise errors.not_verified(settings.name, complaint)
         with self._changed:
             hook = self._hooks.get(hook_id)
             # Its channel may have been replaced while the old endpoint answered.
@@ -212,12 +208,8 @@ class Org:
         :raises RequestRefused: if one cannot be created or verified.
         """
         hook_ids = []
-        wanted = list(dict.fromkeys(event_types))
-        for number, start in enumerate(range(0, len(wanted), MOST_EVENT_TYPES), 1):
-            items = wanted[start : start + MOST_EVENT_TYPES]
-            created = self.create_hook(
-                make_body(f"{name} {number}", url, items, headers or {}, auth_header, secret)
-            )
+        for body in make_bodies(name, url, event_types, headers or {}, auth_header, secret):
+            created = self.create_hook(body)
             self.verify_hook(created["id"])
             hook_ids.append(created["id"])
         return hook_ids
@@ -271,6 +263,31 @@ class Org:
             # A copy, since the caller may change them.
             return copy.deepcopy(events)
 
+    def preview(
+        self, hook_id: str, event_type: EventType | str, *, uuid: str | None = None, **edits: Any
+    ) -> dict[str, Any]:
+        """Send a hook what the Preview of Okta's Admin Console does: a past event, which may be edited.
+
+        It is a delivery of its own that the hook's filter does not keep back. The log has nothing of it.
+
+        :param event_type: One of the hook's.
+        :param uuid: Which event of the log; by default the last one of the type, or sample data if there is none.
+        :param edits: Other values of its keys, as the overrides of :func:`okta_hooks.testing.make_event`.
+        :return: the event, as it is delivered: with every key, null where there is nothing.
+        :raises RequestRefused: if the hook gets no events of that type now.
+        :raises TypeError: if an edit names no key of an event.
+        :raises ValueError: if the log has no such event.
+        """
+        with self._changed:
+            now = self.clock()
+            hook = self._hooks.get(hook_id)
+            if hook not in self._hooks_for(event_type):
+                raise errors.invalid("preview", f"The hook does not get {event_type} now")
+            event = preview_of(self._log, event_type, uuid, edits, now=now, rng=self._random)
+            self._happenings.preview(event, hook, now)
+            self._changed.notify_all()
+            return copy.deepcopy(event)
+
     def deliveries(self) -> list[dict[str, Any]]:
         """Return all deliveries since the start, in the order in which they were planned."""
         with self._changed:
@@ -290,10 +307,6 @@ class Org:
         :raises RuntimeError: if it is called by what it delivers to, and so would wait for itself.
         """
         self._sending.settle()
-
-    def calling_out(self) -> AbstractContextManager[None]:
-        """Keep what runs meanwhile from settling this org: it would wait for itself."""
-        return self._sending.calling_out()
 
     def keep_delivering(self, stopping: threading.Event) -> None:
         """Deliver what is due, as time passes, until told to stop and woken.
@@ -327,10 +340,8 @@ class Org:
         return hook.as_json(self.url)
 
     def _log_of_hook(self, event_type: str, hook: SimulatedHook, **overrides: Any) -> None:
-        self._persist(event_of_hook(event_type, hook, self.clock(), self._traffic, **overrides))
-
-    def _persist(self, event: dict[str, Any]) -> None:
-        self._log.record(event, self.clock())
+        now = self.clock()
+        self._log.record(event_of_hook(event_type, hook, now, self._traffic, **overrides), now)
 
     def _log_failed_delivery(
         self, hook: SimulatedHook, delivery: PlannedDelivery, reason: str
@@ -339,10 +350,5 @@ class Org:
 
     def _request(self, hook: SimulatedHook, delivery: PlannedDelivery) -> calling.Request:
         return outgoing.delivery(
-            hook,
-            delivery.events,
-            source=f"{self.url}/api/v1/eventHooks/{hook.id}",
-            event_id=delivery.event_id,
-            sent_at=self.clock(),
-            request_id=make_id("", self._traffic),
+            hook, delivery, self.url, self.clock(), request_id=make_id("", self._traffic)
         )

@@ -9,7 +9,7 @@ import json
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from okta_hooks.calling import Answer, Request, Send
 from okta_hooks.testing import make_delivery
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from .deliveries import PlannedDelivery
     from .event_hooks import SimulatedHook
 
 _ATTEMPTS: Final = 2
@@ -130,15 +131,19 @@ def complaint(attempt: Attempt, answer: Answer | None, challenge: str) -> str | 
 
 def delivery(
     hook: SimulatedHook,
-    events: list[dict[str, Any]],
-    *,
-    source: str,
-    event_id: str,
+    delivery: PlannedDelivery,
+    org_url: str,
     sent_at: datetime,
+    *,
     request_id: str,
 ) -> Request:
     """Return the request that delivers events to a hook."""
-    envelope = make_delivery(events, source=source, event_id=event_id, event_time=sent_at)
+    envelope = make_delivery(
+        delivery.events,
+        source=f"{org_url}/api/v1/eventHooks/{hook.id}",
+        event_id=delivery.event_id,
+        event_time=sent_at,
+    )
     headers = {
         "User-Agent": f"Okta Hook Service v1.0.0 - {hook.id}",
         "Accept": "application/json",

@@ -113,15 +113,26 @@ class SystemLog:
         """Persist an event that is in the form in which it is delivered."""
         self.append(as_logged(event, now), now)
 
+    def find(self, event_type: str, uuid: str | None, now: datetime) -> dict[str, Any] | None:
+        """Return the last event of a type that was persisted, or the one with a uuid, if there is one."""
+        for entry in reversed(self._kept(now)):
+            event: dict[str, Any] = entry.event
+            if event.get("eventType") == event_type and uuid in (None, event.get("uuid")):
+                return event
+        return None
+
     def page(self, query: LogQuery, now: datetime) -> Page:
         """Return one page.
 
         :raises RequestRefused: if ``after`` was not made here.
         """
-        kept = [entry for entry in self._entries if entry.persisted > now - LOG_RETENTION]
+        kept = self._kept(now)
         return (
             _poll(kept, query, len(self._entries)) if query.is_polling else _look(kept, query, now)
         )
+
+    def _kept(self, now: datetime) -> list[_Entry]:
+        return [entry for entry in self._entries if entry.persisted > now - LOG_RETENTION]
 
 
 def _poll(entries: list[_Entry], query: LogQuery, end: int) -> Page:
