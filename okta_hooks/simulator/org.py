@@ -23,7 +23,7 @@ from .deliveries import PlannedDeliveries
 from .happenings import Happenings, check_how, receiving
 from .hook_body import make_bodies, read_settings, read_status
 from .hook_registry import HookRegistry
-from .log_events import event_of_hook, failed_delivery, failed_verification
+from .log_events import event_of_hook, failed_verification
 from .previews import preview_of
 from .quota import Quota
 from .sending import Sending
@@ -103,7 +103,7 @@ class Org:
             send=lambda request: self.send(request),  # noqa: PLW0108 - it may be replaced meanwhile
             clock=lambda: self.clock(),  # noqa: PLW0108 - so may it
             request=self._request,
-            log_failure=self._log_failed_delivery,
+            log=self._log_of_hook,
         )
 
     def hooks(self) -> list[dict[str, Any]]:
@@ -342,11 +342,6 @@ class Org:
     def _log_of_hook(self, event_type: str, hook: SimulatedHook, **overrides: Any) -> None:
         now = self.clock()
         self._log.record(event_of_hook(event_type, hook, now, self._traffic, **overrides), now)
-
-    def _log_failed_delivery(
-        self, hook: SimulatedHook, delivery: PlannedDelivery, reason: str
-    ) -> None:
-        self._log_of_hook("event_hook.delivery", hook, **failed_delivery(delivery, reason))
 
     def _request(self, hook: SimulatedHook, delivery: PlannedDelivery) -> calling.Request:
         return outgoing.delivery(

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from . import outgoing
+from .log_events import failed_delivery
 
 if TYPE_CHECKING:
     import threading
@@ -37,7 +38,8 @@ class Sending:
     :param send: Sends a request to a hook.
     :param clock: Returns the time.
     :param request: Makes the request that is a delivery.
-    :param log_failure: Is told of a delivery that failed, and why, while ``changed`` is held.
+    :param log: Logs what happened to a hook: called with the event type, the hook, and what else the event says,
+        while ``changed`` is held.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Sending:
         send: Send,
         clock: Callable[[], datetime],
         request: Callable[[SimulatedHook, PlannedDelivery], Request],
-        log_failure: Callable[[SimulatedHook, PlannedDelivery, str], None],
+        log: Callable[..., None],
     ) -> None:
         self._deliveries = deliveries
         self._hooks = hooks
@@ -57,7 +59,7 @@ class Sending:
         self._send_request = send
         self._clock = clock
         self._request = request
-        self._log_failure = log_failure
+        self._log = log
 
     def deliver_due(self) -> None:
         """Deliver what is due by the clock, in the caller's thread."""
@@ -146,5 +148,5 @@ class Sending:
         reason = last.error or f"The endpoint answered {last.status}"
         logger.warning("%d events to %s: %s.", len(delivery.events), delivery.url, reason)
         with self._changed:
-            self._log_failure(hook, delivery, reason)
+            self._log("event_hook.delivery", hook, **failed_delivery(delivery, reason))
         return "failed"
