@@ -37,7 +37,7 @@ RELEASE: Final = re.compile(r"20\d\d\.(0[1-9]|[1-4]\d|5[0-3])\.\d{1,2}")
 SMALLEST_PART: Final = 0.9
 NO_FORM: Final = "This is not of the form of Okta's event-types.json"
 #: What JSON calls what is read of it.
-KINDS: Final = {list: "array", dict: "object"}
+KINDS: Final[dict[type, str]] = {list: "array", dict: "object"}
 PACKAGE: Final = Path(__file__).parent.parent / "okta_hooks"
 
 
