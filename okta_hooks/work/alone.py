@@ -51,6 +51,8 @@ class Permits:
         # Held while a mark is written, so that marks are written in the order in which they were decided.
         self._marking = threading.Lock()
         self._may_be_marked = False
+        # Threads of runs that have taken longer than their timeout: they may still go on.
+        self._overdue: list[threading.Thread] = []
 
     @contextmanager
     def granted(self, *, alone: bool) -> Iterator[Permit | None]:
@@ -72,6 +74,11 @@ class Permits:
                     self._suspect = None
                     self._is_alone = False
                 self._changed.notify_all()
+
+    def add_overdue(self, thread: threading.Thread) -> None:
+        """Take note that a run goes on in a thread though its permit ends: what begins beside it is not alone."""
+        with self._changed:
+            self._overdue.append(thread)
 
     def mark(self, permit: Permit, write: Callable[[bool], None]) -> None:
         """Write whether a run is alone, if that has to be written before it begins.
@@ -115,6 +122,7 @@ class Permits:
             while self._running and (left := now + self._patience - time.monotonic()) > 0:
                 self._changed.wait(left)
             self._suspect_since = time.monotonic()
-            self._is_alone = not self._running
+            self._overdue = [thread for thread in self._overdue if thread.is_alive()]
+            self._is_alone = not self._running and not self._overdue
             self._running += 1
             return Permit(is_alone=self._is_alone, ends_alone=self._may_be_marked)

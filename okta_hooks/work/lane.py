@@ -256,6 +256,7 @@ class Lane:
         finally:
             self._running.pop(me, None)
         if isinstance(error, dispatch.ReceiverTimeout):
+            resources.permits.add_overdue(error.thread)
             with self._changed:
                 self._given_up.append(error.thread)
         settlement = retry.outcome(

@@ -450,4 +450,4 @@ class Reference:
 
 
 def _is_going_on(run: Run) -> bool:
-    return not run.has_ended and (run.hold is None or not run.hold.is_given_up)
+    return not run.has_ended
