@@ -147,7 +147,7 @@ class OktaClient:
         return _hook(self.url, self._call("POST", _HOOKS, body)[0])
 
     def replace_hook(self, hook_id: str, body: Mapping[str, Any]) -> RegisteredHook:
-        """Replace what is said of a hook. With another URL it is not verified any more."""
+        """Replace what is said of a hook. With another URL, header or secret it is not verified any more."""
         return _hook(self.url, self._call("PUT", f"{_HOOKS}/{hook_id}", body)[0])
 
     def activate_hook(self, hook_id: str) -> RegisteredHook:

@@ -7,6 +7,7 @@ https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Event
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -280,11 +281,25 @@ def _lost(live: RegisteredHook, types: Collection[str]) -> tuple[str, ...]:
 
 def _filtered(live: RegisteredHook) -> list[str]:
     """Return the types that an administrator has set filters for."""
+    return [str(entry.get("event")) for entry in _filter_entries(live)]
+
+
+def _filter_entries(live: RegisteredHook) -> list[dict[str, Any]]:
     entries = ((live.events.filter if live.events else None) or {}).get("eventFilterMap")
     return [
-        str(entry.get("event"))
-        for entry in (entries if isinstance(entries, list) else ())
-        if isinstance(entry, dict)
+        each for each in (entries if isinstance(entries, list) else ()) if isinstance(each, dict)
+    ]
+
+
+def lost_filters(live: RegisteredHook, types: Collection[str]) -> list[tuple[str, str]]:
+    """Return the filters that go with their types, as they are at Okta: nothing else keeps them.
+
+    :param types: Those that stay.
+    """
+    return [
+        (str(entry.get("event")), json.dumps(entry.get("condition")))
+        for entry in _filter_entries(live)
+        if entry.get("event") not in types
     ]
 
 
@@ -294,12 +309,7 @@ def _filter(live: RegisteredHook, types: Collection[str]) -> dict[str, Any] | No
     https://developer.okta.com/docs/guides/event-hook-filtering/main/
     """
     given = (live.events.filter if live.events else None) or {}
-    entries = given.get("eventFilterMap")
-    kept = [
-        entry
-        for entry in (entries if isinstance(entries, list) else ())
-        if isinstance(entry, dict) and entry.get("event") in types
-    ]
+    kept = [entry for entry in _filter_entries(live) if entry.get("event") in types]
     return {**given, "eventFilterMap": kept} if kept else None
 
 
