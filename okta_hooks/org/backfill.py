@@ -17,6 +17,7 @@ from okta_hooks.work import dispatch
 
 from .log import SLACK_SECONDS, TIME_FORMAT, LogReader, forgotten, published_at
 from .refusals import cure
+from .retries import may_pass, pause_after
 from .selector import LogSelectors
 from .tally import Tally
 
@@ -36,7 +37,6 @@ logger = logging.getLogger(__name__)
 _OVERLAP_SECONDS: Final = 3600.0
 #: A first backfill begins this long before now: the clocks of this host and of Okta may differ.
 _HEAD_START_SECONDS: Final = 300.0
-_LONGEST_PAUSE: Final = 60.0
 
 
 class Stopped(Exception):
@@ -168,11 +168,9 @@ class Backfill:
                 break
             except (OktaUnavailable, OktaRefused, InboxUnavailable) as error:
                 failures += 1
-                if not _may_pass(error) or (max_failures is not None and failures > max_failures):
+                if not may_pass(error) or (max_failures is not None and failures > max_failures):
                     raise
-                pause = min(2.0**failures, _LONGEST_PAUSE)
-                if isinstance(error, OktaRefused) and error.retry_after is not None:
-                    pause = max(pause, error.retry_after)
+                pause = pause_after(error, failures)
                 self._tell(f"{as_sentence(error)} Trying again in {pause:.0f} s.")
                 self._stopping.wait(pause)
         return False
@@ -288,14 +286,6 @@ class Backfill:
 
 def _is_before(cursor: Cursor, since: float | None) -> bool:
     return since is None or (cursor.reached_at is not None and cursor.reached_at <= since)
-
-
-def _may_pass(error: OktaUnavailable | OktaRefused | InboxUnavailable) -> bool:
-    if isinstance(error, OktaRefused):
-        return error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or (
-            error.status == HTTPStatus.TOO_MANY_REQUESTS
-        )
-    return error.is_transient
 
 
 def cursor_under_other_name(inbox: Inbox, client: OktaClient) -> Cursor | None:

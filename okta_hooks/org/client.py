@@ -320,11 +320,11 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Return for how many seconds not to ask again, if that is said: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3."""
     said = headers.get("Retry-After", "").strip()
     if said.isascii() and said.isdecimal():
-        return min(float(said), _LONGEST_WAIT)
+        return float(said)
     try:
         moment = parsedate_to_datetime(said)
         now = parsedate_to_datetime(headers["Date"])
-        return min(max((moment - now).total_seconds(), 0.0), _LONGEST_WAIT)
+        return max((moment - now).total_seconds(), 0.0)
     except (KeyError, TypeError, ValueError):
         return None
 

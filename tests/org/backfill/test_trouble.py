@@ -207,6 +207,28 @@ def test_an_org_that_says_when_to_come_back(
 
 
 @SQLITE
+@pytest.mark.parametrize(("said", "seconds"), [("600", 600), ("999999", 3600)])
+def test_an_org_that_says_to_come_back_much_later(
+    serve: Callable[..., Log],
+    connect: Callable[..., Flask],
+    okta: EventHook,
+    said: str,
+    seconds: float,
+) -> None:
+    """Also a long pause is kept, up to an hour."""
+    log = serve(page("a"))
+    app = connect(log.url, okta)
+    log.refused = [(503, b"")]
+    log.headers = {"Retry-After": said}
+    stopping = Impatient()
+    with open_org(app, stopping) as org:
+        reader = reading(app, org, stopping)
+        reader.begin(time.time() - 60)
+        assert reader.catch_up()
+    assert stopping.waited == [seconds]
+
+
+@SQLITE
 def test_a_place_that_okta_never_gets_past(
     serve: Callable[..., Log], connect: Callable[..., Flask], okta: EventHook
 ) -> None:
