@@ -54,10 +54,17 @@ def print_hcl(made: Plan, warnings: Sequence[str], hook: str) -> None:
     _warn(warnings)
     if lost := terraform.not_held(made):
         _warn([f"The resource has no place for {', '.join(lost)}: Terraform removes it."])
+    if made.live is not None and made.auth_header is not None:
+        # Okta tells nobody the secret that it has, so to Terraform it is always a change.
+        _warn(
+            [
+                "After the import Terraform's first apply writes the hook with the secret, and Okta takes the "
+                "verification away until okta_event_hook_verification has brought it back: the app must be up, and "
+                "know that secret."
+            ]
+        )
     click.echo(terraform.configuration(made, hook))
     click.echo(f"Plan: {_summary(made)}", err=True)
-    if not made.is_in_step:
-        click.echo("Terraform verifies no hook: flask okta-hooks verify, afterwards.", err=True)
 
 
 def _warn(warnings: Sequence[str]) -> None:
