@@ -198,7 +198,9 @@ class OktaClient:
             next_url = self._url_of_log(following)
             if next_url is None:
                 raise OktaUnavailable(
-                    f"{self.url} continues its log at what is no log, {shown(following)!r}",
+                    f"{self.url} continues its log at what is no log, {shown(following)!r}: "
+                    f"is {self.credentials.url_from} the address of the org itself, "
+                    "or does something before it change its links?",
                     is_transient=False,
                 )
         return LogPage(events, next_url)
@@ -246,7 +248,7 @@ class OktaClient:
             self._tell(f"The rate limit of {self.url} is used up: going on in {seconds:.0f} s.")
             self._wait(seconds)
         if status in _REDIRECTS:
-            raise _redirected(self.url, status, headers.get("Location"))
+            raise self._redirected(status, headers.get("Location"))
         reason: Exception | None = None
         try:
             document = json.loads(text) if text else None
@@ -255,23 +257,25 @@ class OktaClient:
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             raise _refusal(status, document, _retry_after(headers))
         if reason is not None and text.lstrip().startswith("["):
-            raise OktaUnavailable(f"{self.url} answered with a page that cannot be read: {reason}")
+            raise OktaUnavailable(
+                f"{self.url} answered with a page that cannot be read: {reason}. Try again; if it stays so, does "
+                "a proxy or something else between here and the org cut or change what it answers?"
+            )
         if isinstance(document, str):
             raise _no_org(self.url, "JSON")
         return document, next_url
 
+    def _redirected(self, status: int, location: str | None) -> OktaUnavailable:
+        to = f", which points to {shown(location)}" if location else ""
+        return OktaUnavailable(
+            f"{self.url} answered {status}{to}. A redirect is not followed: token and secret are for the org alone. "
+            f"Is {self.credentials.url_from} the address of the org itself?",
+            is_transient=False,
+        )
+
 
 def _no_org(url: str, what: str) -> OktaUnavailable:
     return OktaUnavailable(f"{url} did not answer with {what}: is it the URL of an Okta org?")
-
-
-def _redirected(url: str, status: int, location: str | None) -> OktaUnavailable:
-    to = f", which points to {shown(location)}" if location else ""
-    return OktaUnavailable(
-        f"{url} answered {status}{to}. A redirect is not followed: token and secret are for the org alone. "
-        "Is OKTA_HOOKS_ORG_URL the address of the org itself?",
-        is_transient=False,
-    )
 
 
 def _refusal(status: int, document: Any, retry_after: float | None) -> OktaRefused:
