@@ -103,7 +103,11 @@ class Backfill:
             if self._cursor is not None and _is_before(self._cursor, since):
                 self._resume()
                 return
-            known = None if self._cursor else cursor_under_other_name(self._inbox, self._client)
+            known = (
+                None
+                if self._cursor
+                else cursor_under_other_name(self._inbox, self._client, self._tell)
+            )
             if known is not None and _is_before(known, since):
                 if self._store([], known) is not None:
                     self._resume()
@@ -288,12 +292,16 @@ def _is_before(cursor: Cursor, since: float | None) -> bool:
     return since is None or (cursor.reached_at is not None and cursor.reached_at <= since)
 
 
-def cursor_under_other_name(inbox: Inbox, client: OktaClient) -> Cursor | None:
+def cursor_under_other_name(
+    inbox: Inbox, client: OktaClient, tell: Callable[[str], Any] = logger.warning
+) -> Cursor | None:
     """Return how far the log of an org was read while it had another address, or None.
 
     That is another spelling of it, or its domain at Okta, where its custom domain is configured now.
+
+    :param tell: Is called with a line for a person if the org does not say its names.
     """
-    found = (inbox.cursors.of(name) for name in client.other_names())
+    found = (inbox.cursors.of(name) for name in client.other_names(tell))
     return next((cursor for cursor in found if cursor is not None), None)
 
 

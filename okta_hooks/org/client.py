@@ -88,6 +88,7 @@ class OktaClient:
         self._wait = wait
         # What the org's clock showed, and when that was by this process's own.
         self._date: tuple[float, float] | None = None
+        self._names: tuple[str, ...] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -211,12 +212,17 @@ class OktaClient:
             return None
         return f"{self.url}{_LOGS}?{parts.query}"
 
-    def other_names(self) -> tuple[str, ...]:
+    def other_names(self, tell: Callable[[str], Any] = logger.warning) -> tuple[str, ...]:
         """Return the other URLs that the org has or had: as it was spelt, its custom domain, its domain at Okta.
 
-        Nothing but the last part has to be asked, and that needs no permission.
+        Nothing but the last part has to be asked, and that needs no permission. If the org does not say it, a person
+        is told, once: what was read under another name is not found then.
         https://developer.okta.com/docs/api/openapi/okta-management/management/tag/OrgSettingMetadata/
+
+        :param tell: Is called with a line for a person.
         """
+        if self._names is not None:
+            return self._names
         names = [self._transport.configured_url]
         status, headers, _, text = self._transport.request("GET", _METADATA, None)
         self._note_date(headers)
@@ -227,11 +233,17 @@ class OktaClient:
         except (ValueError, RecursionError):
             document = None
         links = document.get("_links") if isinstance(document, dict) else None
+        if not isinstance(links, dict):
+            tell(
+                f"{self.url} does not say which other addresses the org has ({_METADATA} answered {status}): if its "
+                "log was read under another one, that place is not known, and --since has to say where to begin."
+            )
         for link in links.values() if isinstance(links, dict) else ():
             href = link.get("href") if isinstance(link, dict) else None
             if isinstance(href, str):
                 names.append(origin(href))
-        return tuple(name for name in dict.fromkeys(names) if name != self.url)
+        self._names = tuple(name for name in dict.fromkeys(names) if name != self.url)
+        return self._names
 
     def _call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None

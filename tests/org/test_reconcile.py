@@ -306,6 +306,18 @@ def test_hooks_that_may_not_be_read(
 
 
 @SQLITE
+def test_an_org_without_hooks(simulator: Simulator, run: Callable[..., Result]) -> None:
+    """Nobody is asked to choose among none: what registers one is named."""
+    (hook,) = simulator.org.hooks()
+    simulator.org.deactivate_hook(hook["id"])
+    simulator.org.delete_hook(hook["id"])
+
+    output = run("--name=Staff 1", status=1).output
+    assert "The org has no event hook: flask okta-hooks apply --url https://" in output
+    assert "by --name or --url" not in output
+
+
+@SQLITE
 def test_which_hook_of_the_app(simulator: Simulator, connect: Callable[..., Flask]) -> None:
     """An app with several says which."""
     app = connect(simulator.url, "staff", "okta")
