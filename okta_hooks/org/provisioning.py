@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from okta_hooks.exceptions import OktaRefused, SubscriptionImpossible, VerificationFailed
 
 from . import preflight
-from .subscription import body, described, lost_filters
+from .hook_request import body
+from .subscription import described, lost_filters
 from .urls import shown
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def apply(
 ) -> RegisteredHook:
     """Do what a plan says, and return the hook as the org has it then.
 
-    :param secret: As for :func:`~okta_hooks.org.subscription.body`.
+    :param secret: As for :func:`~okta_hooks.org.hook_request.body`.
     :param verifies: Whether to let Okta ask the endpoint. After any replacement it asks again:
         its request holds the secret that deliveries will hold.
     :param own: What proves that the live hook is this app's.

@@ -54,8 +54,8 @@ def test_a_hook_that_is_deactivated_after_it_was_replaced(world: World) -> None:
     hook_id = world.create(CREATE)
     replace = world.org.replace_hook
 
-    def replace_and_deactivate(*arguments: Any) -> Any:
-        replace(*arguments)
+    def replace_and_deactivate(hook_id: str, body: object) -> dict[str, Any]:
+        replace(hook_id, body)
         return world.org.deactivate_hook(hook_id)
 
     world.org.replace_hook = replace_and_deactivate  # type: ignore[method-assign]
