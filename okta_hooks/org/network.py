@@ -192,11 +192,9 @@ def refused_by_proxy(url: str, status: int, proxy: Proxy | None = None) -> str:
     said = f"{url} cannot be reached: the proxy answered {status}."
     if status != HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return f"{said} {proxy.cure if proxy.is_of_sdk else _NO_PROXY_CURE}"
-    if proxy.has_login:
-        return f"{said} It does not accept the user or the password in {proxy.configured_in}."
+    place, form = proxy.configured_in, f"{proxy.configured_in}=http://user:password@host:port"
     if proxy.is_of_sdk:
-        return (
-            f"{said} It wants a user and a password: "
-            "OKTA_CLIENT_PROXY_USERNAME and OKTA_CLIENT_PROXY_PASSWORD."
-        )
-    return f"{said} It wants a user and a password: {proxy.configured_in}=http://user:password@host:port."
+        place = form = "OKTA_CLIENT_PROXY_USERNAME and OKTA_CLIENT_PROXY_PASSWORD"
+    if proxy.has_login:
+        return f"{said} It does not accept the user or the password in {place}."
+    return f"{said} It wants a user and a password: {form}."

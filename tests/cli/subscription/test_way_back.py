@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from typing import Any
 
 import pytest
@@ -47,6 +49,24 @@ def test_a_verification_that_is_not_answered(world: World, answer: Any, said: st
     assert UNKNOWN not in failed
     assert way_back(world, hook_id) in failed
     assert said in failed.splitlines()[-1]
+
+
+def test_it_is_broken_off_while_okta_verifies(world: World) -> None:
+    """Ctrl-C undoes nothing at Okta, so what it has is told then, too."""
+    hook_id = world.create(CREATE)
+    main = threading.main_thread().ident
+    assert main is not None
+
+    @world.simulator.app.before_request
+    def interrupt() -> None:
+        if request.path.endswith("/lifecycle/verify"):
+            signal.pthread_kill(main, signal.SIGINT)
+
+    failed = world.run("apply", "--yes", status=1).stderr
+
+    assert AHEAD in failed
+    assert way_back(world, hook_id) in failed
+    assert failed.endswith("Aborted!\n")
 
 
 def test_a_hook_that_is_deactivated_after_it_was_replaced(world: World) -> None:

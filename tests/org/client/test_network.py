@@ -227,6 +227,19 @@ def test_a_certificate_that_nobody_trusts(served: str) -> None:
     assert "REQUESTS_CA_BUNDLE or SSL_CERT_FILE names a file" in str(caught.value)
 
 
+@pytest.mark.usefixtures("trusted")
+def test_a_certificate_of_another_host(
+    make_proxy: Callable[..., Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is sent to trust more: the certificate is trusted, and is for another name."""
+    monkeypatch.setenv("https_proxy", make_proxy().url)
+
+    with connect("https://other.okta.test") as org, pytest.raises(OktaUnavailable) as caught:
+        org.hooks()
+    assert "The certificate is that of another host" in str(caught.value)
+    assert "CA_BUNDLE" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
 def test_a_certificate_of_the_company(
     served: str, certificate: tuple[str, str], monkeypatch: pytest.MonkeyPatch, name: str
