@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test model chaos backfill-kills bench bench-quick check format docs dist catalog clean
+.PHONY: demo test coverage model chaos backfill-kills bench bench-quick check format docs dist catalog clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -15,9 +15,14 @@ $(READY): pyproject.toml
 demo: $(READY)  ## a day at a simulated Okta org, and an app that is killed in the middle
 	$(BIN)/python examples/demo.py
 
-test: $(READY)  ## the whole suite, on all cores, with branch coverage
+SUITE := pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+test: $(READY)  ## the whole suite, on all cores
+	$(BIN)/$(SUITE)
+
+coverage: $(READY)  ## the whole suite with branch coverage, also of the processes that it starts; half as long again
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
+	$(BIN)/coverage run -m $(SUITE)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
@@ -29,7 +29,7 @@ from .work import dispatch
 if TYPE_CHECKING:
     from flask import Flask
 
-    from .inbox.intake import NewDelivery, Stored
+    from .inbox.intake import NewDelivery
     from .receivers import Hook
     from .settings import Settings
     from .state import AppState
@@ -189,8 +189,6 @@ def _store(call: _Call, new: NewDelivery) -> Response:
     if left <= 0:
         raise InboxUnavailable(f"reading it took longer than {_SECONDS_TO_STORE:g} s")
     stored = call.state.runtime().writer.store(new, left)
-    if stored.repeated:
-        stored = _with_contradicting(call, new, stored)
     logger.info(
         "A delivery to the hook %r: %d new, %d duplicate.",
         call.hook.name,
@@ -206,29 +204,6 @@ def _store(call: _Call, new: NewDelivery) -> Response:
         dead=stored.dead,
     )
     return Response(status=HTTPStatus.NO_CONTENT)
-
-
-def _with_contradicting(call: _Call, new: NewDelivery, stored: Stored) -> Stored:
-    """Store what of a delivery is no duplicate, though its uuid is there, and return what became of the whole."""
-    runtime = call.state.runtime()
-    left = call.deadline - time.monotonic()
-    others = runtime.inbox.contradictions.beside(new, stored.repeated, seconds=left)
-    if others is None:
-        return stored
-    beside = runtime.writer.store(others, max(call.deadline - time.monotonic(), 0.0))
-    if beside.new:
-        logger.warning(
-            "%d events of a delivery to the hook %r contradict what is stored under their uuid, and are stored beside "
-            "it: was an edited preview sent?",
-            beside.new,
-            call.hook.name,
-        )
-    return replace(
-        stored,
-        new=stored.new + beside.new,
-        duplicate=stored.duplicate - beside.new,
-        dead=stored.dead + beside.dead,
-    )
 
 
 def _run_in_request(

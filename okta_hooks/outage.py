@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     import logging
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
 _SECONDS_BETWEEN_LINES: Final = 60.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lines:
+class Lines(NamedTuple):
     """The messages of one kind of outage, for ``logging``.
 
     :param begins: Takes what :meth:`Outage.failed` is given, the error last.

@@ -35,6 +35,9 @@ IDENTIFIER: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 RELEASE: Final = re.compile(r"20\d\d\.(0[1-9]|[1-4]\d|5[0-3])\.\d{1,2}")
 #: A list is a part of one if it has less than this of what the catalogue has now.
 SMALLEST_PART: Final = 0.9
+NO_FORM: Final = "This is not of the form of Okta's event-types.json"
+#: What JSON calls what is read of it.
+KINDS: Final[dict[type, str]] = {list: "array", dict: "object"}
 PACKAGE: Final = Path(__file__).parent.parent / "okta_hooks"
 
 
@@ -56,8 +59,8 @@ def main(source: Path, release: str = "", directory: Path = PACKAGE) -> None:
         raise SystemExit(
             f"{release!r} is no release of Okta's, such as 2026.08.1 (year and month) or 2026.41.0 (year and week)."
         )
-    rows.sort(key=lambda row: row["event_type"])
     check(rows)
+    rows.sort(key=lambda row: row["event_type"])
     before = from_csv(read(PACKAGE / "event_types.csv"))
     check_whole(rows, before)
     write(rows, release, directory)
@@ -94,25 +97,49 @@ def from_json(text: str) -> tuple[list[Row], str]:
     """Read Okta's own list, and return it with the release that it says it is of."""
     try:
         document = json.loads(text)
-        versions = {each["version"]: each["eventTypes"] for each in document["versions"]}
-        return [row_of(entry) for entry in versions[VERSION]], str(document["release"])
     except (ValueError, RecursionError) as error:
         raise SystemExit(f"This is no JSON that can be read: {error}") from error
-    except (KeyError, TypeError, AttributeError) as error:
-        raise SystemExit(
-            "This is not of the form of Okta's event-types.json: "
-            f'"release", and "versions" with one of "version": "{VERSION}" ({error!r} is wanting).'
-        ) from error
+    versions = [
+        each
+        for each in value_of(document, "versions", "the document", list)
+        if isinstance(each, dict) and each.get("version") == VERSION
+    ]
+    if not versions:
+        raise SystemExit(f'{NO_FORM}: no element of "versions" has "version": "{VERSION}".')
+    entries = value_of(versions[0], "eventTypes", f"version {VERSION}", list)
+    release = value_of(document, "release", "the document")
+    return [row_of(entry, place) for place, entry in enumerate(entries, 1)], str(release)
 
 
-def row_of(entry: Any) -> Row:
-    """Return what the catalogue has of one of Okta's entries."""
+def value_of(whole: Any, key: str, where: str, kind: type = object) -> Any:
+    """Return what an object of Okta's list has at a key.
+
+    :param where: What the object is.
+    :param kind: What has to be there; anything unless it is said.
+    """
+    if not isinstance(whole, dict) or key not in whole:
+        raise SystemExit(f'{NO_FORM}: {where} has no "{key}".')
+    value = whole[key]
+    if not isinstance(value, kind):
+        raise SystemExit(f'{NO_FORM}: "{key}" of {where} is no {KINDS[kind]}.')
+    return value
+
+
+def row_of(entry: Any, place: int) -> Row:
+    """Return what the catalogue has of one of Okta's entries.
+
+    :param place: Its place in the list.
+    """
+    where = f'element {place} of "eventTypes"'
+    event_type = value_of(entry, "id", where)
+    is_eligible = ELIGIBLE in value_of(entry, "tags", where, list)
     stage = "internal" if entry.get("internal") else "beta" if entry.get("beta") else "ga"
+    info = value_of(entry, "info", where, dict)
     return {
-        "event_type": entry["id"],
-        "event_hook_eligible": "yes" if ELIGIBLE in entry["tags"] else "no",
+        "event_type": event_type,
+        "event_hook_eligible": "yes" if is_eligible else "no",
         "stage": stage,
-        "since_release": entry["info"]["release"],
+        "since_release": value_of(info, "release", f'"info" of {where}'),
     }
 
 
@@ -171,6 +198,9 @@ if __name__ == "__main__":
     if len(sys.argv) not in (2, 3, 4):
         raise SystemExit(__doc__)
     _, list_of_okta, *others = sys.argv
+    if not list_of_okta:
+        # As "make catalog" alone calls it.
+        raise SystemExit("Say JSON=event-types.json, or CSV=new.csv RELEASE=2026.41.0.")
     main(
         Path(list_of_okta),
         others[0] if others else "",

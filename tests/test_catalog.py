@@ -318,6 +318,13 @@ def test_update_refuses_another_release(tmp_path: Path) -> None:
 
 NO_FORM = "This is not of the form of Okta's event-types.json"
 NO_ROW = "This row is not as it should be"
+SOUND = '{"id": "a.b", "tags": [], "info": {"release": "1"}}'
+
+
+def of_okta(event_types: str) -> str:
+    """Return a document in the form of Okta's event-types.json, with these event types."""
+    versions = f'[{{"version": "V2", "eventTypes": {event_types}}}]'
+    return f'{{"release": "2026.41.0", "versions": {versions}}}'
 
 
 @pytest.mark.parametrize(
@@ -325,20 +332,38 @@ NO_ROW = "This row is not as it should be"
     [
         ("{", "This is no JSON that can be read"),
         ("[" * 100_000, "This is no JSON that can be read"),
-        ("[]", NO_FORM),
-        ("{}", NO_FORM),
-        ('{"release": "2026.41.0", "versions": null}', NO_FORM),
-        ('{"release": "2026.41.0", "versions": [{"version": "V1", "eventTypes": []}]}', NO_FORM),
-        ('{"release": "2026.41.0", "versions": [{"version": "V2", "eventTypes": [1]}]}', NO_FORM),
-        ('{"release": "2026.41.0", "versions": [{"version": "V2", "eventTypes": 1}]}', NO_FORM),
-        ('{"versions": [{"version": "V2", "eventTypes": []}]}', NO_FORM),
+        ("[]", f'{NO_FORM}: the document has no "versions".'),
+        ("{}", f'{NO_FORM}: the document has no "versions".'),
+        ('{"versions": null}', f'{NO_FORM}: "versions" of the document is no array.'),
         (
-            (
-                '{"release": "2026.41.0", "versions": [{"version": "V2", "eventTypes": '
-                '[{"id": null, "tags": [], "info": {"release": 7}}]}]}'
-            ),
-            NO_ROW,
+            '{"versions": [1, {"version": ["V2"]}, {"version": "V1", "eventTypes": []}]}',
+            f'{NO_FORM}: no element of "versions" has "version": "V2".',
         ),
+        ('{"versions": [{"version": "V2"}]}', f'{NO_FORM}: version V2 has no "eventTypes".'),
+        (
+            '{"versions": [{"version": "V2", "eventTypes": 1}]}',
+            f'{NO_FORM}: "eventTypes" of version V2 is no array.',
+        ),
+        (
+            '{"versions": [{"version": "V2", "eventTypes": []}]}',
+            f'{NO_FORM}: the document has no "release".',
+        ),
+        (of_okta("[1]"), f'{NO_FORM}: element 1 of "eventTypes" has no "id".'),
+        (of_okta('[{"id": "a"}]'), f'{NO_FORM}: element 1 of "eventTypes" has no "tags".'),
+        (
+            of_okta('[{"id": "a", "tags": null}]'),
+            f'{NO_FORM}: "tags" of element 1 of "eventTypes" is no array.',
+        ),
+        (
+            of_okta('[{"id": "a", "tags": []}]'),
+            f'{NO_FORM}: element 1 of "eventTypes" has no "info".',
+        ),
+        (
+            of_okta('[{"id": "a", "tags": [], "info": {}}]'),
+            f'{NO_FORM}: "info" of element 1 of "eventTypes" has no "release".',
+        ),
+        (of_okta(f"[{SOUND}, {SOUND.replace('a.b', 'c')}]".replace('"c"', "1")), NO_ROW),
+        (of_okta('[{"id": null, "tags": [], "info": {"release": 7}}]'), NO_ROW),
         ('event_type,event_hook_eligible,stage,since_release\n"' + "a" * 200_000, "This is no CSV"),
     ],
 )
@@ -367,3 +392,11 @@ def test_update_explains_itself(arguments: tuple[str, ...]) -> None:
 
     assert done.returncode == 1
     assert "python scripts/update_catalog.py event-types.json [RELEASE] [DIRECTORY]" in done.stderr
+
+
+def test_update_without_a_list_says_what_make_needs() -> None:
+    """``make catalog`` alone says what to add to it."""
+    done = update("", "")
+
+    assert done.returncode == 1
+    assert done.stderr == "Say JSON=event-types.json, or CSV=new.csv RELEASE=2026.41.0.\n"

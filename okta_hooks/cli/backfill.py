@@ -169,5 +169,5 @@ def _print(state: AppState, reading: Backfill, org: str, *, as_json: bool) -> No
         click.echo(text + (f", {counts['dead']} unreadable" if counts["dead"] else ""))
     if tally.contradicting:
         click.echo(
-            f"{tally.contradicting} of the new ones stand beside another event that was stored under their uuid."
+            f"{tally.contradicting} of the new ones are the log's versions of events that a hook delivered otherwise."
         )

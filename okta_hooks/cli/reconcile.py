@@ -98,6 +98,7 @@ def _document(
         "by_backfill": report.by_backfill,
         "under_way": report.under_way,
         "unidentified": report.unidentified,
+        "not_compared": report.not_compared,
         "missing": report.missing,
         "late_seconds": {
             key: value if value is None else round(value, 3) for key, value in late.items()
@@ -113,6 +114,8 @@ def _print(report: Report, document: dict[str, Any]) -> None:
     rows += [("arrived by backfill", report.by_backfill), ("under way", report.under_way)]
     if report.unidentified:
         rows.append(("without a usable uuid", report.unidentified))
+    if report.not_compared:
+        rows.append(("known by uuid alone", report.not_compared))
     rows += [("missing", len(report.missing)), ("failed deliveries", report.failed)]
     for label, number in rows:
         click.echo(f"{label:<22}{number:>10}")

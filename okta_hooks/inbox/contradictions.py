@@ -1,128 +1,139 @@
-"""Events that contradict what is stored under their uuid: one of the two is a preview that somebody has edited.
+"""Events that a hook delivered otherwise than the System Log has them: previews that somebody has edited.
 
 Okta's Preview sends a past event with its uuid, which an administrator may have changed before. Nothing in a delivery
-tells it from the real one, so neither may take the other's place.
+tells it from the real one; the log has the real one only.
 """
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
-from okta_hooks.exceptions import InboxUnavailable, UnreadableDelivery
+from okta_hooks.exceptions import UnreadableDelivery
 from okta_hooks.wire import reading
 from okta_hooks.wire.content import content_of
 
-from .tables import delivery, event
+from .tables import delivery, event, log_key
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from okta_hooks.wire.content import Content
 
     from .database import Database
-    from .intake import NewDelivery, NewEvent
+    from .intake import NewDelivery
 
-_KEYS_AT_ONCE: Final = 500
+T = TypeVar("T")
+
+_UUIDS_AT_ONCE: Final = 250
 #: A body may have megabytes.
-_BODIES_AT_ONCE: Final = 20
+_BODIES_AT_ONCE: Final = 10
+#: Commands wait for it, no request does.
+_SECONDS: Final = 120.0
+
+
+class Match(Enum):
+    """What the inbox has of an event of the log."""
+
+    #: A hook delivered it, and the two do not contradict each other.
+    SAME = "same"
+    #: What a hook delivered under its uuid contradicts it, or cannot be read.
+    DIFFERENT = "different"
+    #: What a hook delivered under its uuid has no body any more.
+    NOT_COMPARED = "not compared"
+    #: It came from the log.
+    FROM_LOG = "from log"
+    #: It came from the log, and is stored under :func:`~okta_hooks.inbox.tables.log_key`.
+    UNDER_LOG_KEY = "under log key"
+
+
+class _Delivered(NamedTuple):
+    """Where an event is that a hook delivered."""
+
+    uuid: str
+    delivery_id: int
+    ordinal: int
 
 
 class Contradictions:
-    """Finds them, and gives each a key of its own: the uuid, and a short hash of what it says happened.
+    """Compares events of the log with what is stored under their uuids.
 
-    What has lost its body contradicts nothing any more. Its methods raise :exc:`InboxUnavailable` if the database does
-    not do what it is asked. They are not for within a transaction: bodies are read and parsed.
+    Its methods raise :exc:`InboxUnavailable` if the database does not do what it is asked. They are not for within a
+    transaction, nor for a request: bodies are read and parsed.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def told_apart(
-        self, new: NewDelivery, events: Sequence[Any], *, seconds: float | None = None
-    ) -> NewDelivery:
-        """Return a delivery that may be stored without losing an event of it to another of the same uuid.
+    def compare(self, new: NewDelivery, events: Sequence[Any]) -> dict[int, Match]:
+        """Return what the inbox has of the events of a delivery, by their places in it.
 
-        :param events: Its events as they came.
-        :param seconds: What it may take.
+        An event is left out if nothing is stored under its uuid, or if it has none that a column can hold.
+
+        :param new: What is to be stored of a page of the log.
+        :param events: Its events, as the log has them.
         """
-        told = self._told_apart(new, list(enumerate(new.events)), events, seconds)
-        if not told:
-            return new
-        made = [told.get(place, item) for place, item in enumerate(new.events)]
-        return replace(new, events=tuple(made))
+        places: dict[str, list[int]] = {}
+        for place, (item, raw) in enumerate(zip(new.events, events, strict=True)):
+            if isinstance(raw, dict) and raw.get("uuid") == item.key:
+                places.setdefault(item.key, []).append(place)
+        matches: dict[int, Match] = {}
+        delivered: list[_Delivered] = []
+        for batch in _batches(list(places), _UUIDS_AT_ONCE):
+            rows = self._rows(new.hook, batch)
+            for uuid in batch:
+                second, first = rows.get(log_key(uuid)), rows.get(uuid)
+                if second is not None and second.via == "backfill":
+                    match = Match.UNDER_LOG_KEY
+                elif first is None:
+                    continue
+                elif first.via == "backfill":
+                    match = Match.FROM_LOG
+                else:
+                    match = Match.NOT_COMPARED
+                    delivered.append(_Delivered(uuid, first.delivery_id, first.ordinal))
+                matches.update(dict.fromkeys(places[uuid], match))
+        for uuid, content in self._contents(delivered):
+            for place in places[uuid]:
+                matches[place] = _match(content_of(events[place]), content)
+        return matches
 
-    def beside(
-        self, new: NewDelivery, repeated: Collection[int], *, seconds: float | None = None
-    ) -> NewDelivery | None:
-        """Return what is to be stored of a delivery that was stored, beside events of the same uuid, or None.
+    def _rows(self, hook: str, uuids: Sequence[str]) -> dict[str, Any]:
+        """Return where events are, and how they came, by their keys."""
+        keys = [*uuids, *map(log_key, uuids)]
+        query = (
+            sa.select(event.c.key, event.c.delivery_id, event.c.ordinal, delivery.c.via)
+            .join(delivery, delivery.c.id == event.c.delivery_id)
+            .where(event.c.hook == hook, event.c.key.in_(keys))
+        )
+        with self._database.reading(seconds=_SECONDS) as connection:
+            return {row.key: row for row in connection.execute(query)}
 
-        :param repeated: The places in it of the events that were there before.
-        :param seconds: What it may take.
-        """
-        items = [(place, new.events[place]) for place in repeated]
-        told = self._told_apart(new, items, _events_of(new.body), seconds)
-        if not told:
-            return None
-        return replace(new, events=tuple(item for _, item in sorted(told.items())))
-
-    def _told_apart(
-        self,
-        new: NewDelivery,
-        items: Sequence[tuple[int, NewEvent]],
-        events: Sequence[Any],
-        seconds: float | None,
-    ) -> dict[int, NewEvent]:
-        """Return those that contradict what is stored, by their place, with a key of their own."""
-        said = {
-            place: content
-            for place, item in items
-            if place < len(events)
-            and _has_uuid(events[place], item.key)
-            and (content := content_of(events[place])) is not None
-        }
-        stored = self._stored(new.hook, {new.events[place].key for place in said}, seconds)
-        told = {}
-        for place, content in said.items():
-            item = new.events[place]
-            if item.key not in stored:
-                continue
-            there = stored[item.key]
-            if there is None or content.contradicts(there):
-                key = f"{item.key}~{content.digest}"
-                told[place] = item._replace(key=key, place=place, is_beside=True)
-        return told
-
-    def _stored(
-        self, hook: str, keys: Collection[str], seconds: float | None
-    ) -> dict[str, Content | None]:
-        """Return what stored events say happened, by key; None where that cannot be read."""
-        deadline = None if seconds is None else time.monotonic() + seconds
-        found: dict[str, Content | None] = {}
-        for some in _slices(sorted(keys), _KEYS_AT_ONCE):
-            places = sa.select(event.c.delivery_id, event.c.ordinal, event.c.key).where(
-                event.c.hook == hook, event.c.key.in_(some)
+    def _contents(self, delivered: Sequence[_Delivered]) -> Iterator[tuple[str, Content | None]]:
+        """Yield the uuids of those that have a body, each with what it says happened; None if it cannot be read."""
+        of_deliveries: dict[int, list[_Delivered]] = {}
+        for each in delivered:
+            of_deliveries.setdefault(each.delivery_id, []).append(each)
+        for ids in _batches(sorted(of_deliveries), _BODIES_AT_ONCE):
+            query = sa.select(delivery.c.id, delivery.c.body).where(
+                delivery.c.id.in_(ids), delivery.c.body.is_not(None)
             )
-            in_delivery: dict[int, list[tuple[int, str]]] = {}
-            with self._database.reading(seconds=_left(deadline)) as connection:
-                for delivery_id, ordinal, key in connection.execute(places):
-                    in_delivery.setdefault(delivery_id, []).append((ordinal, key))
-            for ids in _slices(sorted(in_delivery), _BODIES_AT_ONCE):
-                bodies = sa.select(delivery.c.id, delivery.c.body).where(
-                    delivery.c.id.in_(ids), delivery.c.body.is_not(None)
-                )
-                with self._database.reading(seconds=_left(deadline)) as connection:
-                    read = connection.execute(bodies).all()
-                for delivery_id, body in read:
-                    _left(deadline)
-                    events = _events_of(body)
-                    for ordinal, key in in_delivery[delivery_id]:
-                        if ordinal < len(events):
-                            found[key] = content_of(events[ordinal])
-        return found
+            with self._database.reading(seconds=_SECONDS) as connection:
+                rows = connection.execute(query).all()
+            for row in rows:
+                events = _events_of(row.body)
+                for each in of_deliveries[row.id]:
+                    if each.ordinal < len(events):
+                        yield each.uuid, content_of(events[each.ordinal])
+
+
+def _match(of_log: Content | None, delivered: Content | None) -> Match:
+    if of_log is None:
+        return Match.SAME
+    is_different = delivered is None or of_log.contradicts(delivered)
+    return Match.DIFFERENT if is_different else Match.SAME
 
 
 def _events_of(body: str) -> Sequence[Any]:
@@ -132,19 +143,6 @@ def _events_of(body: str) -> Sequence[Any]:
         return ()
 
 
-def _has_uuid(raw: Any, key: str) -> bool:
-    return isinstance(raw, dict) and raw.get("uuid") == key
-
-
-def _slices(things: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    for begin in range(0, len(things), size):
-        yield things[begin : begin + size]
-
-
-def _left(deadline: float | None) -> float | None:
-    if deadline is None:
-        return None
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise InboxUnavailable("what is stored could not be compared in time", is_transient=True)
-    return left
+def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for begin in range(0, len(items), size):
+        yield items[begin : begin + size]

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from .database import Database
     from .intake import Intake, NewDelivery, Stored
 
-#: A page of the log holds a thousand events.
-_SECONDS: Final = 30.0
+#: What storing a page of the log may take: it holds a thousand events.
+SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class Cursors:
         else:
             here = (cursor.c.org == org) & (cursor.c.next_url == before.next_url)
             move = cursor.update().where(here).values(**values)
-        with self._database.transaction(seconds=_SECONDS) as connection:
+        with self._database.transaction(seconds=SECONDS) as connection:
             if connection.execute(move.returning(cursor.c.org)).first() is None:
                 return None
             return self._intake.add(connection, deliveries)

@@ -24,18 +24,12 @@ if TYPE_CHECKING:
 
 
 class NewEvent(NamedTuple):
-    """What is stored of one event beside its delivery's body. ``reason``: why it cannot be read.
-
-    ``place`` is where it stands in the delivery, if not all that stand before it are to be stored; ``is_beside`` is
-    whether another event is stored under its uuid: see :mod:`.contradictions`.
-    """
+    """What is stored of one event beside its delivery's body. ``reason``: why it cannot be read."""
 
     key: str
     type: str | None
     published: float | None
     reason: str | None = None
-    place: int | None = None
-    is_beside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +52,14 @@ class NewDelivery:
 class Stored:
     """What became of a delivery: how many of its events are new, how many were there before.
 
-    ``dead`` holds the reasons of new events that cannot be read, ``repeated`` the places of those that were there.
+    ``dead`` holds the reasons of new events that cannot be read, ``duplicate_places`` where in the delivery those are
+    that were there before.
     """
 
     new: int
     duplicate: int
     dead: tuple[str, ...] = ()
-    repeated: tuple[int, ...] = field(default=(), compare=False)
+    duplicate_places: tuple[int, ...] = field(default=(), compare=False)
 
 
 def incoming(
@@ -146,16 +141,20 @@ class Intake:
         self._database = database
 
     def store(
-        self, deliveries: Sequence[NewDelivery], *, seconds: float | None = None
+        self,
+        deliveries: Sequence[NewDelivery],
+        *,
+        seconds: float | None = None,
+        reserved: bool = True,
     ) -> list[Stored]:
         """Store deliveries, all in one transaction, and return what became of each.
 
         When this returns, they are on the disk.
 
-        :param seconds: What it may take: see :meth:`.Database.transaction`.
+        :param seconds: What it may take: see :meth:`.Database.transaction`, also for ``reserved``.
         """
         rows = _rows_of(deliveries)
-        with self._database.transaction(seconds=seconds, reserved=True) as connection:
+        with self._database.transaction(seconds=seconds, reserved=reserved) as connection:
             return self._add(connection, rows)
 
     def add(self, connection: sa.Connection, deliveries: Sequence[NewDelivery]) -> list[Stored]:
@@ -174,7 +173,7 @@ class Intake:
         )
         rows = [(ids[index], *row) for index, row in prepared.events]
         kept = [(row[0], row[_ORDINAL], row[-1]) for row in rows]
-        repeated: dict[int, set[int]] = {}
+        duplicates: dict[int, set[int]] = {}
         inserted = self._database.add(connection, _STORED_OF_EVENT, rows, skip_known=True)
         if inserted < len(rows):
             of_these = sa.select(event.c.delivery_id, event.c.ordinal, event.c.reason).where(
@@ -182,9 +181,9 @@ class Intake:
             )
             kept = [tuple(row) for row in connection.execute(of_these)]
             for row in rows:
-                repeated.setdefault(row[0], set()).add(row[_ORDINAL])
+                duplicates.setdefault(row[0], set()).add(row[_ORDINAL])
             for delivery_id, ordinal, _ in kept:
-                repeated[delivery_id].discard(ordinal)
+                duplicates[delivery_id].discard(ordinal)
         stored: dict[int, list[str | None]] = {delivery_id: [] for delivery_id in ids}
         for delivery_id, _, reason in kept:
             stored[delivery_id].append(reason)
@@ -196,7 +195,7 @@ class Intake:
                 new=len(stored[delivery_id]),
                 duplicate=number - len(stored[delivery_id]),
                 dead=tuple(filter(None, stored[delivery_id])),
-                repeated=tuple(sorted(repeated.get(delivery_id, ()))),
+                duplicate_places=tuple(sorted(duplicates.get(delivery_id, ()))),
             )
             for delivery_id, number in zip(ids, prepared.numbers, strict=True)
         ]
@@ -234,7 +233,7 @@ def _rows_of(deliveries: Sequence[NewDelivery]) -> _Rows:
             (
                 new.hook,
                 item.key,
-                ordinal if item.place is None else item.place,
+                ordinal,
                 item.type,
                 item.published,
                 PENDING if item.reason is None else DEAD,

@@ -7,13 +7,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from .tables import DONE, delivery, event, receipt
+from .tables import DONE, delivery, event, log_key, receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Which events: all that fit everything given.
 
+    ``uuids`` choose the log's version of an event, too, if a hook delivered another: see :func:`.log_key`.
     ``patterns`` are patterns of event types; ``since`` and ``until`` bound when the event was received,
     in seconds since the epoch; ``unreceived`` chooses done events that no receiver was connected for.
     """
@@ -30,7 +31,7 @@ class Selection:
         """Return what to put into a WHERE over events and their deliveries."""
         found: list[Any] = []
         if self.uuids:
-            found.append(event.c.key.in_(self.uuids))
+            found.append(event.c.key.in_([*self.uuids, *map(log_key, self.uuids)]))
         if self.states:
             found.append(event.c.state.in_(self.states))
         if self.patterns and "*" not in self.patterns:

@@ -138,3 +138,8 @@ meta = sa.Table(
     metadata,
     sa.Column("schema_version", sa.Integer, primary_key=True, autoincrement=False),
 )
+
+
+def log_key(uuid: str) -> str:
+    """Return the key of the log's version of an event, if a hook delivered another under its uuid."""
+    return f"{uuid}~log"

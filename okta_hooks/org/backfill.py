@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks.exceptions import InboxUnavailable, OktaRefused, OktaUnavailable, as_sentence
-from okta_hooks.inbox.cursor import Cursor
-from okta_hooks.inbox.intake import incoming
-from okta_hooks.wire.events import Delivery, Envelope
+from okta_hooks.inbox.cursor import SECONDS, Cursor
+from okta_hooks.wire.events import Delivery
 from okta_hooks.wire.limits import LOG_RETENTION
 from okta_hooks.work import dispatch
 
 from .log import SLACK_SECONDS, TIME_FORMAT, LogReader, forgotten, published_at
+from .log_versions import HookPage, LogVersions
 from .refusals import cure
 from .retries import may_pass, pause_after
 from .selector import LogSelectors
@@ -85,6 +84,9 @@ class Backfill:
         self._progress = progress
         self._selectors = LogSelectors(state, client, named=named, tell=tell)
         self._reader = LogReader(client, "")
+        self._versions = LogVersions(runtime.inbox.contradictions, tell)
+        #: What is yet to be compared of pages that are stored.
+        self._late: list[HookPage] = []
         self._cursor: Cursor | None = None
         # The last URLs that were made of a time, and that Okta refused: see `_page`.
         self._start_url = ""
@@ -190,12 +192,13 @@ class Backfill:
 
     def _read_page(self) -> bool:
         """Read a page, store what it has for the app's hooks, and return whether it was the last for now."""
+        self._store_late()
         page = self._page()
         is_end = self._reader.is_last(page)
         reached_at = self._reached(page.events, self._now())
         after = Cursor(next_url=self._reader.url_after(page), reached_at=reached_at)
-        new = self._deliveries(page.events)
-        stored = self._store(new, after)
+        pages = self._versions.choose(self._hook_pages(page.events))
+        stored = self._store([each.new for each in pages], after)
         if stored is None:
             # Another backfill is at work: go on from where it has got to.
             self._cursor = self._inbox.cursors.of(self._client.url)
@@ -206,9 +209,31 @@ class Backfill:
         self.tally.pages += 1
         self.tally.events += len(page.events)
         self.tally.reached_at = reached_at
-        for delivery, result in zip(new, stored, strict=True):
-            self._announce(delivery, result)
+        self._versions.note(pages)
+        for each, result in zip(pages, stored, strict=True):
+            self.tally.add(each.new.hook, result)
+            self._announce(each, result)
+            if late := each.late(result):
+                self._late.append(late)
+        self._store_late()
         return is_end
+
+    def _store_late(self) -> None:
+        """Store the log's version of what a hook delivered otherwise while the page was compared and stored.
+
+        What the database does not do now is done before the next page.
+        """
+        if not self._late:
+            return
+        pages = self._versions.choose(self._late)
+        versions = [page.reduced_to_versions() for page in pages if page.versions]
+        new = [each.new for each in versions]
+        stored = self._inbox.intake.store(new, seconds=SECONDS, reserved=False) if new else []
+        self._late.clear()
+        self._versions.note(pages)
+        for each, result in zip(versions, stored, strict=True):
+            self.tally.replace_duplicates(each.new.hook, result)
+            self._announce(each, result)
 
     def _page(self) -> LogPage:
         url = self._reader.url
@@ -247,40 +272,29 @@ class Backfill:
             self._cursor = after
         return stored
 
-    def _deliveries(self, events: Sequence[Any]) -> list[NewDelivery]:
-        """Return what is to be stored of a page: for each hook one delivery, of what it is to have."""
+    def _hook_pages(self, events: Sequence[Any]) -> list[HookPage]:
+        """Return for each hook what it is to have of a page; of that, one delivery is made."""
         received = Delivery(
             event_id=None,
             source=self._client.url,
             via="backfill",
             received_at=datetime.fromtimestamp(self._inbox.clock(), UTC),
         )
-        made = []
+        pages = []
         for selector in self._selectors.current() if events else []:
             chosen = [raw for raw in events if selector.selects(raw, self._worker.app)]
             if chosen:
-                text = json.dumps({"data": {"events": chosen}}, separators=(",", ":"))
-                envelope = Envelope(events=tuple(chosen), text=text)
-                new = incoming(selector.hook.name, envelope, received)
-                made.append(self._inbox.contradictions.told_apart(new, chosen))
-        return made
+                pages.append(HookPage.of(selector.hook.name, chosen, received))
+        return pages
 
-    def _announce(self, new: NewDelivery, stored: Stored) -> None:
-        self.tally.add(new.hook, stored)
+    def _announce(self, page: HookPage, stored: Stored) -> None:
         if not stored.new:
             return
-        beside = {place for place, item in enumerate(new.events) if item.is_beside}
-        if contradicting := len(beside.difference(stored.repeated)):
-            self.tally.contradicting += contradicting
-            self._tell(
-                f"{contradicting} events of the log contradict what is stored under their uuid for the hook "
-                f"{new.hook!r}, and are stored beside it: was an edited preview sent?"
-            )
-        app, hook = self._worker.app, self._worker.hooks[new.hook]
+        self.tally.contradicting += self._versions.announce(page, stored)
         dispatch.notify_stored(
-            app,
-            hook=hook,
-            delivery=new.delivery,
+            self._worker.app,
+            hook=self._worker.hooks[page.new.hook],
+            delivery=page.new.delivery,
             new=stored.new,
             duplicate=stored.duplicate,
             dead=stored.dead,

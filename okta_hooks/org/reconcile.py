@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from okta_hooks.exceptions import OktaRefused, OktaUnavailable, as_sentence
+from okta_hooks.inbox.contradictions import Match
 from okta_hooks.inbox.intake import incoming
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery, Envelope
 
 from .log import LogReader, forgotten, published_at, uuid_of
+from .log_versions import Brake
 from .retries import may_pass, pause_after
 from .selector import target_ids
 
@@ -51,7 +53,8 @@ class Report:
     """What Okta meant for a hook, and what became of it; all numbers are of events.
 
     ``missing`` are uuids. ``failures`` are deliveries that Okta recorded as failed, the first of ``failed``.
-    ``unidentified`` have no uuid that tells them from others.
+    ``unidentified`` have no uuid that tells them from others. ``not_compared`` of ``by_hook`` have lost their bodies:
+    only their uuid is known to have arrived.
     """
 
     meant: int = 0
@@ -59,6 +62,7 @@ class Report:
     by_backfill: int = 0
     under_way: int = 0
     unidentified: int = 0
+    not_compared: int = 0
     failed: int = 0
     missing: list[str] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
@@ -109,6 +113,7 @@ def reconcile(
     # Polled, though it has an end: a bounded query may miss what came into the log late.
     reader = LogReader(client, client.log_url(since=datetime.fromtimestamp(since, UTC)))
     window_read = _Window(client, since, until)
+    brake = Brake()
 
     def read() -> tuple[LogPage, bool]:
         page = reader.fetch()
@@ -119,7 +124,7 @@ def reconcile(
         window = [raw for raw in page.events if _is_within(published_at(raw), since, until)]
         # The page has brought the org's own time.
         now = client.now() or inbox.clock()
-        _compare(report, inbox, hook, window, ids, now)
+        _compare(report, inbox, hook, window, ids, now, brake, tell)
         _note_failures(report, window, ids)
         report.pages += 1
         report.read += len(page.events)
@@ -206,25 +211,33 @@ def _compare(
     events: Sequence[Any],
     ids: Collection[str],
     now: float,
+    brake: Brake,
+    tell: Callable[[str], Any],
 ) -> None:
     meant = [raw for raw in events if not target_ids(raw).isdisjoint(ids)]
     new = incoming(hook, Envelope(events=tuple(meant)), _NO_DELIVERY)
-    # What stands in the place of an event does not prove that it has arrived.
-    real = inbox.contradictions.told_apart(new, meant).events
-    arrived = inbox.overview.arrivals(hook, [event.key for event in real])
-    for raw, event in zip(meant, real, strict=True):
+    matches = inbox.contradictions.compare(new, meant)
+    if warning := brake.warning(matches.values()):
+        tell(warning)
+    brake.note(matches.values())
+    arrived = inbox.overview.arrivals(hook, [event.key for event in new.events])
+    for place, (raw, event) in enumerate(zip(meant, new.events, strict=True)):
         report.meant += 1
+        match = matches.get(place)
         arrival = arrived.get(event.key)
-        if event.key != raw.get("uuid") and not event.is_beside:
+        if event.key != raw.get("uuid"):
             # Its key is a digest of all that it says, which is not the same in the log and in a delivery.
             report.unidentified += 1
-        elif arrival is None:
+        elif match is Match.UNDER_LOG_KEY:
+            report.by_backfill += 1
+        elif arrival is None or match is Match.DIFFERENT:
             if event.published is not None and now - event.published < _UNDER_WAY_SECONDS:
                 report.under_way += 1
             else:
                 report.missing.append(raw["uuid"])
         elif arrival.via == "hook":
             report.by_hook += 1
+            report.not_compared += match is Match.NOT_COMPARED
             if event.published is not None:
                 report.lateness.append(arrival.received_at - event.published)
         else:

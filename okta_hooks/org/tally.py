@@ -14,7 +14,7 @@ class Tally:
     """What has been read and stored so far.
 
     ``new``, ``duplicate`` and ``dead`` are numbers by hook, of events in the inbox.
-    ``contradicting`` of the new ones are stored beside another event of their uuid.
+    ``contradicting`` of the new ones are the log's versions of events that a hook delivered otherwise.
     ``gap`` is what Okta has forgotten of what was to be read.
     """
 
@@ -37,3 +37,8 @@ class Tally:
             (self.dead, len(stored.dead)),
         ):
             numbers[hook] = numbers.get(hook, 0) + number
+
+    def replace_duplicates(self, hook: str, stored: Stored) -> None:
+        """Count what became of events that were counted as duplicates before."""
+        self.add(hook, stored)
+        self.duplicate[hook] -= stored.new + stored.duplicate

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, Final
 
 from flask import g, request
@@ -20,10 +19,11 @@ if TYPE_CHECKING:
 
 API: Final = "/api/v1/"
 OAUTH: Final = "/oauth2/v1/"
+WELL_KNOWN: Final = "/.well-known/"
 #: Paths that have rate limits, and can be told to fail.
-_LIMITED: Final = (API, OAUTH)
+_LIMITED: Final = (API, OAUTH, WELL_KNOWN)
 #: Requests a minute, by the beginning of the path. Okta's own numbers depend on the org's contract.
-RATE_LIMITS: Final = {f"{API}logs": 120, API: 600, OAUTH: 600}
+RATE_LIMITS: Final = {f"{API}logs": 120, API: 600, OAUTH: 600, WELL_KNOWN: 600}
 _MINUTE: Final = 60
 #: What permissions call the parts of the API.
 _RESOURCES: Final = {"eventHooks": "eventHooks", "logs": "logs", "org": "orgs"}
@@ -77,7 +77,7 @@ def add_admission(app: Flask, org: Org, limits: RateLimits) -> None:
             return
         fault = org.api_faults.take(request.path)
         if fault is not None:
-            g.seconds_late = fault.seconds
+            g.fault = fault
             if fault.status is not None:
                 g.rate_limit = limits.exhausted(request.path, org.clock())
                 raise errors.for_status(fault.status)
@@ -94,7 +94,8 @@ def add_admission(app: Flask, org: Org, limits: RateLimits) -> None:
         response.headers["Cache-Control"] = "no-cache, no-store"
         # The server would tell its own time: what is told of an org goes by the org's clock.
         response.date = org.clock()
-        time.sleep(g.get("seconds_late", 0))
+        if "fault" in g:
+            g.fault.wait()
         return response
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Final
 
@@ -22,12 +22,18 @@ class ApiFault:
     :param status: The status of the answer; None for the usual answer, given late.
     :param seconds: How late it is.
     :param count: How many requests it is for.
+    :param called_off: Ends the waiting.
     """
 
     path: str
     status: int | None
     seconds: float
     count: int
+    called_off: threading.Event = field(repr=False, compare=False)
+
+    def wait(self) -> None:
+        """Wait until the answer is to be given."""
+        self.called_off.wait(self.seconds)
 
 
 class ApiFaults:
@@ -36,6 +42,7 @@ class ApiFaults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._faults: list[ApiFault] = []
+        self._called_off = threading.Event()
 
     def add(
         self,
@@ -51,7 +58,7 @@ class ApiFaults:
         one that is only late has been, at once.
 
         :param count: How many requests.
-        :param path: What their paths begin with, such as ``/api/v1/logs`` or ``/oauth2/v1/token``.
+        :param path: What their paths begin with, such as ``/api/v1/logs``, ``/oauth2/v1/token`` or ``/.well-known/``.
         :param status: 429 as over the rate limit, 401 as for a token that has expired, or 500 to 599.
         :param seconds: How late the answer is.
         :raises ValueError: if it is no fault at all, or cannot be.
@@ -67,12 +74,22 @@ class ApiFaults:
         if status is not None and not _is_failure(status):
             raise ValueError(f"status is 401, 429, or 500 to 599, not {status!r}.")
         with self._lock:
-            self._faults.append(ApiFault(path=path, status=status, seconds=seconds, count=count))
+            self._faults.append(
+                ApiFault(
+                    path=path,
+                    status=status,
+                    seconds=seconds,
+                    count=count,
+                    called_off=self._called_off,
+                )
+            )
 
     def clear(self) -> None:
-        """Let nothing go wrong any more."""
+        """Let nothing go wrong any more. Answers that are late already are given now."""
         with self._lock:
             self._faults.clear()
+            self._called_off.set()
+            self._called_off = threading.Event()
 
     def take(self, path: str) -> ApiFault | None:
         """Return what goes wrong with a request to a path: once for each request."""

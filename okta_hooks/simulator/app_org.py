@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from okta_hooks.state import AppState, Reconfigured
 
-    from .event_hooks import RegisteredHook
+    from .event_hooks import SimulatedHook
 
 #: How far the inbox's clock advances each time it is read, in seconds, so that no two receipts are due at once.
 _TICK: Final = 0.001
@@ -75,7 +75,7 @@ class AppOrg(Org):
         if self._configured is not None:
             self._configured.restore()
 
-    def _hooks_for(self, event_type: str) -> list[RegisteredHook]:
+    def _hooks_for(self, event_type: str) -> list[SimulatedHook]:
         entry = catalog.get(event_type)
         if entry is not None and not entry.event_hook_eligible:
             raise ValueError(
@@ -108,7 +108,7 @@ class AppOrg(Org):
         runtime = self._state.runtime()
         while True:
             super().settle()
-            with self._draining, self.calling_out():
+            with self._draining, self._sending.calling_out():
                 now = self._now()
                 if runtime.worker.drain():
                     # A receiver may have emitted more events.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Collection, Iterator
 
-    from .event_hooks import RegisteredHook
+    from .event_hooks import SimulatedHook
     from .outgoing import Attempt
 
 #: How long an event of the fault "reorder" is held back, for others to overtake it.
@@ -63,7 +63,7 @@ class PlannedDelivery:
         }
 
 
-class Deliveries:
+class PlannedDeliveries:
     """All deliveries since the start; each hook gets one after the other.
 
     It is not locked: the org does that.
@@ -95,7 +95,7 @@ class Deliveries:
 
     def plan(
         self,
-        hook: RegisteredHook,
+        hook: SimulatedHook,
         events: list[dict[str, Any]],
         *,
         faults: Collection[str],
@@ -119,7 +119,11 @@ class Deliveries:
             for _ in range(2 if "duplicate" in faults else 1):
                 self._add(hook, group, after, now, is_lost="lost" in faults)
 
-    def _add_to_open(self, hook: RegisteredHook, event: dict[str, Any], now: datetime) -> None:
+    def plan_preview(self, hook: SimulatedHook, event: dict[str, Any], now: datetime) -> None:
+        """Plan a delivery of one event that waits for no other."""
+        self._add(hook, [event], timedelta(0), now)
+
+    def _add_to_open(self, hook: SimulatedHook, event: dict[str, Any], now: datetime) -> None:
         """Put an event into the delivery that its hook is about to get.
 
         Whether that is due already does not matter, so that a slow machine makes no other deliveries.
@@ -131,7 +135,7 @@ class Deliveries:
 
     def _add(
         self,
-        hook: RegisteredHook,
+        hook: SimulatedHook,
         events: list[dict[str, Any]],
         after: timedelta,
         now: datetime,

@@ -85,6 +85,13 @@ def invalid(subject: str, *causes: str) -> RequestRefused:
     )
 
 
+def not_verified(name: str, complaint: str) -> RequestRefused:
+    """Return the refusal of a verification that the hook's endpoint has failed."""
+    return invalid(
+        "eventHook", f"Unable to verify event hook. Hook {name} execution failed", complaint
+    )
+
+
 def malformed(*causes: str) -> RequestRefused:
     """Return the refusal of a body that is not a JSON object."""
     return RequestRefused(

@@ -42,8 +42,8 @@ class HookSettings:
 
 
 @dataclass(slots=True, kw_only=True)
-class RegisteredHook:
-    """A registered hook."""
+class SimulatedHook:
+    """A hook of the simulated org."""
 
     id: str
     settings: HookSettings
@@ -58,9 +58,9 @@ class RegisteredHook:
         return self.is_active and self.is_verified
 
     def added_to(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return a request's headers with those that an admin has asked for; the secret has the last word.
+        """Return a request's headers with those that an admin has asked for, and the secret's.
 
-        A header takes the place of another of its name in any case.
+        Where names are equal in any case, an admin's header replaces the request's, and the secret's replaces both.
         """
         given = [*headers.items(), *self.settings.headers]
         if self.settings.auth_header is not None and self.settings.secret is not None:

@@ -198,12 +198,16 @@ class _Parser:
         return _Term("boolean", lambda scope: not term.of(scope)) if count % 2 else term
 
     def _value(self) -> _Term:
+        depth = self._depth
+        self._go_deeper()
+        term = self._applied(self._plain_value())
+        self._depth = depth
+        return term
+
+    def _go_deeper(self) -> None:
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise self._unsupported(f"more than {_DEEPEST} brackets in brackets")
-        term = self._applied(self._plain_value())
-        self._depth -= 1
-        return term
+            raise self._unsupported(f"more than {_DEEPEST} brackets in or after each other")
 
     def _plain_value(self) -> _Term:
         token = self._token
@@ -251,6 +255,8 @@ class _Parser:
         while True:
             began = self._token.at
             if self._accept(".?["):
+                # A selection of a selection is a call within a call, as brackets in brackets are.
+                self._go_deeper()
                 term = self._selection(self._need("targets", term, began))
             elif self._is("."):
                 term = self._method(term)

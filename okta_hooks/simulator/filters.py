@@ -57,7 +57,7 @@ class HookFilter:
         }
 
 
-def read_filter(given: object, causes: list[str]) -> HookFilter | None:
+def read_hook_filter(given: object, causes: list[str]) -> HookFilter | None:
     """Read ``events.filter`` of a body; there may be none.
 
     :param causes: Gets what is wrong with it.

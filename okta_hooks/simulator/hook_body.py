@@ -14,10 +14,10 @@ from okta_hooks.wire.limits import MOST_EVENT_TYPES
 
 from . import errors
 from .event_hooks import HookSettings
-from .filters import read_filter
+from .filters import read_hook_filter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
 _LONGEST_NAME: Final = 255
 #: RFC 9110's token.
@@ -40,6 +40,7 @@ def read_settings(
         raise errors.malformed()
     reading = _BodyReader(body)
     name = reading.text("name", longest=_LONGEST_NAME)
+    description = reading.text_or_none("description")
     reading.one_of("events.type", "EVENT_TYPE")
     event_types = _event_types(reading)
     reading.one_of("channel.type", "HTTP")
@@ -54,12 +55,12 @@ def read_settings(
         reading.causes.append(cause)
     headers = _headers(reading)
     auth_header, secret = _auth_scheme(reading, None if replaced is None else replaced.secret)
-    event_filter = read_filter(reading.at("events.filter"), reading.causes)
+    event_filter = read_hook_filter(reading.at("events.filter"), reading.causes)
     if reading.causes:
         raise errors.invalid("eventHook", *reading.causes)
     return HookSettings(
         name=name,
-        description=reading.at("description"),
+        description=description,
         event_types=event_types,
         event_filter=event_filter,
         uri=uri,
@@ -84,26 +85,29 @@ def read_status(body: object) -> bool | None:
     return bool(status == "ACTIVE")
 
 
-def make_body(
+def make_bodies(
     name: str,
     url: str,
-    event_types: Sequence[str],
+    event_types: Iterable[str],
     headers: Mapping[str, str],
     auth_header: str,
     secret: str | None,
-) -> dict[str, Any]:
-    """Return a body that creates a hook."""
+) -> Iterator[dict[str, Any]]:
+    """Yield bodies that create hooks for one URL: as many as it takes for the event types."""
     config: dict[str, Any] = {
         "uri": url,
         "headers": [{"key": key, "value": value} for key, value in headers.items()],
     }
     if secret is not None:
         config["authScheme"] = {"type": "HEADER", "key": auth_header, "value": secret}
-    return {
-        "name": name,
-        "events": {"type": "EVENT_TYPE", "items": list(event_types)},
-        "channel": {"type": "HTTP", "version": "1.0.0", "config": config},
-    }
+    wanted = list(dict.fromkeys(event_types))
+    for number, start in enumerate(range(0, len(wanted), MOST_EVENT_TYPES), 1):
+        items = wanted[start : start + MOST_EVENT_TYPES]
+        yield {
+            "name": f"{name} {number}",
+            "events": {"type": "EVENT_TYPE", "items": items},
+            "channel": {"type": "HTTP", "version": "1.0.0", "config": config},
+        }
 
 
 class _BodyReader:
@@ -128,6 +132,13 @@ class _BodyReader:
         if len(value) > longest:
             self.causes.append(f"{path}: The field cannot be longer than {longest} characters")
         return value
+
+    def text_or_none(self, path: str) -> str | None:
+        value = self.at(path)
+        if isinstance(value, str | None):
+            return value
+        self.causes.append(f"{path}: The value must be a text or null")
+        return None
 
     def one_of(self, path: str, *values: str) -> None:
         if self.at(path) not in values:

@@ -8,7 +8,7 @@ from okta_hooks.testing import make_id
 from okta_hooks.wire.limits import MOST_ACTIVE_HOOKS
 
 from . import errors
-from .event_hooks import RegisteredHook
+from .event_hooks import SimulatedHook
 
 if TYPE_CHECKING:
     import random
@@ -28,29 +28,29 @@ class HookRegistry:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._hooks: dict[str, RegisteredHook] = {}
+        self._hooks: dict[str, SimulatedHook] = {}
 
-    def __iter__(self) -> Iterator[RegisteredHook]:
+    def __iter__(self) -> Iterator[SimulatedHook]:
         return iter(self._hooks.values())
 
-    def find(self, hook_id: str) -> RegisteredHook | None:
+    def find(self, hook_id: str) -> SimulatedHook | None:
         """Return a hook, or None if there is none of that id."""
         return self._hooks.get(hook_id)
 
-    def get(self, hook_id: str) -> RegisteredHook:
+    def get(self, hook_id: str) -> SimulatedHook:
         """Return a hook."""
         hook = self.find(hook_id)
         if hook is None:
             raise errors.no_such_hook(hook_id)
         return hook
 
-    def add(self, settings: HookSettings, now: datetime) -> RegisteredHook:
+    def add(self, settings: HookSettings, now: datetime) -> SimulatedHook:
         """Add a hook, active and not verified.
 
         :raises RequestRefused: if the org has enough hooks that are active and verified.
         """
         self._check_number()
-        hook = RegisteredHook(
+        hook = SimulatedHook(
             id=make_id("who", self._rng), settings=settings, created=now, last_updated=now
         )
         self._hooks[hook.id] = hook
@@ -58,7 +58,7 @@ class HookRegistry:
 
     def replace(
         self, hook_id: str, settings: HookSettings, *, is_active: bool | None
-    ) -> RegisteredHook:
+    ) -> SimulatedHook:
         """Replace all that an admin says of a hook. A changed channel has to be verified again.
 
         :param is_active: What the hook becomes; None leaves it.
@@ -71,14 +71,14 @@ class HookRegistry:
         hook.settings = settings
         return hook
 
-    def verify(self, hook: RegisteredHook) -> None:
+    def verify(self, hook: SimulatedHook) -> None:
         """Note that a hook is verified.
 
         :raises RequestRefused: if it is active, and the org has enough hooks that are active and verified.
         """
         self._change(hook, is_active=hook.is_active, is_verified=True)
 
-    def remove(self, hook_id: str) -> RegisteredHook:
+    def remove(self, hook_id: str) -> SimulatedHook:
         """Remove a hook, and return it.
 
         :raises RequestRefused: if it is active.
@@ -89,7 +89,7 @@ class HookRegistry:
         del self._hooks[hook_id]
         return hook
 
-    def activate(self, hook_id: str) -> RegisteredHook:
+    def activate(self, hook_id: str) -> SimulatedHook:
         """Make a hook active.
 
         :raises RequestRefused: if it is verified, and the org has enough hooks that are active and verified.
@@ -98,17 +98,17 @@ class HookRegistry:
         self._change(hook, is_active=True, is_verified=hook.is_verified)
         return hook
 
-    def deactivate(self, hook_id: str) -> RegisteredHook:
+    def deactivate(self, hook_id: str) -> SimulatedHook:
         """Make a hook inactive."""
         hook = self.get(hook_id)
         hook.is_active = False
         return hook
 
-    def receiving(self, event_type: str) -> list[RegisteredHook]:
+    def receiving(self, event_type: str) -> list[SimulatedHook]:
         """Return the hooks to which events of a type are delivered."""
         return [hook for hook in self if hook.receives and event_type in hook.settings.event_types]
 
-    def _change(self, hook: RegisteredHook, *, is_active: bool, is_verified: bool) -> None:
+    def _change(self, hook: SimulatedHook, *, is_active: bool, is_verified: bool) -> None:
         if is_active and is_verified and not hook.receives:
             self._check_number()
         hook.is_active, hook.is_verified = is_active, is_verified

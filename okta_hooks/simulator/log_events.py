@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from .deliveries import PlannedDelivery
-    from .event_hooks import RegisteredHook
+    from .event_hooks import SimulatedHook
 
 
 def as_logged(event: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -26,6 +26,16 @@ def as_logged(event: dict[str, Any], now: datetime) -> dict[str, Any]:
         logged["client"] = {key: value for key, value in client.items() if key != "ipChain"}
         logged["request"] = {"ipChain": client["ipChain"]}
     return logged
+
+
+def as_delivered(logged: dict[str, Any]) -> dict[str, Any]:
+    """Return an event of the System Log in the form of a delivery: the opposite of :func:`as_logged`."""
+    event = {**logged, "insertionTimestamp": None}
+    request, client = object_at(logged, "request"), object_at(logged, "client")
+    if request is not None and client is not None and "ipChain" in request:
+        event["client"] = {**client, "ipChain": request["ipChain"]}
+        event["request"] = None
+    return event
 
 
 def with_debug_data(event: dict[str, Any], **data: str) -> dict[str, Any]:
@@ -62,7 +72,7 @@ def failed_delivery(delivery: PlannedDelivery, reason: str) -> dict[str, Any]:
 
 
 def event_of_hook(
-    event_type: str, hook: RegisteredHook, now: datetime, rng: random.Random, **overrides: Any
+    event_type: str, hook: SimulatedHook, now: datetime, rng: random.Random, **overrides: Any
 ) -> dict[str, Any]:
     """Return the event that the org records of one of its hooks.
 

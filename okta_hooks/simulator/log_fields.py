@@ -29,14 +29,16 @@ def keys_of(path: str) -> tuple[str, ...]:
     keys: list[str] = []
     kind: Any = LogEvent
     for name in path.split("."):
-        fields = {} if kind is None else _fields_of(kind)
-        if fields is _ANYTHING and name:
+        if kind is dict:
+            if not name:
+                raise errors.unknown_field(path)
             keys.append(name)
-        elif name in fields:
-            key, kind = fields[name]
-            keys.append(key)
-        else:
+            continue
+        fields = {} if kind is None else fields_of(kind)
+        if name not in fields:
             raise errors.unknown_field(path)
+        key, kind = fields[name]
+        keys.append(key)
     if keys[0] == _NOT_FILTERED:
         raise errors.unknown_field(path)
     return tuple(keys)
@@ -46,24 +48,20 @@ def is_object(keys: tuple[str, ...]) -> bool:
     """Return whether a field holds an object, or a list of objects, and so can be compared to nothing."""
     kind: Any = LogEvent
     for key in keys:
-        fields = _fields_of(kind)
-        if fields is _ANYTHING:
+        if kind is dict:
             return False
-        kind = fields[key][1]
+        kind = fields_of(kind)[key][1]
         if kind is None:
             return False
     return True
 
 
-#: The fields of an object whose keys Okta does not promise.
-_ANYTHING: Final[dict[str, tuple[str, Any]]] = {}
-
-
 @functools.cache
-def _fields_of(kind: Any) -> dict[str, tuple[str, Any]]:
-    """Return the fields of a class by both of their names: the JSON key, and what an object there is made of."""
-    if kind is dict:
-        return _ANYTHING
+def fields_of(kind: Any) -> dict[str, tuple[str, Any]]:
+    """Return the fields of a class by both of their names: the JSON key, and what an object there is made of.
+
+    That is another class, ``dict`` for an object whose keys Okta does not promise, or None for a plain value.
+    """
     hints = get_type_hints(kind)
     found = {}
     for field in dataclasses.fields(kind):

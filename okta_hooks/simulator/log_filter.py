@@ -22,7 +22,7 @@ _DEEPEST: Final = 20
 Predicate: TypeAlias = "Callable[[Mapping[str, Any]], bool]"
 Comparison: TypeAlias = "Callable[[Any, Any], bool]"
 
-_TOKEN: Final = re.compile(r"""[()]|"(?:[^"\\]|\\.)*"|[^\s()"]+""")
+_TOKEN: Final = re.compile(r"""\s*(?:(?P<token>[()]|"(?:[^"\\]|\\.)*"|[^\s()"]+)|(?P<end>\Z))""")
 
 _OF_STRINGS: Final[Mapping[str, Comparison]] = {
     "co": lambda found, value: value in found,
@@ -50,7 +50,7 @@ class _Token(NamedTuple):
     position: int
 
 
-def read_filter(text: str) -> Predicate:
+def read_log_filter(text: str) -> Predicate:
     """Return what a filter expression asks of an event.
 
     It may have ``eq``, ``ne``, ``co``, ``sw``, ``ew``, ``pr``, ``gt``, ``ge``, ``lt`` and ``le``,
@@ -70,21 +70,24 @@ class _FilterReader:
     def __init__(self, text: str) -> None:
         self._text = text
         self._tokens = list(self._split())
+        self._next = 0
         self._depth = 0
 
     def _split(self) -> Iterator[_Token]:
         position = 0
-        while rest := self._text[position:].lstrip():
-            position = len(self._text) - len(rest)
+        while True:
             found = _TOKEN.match(self._text, position)
             if found is None:
+                position = len(self._text) - len(self._text[position:].lstrip())
                 raise self._refusal(f"A quotation mark is missing from position {position} on")
-            yield _Token(found[0], position)
+            if found.lastgroup == "end":
+                return
+            yield _Token(found["token"], found.start("token"))
             position = found.end()
 
     def expect_end(self) -> None:
-        if self._tokens:
-            token = self._tokens[0]
+        if self._next < len(self._tokens):
+            token = self._tokens[self._next]
             raise self._refusal(f"{token.text!r} is not expected at position {token.position}")
 
     def either(self) -> Predicate:
@@ -152,15 +155,15 @@ class _FilterReader:
         return value
 
     def _take(self) -> _Token:
-        if not self._tokens:
+        if self._next == len(self._tokens):
             raise self._refusal("The expression is not complete")
-        return self._tokens.pop(0)
+        self._next += 1
+        return self._tokens[self._next - 1]
 
     def _next_is(self, word: str) -> bool:
-        if self._tokens and self._tokens[0].text.lower() == word:
-            self._tokens.pop(0)
-            return True
-        return False
+        is_next = self._next < len(self._tokens) and self._tokens[self._next].text.lower() == word
+        self._next += is_next
+        return is_next
 
     def _refusal(self, cause: str) -> errors.RequestRefused:
         return errors.bad_filter(self._text, cause)

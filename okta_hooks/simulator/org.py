@@ -7,48 +7,36 @@ to come when; a :class:`~okta_hooks.simulator.Simulator` runs :meth:`Org.keep_de
 from __future__ import annotations
 
 import copy
-import logging
 import random
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from okta_hooks import calling
 from okta_hooks.testing import make_id, sample_event, warn_if_unknown
-from okta_hooks.wire.limits import MOST_EVENT_TYPES, MOST_EVENTS_A_DAY
+from okta_hooks.wire.limits import MOST_EVENTS_A_DAY
 
 from . import errors, outgoing
 from .access import Access
 from .api_faults import ApiFaults
-from .deliveries import Deliveries
-from .hook_body import make_body, read_settings, read_status
+from .deliveries import PlannedDeliveries
+from .happenings import Happenings, check_how, receiving
+from .hook_body import make_bodies, read_settings, read_status
 from .hook_registry import HookRegistry
-from .log_events import (
-    as_logged,
-    event_of_hook,
-    failed_delivery,
-    failed_verification,
-    object_at,
-    quota_warning,
-    with_debug_data,
-)
+from .log_events import event_of_hook, failed_verification
+from .previews import preview_of
 from .quota import Quota
 from .sending import Sending
 from .system_log import SystemLog, read_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
-    from contextlib import AbstractContextManager
 
     from okta_hooks.catalog import EventType
 
     from .deliveries import PlannedDelivery
-    from .event_hooks import RegisteredHook
+    from .event_hooks import SimulatedHook
     from .system_log import Page
-
-logger = logging.getLogger(__name__)
-
-FAULTS: Final = ("duplicate", "reorder", "lost", "log_only")
 
 
 class Org:
@@ -102,10 +90,10 @@ class Org:
         self._change = timedelta(seconds=change_seconds)
         self._hooks = HookRegistry(self._random)
         self._log = SystemLog()
-        self._deliveries = Deliveries(
+        self._deliveries = PlannedDeliveries(
             self._traffic, batch=timedelta(seconds=batch_seconds), batch_size=batch_size
         )
-        self._quota = Quota(quota)
+        self._happenings = Happenings(self._log, self._deliveries, Quota(quota), self._traffic)
         # Guards the four above. It is never held while a hook is called.
         self._changed = threading.Condition(threading.RLock())
         self._sending = Sending(
@@ -115,7 +103,7 @@ class Org:
             send=lambda request: self.send(request),  # noqa: PLW0108 - it may be replaced meanwhile
             clock=lambda: self.clock(),  # noqa: PLW0108 - so may it
             request=self._request,
-            log_failure=self._log_failed_delivery,
+            log=self._log_of_hook,
         )
 
     def hooks(self) -> list[dict[str, Any]]:
@@ -194,11 +182,7 @@ class Org:
         if complaint:
             with self._changed:
                 self._log_of_hook("event_hook.verified", hook, **failed_verification(complaint))
-            raise errors.invalid(
-                "eventHook",
-                f"Unable to verify event hook. Hook {settings.name} execution failed",
-                complaint,
-            )
+            raise errors.not_verified(settings.name, complaint)
         with self._changed:
             hook = self._hooks.get(hook_id)
             # Its channel may have been replaced while the old endpoint answered.
@@ -224,12 +208,8 @@ class Org:
         :raises RequestRefused: if one cannot be created or verified.
         """
         hook_ids = []
-        wanted = list(dict.fromkeys(event_types))
-        for number, start in enumerate(range(0, len(wanted), MOST_EVENT_TYPES), 1):
-            items = wanted[start : start + MOST_EVENT_TYPES]
-            created = self.create_hook(
-                make_body(f"{name} {number}", url, items, headers or {}, auth_header, secret)
-            )
+        for body in make_bodies(name, url, event_types, headers or {}, auth_header, secret):
+            created = self.create_hook(body)
             self.verify_hook(created["id"])
             hook_ids.append(created["id"])
         return hook_ids
@@ -241,9 +221,10 @@ class Org:
             ``sortOrder``, ``limit``, ``after``.
         :raises RequestRefused: if one is not as Okta takes it.
         """
+        now = self.clock()
+        query = read_query(arguments, now)
         with self._changed:
-            now = self.clock()
-            return self._log.page(read_query(arguments, now), now)
+            return self._log.page(query, now)
 
     def emit(
         self,
@@ -268,41 +249,44 @@ class Org:
         :raises ValueError: if a fault is none of these, or a number is none that can be.
         :warns UnknownEventTypeWarning: if Okta is not known to have that type.
         """
-        _check_how(count, faults, delay)
+        check_how(count, faults, delay)
         warn_if_unknown(event_type, stacklevel=2)
         with self._changed:
+            now = self.clock()
             hooks = [] if "log_only" in faults else self._hooks_for(event_type)
-            overrides.setdefault("published", self.clock())
+            overrides.setdefault("published", now)
             events = [
                 sample_event(event_type, seed=self._random, **overrides) for _ in range(count)
             ]
-            asked: list[dict[str, Any]] = []
-            wanted: dict[str, list[dict[str, Any]]] = {hook.id: [] for hook in hooks}
-            for event in events:
-                logged = event
-                hook_ids = [hook.id for hook in hooks if hook.settings.lets_through(event)]
-                for hook_id in hook_ids:
-                    wanted[hook_id].append(event)
-                if hook_ids:
-                    asked.append(event)
-                    logged = with_debug_data(event, targetEventHookIds=",".join(hook_ids))
-                    # A delivery without debug data, as a preview has none, stays without; the log always has it.
-                    if object_at(event, "debugContext", "debugData") is not None:
-                        event["debugContext"] = logged["debugContext"]
-                self._persist(logged)
-            within_quota = self._spend_quota(asked)
-            for hook in hooks:
-                self._tell_of_filter(hook, event_type, count, len(wanted[hook.id]))
-                self._deliveries.plan(
-                    hook,
-                    [event for event in wanted[hook.id] if id(event) in within_quota],
-                    faults=faults,
-                    delay=timedelta(seconds=delay),
-                    now=self.clock(),
-                )
+            self._happenings.happen(events, hooks, faults=faults, delay=delay, now=now)
             self._changed.notify_all()
             # A copy, since the caller may change them.
             return copy.deepcopy(events)
+
+    def preview(
+        self, hook_id: str, event_type: EventType | str, *, uuid: str | None = None, **edits: Any
+    ) -> dict[str, Any]:
+        """Send a hook what the Preview of Okta's Admin Console does: a past event, which may be edited.
+
+        It is a delivery of its own that the hook's filter does not keep back. The log has nothing of it.
+
+        :param event_type: One of the hook's.
+        :param uuid: Which event of the log; by default the last one of the type, or sample data if there is none.
+        :param edits: Other values of its keys, as the overrides of :func:`okta_hooks.testing.make_event`.
+        :return: the event, as it is delivered: with every key, null where there is nothing.
+        :raises RequestRefused: if the hook gets no events of that type now.
+        :raises TypeError: if an edit names no key of an event.
+        :raises ValueError: if the log has no such event.
+        """
+        with self._changed:
+            now = self.clock()
+            hook = self._hooks.get(hook_id)
+            if hook not in self._hooks_for(event_type):
+                raise errors.invalid("preview", f"The hook does not get {event_type} now")
+            event = preview_of(self._log, event_type, uuid, edits, now=now, rng=self._random)
+            self._happenings.preview(event, hook, now)
+            self._changed.notify_all()
+            return copy.deepcopy(event)
 
     def deliveries(self) -> list[dict[str, Any]]:
         """Return all deliveries since the start, in the order in which they were planned."""
@@ -323,10 +307,6 @@ class Org:
         :raises RuntimeError: if it is called by what it delivers to, and so would wait for itself.
         """
         self._sending.settle()
-
-    def calling_out(self) -> AbstractContextManager[None]:
-        """Keep what runs meanwhile from settling this org: it would wait for itself."""
-        return self._sending.calling_out()
 
     def keep_delivering(self, stopping: threading.Event) -> None:
         """Deliver what is due, as time passes, until told to stop and woken.
@@ -350,87 +330,20 @@ class Org:
         with self._changed:
             return make_id("oae", self._traffic)
 
-    def _spend_quota(self, events: list[dict[str, Any]]) -> set[int]:
-        """Return which objects are delivered; the log is warned once before the others are not."""
-        now = self.clock()
-        allowed, is_warned = self._quota.spend(len(events), now)
-        if is_warned:
-            self._persist(quota_warning(self._quota.most, now, self._traffic))
-        if allowed < len(events):
-            logger.warning(
-                "The quota of %d events in 24 hours is used up: %d are not delivered.",
-                self._quota.most,
-                len(events) - allowed,
-            )
-        return {id(event) for event in events[:allowed]}
-
-    def _hooks_for(self, event_type: str) -> list[RegisteredHook]:
+    def _hooks_for(self, event_type: str) -> list[SimulatedHook]:
         """Return the hooks that are to get what happens, if their filters let it through."""
-        asking = self._hooks.receiving(event_type)
-        if not asking:
-            logger.warning("No hook that is active and verified asks for %s.", event_type)
-        now = self.clock()
-        changed = [
-            hook for hook in asking if hook.last_updated <= now < hook.last_updated + self._change
-        ]
-        for hook in changed:
-            logger.warning(
-                "%s was changed less than %g s ago, and does not get %s yet.",
-                hook.id,
-                self._change.total_seconds(),
-                event_type,
-            )
-        return [hook for hook in asking if hook not in changed]
+        return receiving(self._hooks, event_type, self.clock(), self._change)
 
-    def _tell_of_filter(
-        self, hook: RegisteredHook, event_type: str, happened: int, wanted: int
-    ) -> None:
-        if wanted < happened:
-            logger.info(
-                "The filter of %s keeps back %d of %d %s.",
-                hook.id,
-                happened - wanted,
-                happened,
-                event_type,
-            )
-
-    def _updated(self, hook: RegisteredHook, event_type: str) -> dict[str, Any]:
+    def _updated(self, hook: SimulatedHook, event_type: str) -> dict[str, Any]:
         hook.last_updated = self.clock()
         self._log_of_hook(event_type, hook)
         return hook.as_json(self.url)
 
-    def _log_of_hook(self, event_type: str, hook: RegisteredHook, **overrides: Any) -> None:
-        self._persist(event_of_hook(event_type, hook, self.clock(), self._traffic, **overrides))
-
-    def _persist(self, event: dict[str, Any]) -> None:
+    def _log_of_hook(self, event_type: str, hook: SimulatedHook, **overrides: Any) -> None:
         now = self.clock()
-        self._log.append(as_logged(event, now), now)
+        self._log.record(event_of_hook(event_type, hook, now, self._traffic, **overrides), now)
 
-    def _log_failed_delivery(
-        self, hook: RegisteredHook, delivery: PlannedDelivery, reason: str
-    ) -> None:
-        self._log_of_hook("event_hook.delivery", hook, **failed_delivery(delivery, reason))
-
-    def _request(self, hook: RegisteredHook, delivery: PlannedDelivery) -> calling.Request:
+    def _request(self, hook: SimulatedHook, delivery: PlannedDelivery) -> calling.Request:
         return outgoing.delivery(
-            hook,
-            delivery.events,
-            source=f"{self.url}/api/v1/eventHooks/{hook.id}",
-            event_id=delivery.event_id,
-            sent_at=self.clock(),
-            request_id=make_id("", self._traffic),
+            hook, delivery, self.url, self.clock(), request_id=make_id("", self._traffic)
         )
-
-
-def _check_how(count: int, faults: Collection[str], delay: float) -> None:
-    """Check what the caller says of how something happens."""
-    if isinstance(faults, str):
-        raise TypeError(f"faults is a list: write [{faults!r}], not {faults!r}.")
-    if unknown := set(faults) - set(FAULTS):
-        raise ValueError(
-            f"No such fault: {', '.join(sorted(unknown))}. There are: {', '.join(FAULTS)}."
-        )
-    if count < 1:
-        raise ValueError(f"count must be at least 1, not {count!r}.")
-    if delay < 0:
-        raise ValueError(f"delay is a number of seconds from 0, not {delay!r}.")

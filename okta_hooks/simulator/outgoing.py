@@ -9,7 +9,7 @@ import json
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from okta_hooks.calling import Answer, Request, Send
 from okta_hooks.testing import make_delivery
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from .event_hooks import RegisteredHook
+    from .deliveries import PlannedDelivery
+    from .event_hooks import SimulatedHook
 
 _ATTEMPTS: Final = 2
 _SERVER_ERRORS: Final = range(500, 600)
@@ -85,7 +86,7 @@ def deliver(
             break
 
 
-def verification(hook: RegisteredHook, challenge: str, request_id: str) -> Request:
+def verification(hook: SimulatedHook, challenge: str, request_id: str) -> Request:
     """Return the request by which the org asks a hook's endpoint to prove that it expects it."""
     headers = {
         "User-Agent": "Okta-Integrations",
@@ -129,16 +130,20 @@ def complaint(attempt: Attempt, answer: Answer | None, challenge: str) -> str | 
 
 
 def delivery(
-    hook: RegisteredHook,
-    events: list[dict[str, Any]],
-    *,
-    source: str,
-    event_id: str,
+    hook: SimulatedHook,
+    delivery: PlannedDelivery,
+    org_url: str,
     sent_at: datetime,
+    *,
     request_id: str,
 ) -> Request:
     """Return the request that delivers events to a hook."""
-    envelope = make_delivery(events, source=source, event_id=event_id, event_time=sent_at)
+    envelope = make_delivery(
+        delivery.events,
+        source=f"{org_url}/api/v1/eventHooks/{hook.id}",
+        event_id=delivery.event_id,
+        event_time=sent_at,
+    )
     headers = {
         "User-Agent": f"Okta Hook Service v1.0.0 - {hook.id}",
         "Accept": "application/json",

@@ -10,8 +10,8 @@ from okta_hooks import catalog
 from okta_hooks.exceptions import ConfigurationError
 
 from . import errors
+from .happenings import FAULTS
 from .json_bodies import as_answer, no_content, read_object
-from .org import FAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from .org import Org
 
 _MOST_EVENTS: Final = 10_000
+_PREVIEW_KEYS: Final = ("hook", "type", "uuid", "target", "overrides")
 _EMIT_KEYS: Final = ("type", "count", "target", "overrides", "faults", "delay")
-#: Names of parameters of `emit` and `make_event`, which no override can have.
-_NO_OVERRIDES: Final = {"self", "event_type", "count", "faults", "delay", "seed"}
+#: Names of parameters of `emit`, `preview` and `make_event`, which no override can have.
+_NO_OVERRIDES: Final = frozenset({"self", "event_type", "count", "faults", "delay", "seed"})
+_NO_EDITS: Final = frozenset({"self", "hook_id", "event_type", "uuid", "seed", "nulls"})
 
 
 def add_own_paths(app: Flask, org: Org) -> None:
@@ -33,6 +35,11 @@ def add_own_paths(app: Flask, org: Org) -> None:
     def emit() -> Response:
         body = read_object('An object such as {"type": "user.lifecycle.create"}')
         return as_answer({"uuids": _emit(org, body)})
+
+    @app.post("/simulator/previews")
+    def preview() -> Response:
+        body = read_object('An object such as {"hook": "who...", "type": "user.lifecycle.create"}')
+        return as_answer({"uuid": _preview(org, body)})
 
     @app.get("/simulator/deliveries")
     def deliveries() -> Response:
@@ -74,17 +81,12 @@ def _call(function: Callable[..., object], subject: str, body: dict[str, Any]) -
         raise errors.invalid(subject, str(error)) from error
 
 
-def _emit(org: Org, body: dict[str, Any]) -> list[str]:
-    """Do what ``POST /simulator/events`` says."""
-    causes = [
-        f"{key}: No such key: there are {', '.join(_EMIT_KEYS)}"
-        for key in body
-        if key not in _EMIT_KEYS
-    ]
+def _unknown_keys(body: dict[str, Any], known: tuple[str, ...]) -> list[str]:
+    return [f"{key}: No such key: there are {', '.join(known)}" for key in body if key not in known]
+
+
+def _event_type(body: dict[str, Any], causes: list[str]) -> Any:
     event_type: Any = body.get("type")
-    count, delay = body.get("count", 1), body.get("delay", 0)
-    overrides = body.get("overrides") or {}
-    faults = body.get("faults") or []
     if "type" not in body:
         causes.append("type: The event type is needed, such as user.lifecycle.create")
     elif not isinstance(event_type, str) or catalog.get(event_type) is None:
@@ -93,22 +95,55 @@ def _emit(org: Org, body: dict[str, Any]) -> list[str]:
             f"type: {event_type!r} is none of Okta's event types"
             + (f"; is {near!r} meant?" if near else "")
         )
+    return event_type
+
+
+def _overrides(body: dict[str, Any], causes: list[str], excepted: frozenset[str]) -> dict[str, Any]:
+    """Return the keys of the event that a body says.
+
+    :param excepted: Names of parameters, which no override can have.
+    """
+    overrides = body.get("overrides") or {}
+    if not isinstance(overrides, dict):
+        causes.append("overrides: An object")
+        return {}
+    causes += [f"overrides: An event has no key {key!r}" for key in overrides if key in excepted]
+    return {"target": body["target"], **overrides} if "target" in body else overrides
+
+
+def _preview(org: Org, body: dict[str, Any]) -> Any:
+    """Do what ``POST /simulator/previews`` says."""
+    causes = _unknown_keys(body, _PREVIEW_KEYS)
+    hook_id, event_type, uuid = body.get("hook"), _event_type(body, causes), body.get("uuid")
+    if not isinstance(hook_id, str):
+        causes.append("hook: The id of a hook is needed")
+    if not isinstance(uuid, str | None):
+        causes.append("uuid: A text, or none for the last event of the type")
+    edits = _overrides(body, causes, _NO_EDITS)
+    if causes:
+        raise errors.invalid("simulator preview", *causes)
+    try:
+        event = org.preview(str(hook_id), event_type, uuid=uuid, **edits)
+    except (TypeError, ValueError) as error:
+        raise errors.invalid("simulator preview", str(error)) from error
+    return event["uuid"]
+
+
+def _emit(org: Org, body: dict[str, Any]) -> list[str]:
+    """Do what ``POST /simulator/events`` says."""
+    causes = _unknown_keys(body, _EMIT_KEYS)
+    event_type = _event_type(body, causes)
+    count, delay = body.get("count", 1), body.get("delay", 0)
+    faults = body.get("faults") or []
     if type(count) is not int or not 1 <= count <= _MOST_EVENTS:
         causes.append(f"count: A number from 1 to {_MOST_EVENTS}")
     if type(delay) not in (int, float) or not 0 <= delay <= timedelta(days=1).total_seconds():
         causes.append("delay: A number of seconds from 0 to a day")
     if not isinstance(faults, list) or not all(fault in FAULTS for fault in faults):
         causes.append(f"faults: A list of {', '.join(FAULTS)}")
-    if not isinstance(overrides, dict):
-        causes.append("overrides: An object")
-    else:
-        causes += [
-            f"overrides: An event has no key {key!r}" for key in overrides if key in _NO_OVERRIDES
-        ]
+    overrides = _overrides(body, causes, _NO_OVERRIDES)
     if causes:
         raise errors.invalid("simulator event", *causes)
-    if "target" in body:
-        overrides = {"target": body["target"], **overrides}
     try:
         events = org.emit(event_type, count=count, faults=faults, delay=delay, **overrides)
     except (TypeError, ValueError) as error:

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from . import outgoing
+from .log_events import failed_delivery
 
 if TYPE_CHECKING:
     import threading
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
     from okta_hooks.calling import Request, Send
 
-    from .deliveries import Deliveries, PlannedDelivery
-    from .event_hooks import RegisteredHook
+    from .deliveries import PlannedDeliveries, PlannedDelivery
+    from .event_hooks import SimulatedHook
     from .hook_registry import HookRegistry
 
 logger = logging.getLogger(__name__)
@@ -37,19 +38,20 @@ class Sending:
     :param send: Sends a request to a hook.
     :param clock: Returns the time.
     :param request: Makes the request that is a delivery.
-    :param log_failure: Is told of a delivery that failed, and why, while ``changed`` is held.
+    :param log: Logs what happened to a hook: called with the event type, the hook, and what else the event says,
+        while ``changed`` is held.
     """
 
     def __init__(
         self,
-        deliveries: Deliveries,
+        deliveries: PlannedDeliveries,
         hooks: HookRegistry,
         changed: threading.Condition,
         *,
         send: Send,
         clock: Callable[[], datetime],
-        request: Callable[[RegisteredHook, PlannedDelivery], Request],
-        log_failure: Callable[[RegisteredHook, PlannedDelivery, str], None],
+        request: Callable[[SimulatedHook, PlannedDelivery], Request],
+        log: Callable[..., None],
     ) -> None:
         self._deliveries = deliveries
         self._hooks = hooks
@@ -57,7 +59,7 @@ class Sending:
         self._send_request = send
         self._clock = clock
         self._request = request
-        self._log_failure = log_failure
+        self._log = log
 
     def deliver_due(self) -> None:
         """Deliver what is due by the clock, in the caller's thread."""
@@ -137,7 +139,7 @@ class Sending:
             state = self._conclude(hook, delivery)
         return state
 
-    def _conclude(self, hook: RegisteredHook, delivery: PlannedDelivery) -> str:
+    def _conclude(self, hook: SimulatedHook, delivery: PlannedDelivery) -> str:
         """Tell what became of a delivery that was sent, and return it."""
         last = delivery.attempts[-1]
         if last.status in _ACCEPTED:
@@ -146,5 +148,5 @@ class Sending:
         reason = last.error or f"The endpoint answered {last.status}"
         logger.warning("%d events to %s: %s.", len(delivery.events), delivery.url, reason)
         with self._changed:
-            self._log_failure(hook, delivery, reason)
+            self._log("event_hook.delivery", hook, **failed_delivery(delivery, reason))
         return "failed"

@@ -79,12 +79,14 @@ class Simulator:
             thread.start()
 
     def stop(self) -> None:
-        """Finish the deliveries in hand, and stop. What is pending is not sent."""
+        """Finish the deliveries in hand, and stop. What is pending is not sent, and no fault of the API is left."""
         if self._server is None:
             return
         self._stopping.set()
         self.org.wake()
         self._server.shutdown()
+        # Nobody waits any more for answers that are late.
+        self.org.api_faults.clear()
         for thread in self._threads:
             thread.join()
         self._server = None

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from okta_hooks.wire.limits import LARGEST_LOG_PAGE, LOG_RETENTION
 
 from . import errors
-from .log_filter import read_filter
+from .log_events import as_logged
+from .log_filter import read_log_filter
 from .log_keywords import has_keywords, read_keywords
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def read_query(arguments: Mapping[str, str], now: datetime) -> LogQuery:
         raise errors.invalid("limit", f"limit: A number from 0 to {LARGEST_LOG_PAGE}")
     until = _moment(arguments, "until")
     since = _moment(arguments, "since") or max(until or now, _BEGINNING + _USUAL_SPAN) - _USUAL_SPAN
-    matches = read_filter(arguments["filter"]) if arguments.get("filter") else _anything
+    matches = read_log_filter(arguments["filter"]) if arguments.get("filter") else _anything
     keywords = read_keywords(arguments.get("q", ""))
 
     return LogQuery(
@@ -108,15 +109,30 @@ class SystemLog:
         published = _parsed(event.get("published")) or now
         self._entries.append(_Entry(len(self._entries), now, published, event))
 
+    def record(self, event: dict[str, Any], now: datetime) -> None:
+        """Persist an event that is in the form in which it is delivered."""
+        self.append(as_logged(event, now), now)
+
+    def find(self, event_type: str, uuid: str | None, now: datetime) -> dict[str, Any] | None:
+        """Return the last event of a type that was persisted, or the one with a uuid, if there is one."""
+        for entry in reversed(self._kept(now)):
+            event: dict[str, Any] = entry.event
+            if event.get("eventType") == event_type and uuid in (None, event.get("uuid")):
+                return event
+        return None
+
     def page(self, query: LogQuery, now: datetime) -> Page:
         """Return one page.
 
         :raises RequestRefused: if ``after`` was not made here.
         """
-        kept = [entry for entry in self._entries if entry.persisted > now - LOG_RETENTION]
+        kept = self._kept(now)
         return (
             _poll(kept, query, len(self._entries)) if query.is_polling else _look(kept, query, now)
         )
+
+    def _kept(self, now: datetime) -> list[_Entry]:
+        return [entry for entry in self._entries if entry.persisted > now - LOG_RETENTION]
 
 
 def _poll(entries: list[_Entry], query: LogQuery, end: int) -> Page:

@@ -1,13 +1,11 @@
-"""What an event says happened, as far as two accounts of the same event cannot differ in it.
+"""What an event says happened, as far as the System Log and a delivery cannot differ in it.
 
-The System Log and a delivery write one event differently: keys that are null or left out, the addresses of a request in
-another place, the hooks that it was meant for in one of them only. What is compared here is the same in both.
+They write one event differently: keys that are null or left out, the addresses of a request in another place, the hooks
+that it was meant for in one of them only. What is compared here is the same in both.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any, Final, NamedTuple
 
 from okta_hooks.exceptions import UnreadableEvent
@@ -16,38 +14,35 @@ from . import reading
 
 #: In seconds: some write fractions of one, and some do not.
 _SAME_TIME: Final = 1.0
+#: What Okta writes where it has nothing to write, in lower case.
+_NOTHING: Final = frozenset({"", "null", "unknown"})
 
 
 class Content(NamedTuple):
-    """What an event says happened: what, when, by whom, to whom, with which result. None is what it does not say."""
+    """What an event says happened: what, when, by whom, to whom, with which result. None is what it does not say.
+
+    The ids of targets, and their alternate ids, are in one order; they are None unless each target has one. So an event
+    without targets does not say that there were none: null, an empty list and no list are the same.
+    """
 
     event_type: str
     published: float | None
-    actor: str | None
-    targets: tuple[str, ...] | None
+    actor_id: str | None
+    actor_alternate_id: str | None
+    target_ids: tuple[str, ...] | None
+    target_alternate_ids: tuple[str, ...] | None
     result: str | None
+    reason: str | None
+    transaction_id: str | None
 
     def contradicts(self, other: Content) -> bool:
-        """Return whether one event cannot have said both. What one of them leaves out is no contradiction."""
+        """Return whether one event cannot say both. What one of them leaves out is no contradiction."""
         if self.published is not None and other.published is not None:
-            is_same_time = abs(self.published - other.published) < _SAME_TIME
-        else:
-            is_same_time = True
-        return not is_same_time or any(
-            mine is not None and theirs is not None and mine != theirs
-            for mine, theirs in (
-                (self.event_type, other.event_type),
-                (self.actor, other.actor),
-                (self.targets, other.targets),
-                (self.result, other.result),
-            )
-        )
-
-    @property
-    def digest(self) -> str:
-        """A short hash of it."""
-        said = self._replace(published=self.published and self.published // _SAME_TIME)
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
+            if abs(self.published - other.published) > _SAME_TIME:
+                return True
+            other = other._replace(published=self.published)
+        pairs = zip(self, other, strict=True)
+        return any(None not in pair and pair[0] != pair[1] for pair in pairs)
 
 
 def content_of(raw: object) -> Content | None:
@@ -63,21 +58,26 @@ def content_of(raw: object) -> Content | None:
     return Content(
         event_type=keys.event_type,
         published=keys.published,
-        actor=_text(raw, "actor", "id"),
-        targets=_targets(raw),
+        actor_id=_text(raw, "actor", "id"),
+        actor_alternate_id=_text(raw, "actor", "alternateId"),
+        target_ids=_of_targets(raw, "id"),
+        target_alternate_ids=_of_targets(raw, "alternateId"),
+        # Okta writes "Success" and "SUCCESS".
         result=result and result.upper(),
+        reason=_text(raw, "outcome", "reason"),
+        transaction_id=_text(raw, "transaction", "id"),
     )
 
 
 def _text(raw: Any, *path: str) -> str | None:
     for key in path:
         raw = raw.get(key) if isinstance(raw, dict) else None
-    return raw if isinstance(raw, str) and raw else None
+    return raw if isinstance(raw, str) and raw.lower() not in _NOTHING else None
 
 
-def _targets(raw: Any) -> tuple[str, ...] | None:
-    """Return the ids of all targets in one order, or None if there are none, or one has no id."""
+def _of_targets(raw: Any, key: str) -> tuple[str, ...] | None:
+    """Return what all targets have under a key, in one order, or None if there are none, or one has nothing there."""
     targets = raw.get("target")
-    ids = [_text(each, "id") for each in targets] if isinstance(targets, list) else []
-    known = sorted(each for each in ids if each is not None)
-    return tuple(known) if known and len(known) == len(ids) else None
+    values = [_text(each, key) for each in targets] if isinstance(targets, list) else []
+    known = sorted(each for each in values if each is not None)
+    return tuple(known) if known and len(known) == len(values) else None

@@ -69,7 +69,7 @@ def test_a_server_that_stops_finishes_what_is_in_hand(
 ) -> None:
     """At the signal the receiver that is running finishes, it is written down, and the rest is left."""
     server = host.serve(*command)
-    host.send_until_stored(server, "running", "waiting", seconds=1)
+    host.send_until_stored(server, "running", "waiting", seconds=2)
     host.await_run("running", "crm", "begin")
 
     server.send(number)
@@ -82,7 +82,7 @@ def test_a_server_that_stops_finishes_what_is_in_hand(
 
 def test_a_worker_that_stops_finishes_what_is_in_hand(host: Host) -> None:
     """At SIGTERM the receiver that is running finishes, and the next worker has only the rest."""
-    host.store("running", "waiting", seconds=1)
+    host.store("running", "waiting", seconds=2)
     worker = host.worker()
     host.await_run("running", "crm", "begin")
 

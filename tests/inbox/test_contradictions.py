@@ -1,22 +1,23 @@
-"""Two events of one uuid, of which one is a preview that somebody has edited."""
+"""What the inbox has of an event of the log, and what a hook delivered otherwise."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
-from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox.intake import Stored
+from okta_hooks.inbox.contradictions import Match
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.inbox.tables import delivery as delivery_table
-from tests.support import claim, fan_out, states
+from okta_hooks.inbox.tables import event as event_table
+from okta_hooks.inbox.tables import log_key
+from tests.support import claim, fan_out, settle, states
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import sqlalchemy as sa
+    from collections.abc import Callable, Iterator
 
     from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery
@@ -24,6 +25,20 @@ if TYPE_CHECKING:
     DeliveryFactory = Callable[..., NewDelivery]
 
 CREATED = "user.lifecycle.create"
+
+
+@pytest.fixture
+def statements() -> Iterator[list[str]]:
+    """Return a list that fills with the SELECTs of any database."""
+    made: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("SELECT"):
+            made.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    yield made
+    sa.event.remove(sa.Engine, "before_cursor_execute", note)
 
 
 def event(uuid: str = "u1", target: str = "00uReal", **changes: Any) -> dict[str, Any]:
@@ -37,68 +52,89 @@ def event(uuid: str = "u1", target: str = "00uReal", **changes: Any) -> dict[str
     }
 
 
-def events_of(new: NewDelivery) -> list[Any]:
-    events: list[Any] = json.loads(new.body)["data"]["events"]
-    return events
+def compare(inbox: Inbox, new: NewDelivery) -> dict[int, Match]:
+    """Return what the inbox has of the events of a delivery, as if it were of the log."""
+    return inbox.contradictions.compare(new, json.loads(new.body)["data"]["events"])
 
 
-def told_apart(inbox: Inbox, new: NewDelivery) -> list[str]:
-    """Return the keys that the events of a delivery get."""
-    made = inbox.contradictions.told_apart(new, events_of(new))
-    return [item.key for item in made.events]
+def of_log(new: NewDelivery, *versions: int) -> NewDelivery:
+    """Return a delivery as a backfill stores it, with the log's key for events at some places."""
+    events = [
+        item._replace(key=log_key(item.key)) if place in versions else item
+        for place, item in enumerate(new.events)
+    ]
+    return replace(new, delivery=replace(new.delivery, via="backfill"), events=tuple(events))
 
 
-def test_what_contradicts_is_stored_beside(inbox: Inbox, delivery: DeliveryFactory) -> None:
-    """Both events of one uuid are there, each with its body, and the second attempt to store one is a duplicate."""
-    inbox.intake.store([delivery(event(target="00uTest"))])
-    real = delivery(event("u0"), event())
-    made = inbox.contradictions.told_apart(real, events_of(real))
-    first, second = made.events
+def test_what_a_hook_delivered(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """It is the same or different, whatever else its delivery has; what is not stored is left out."""
+    inbox.intake.store([delivery(event("u1", "00uTest"), event("u2"))])
 
-    assert first.key == "u0"
-    assert second.key.startswith("u1~")
-    assert (first.is_beside, second.is_beside) == (False, True)
-    assert inbox.intake.store([made]) == [Stored(new=2, duplicate=0)]
-    assert inbox.intake.store([made]) == [Stored(new=0, duplicate=2)]
-    assert told_apart(inbox, real) == ["u0", second.key]
-    assert states(inbox) == dict.fromkeys(["u1", "u0", second.key], "pending")
-    shown = {key: inbox.overview.show(key)[0].raw for key in states(inbox)}
-    assert [shown[key]["target"][0]["id"] for key in ("u1", second.key)] == ["00uTest", "00uReal"]
-    assert {shown[key]["uuid"] for key in ("u1", second.key)} == {"u1"}
+    found = compare(inbox, delivery(event("u0"), event("u2"), event("u1")))
+
+    assert found == {1: Match.SAME, 2: Match.DIFFERENT}
 
 
-def test_what_says_the_same_is_a_duplicate(inbox: Inbox, delivery: DeliveryFactory) -> None:
+def test_another_form_of_the_same(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """The log writes the event that was delivered in another form."""
     inbox.intake.store([delivery(event(actor={"id": "00uAdmin"}))])
-    log = event(actor=None, request={"ipChain": []}, debugContext={"debugData": {"x": "y"}})
+    form = event(actor=None, request={"ipChain": []}, debugContext={"debugData": {"x": "y"}})
 
-    assert told_apart(inbox, delivery(log)) == ["u1"]
+    assert compare(inbox, delivery(form)) == {0: Match.SAME}
 
 
-def test_a_body_that_is_gone_contradicts_nothing(
+def test_what_came_from_the_log(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """It is not compared: it is the log's version already, under its uuid or under the log's key."""
+    inbox.intake.store([delivery(event("u1", "00uTest"))])
+    inbox.intake.store([of_log(delivery(event("u1"), event("u2")), 0)])
+
+    found = compare(inbox, delivery(event("u1", "00uNew"), event("u2", "00uNew")))
+
+    assert found == {0: Match.UNDER_LOG_KEY, 1: Match.FROM_LOG}
+
+
+def test_the_log_s_version_alone(
     inbox: Inbox, delivery: DeliveryFactory, engine: sa.Engine
 ) -> None:
+    """It is known when what a hook delivered in its place is gone, so that it is not stored again."""
+    inbox.intake.store([delivery(event("u1", "00uTest"))])
+    inbox.intake.store([of_log(delivery(event("u1")), 0)])
+    with engine.begin() as connection:
+        connection.execute(event_table.delete().where(event_table.c.key == "u1"))
+
+    assert compare(inbox, delivery(event("u1"))) == {0: Match.UNDER_LOG_KEY}
+
+
+def test_a_uuid_that_looks_like_the_log_s_key(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """What a hook delivered under such a uuid is no version of the log's."""
+    inbox.intake.store([delivery(event("u1", "00uTest"), event(log_key("u1")))])
+
+    assert compare(inbox, delivery(event("u1"))) == {0: Match.DIFFERENT}
+
+
+def test_a_body_that_is_gone(inbox: Inbox, delivery: DeliveryFactory, engine: sa.Engine) -> None:
     """Retention has taken it, so nobody can tell any more."""
     inbox.intake.store([delivery(event(target="00uTest"))])
     with engine.begin() as connection:
         connection.execute(delivery_table.update().values(body=None))
 
-    assert told_apart(inbox, delivery(event())) == ["u1"]
+    assert compare(inbox, delivery(event())) == {0: Match.NOT_COMPARED}
 
 
 def test_of_each_hook_for_itself(inbox: Inbox, delivery: DeliveryFactory) -> None:
-    """What another hook has got under a uuid is no contradiction."""
+    """What another hook has got under a uuid does not count."""
     inbox.intake.store([delivery(event(target="00uTest"), hook="other")])
 
-    assert told_apart(inbox, delivery(event())) == ["u1"]
+    assert compare(inbox, delivery(event())) == {}
 
 
 def test_a_preview_that_nobody_can_read(inbox: Inbox, delivery: DeliveryFactory) -> None:
     """A dead letter does not stand for an event that can be read, but the other way round it is a duplicate."""
     inbox.intake.store([delivery(event(eventType=None)), delivery(event("u2"))])
 
-    assert told_apart(inbox, delivery(event()))[0].startswith("u1~")
-    assert told_apart(inbox, delivery(event("u2", eventType=None))) == ["u2"]
+    found = compare(inbox, delivery(event(), event("u2", eventType=None)))
+
+    assert found == {0: Match.DIFFERENT, 1: Match.SAME}
 
 
 def test_events_without_a_usable_uuid(inbox: Inbox, delivery: DeliveryFactory) -> None:
@@ -106,7 +142,7 @@ def test_events_without_a_usable_uuid(inbox: Inbox, delivery: DeliveryFactory) -
     odd = delivery({"eventType": CREATED}, {"uuid": 7, "eventType": CREATED}, None)
     inbox.intake.store([odd])
 
-    assert told_apart(inbox, odd) == [item.key for item in odd.events]
+    assert compare(inbox, odd) == {}
 
 
 def test_many_at_once(inbox: Inbox, delivery: DeliveryFactory) -> None:
@@ -115,49 +151,73 @@ def test_many_at_once(inbox: Inbox, delivery: DeliveryFactory) -> None:
     inbox.intake.store([delivery(event(uuid, uuid)) for uuid in uuids])
     page = delivery(*(event(uuid, uuid if uuid != "u599" else "other") for uuid in uuids))
 
-    keys = told_apart(inbox, page)
-    assert keys[:599] == uuids[:599]
-    assert keys[599].startswith("u599~")
+    found = compare(inbox, page)
+
+    assert found == dict.fromkeys(range(599), Match.SAME) | {599: Match.DIFFERENT}
 
 
-def test_of_a_delivery_that_was_stored(inbox: Inbox, delivery: DeliveryFactory) -> None:
-    """What of it was no duplicate is stored beside, with the whole body, and is found in its place there."""
-    inbox.intake.store([delivery(event("u1", "00uTest"), event("u2"))])
-    new = delivery(event("u0"), event("u2"), event("u1"), event("u1", "00uThird"))
-    (stored,) = inbox.intake.store([new])
-    assert (stored.new, stored.duplicate, stored.repeated) == (1, 3, (1, 2, 3))
+def test_a_body_is_loaded_once(
+    inbox: Inbox, delivery: DeliveryFactory, statements: list[str]
+) -> None:
+    """However many events are compared with it; that of a backfill is not loaded at all."""
+    delivered = delivery(*(event(f"u{number}") for number in range(600)))
+    inbox.intake.store([delivered, of_log(delivery(event("backfilled")))])
+    page = delivery(*(event(f"u{number}") for number in range(600)), event("backfilled"))
+    statements.clear()
 
-    beside = inbox.contradictions.beside(new, stored.repeated)
-    assert beside is not None
-    assert beside.body == new.body
-    assert inbox.intake.store([beside]) == [Stored(new=2, duplicate=0)]
+    compare(inbox, page)
+    assert len([each for each in statements if "body" in each]) == 1
+
+    statements.clear()
+    compare(inbox, delivery(event("backfilled")))
+    assert statements
+    assert not [each for each in statements if "body" in each]
+
+
+def test_a_body_that_cannot_be_read_again(
+    inbox: Inbox, delivery: DeliveryFactory, engine: sa.Engine
+) -> None:
+    """One that is nested too deep for this thread, or was cut by hand, is not compared."""
+    inbox.intake.store([delivery(event("u1", "00uTest")), delivery(event("u2", "00uTest"))])
+    bodies = {"u1": "[" * 100_000, "u2": '{"data": {"events": []}}'}
+    with engine.begin() as connection:
+        for uuid, body in bodies.items():
+            mine = sa.select(event_table.c.delivery_id).where(event_table.c.key == uuid)
+            connection.execute(
+                delivery_table.update()
+                .where(delivery_table.c.id == mine.scalar_subquery())
+                .values(body=body)
+            )
+
+    found = compare(inbox, delivery(event("u1"), event("u2")))
+
+    assert found == dict.fromkeys((0, 1), Match.NOT_COMPARED)
+
+
+def test_both_are_found_by_the_uuid(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """Who looks for an event, or replays it, means what a hook delivered and what the log has, each with its body."""
+    inbox.intake.store([delivery(event("u1", "00uTest"))])
+    inbox.intake.store([of_log(delivery(event("u0"), event("u1")), 1)])
+
+    shown = {item.event.uuid: item.raw for item in inbox.overview.show("u1")}
+
+    assert {key: raw["target"][0]["id"] for key, raw in shown.items()} == {
+        "u1": "00uTest",
+        "u1~log": "00uReal",
+    }
+    assert {raw["uuid"] for raw in shown.values()} == {"u1"}
+    assert [item.event.uuid for item in inbox.overview.show("u1~log")] == ["u1~log"]
     fan_out(inbox, "a")
-    read = {}
-    for found in claim(inbox):
-        _, body = inbox.deliveries.load(found.delivery_id)
-        said = json.loads(body or "")["data"]["events"][found.ordinal]
-        read[said["target"][0]["id"], said["uuid"]] = True
-    assert ("00uReal", "u1") in read
-    assert ("00uThird", "u1") in read
-    assert len(read) == len(inbox.overview.find(Selection())) == 5
-
-    again = delivery(event("u2"), event("u0"))
-    (stored,) = inbox.intake.store([again])
-    assert inbox.contradictions.beside(again, stored.repeated) is None
+    settle(inbox, claim(inbox, limit=3))
+    assert inbox.upkeep.replay(Selection(uuids=("u1",))) == 2
+    assert states(inbox) == {"u0": "done", "u1": "pending", "u1~log": "pending"}
 
 
-def test_a_body_that_cannot_be_read_again(inbox: Inbox, delivery: DeliveryFactory) -> None:
-    """One that is nested too deep for this thread contradicts nothing."""
-    new = delivery(event())
-    inbox.intake.store([delivery(event(target="00uTest"))])
-    deep = type(new)(hook="okta", delivery=new.delivery, body="[" * 100_000, events=new.events)
+def test_where_duplicates_are(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """Storing says which of a delivery's events were there before."""
+    inbox.intake.store([delivery(event("u1"), event("u2"))])
 
-    assert inbox.contradictions.beside(deep, [0]) is None
+    (stored,) = inbox.intake.store([delivery(event("u2"), event("u0"), event("u1"), event("u0"))])
 
-
-def test_no_time_is_left(inbox: Inbox, delivery: DeliveryFactory) -> None:
-    """Then nobody knows, and it is said: a delivery that was not compared is not acknowledged."""
-    inbox.intake.store([delivery(event())])
-
-    with pytest.raises(InboxUnavailable, match="in time"):
-        inbox.contradictions.beside(delivery(event()), [0], seconds=0.0)
+    assert (stored.new, stored.duplicate) == (1, 3)
+    assert set(stored.duplicate_places) in ({0, 2, 3}, {0, 1, 2})

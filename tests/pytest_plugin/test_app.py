@@ -272,11 +272,16 @@ import threading
 
 @pytest.fixture
 def early(app):
+    others = set(threading.enumerate())
     app.test_client().get("/health")
-    assert any(thread.name == "okta-hooks-worker" for thread in threading.enumerate())
+    (worker,) = (
+        thread for thread in threading.enumerate()
+        if thread.name == "okta-hooks-worker" and thread not in others
+    )
+    return worker
 
 def test_org(early, okta_org):
-    assert not any(thread.name == "okta-hooks-worker" for thread in threading.enumerate())
+    assert not early.is_alive()
     okta_org.emit("user.lifecycle.deactivate", target="user:ada")
     okta_org.settle()
     assert left == ["ada"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,46 @@ def test_faults_can_be_called_off(simulator: Simulator) -> None:
     assert statuses(simulator, "org") == [500]
     assert answer_of(simulator, "DELETE", "/simulator/faults").status == 204
     assert statuses(simulator, "org") == [200]
+
+
+@pytest.mark.parametrize("how", ["clear", "DELETE", "stop"])
+def test_an_answer_that_is_late_is_given_when_faults_are_called_off(
+    simulator: Simulator, org: Org, how: str
+) -> None:
+    """Nobody waits ten minutes for it, and no thread is left behind by a simulator that has been stopped."""
+    (hook_id,) = org.register("https://app.example.com/okta/events", ["user.session.start"])
+    org.api_faults.add(seconds=600, path="/api/v1/eventHooks")
+    path = f"/api/v1/eventHooks/{hook_id}/lifecycle/deactivate"
+    answers: list[RawAnswer] = []
+    thread = threading.Thread(
+        target=lambda: answers.append(answer_of(simulator, "POST", path)), daemon=True
+    )
+    thread.start()
+    deadline = time.monotonic() + 5
+    while org.hook(hook_id)["status"] == "ACTIVE" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert answers == []
+    if how == "clear":
+        org.api_faults.clear()
+    elif how == "stop":
+        simulator.stop()
+    else:
+        assert answer_of(simulator, "DELETE", "/simulator/faults").status == 204
+    thread.join(5)
+    assert [answer.status for answer in answers] == [200]
+
+
+def test_the_orgs_metadata_fail_on_demand(simulator: Simulator) -> None:
+    """What needs no token fails as the rest does, at its own path only, and with the headers of a rate limit."""
+    path = "/.well-known/okta-organization"
+    assert add_fault(simulator, status=503, path="/.well-known/").status == 204
+    add_fault(simulator, status=429, path=path)
+    assert statuses(simulator, "org") == [200]
+    assert answer_of(simulator, "GET", path).status == 503
+    limited = answer_of(simulator, "GET", path)
+    assert (limited.status, limited.headers["X-Rate-Limit-Remaining"]) == (429, "0")
+    found = answer_of(simulator, "GET", path, headers={"Accept": "*/*"})
+    assert (found.status, json.loads(found.body)["id"]) == (200, simulator.org.id)
 
 
 @pytest.mark.parametrize(

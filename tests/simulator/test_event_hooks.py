@@ -192,6 +192,8 @@ def test_every_change_is_in_the_log(org: Org) -> None:
         ({"name": " "}, "name: "),
         ({"name": 1}, "name: "),
         ({"name": "x" * 256}, "name: "),
+        ({"description": 1}, "description: The value must be a text or null"),
+        ({"description": ["Who leaves"]}, "description: "),
         ({"events": None}, "events.type: "),
         ({"events__items": []}, "events.items: "),
         ({"events__items": ["user.lifecycle.create", 1]}, "events.items: "),

@@ -111,8 +111,12 @@ def test_what_an_event_does_not_have_is_null(target: Any) -> None:
         ("true)", "an end is expected at ')'"),
         ("true eq true eq true", "an end is expected at 'eq true'"),
         ("true ? true : false", "no such sign is known at '? true : false'"),
-        ("(" * 10_000, "more than 20 brackets in brackets"),
-        ("event.actor.id.contains(" * 10_000, "more than 20 brackets in brackets"),
+        ("(" * 10_000, "more than 20 brackets in or after each other"),
+        ("event.actor.id.contains(" * 10_000, "more than 20 brackets in or after each other"),
+        (
+            "event.target" + ".?[true]" * 2_000 + ".size() > 0",
+            "more than 20 brackets in or after each other",
+        ),
     ],
 )
 def test_what_is_not_supported_is_refused_with_the_place(expression: str, reason: str) -> None:
@@ -120,6 +124,12 @@ def test_what_is_not_supported_is_refused_with_the_place(expression: str, reason
     with pytest.raises(UnsupportedExpressionError) as refused:
         read_condition(expression)
     assert reason in str(refused.value)
+
+
+def test_selections_are_counted_value_by_value() -> None:
+    """A few selections of a selection are read, in any number of values beside each other."""
+    few = "event.target" + ".?[true]" * 18 + ".size() ge 0"
+    assert read_condition(" and ".join([few] * 100))(EVENT) is True
 
 
 @pytest.mark.parametrize("sign", ["!", "not "])

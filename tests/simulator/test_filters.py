@@ -122,3 +122,15 @@ def test_a_filter_over_http(serve: Callable[..., Endpoint]) -> None:
         simulator.org.settle()
     assert len(endpoint.posts) == 1
     assert b'"displayName":"Sales"' in endpoint.posts[0][3]
+
+
+def test_a_condition_for_a_type_that_the_hook_does_not_have_keeps_nothing_back(
+    org: Org, receiver: Receiver
+) -> None:
+    """It is taken, as what Okta does with it is not known, and is shown."""
+    made = org.create_hook(filtered(entry("false", "user.session.start")))
+    assert made["events"]["filter"]["eventFilterMap"][0]["event"] == "user.session.start"
+    org.verify_hook(made["id"])
+    events = org.emit(ADD)
+    org.settle()
+    assert receiver.uuids == [uuids(events)]

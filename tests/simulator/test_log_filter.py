@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
 
+from okta_hooks.simulator import RequestRefused
 from okta_hooks.simulator.log_fields import keys_of
+from okta_hooks.simulator.log_filter import read_log_filter
 from okta_hooks.testing import sample_event
 
 from .support import HEADERS, types_in_log, uuids
@@ -208,3 +212,38 @@ def test_a_search_with_too_much_in_it_is_refused(
     assert (response.status_code, error["errorCode"]) == (400, "E0000001")
     assert said in error["errorSummary"]
     assert [cause["errorSummary"][:3] for cause in error["errorCauses"]] == ["q: "]
+
+
+def test_a_long_filter_is_read_in_time_that_grows_with_its_length() -> None:
+    """A filter of two megabytes takes seconds, and not minutes."""
+    began = time.thread_time()
+    predicate = read_log_filter(" or ".join(['eventType eq "user.session.start"'] * 50_000))
+    assert time.thread_time() - began < 10
+    assert predicate({"eventType": "user.session.start"})
+
+
+def test_the_org_goes_on_while_a_filter_is_read(org: Org) -> None:
+    """A filter that takes long to read, or is refused, keeps nobody else waiting."""
+    read = threading.Event()
+    emitted = threading.Event()
+
+    class Slow(str):
+        """A filter that is not read until something has happened."""
+
+        __slots__ = ()
+
+        def __bool__(self) -> bool:
+            read.set()
+            assert emitted.wait(10)
+            return True
+
+    def look() -> None:
+        with pytest.raises(RequestRefused, match="field is not valid"):
+            org.log(filter=Slow('a eq "b"'))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    assert read.wait(10)
+    org.emit("user.session.start")
+    emitted.set()
+    thread.join()

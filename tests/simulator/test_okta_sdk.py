@@ -290,9 +290,10 @@ def test_the_request_executor_pages_through_the_log(simulator: Simulator) -> Non
 
 
 def test_the_request_executor_understands_the_rate_limit() -> None:
-    """It reads the headers of a 429, tries again, and ends with Okta's error."""
-    long_ago = datetime(2026, 1, 1, tzinfo=UTC)  # so that there is nothing to wait for
-    org = Org(clock=lambda: long_ago)
+    """It reads the headers of a 429, waits until the minute ends, tries again, and ends with Okta's error."""
+    # It waits for as long as the org's clock is from the end of the minute, and one second more.
+    nearly = datetime(2026, 1, 1, 0, 0, 59, tzinfo=UTC)
+    org = Org(clock=lambda: nearly)
     with Simulator(org, rate_limits={"/api/v1/": 1}) as simulator:
 
         async def use(client: Any) -> Any:
