@@ -56,13 +56,17 @@ def test_it_is_broken_off_while_okta_verifies(world: World) -> None:
     hook_id = world.create(CREATE)
     main = threading.main_thread().ident
     assert main is not None
+    ended = threading.Event()
 
     @world.simulator.app.before_request
     def interrupt() -> None:
         if request.path.endswith("/lifecycle/verify"):
             signal.pthread_kill(main, signal.SIGINT)
+            # An answer at the same moment would be taken, and the signal with it.
+            ended.wait(10)
 
     failed = world.run("apply", "--yes", status=1).stderr
+    ended.set()
 
     assert AHEAD in failed
     assert way_back(world, hook_id) in failed
