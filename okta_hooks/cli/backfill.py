@@ -16,7 +16,7 @@ from okta_hooks.org.registration import NamedHook
 
 from .context import one_hook, state_of_app, with_inbox
 from .options import Moment, Span, as_json_option, check_url
-from .org import check_known, hook_at_okta, open_org
+from .org import hook_at_okta, open_org, refuse_to_guess
 from .output import Progress, iso
 from .worker import in_thread
 
@@ -105,14 +105,14 @@ def _read(
         if (
             since is None
             and inbox.cursors.of(client.url) is None
-            and cursor_under_other_name(inbox, client) is None
+            and cursor_under_other_name(inbox, client, progress.tell) is None
         ):
             raise click.UsageError(
                 f"The System Log of {client.url} was never read before: say from when on, with --since 24h."
             )
         if named is not None:
             hook_at_okta(state, inbox, client, named.hook, named.name, named.url)
-        check_known(state, inbox, client, except_for=named.hook if named else None)
+        refuse_to_guess(state, inbox, client, except_for=named.hook if named else None)
         with progress:
             reading = Backfill(
                 state,

@@ -68,10 +68,13 @@ def hook_at_okta(
     if known.candidates:
         raise click.ClickException(unknown(known.candidates))
     if not known.ids:
-        there = listed(registered or []) or "none"
+        sought = f"No hook at {client.url} is found that delivers to {hook!r}."
+        if not registered:
+            raise click.ClickException(
+                f"{sought} The org has no event hook: flask okta-hooks apply --url https://... registers it."
+            )
         raise click.ClickException(
-            f"No hook at {client.url} is found that delivers to {hook!r}. "
-            f"Say which, by --name or --url. There are: {there}."
+            f"{sought} Say which, by --name or --url. There are: {listed(registered)}."
         )
     if not known.is_certain:
         raise click.ClickException(
@@ -81,7 +84,7 @@ def hook_at_okta(
     return known
 
 
-def check_known(
+def refuse_to_guess(
     state: AppState, inbox: Inbox, client: OktaClient, *, except_for: str | None
 ) -> None:
     """End the command if hooks at Okta have the path of one of the app's, and nothing proves that they are its own.

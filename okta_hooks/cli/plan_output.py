@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
     from okta_hooks.org.hooks import RegisteredHook
     from okta_hooks.org.subscription import Plan
+
+
+_AFTER_THE_IMPORT: Final = (
+    "After the import Terraform's first apply writes the hook with the secret, and Okta takes the verification away "
+    "until okta_event_hook_verification has brought it back: the app must be up, and know that secret."
+)
 
 
 def print_plan(made: Plan, warnings: Sequence[str], *, err: bool = False) -> None:
@@ -54,10 +60,11 @@ def print_hcl(made: Plan, warnings: Sequence[str], hook: str) -> None:
     _warn(warnings)
     if lost := terraform.not_held(made):
         _warn([f"The resource has no place for {', '.join(lost)}: Terraform removes it."])
+    if made.live is not None and made.auth_header is not None:
+        # Okta tells nobody the secret that it has, so to Terraform it is always a change.
+        _warn([_AFTER_THE_IMPORT])
     click.echo(terraform.configuration(made, hook))
     click.echo(f"Plan: {_summary(made)}", err=True)
-    if not made.is_in_step:
-        click.echo("Terraform verifies no hook: flask okta-hooks verify, afterwards.", err=True)
 
 
 def _warn(warnings: Sequence[str]) -> None:

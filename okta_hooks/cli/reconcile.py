@@ -78,7 +78,7 @@ def reconcile(
         click.echo(json.dumps(document))
     else:
         _print(report, document)
-    sys.exit(1 if report.missing or report.gap else 0)
+    sys.exit(1 if report.missing or report.unidentified or report.gap else 0)
 
 
 def _document(
@@ -133,6 +133,12 @@ def _print(report: Report, document: dict[str, Any]) -> None:
     for uuid in report.missing[:_MOST_LISTED]:
         click.echo(f"missing: {uuid}")
     _and_more(len(report.missing))
+    if report.unidentified:
+        click.echo(
+            f"{report.unidentified} events have no uuid that tells them from others: "
+            "whether they have arrived cannot be looked up.",
+            err=True,
+        )
     if report.missing:
         since = document["since"]
         click.echo(f"To bring it: flask okta-hooks backfill --since {since}", err=True)

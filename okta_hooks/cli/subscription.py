@@ -157,13 +157,16 @@ def apply(
                     raise click.ClickException(
                         "The hook has been changed at Okta meanwhile: plan again."
                     )
-            with _errors_for_people(made.live):
+            replacement = provisioning.Replacement()
+            with _errors_for_people(), _way_back_after_an_error(made, replacement):
                 live = provisioning.apply(
                     client,
                     made,
                     secret,
                     verifies=not no_verify,
-                    is_own=live is None or ownership_of(state, ours).owns(live),
+                    own=ownership_of(state, ours),
+                    is_named=name is not None or url is not None,
+                    replacement=replacement,
                     tell=lambda line: click.echo(line, err=as_json),
                 )
     if as_json:
@@ -258,11 +261,8 @@ def _ask(*, as_json: bool) -> None:
 
 
 @contextmanager
-def _errors_for_people(before: RegisteredHook | None = None) -> Iterator[None]:
-    """End the command in one line if the hook cannot be as it should.
-
-    :param before: The hook as it was when it was planned, to say the way back to that.
-    """
+def _errors_for_people() -> Iterator[None]:
+    """End the command in one line if the hook cannot be as it should."""
     try:
         yield
     except SubscriptionImpossible as error:
@@ -271,18 +271,41 @@ def _errors_for_people(before: RegisteredHook | None = None) -> Iterator[None]:
         click.echo(f"Okta asked {shown(error.url)}, and got no right answer. Look at", err=True)
         for cure in _VERIFY_CURES:
             click.echo(f"  - {cure}", err=True)
-        if error.has_new_secret:
-            click.echo(_OKTA_IS_AHEAD, err=True)
-        if error.has_new_secret and before is not None:
-            click.echo(_way_back(before), err=True)
         raise click.ClickException(
             f"The hook is not verified. {as_sentence(error)} When that is mended: flask okta-hooks verify"
         ) from error
 
 
-def _way_back(before: RegisteredHook) -> str:
-    return (
-        f"The hook was: {subscription.described(before)}. The way back, where its receivers and its secret are "
-        f"configured: flask okta-hooks apply --rotate --name {shlex.quote(before.name or '')} "
-        f"--url {shlex.quote(shown(before.url or ''))}"
-    )
+@contextmanager
+def _way_back_after_an_error(made: Plan, replacement: provisioning.Replacement) -> Iterator[None]:
+    """Say what Okta has, and the way back, if anything ends the command after a hook was replaced."""
+    try:
+        yield
+    except BaseException:  # also Ctrl-C, while Okta takes its time
+        if made.live is not None and replacement.state != "none":
+            for line in _what_okta_has(made, replacement):
+                click.echo(line, err=True)
+            click.echo(_way_back(made, made.live), err=True)
+        raise
+
+
+def _what_okta_has(made: Plan, replacement: provisioning.Replacement) -> Iterator[str]:
+    if replacement.state == "sent":
+        yield "Whether Okta has taken the replacement is not known: it sent no answer that says it. If it has:"
+    if made.auth_header is not None:
+        yield _OKTA_IS_AHEAD
+    else:
+        yield "Okta has the replacement already, without a secret."
+
+
+def _way_back(made: Plan, before: RegisteredHook) -> str:
+    url = before.url or ""
+    was = f"The hook was: {subscription.described(before)}."
+    command = f"flask okta-hooks apply --rotate --name {shlex.quote(before.name or '')}"
+    if shown(url) == url:
+        command += f" --url {shlex.quote(url)}"
+    else:
+        was += " Of its URL, what may be secret is not shown."
+        if made.url != url:
+            command += " --url '<the whole URL as it was>'"
+    return f"{was} The way back, where its receivers and its secret are configured: {command}"

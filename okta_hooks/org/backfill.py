@@ -16,6 +16,7 @@ from okta_hooks.work import dispatch
 from .log import SLACK_SECONDS, TIME_FORMAT, LogReader, forgotten, published_at
 from .log_versions import HookPage, LogVersions
 from .refusals import cure
+from .retries import may_pass, pause_after
 from .selector import LogSelectors
 from .tally import Tally
 
@@ -35,7 +36,6 @@ logger = logging.getLogger(__name__)
 _OVERLAP_SECONDS: Final = 3600.0
 #: A first backfill begins this long before now: the clocks of this host and of Okta may differ.
 _HEAD_START_SECONDS: Final = 300.0
-_LONGEST_PAUSE: Final = 60.0
 
 
 class Stopped(Exception):
@@ -105,7 +105,11 @@ class Backfill:
             if self._cursor is not None and _is_before(self._cursor, since):
                 self._resume()
                 return
-            known = None if self._cursor else cursor_under_other_name(self._inbox, self._client)
+            known = (
+                None
+                if self._cursor
+                else cursor_under_other_name(self._inbox, self._client, self._tell)
+            )
             if known is not None and _is_before(known, since):
                 if self._store([], known) is not None:
                     self._resume()
@@ -170,11 +174,9 @@ class Backfill:
                 break
             except (OktaUnavailable, OktaRefused, InboxUnavailable) as error:
                 failures += 1
-                if not _may_pass(error) or (max_failures is not None and failures > max_failures):
+                if not may_pass(error) or (max_failures is not None and failures > max_failures):
                     raise
-                pause = min(2.0**failures, _LONGEST_PAUSE)
-                if isinstance(error, OktaRefused) and error.retry_after is not None:
-                    pause = max(pause, error.retry_after)
+                pause = pause_after(error, failures)
                 self._tell(f"{as_sentence(error)} Trying again in {pause:.0f} s.")
                 self._stopping.wait(pause)
         return False
@@ -304,20 +306,16 @@ def _is_before(cursor: Cursor, since: float | None) -> bool:
     return since is None or (cursor.reached_at is not None and cursor.reached_at <= since)
 
 
-def _may_pass(error: OktaUnavailable | OktaRefused | InboxUnavailable) -> bool:
-    if isinstance(error, OktaRefused):
-        return error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or (
-            error.status == HTTPStatus.TOO_MANY_REQUESTS
-        )
-    return error.is_transient
-
-
-def cursor_under_other_name(inbox: Inbox, client: OktaClient) -> Cursor | None:
+def cursor_under_other_name(
+    inbox: Inbox, client: OktaClient, tell: Callable[[str], Any] = logger.warning
+) -> Cursor | None:
     """Return how far the log of an org was read while it had another address, or None.
 
     That is another spelling of it, or its domain at Okta, where its custom domain is configured now.
+
+    :param tell: Is called with a line for a person if the org does not say its names.
     """
-    found = (inbox.cursors.of(name) for name in client.other_names())
+    found = (inbox.cursors.of(name) for name in client.other_names(tell))
     return next((cursor for cursor in found if cursor is not None), None)
 
 

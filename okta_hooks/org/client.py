@@ -88,6 +88,7 @@ class OktaClient:
         self._wait = wait
         # What the org's clock showed, and when that was by this process's own.
         self._date: tuple[float, float] | None = None
+        self._names: tuple[str, ...] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -147,7 +148,7 @@ class OktaClient:
         return _hook(self.url, self._call("POST", _HOOKS, body)[0])
 
     def replace_hook(self, hook_id: str, body: Mapping[str, Any]) -> RegisteredHook:
-        """Replace what is said of a hook. With another URL it is not verified any more."""
+        """Replace what is said of a hook. With another URL, header or secret it is not verified any more."""
         return _hook(self.url, self._call("PUT", f"{_HOOKS}/{hook_id}", body)[0])
 
     def activate_hook(self, hook_id: str) -> RegisteredHook:
@@ -198,7 +199,9 @@ class OktaClient:
             next_url = self._url_of_log(following)
             if next_url is None:
                 raise OktaUnavailable(
-                    f"{self.url} continues its log at what is no log, {shown(following)!r}",
+                    f"{self.url} continues its log at what is no log, {shown(following)!r}: "
+                    f"is {self.credentials.url_from} the address of the org itself, "
+                    "or does something before it change its links?",
                     is_transient=False,
                 )
         return LogPage(events, next_url)
@@ -209,12 +212,17 @@ class OktaClient:
             return None
         return f"{self.url}{_LOGS}?{parts.query}"
 
-    def other_names(self) -> tuple[str, ...]:
+    def other_names(self, tell: Callable[[str], Any] = logger.warning) -> tuple[str, ...]:
         """Return the other URLs that the org has or had: as it was spelt, its custom domain, its domain at Okta.
 
-        Nothing but the last part has to be asked, and that needs no permission.
+        Nothing but the last part has to be asked, and that needs no permission. If the org does not say it, a person
+        is told, once: what was read under another name is not found then.
         https://developer.okta.com/docs/api/openapi/okta-management/management/tag/OrgSettingMetadata/
+
+        :param tell: Is called with a line for a person.
         """
+        if self._names is not None:
+            return self._names
         names = [self._transport.configured_url]
         status, headers, _, text = self._transport.request("GET", _METADATA, None)
         self._note_date(headers)
@@ -225,11 +233,17 @@ class OktaClient:
         except (ValueError, RecursionError):
             document = None
         links = document.get("_links") if isinstance(document, dict) else None
+        if not isinstance(links, dict):
+            tell(
+                f"{self.url} does not say which other addresses the org has ({_METADATA} answered {status}): if its "
+                "log was read under another one, that place is not known, and --since has to say where to begin."
+            )
         for link in links.values() if isinstance(links, dict) else ():
             href = link.get("href") if isinstance(link, dict) else None
             if isinstance(href, str):
                 names.append(origin(href))
-        return tuple(name for name in dict.fromkeys(names) if name != self.url)
+        self._names = tuple(name for name in dict.fromkeys(names) if name != self.url)
+        return self._names
 
     def _call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None
@@ -246,7 +260,7 @@ class OktaClient:
             self._tell(f"The rate limit of {self.url} is used up: going on in {seconds:.0f} s.")
             self._wait(seconds)
         if status in _REDIRECTS:
-            raise _redirected(self.url, status, headers.get("Location"))
+            raise self._redirected(status, headers.get("Location"))
         reason: Exception | None = None
         try:
             document = json.loads(text) if text else None
@@ -255,23 +269,25 @@ class OktaClient:
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             raise _refusal(status, document, _retry_after(headers))
         if reason is not None and text.lstrip().startswith("["):
-            raise OktaUnavailable(f"{self.url} answered with a page that cannot be read: {reason}")
+            raise OktaUnavailable(
+                f"{self.url} answered with a page that cannot be read: {reason}. Try again; if it stays so, does "
+                "a proxy or something else between here and the org cut or change what it answers?"
+            )
         if isinstance(document, str):
             raise _no_org(self.url, "JSON")
         return document, next_url
 
+    def _redirected(self, status: int, location: str | None) -> OktaUnavailable:
+        to = f", which points to {shown(location)}" if location else ""
+        return OktaUnavailable(
+            f"{self.url} answered {status}{to}. A redirect is not followed: token and secret are for the org alone. "
+            f"Is {self.credentials.url_from} the address of the org itself?",
+            is_transient=False,
+        )
+
 
 def _no_org(url: str, what: str) -> OktaUnavailable:
     return OktaUnavailable(f"{url} did not answer with {what}: is it the URL of an Okta org?")
-
-
-def _redirected(url: str, status: int, location: str | None) -> OktaUnavailable:
-    to = f", which points to {shown(location)}" if location else ""
-    return OktaUnavailable(
-        f"{url} answered {status}{to}. A redirect is not followed: token and secret are for the org alone. "
-        "Is OKTA_HOOKS_ORG_URL the address of the org itself?",
-        is_transient=False,
-    )
 
 
 def _refusal(status: int, document: Any, retry_after: float | None) -> OktaRefused:
@@ -320,11 +336,11 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Return for how many seconds not to ask again, if that is said: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3."""
     said = headers.get("Retry-After", "").strip()
     if said.isascii() and said.isdecimal():
-        return min(float(said), _LONGEST_WAIT)
+        return float(said)
     try:
         moment = parsedate_to_datetime(said)
         now = parsedate_to_datetime(headers["Date"])
-        return min(max((moment - now).total_seconds(), 0.0), _LONGEST_WAIT)
+        return max((moment - now).total_seconds(), 0.0)
     except (KeyError, TypeError, ValueError):
         return None
 

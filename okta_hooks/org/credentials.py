@@ -23,11 +23,13 @@ _SERVICE_APP: Final = "PrivateKey"
 class Credentials:
     """With what the commands authenticate: where the token is configured, or None for a service app.
 
+    ``url_from`` is where the org's URL is configured,
     ``overrides_service_app`` is whether a service app is configured beside the token, ``uses_dpop`` whether a service
     app proves possession of a key.
     """
 
     token_from: str | None
+    url_from: str = "OKTA_HOOKS_ORG_URL"
     overrides_service_app: bool = False
     uses_dpop: bool = False
 
@@ -42,14 +44,27 @@ def used(settings: Settings, client: Mapping[str, Any]) -> Credentials:
 
     :param client: As for :func:`check`, which has been content with it.
     """
+    url_from = _source(settings.org_url, "OKTA_HOOKS_ORG_URL", "OKTA_CLIENT_ORGURL")
     if client["authorizationMode"] == _SERVICE_APP:
-        return Credentials(token_from=None, uses_dpop=bool(client.get("dpopEnabled")))
-    token_from = "okta.yaml"  # noqa: S105 - not a token
-    if settings.api_token is not None:
-        token_from = "OKTA_HOOKS_API_TOKEN"  # noqa: S105 - not a token
-    elif "OKTA_CLIENT_TOKEN" in os.environ:
-        token_from = "OKTA_CLIENT_TOKEN"  # noqa: S105 - not a token
-    return Credentials(token_from=token_from, overrides_service_app=bool(client.get("privateKey")))
+        return Credentials(
+            token_from=None, url_from=url_from, uses_dpop=bool(client.get("dpopEnabled"))
+        )
+    return Credentials(
+        token_from=_token_from(settings),
+        url_from=url_from,
+        overrides_service_app=bool(client.get("privateKey")),
+    )
+
+
+def _token_from(settings: Settings) -> str:
+    return _source(settings.api_token, "OKTA_HOOKS_API_TOKEN", "OKTA_CLIENT_TOKEN")
+
+
+def _source(setting: str | None, key: str, variable: str) -> str:
+    """Return where a value comes from: the app's setting wins over the SDK's variable, and that over its file."""
+    if setting is not None:
+        return key
+    return variable if variable in os.environ else "okta.yaml"
 
 
 class OrgNotConfigured(ConfigurationError):
@@ -75,15 +90,16 @@ def check(settings: Settings, client: Mapping[str, Any]) -> None:
         raise kind(
             "OKTA_HOOKS_ORG_URL is not set: it is the URL of the Okta org, such as https://acme.okta.com."
         )
+    url_from = _source(settings.org_url, "OKTA_HOOKS_ORG_URL", "OKTA_CLIENT_ORGURL")
     if not _is_of_an_org(url):
         # What stands before an @ may be a password.
         found = "has an @ in it" if "@" in url else f"is {url!r}"
         raise ConfigurationError(
-            f"OKTA_HOOKS_ORG_URL {found}: it must be https:// and a host, and nothing behind it."
+            f"{url_from} {found}: it must be https:// and a host, and nothing behind it."
         )
     if (meant := _org_of_console(url)) is not None:
         raise ConfigurationError(
-            f"OKTA_HOOKS_ORG_URL is {url!r}, which is the Admin Console of the org: say {meant}"
+            f"{url_from} is {url!r}, which is the Admin Console of the org: say {meant}"
         )
     if client["authorizationMode"] == _SERVICE_APP:
         return
@@ -100,7 +116,7 @@ def check(settings: Settings, client: Mapping[str, Any]) -> None:
         )
     if not (token.isascii() and token.isprintable()) or " " in token:
         raise ConfigurationError(
-            "OKTA_HOOKS_API_TOKEN holds a blank, a line break or another character that no token has: "
+            f"{_token_from(settings)} holds a blank, a line break or another character that no token has: "
             "give the token alone, without SSWS."
         )
 

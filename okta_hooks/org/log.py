@@ -114,7 +114,7 @@ class LogReader:
             if self._latest is None or at > self._latest:
                 self._latest, self._at_latest = at, set()
             if at == self._latest and self._at_latest is not None:
-                self._at_latest.add(_uuid_of(raw))
+                self._at_latest.add(uuid_of(raw))
 
     def _has_read(self, raw: Any) -> bool:
         at = published_at(raw)
@@ -122,7 +122,7 @@ class LogReader:
             return True  # nothing can be said of it
         if self._latest is None or at != self._latest:
             return self._latest is not None and at < self._latest
-        return self._at_latest is None or _uuid_of(raw) in self._at_latest
+        return self._at_latest is None or uuid_of(raw) in self._at_latest
 
     def url_after(self, page: LogPage) -> str:
         """Return the URL at which the log goes on.
@@ -144,7 +144,8 @@ class LogReader:
         self.url = self.url_after(page)
 
 
-def _uuid_of(raw: Any) -> Any:
+def uuid_of(raw: Any) -> str | None:
+    """Return the uuid of an event, or None if it has none."""
     uuid = raw.get("uuid") if isinstance(raw, dict) else None
     return uuid if isinstance(uuid, str) else None
 

@@ -96,7 +96,7 @@ def _own(
             "say --url and another --name."
         )
     if own.url is None:
-        check_known(find(registered, path=path))
+        _refuse_to_guess(find(registered, path=path))
         if creates:
             raise SubscriptionImpossible(
                 f"{none_found(path=path)}: say with --url where Okta is to deliver to."
@@ -106,11 +106,8 @@ def _own(
     return None
 
 
-def check_known(candidates: Sequence[RegisteredHook]) -> None:
-    """Refuse to guess: these hooks have the path that the app's hook has, and nothing proves that they are its own.
-
-    :raises SubscriptionImpossible: if there are any.
-    """
+def _refuse_to_guess(candidates: Sequence[RegisteredHook]) -> None:
+    # They have the path that the app's hook has, and nothing proves that they are its own.
     if candidates:
         raise SubscriptionImpossible(unknown(candidates))
 

@@ -30,7 +30,7 @@ class Ownership:
     """What proves that a hook at an org delivers to one hook of an app.
 
     ``url`` is where Okta delivers to, by the app's configuration; ``delivered`` are the ids of the hooks at Okta whose
-    deliveries are in the inbox. The configuration has the last word: an inbox may be a copy of another app's.
+    deliveries are in the inbox. If the URL is configured, it alone counts: an inbox may be a copy of another app's.
     """
 
     url: str | None = None

@@ -5,14 +5,17 @@ https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Event
 
 from __future__ import annotations
 
+import shlex
 import time
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from okta_hooks.exceptions import OktaRefused, SubscriptionImpossible, VerificationFailed
 
 from . import preflight
-from .subscription import body, described
+from .hook_request import body
+from .subscription import described, lost_filters
 from .urls import shown
 
 if TYPE_CHECKING:
@@ -20,10 +23,21 @@ if TYPE_CHECKING:
 
     from .client import OktaClient
     from .hooks import RegisteredHook
+    from .ownership import Ownership
     from .subscription import Plan
 
 _MOST_LOOKS: Final = 10
 _SECONDS_BETWEEN_LOOKS: Final = 2.0
+
+
+@dataclass(slots=True)
+class Replacement:
+    """What is known of the replacement of a hook, also when what comes after it fails.
+
+    ``state`` is ``"none"`` as long as Okta has nothing of it, ``"sent"`` if it may have, ``"taken"`` if it has.
+    """
+
+    state: Literal["none", "sent", "taken"] = "none"
 
 
 def apply(
@@ -32,34 +46,41 @@ def apply(
     secret: str | None,
     *,
     verifies: bool = True,
-    is_own: bool = True,
+    own: Ownership,
+    is_named: bool,
+    replacement: Replacement | None = None,
     tell: Callable[[str], Any],
     wait: Callable[[float], Any] = time.sleep,
 ) -> RegisteredHook:
     """Do what a plan says, and return the hook as the org has it then.
 
-    :param secret: As for :func:`~okta_hooks.org.subscription.body`.
+    :param secret: As for :func:`~okta_hooks.org.hook_request.body`.
     :param verifies: Whether to let Okta ask the endpoint. After any replacement it asks again:
         its request holds the secret that deliveries will hold.
-    :param is_own: Whether it is proved that the live hook is this app's. What is not proved to be, and gets events
-        now, is not replaced unless the endpoint answers to a verification from here.
+    :param own: What proves that the live hook is this app's.
+    :param is_named: Whether a person has said which hook is meant, by its name or its URL.
+    :param replacement: Is kept up to date with what Okta may have of a replacement.
     :param tell: Is called with a line for a person after each step, and before the hook is replaced.
     :param wait: As for :func:`verify`.
     :raises VerificationFailed: if all is done but that.
-    :raises SubscriptionImpossible: if the hook is gone, or would get no events any more.
+    :raises SubscriptionImpossible: if the hook is gone, or would get no events any more, or may be another app's.
     :raises OktaRefused: if the org does not do it. So does whatever talks to it.
     """
+    replacement = replacement or Replacement()
     hook = plan.live
     if hook is None:
         hook = client.create_hook(body(plan, secret))
         tell(f"Created: {hook.id}.")
     elif plan.replaces:
         document = body(plan, secret)
-        if verifies and hook.is_active and hook.is_verified:
-            _check_endpoint(document, plan, tell, is_own=is_own)
+        _check_replacement(
+            document, plan, hook, tell, verifies=verifies, own=own, is_named=is_named
+        )
         tell(f"Until now: {described(hook)}.")
+        for event_type, expression in lost_filters(hook, plan.types):
+            tell(f"The filter of {event_type} goes: {expression}")
         _check_unchanged(client, hook)
-        hook = _of_live(hook, lambda live: client.replace_hook(live.id, document))
+        hook = _replace(client, hook, document, replacement)
         tell("Changed.")
     if not hook.is_active:
         if plan.live is not None:
@@ -86,6 +107,25 @@ def apply(
     return hook
 
 
+def _replace(
+    client: OktaClient,
+    hook: RegisteredHook,
+    document: Mapping[str, Any],
+    replacement: Replacement,
+) -> RegisteredHook:
+    replacement.state = "sent"
+    try:
+        replaced = client.replace_hook(hook.id, document)
+    except OktaRefused as error:
+        if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            replacement.state = "none"
+        if error.status == HTTPStatus.NOT_FOUND:
+            raise _deleted(hook) from error
+        raise
+    replacement.state = "taken"
+    return replaced
+
+
 def _check_unchanged(client: OktaClient, planned: RegisteredHook) -> None:
     """Look at a hook right before it is written: what somebody has changed meanwhile would be lost.
 
@@ -98,30 +138,64 @@ def _check_unchanged(client: OktaClient, planned: RegisteredHook) -> None:
         )
 
 
-def _check_endpoint(
-    document: Mapping[str, Any], plan: Plan, tell: Callable[[str], Any], *, is_own: bool
+def _check_replacement(
+    document: Mapping[str, Any],
+    plan: Plan,
+    live: RegisteredHook,
+    tell: Callable[[str], Any],
+    *,
+    verifies: bool,
+    own: Ownership,
+    is_named: bool,
 ) -> None:
-    """Ask the endpoint of a hook that gets events, before what it has is lost.
+    """Ask an endpoint, or what else proves that a hook is this app's, before what the hook has is lost.
 
-    :raises SubscriptionImpossible: if the verification would fail.
+    :raises SubscriptionImpossible: if the verification would fail, or the hook may be another app's.
     """
-    reason = "The hook gets events now, and would not any more"
-    cure = (
-        "Nothing was changed at Okta. Correct the app at that URL or the secret of here; "
-        "--no-verify replaces the hook all the same."
-    )
+    # An inbox may be a copy of another app's: what has delivered to it proves nothing alone.
+    is_certain = own.owns(live) and (own.url is not None or is_named)
+    gets_events = live.is_active and live.is_verified
+    if not verifies or not gets_events:
+        is_certain = is_certain or is_named
+        if is_certain:
+            return
+    if not verifies:
+        raise _unproved(
+            live, own, "Without a verification nothing asks its endpoint", is_named=is_named
+        )
+    where = shown(plan.url)
     try:
         wrong = preflight.complaint(document)
     except preflight.NotAsked as error:
-        where = f"{shown(plan.url)} could not be asked from here: {error.reason}"
-        if not is_own:
-            raise SubscriptionImpossible(
-                f"The hook gets events now, and nothing proves that it is this app's. {where}. {cure}"
-            ) from error
-        tell(f"{where}. Okta will ask it.")
+        asked = f"{where} could not be asked from here: {error.reason}"
+        if not is_certain:
+            raise _unproved(live, own, asked, is_named=is_named) from error
+        tell(f"{asked}. Okta will ask it.")
         return
+    if wrong is not None and not gets_events:
+        raise _unproved(live, own, f"{where} was asked: {wrong}", is_named=is_named)
     if wrong is not None:
-        raise SubscriptionImpossible(f"{reason}. {shown(plan.url)} was asked: {wrong}. {cure}")
+        raise SubscriptionImpossible(
+            f"The hook gets events now, and would not any more. {where} was asked: {wrong}. "
+            "Nothing was changed at Okta. Correct the app at that URL or the secret of here; "
+            "--no-verify replaces the hook all the same."
+        )
+
+
+def _unproved(
+    live: RegisteredHook, own: Ownership, reason: str, *, is_named: bool
+) -> SubscriptionImpossible:
+    """Return that a hook may be another app's, with what to say if it is not."""
+    said = f"Nothing proves that the hook {live.name!r} ({live.id}) at {shown(live.url or '')} is this app's. "
+    if own.owns(live):
+        said += "It has delivered to this inbox, which may be a copy of another app's. "
+    if not is_named:
+        cure = f"If it is, say so with --name {shlex.quote(live.name or '')}, or set OKTA_HOOKS_URL to its URL."
+    else:
+        cure = "Run apply where that URL can be asked; --no-verify replaces the hook all the same."
+        if own.url is None:
+            cure = f"If it is, set OKTA_HOOKS_URL to its URL. {cure}"
+    return SubscriptionImpossible(f"{said}{reason}. Nothing was changed at Okta. {cure}")
 
 
 def verify(
@@ -160,6 +234,10 @@ def _of_live(
     except OktaRefused as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise
-        raise SubscriptionImpossible(
-            f"The hook {hook.name!r} ({hook.id}) has been deleted at Okta in the meantime: plan again."
-        ) from error
+        raise _deleted(hook) from error
+
+
+def _deleted(hook: RegisteredHook) -> SubscriptionImpossible:
+    return SubscriptionImpossible(
+        f"The hook {hook.name!r} ({hook.id}) has been deleted at Okta in the meantime: plan again."
+    )

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from array import array
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from okta_hooks.exceptions import OktaRefused, OktaUnavailable, as_sentence
 from okta_hooks.inbox.contradictions import Match
 from okta_hooks.inbox.intake import incoming
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery, Envelope
 
-from .log import LogReader, forgotten, published_at
+from .log import LogReader, forgotten, published_at, uuid_of
 from .log_versions import Brake
+from .retries import may_pass, pause_after
 from .selector import target_ids
 
 if TYPE_CHECKING:
@@ -23,7 +26,9 @@ if TYPE_CHECKING:
 
     from okta_hooks.inbox import Inbox
 
-    from .client import OktaClient
+    from .client import LogPage, OktaClient
+
+Answer = TypeVar("Answer")
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +38,10 @@ FAILED_DELIVERY: Final = "event_hook.delivery"
 _UNDER_WAY_SECONDS: Final = 60.0
 #: How much later than it was published an event may come into the log.
 _LONGEST_DELAY: Final = 3600.0
+#: Okta's log is asked for in milliseconds.
+_MILLISECOND: Final = 0.001
+#: So many failures in a row, each waited for longer, take about a minute.
+_MOST_FAILURES_IN_A_ROW: Final = 5
 _MOST_FAILURES: Final = 1000
 _NO_DELIVERY: Final = Delivery(
     event_id=None, source=None, via="backfill", received_at=datetime.fromtimestamp(0, UTC)
@@ -83,8 +92,11 @@ def reconcile(
     until: float | None = None,
     tell: Callable[[str], Any] = logger.warning,
     progress: Callable[[Report], Any] | None = None,
+    wait: Callable[[float], Any] = time.sleep,
 ) -> Report:
     """Read the log page by page, and look up what has arrived of the events that were meant for a hook.
+
+    What may pass is waited for, longer each time, a few times in a row.
 
     :param hook: The hook's name in the app.
     :param ids: What it is known by at Okta.
@@ -92,6 +104,7 @@ def reconcile(
     :param until: Only events published before this time.
     :param tell: Is called with a line for a person.
     :param progress: Is called after each page.
+    :param wait: Sleeps for so many seconds.
     """
     report = Report()
     report.gap = forgotten(since, client.now() or inbox.clock(), tell)
@@ -99,9 +112,15 @@ def reconcile(
         since = report.gap[1]
     # Polled, though it has an end: a bounded query may miss what came into the log late.
     reader = LogReader(client, client.log_url(since=datetime.fromtimestamp(since, UTC)))
+    window_read = _Window(client, since, until)
     brake = Brake()
-    while True:
+
+    def read() -> tuple[LogPage, bool]:
         page = reader.fetch()
+        return page, reader.is_last(page)
+
+    while True:
+        page, is_last = _patiently(read, tell, wait)
         window = [raw for raw in page.events if _is_within(published_at(raw), since, until)]
         # The page has brought the org's own time.
         now = client.now() or inbox.clock()
@@ -111,14 +130,74 @@ def reconcile(
         report.read += len(page.events)
         times = [at for raw in page.events if (at := published_at(raw)) is not None]
         report.reached_at = times[-1] if times else report.reached_at
-        is_last = reader.is_last(page)
+        window_read.note(window)
         if progress is not None:
             progress(report)
         if is_last:
             return report
-        if until is not None and min(times, default=until) > until + _LONGEST_DELAY:
+        # That nothing before `until` comes any more is an inference: the log itself has to bear it out.
+        is_behind = until is not None and min(times, default=until) > until + _LONGEST_DELAY
+        if is_behind and _patiently(window_read.is_whole, tell, wait):
             return report
         reader.advance(page)
+
+
+def _patiently(
+    call: Callable[[], Answer], tell: Callable[[str], Any], wait: Callable[[float], Any]
+) -> Answer:
+    failures = 0
+    while True:
+        try:
+            return call()
+        except (OktaUnavailable, OktaRefused) as error:
+            failures += 1
+            if not may_pass(error) or failures > _MOST_FAILURES_IN_A_ROW:
+                raise
+            pause = pause_after(error, failures)
+            tell(f"{as_sentence(error)} Trying again in {pause:.0f} s.")
+            wait(pause)
+
+
+class _Window:
+    """What has been read of the events that were published in a span of time."""
+
+    def __init__(self, client: OktaClient, since: float, until: float | None) -> None:
+        self._client = client
+        self._since = since
+        self._until = until
+        self._latest: float | None = None
+        self._at_latest: set[Any] = set()
+        self._newest: Any = None
+        self._is_asked = False
+
+    def note(self, events: Sequence[Any]) -> None:
+        """Take note of events of the span that were read."""
+        for raw in events:
+            at = published_at(raw)
+            if at is None:
+                continue
+            if self._latest is None or at > self._latest:
+                self._latest, self._at_latest = at, set()
+            if at == self._latest:
+                self._at_latest.add(uuid_of(raw))
+
+    def is_whole(self) -> bool:
+        """Return whether the event has been read that the log, asked apart from polling, names as the span's last."""
+        if self._until is None:
+            return False
+        if not self._is_asked:
+            # Okta's span has its end in it.
+            span = self._since, self._until - _MILLISECOND
+            self._newest = self._client.newest_event(
+                *(datetime.fromtimestamp(at, UTC) for at in span)
+            )
+            self._is_asked = True
+        at = published_at(self._newest)
+        if self._newest is None or at is None:
+            return True
+        if self._latest is None or at != self._latest:
+            return self._latest is not None and at < self._latest
+        return uuid_of(self._newest) in self._at_latest
 
 
 def _is_within(at: float | None, since: float, until: float | None) -> bool:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _NOT_GRANTED: Final = ("access_denied", "consent_required", "invalid_scope")
 #: What it says of one that has to prove possession of a key: https://www.rfc-editor.org/rfc/rfc9449#section-5
 _DPOP: Final = ("invalid_dpop_proof", "use_dpop_nonce")
+#: A time to come back that is further away is told as none.
+_MOST_SECONDS_TOLD: Final = 86400.0
 _EVENT_HOOKS: Final = "okta.eventHooks."
 
 
@@ -58,13 +60,22 @@ def _of_status(error: OktaRefused, permissions: Sequence[str], credentials: Cred
     if error.status == HTTPStatus.UNAUTHORIZED:
         return _not_let_in(credentials)
     if error.status == HTTPStatus.NOT_FOUND and error.code is None:
-        return "Is OKTA_HOOKS_ORG_URL the URL of an Okta org?"
+        return f"Is {credentials.url_from} the URL of an Okta org?"
     if error.status == HTTPStatus.TOO_MANY_REQUESTS:
         return (
             "Something else uses up the rate limit of the org or of this token: "
             "Reports > Rate Limits in the Admin Console shows what."
         )
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _trouble_of_okta(error.retry_after)
     return ""
+
+
+def _trouble_of_okta(retry_after: float | None) -> str:
+    when = "in some minutes"
+    if retry_after is not None and retry_after <= _MOST_SECONDS_TOLD:
+        when = f"in {retry_after:.0f} s, as it asks for"
+    return f"The trouble is Okta's: try again {when}; https://status.okta.com says whether it is known."
 
 
 def _without_proof(credentials: Credentials) -> str:
@@ -92,7 +103,7 @@ def _not_let_in(credentials: Credentials) -> str:
     if credentials.is_service_app:
         return (
             "The service app (OKTA_CLIENT_CLIENTID) got a token, which the org does not accept: "
-            "is the app active, and OKTA_HOOKS_ORG_URL the org that it belongs to?"
+            f"is the app active, and {credentials.url_from} the org that it belongs to?"
         )
     said = (
         f"The token is wrong, expired or revoked, or another org's: see {credentials.token_from}."

@@ -8,6 +8,7 @@ https://github.com/okta/okta-sdk-python#configuration-reference
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import html
 import logging
@@ -21,18 +22,19 @@ from okta.config.config_validator import ConfigValidator
 from okta.jwt import JWT
 from okta.request_executor import RequestExecutor
 
-from okta_hooks.exceptions import ConfigurationError, OktaRefused, OktaUnavailable
+from okta_hooks.exceptions import ConfigurationError, OktaUnavailable
 
 from . import credentials, network
 from .urls import origin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from okta_hooks.settings import Settings
 
 _SDK_LOGGER: Final = "okta-sdk-python"
 _TIMEOUT_SECONDS: Final = 60
+_LOWEST_REFUSAL: Final = 300
 
 #: Whether the SDK's log is muted: it writes requests with their token into it.
 _is_muted: contextvars.ContextVar[bool] = contextvars.ContextVar("okta_hooks_muted", default=False)
@@ -59,7 +61,7 @@ class Transport:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._executor, self.configured_url, self.credentials = _executor(settings)
+        self._executor, self.configured_url, self.credentials, self._proxy = _executor(settings)
         self.url = origin(self.configured_url)
         self._certificates = network.certificates()
         self._runner = asyncio.Runner()
@@ -71,20 +73,26 @@ class Transport:
     def request(self, method: str, path: str, body: Mapping[str, Any] | None) -> Response:
         """Send a request, and return the answer, whatever its status.
 
+        A service app is given a token first. If it is not, the answer to that is the one that is returned.
+
         :raises OktaUnavailable: if there is none.
-        :raises OktaRefused: if a service app gets no OAuth 2.0 token.
         """
 
         async def send() -> Any:
             _is_muted.set(True)
             async with _session(self._certificates) as session:
-                client = self._executor._http_client  # noqa: SLF001 - there is no other door to it
-                client.set_session(_NoRedirects(session))
+                asked = _NoRedirects(session)
+                client = self._executor._http_client  # noqa: SLF001 - nothing public takes a session
+                client.set_session(asked)
                 request, error = await self._executor.create_request(
                     method, path, body, keep_empty_params=True
                 )
                 if error is not None:
-                    return None, None, error
+                    refused = asked.answer
+                    if refused is None or refused.status < _LOWEST_REFUSAL:
+                        return None, None, error
+                    # The SDK's error has no headers: they say when to come back, or where a redirect points.
+                    return refused, await refused.text(), None
                 _, response, text, error = await self._executor.fire_request(request)
                 return response, text, error
 
@@ -92,33 +100,55 @@ class Transport:
             response, text, error = self._runner.run(send(), context=contextvars.copy_context())
         except Exception as failure:  # noqa: BLE001 - the SDK's text may quote headers, whatever it raises
             raise OktaUnavailable(
-                f"{self.url} cannot be asked: Okta's SDK failed with {type(failure).__name__}"
+                f"{self.url} cannot be asked: Okta's SDK failed with {type(failure).__name__}. "
+                "Is what answers there an Okta org, and is the SDK one that this version is made for "
+                "(pip install 'okta-hooks[okta]')?"
             ) from None
         if response is None or text is None:
-            status = getattr(error, "status", None)
-            if isinstance(error, aiohttp.ClientHttpProxyError):
-                raise OktaUnavailable(network.refused_by_proxy(self.url, error.status))
-            if isinstance(status, int):  # of the endpoint for OAuth 2.0 tokens
-                code, summary = (
-                    getattr(error, name, None) for name in ("error_code", "error_summary")
-                )
-                raise OktaRefused(status, code, summary and _one_line(summary))
-            raise OktaUnavailable(_reason(self.url, error))
+            raise OktaUnavailable(self._reason(error))
         following = response.links.get("next", {}).get("url")
         return Response(response.status, response.headers, following and str(following), text)
+
+    def _reason(self, error: BaseException | None) -> str:
+        """Return in words why there is no answer, and what to do."""
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            return network.refused_by_proxy(self.url, error.status, self._proxy)
+        if isinstance(error, TimeoutError):
+            return f"{self.url} did not answer within {_TIMEOUT_SECONDS} s. {network.WAY_CURE}"
+        cure = "Is it the URL of an Okta org?"
+        if isinstance(error, aiohttp.ClientProxyConnectionError):
+            cure = self._proxy.cure
+        elif isinstance(error, aiohttp.ClientConnectorCertificateError):
+            cure = network.certificate_cure(error.certificate_error)
+        elif isinstance(error, ssl.SSLCertVerificationError):
+            cure = network.certificate_cure(error)
+        elif isinstance(error, aiohttp.ClientConnectorDNSError):
+            cure = f"Is {self.credentials.url_from} spelt right? {network.WAY_CURE}"
+        elif isinstance(error, aiohttp.ClientError):
+            cure = network.WAY_CURE
+        return f"{self.url} cannot be reached: {_one_line(error)}. {cure}"
 
 
 class _NoRedirects:
     """A session that follows no redirect: what is sent holds the token, and the secret of a hook.
+
+    ``answer`` is the one to the last request, or None if there was none.
 
     The SDK asks its session for requests only, and passes no such option on.
     """
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
+        self.answer: aiohttp.ClientResponse | None = None
 
-    def request(self, **options: Any) -> Any:
-        return self._session.request(**options, allow_redirects=False)
+    @contextlib.asynccontextmanager
+    async def request(self, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+        self.answer = None
+        async with self._session.request(**options, allow_redirects=False) as answer:
+            # Read here, while it is open: who asks again for its text gets it.
+            await answer.read()
+            self.answer = answer
+            yield answer
 
 
 def _session(certificates: ssl.SSLContext) -> aiohttp.ClientSession:
@@ -127,8 +157,10 @@ def _session(certificates: ssl.SSLContext) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=connector)
 
 
-def _executor(settings: Settings) -> tuple[Any, str, credentials.Credentials]:
-    """Return the SDK's transport, configured, with the org's URL as it was spelt, and what it authenticates with."""
+def _executor(
+    settings: Settings,
+) -> tuple[Any, str, credentials.Credentials, network.Proxy]:
+    """Return the SDK's transport, configured, with the org's URL as it was spelt, and what it goes there by."""
     logging.getLogger(_SDK_LOGGER).addFilter(_is_not_muted)
     setter = ConfigSetter()
     config = setter._prune_config(setter.get_config())  # noqa: SLF001 - as the SDK's client does
@@ -141,7 +173,7 @@ def _executor(settings: Settings) -> tuple[Any, str, credentials.Credentials]:
             client["authorizationMode"] = "SSWS"
     credentials.check(settings, client)
     client["orgUrl"] = origin(url)
-    proxy = None if client.get("proxy") else network.proxy_for(client["orgUrl"])
+    proxy = network.proxy_of_sdk(client.get("proxy")) or network.find_proxy(client["orgUrl"])
     client["rateLimit"] = {"maxRetries": 0}  # it would wait in silence
     client["requestTimeout"] = _TIMEOUT_SECONDS
     config["testing"] = {"testingDisableHttpsCheck": True}  # checked above, but for a simulated org
@@ -150,7 +182,7 @@ def _executor(settings: Settings) -> tuple[Any, str, credentials.Credentials]:
         executor = RequestExecutor(config, NoOpCache())
         if not client.get("proxy"):
             # It knows no NO_PROXY, and none of the names in lower case.
-            executor._http_client._proxy = proxy  # noqa: SLF001 - see above
+            executor._http_client._proxy = proxy.url  # noqa: SLF001 - see above
     except Exception as error:  # noqa: BLE001 - its own checks, in its own words
         raise ConfigurationError(
             f"Okta's SDK cannot be configured like that: {_one_line(error)}"
@@ -163,23 +195,7 @@ def _executor(settings: Settings) -> tuple[Any, str, credentials.Credentials]:
                 "OKTA_CLIENT_PRIVATEKEY cannot be read: it must be an RSA private key, as PEM with its line breaks, "
                 "as a JWK, or as the path of a PEM file."
             ) from None
-    return executor, url, credentials.used(settings, client)
-
-
-def _reason(url: str, error: BaseException | None) -> str:
-    if isinstance(error, TimeoutError):
-        return (
-            f"{url} did not answer within {_TIMEOUT_SECONDS} s. "
-            "May this host call it, or is there a proxy to name in https_proxy?"
-        )
-    said = f"{url} cannot be reached: {_one_line(error)}."
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return f"{said} {network.PROXY_CURE}"
-    if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
-        return f"{said} {network.CERTIFICATE_CURE}"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"{said} Is OKTA_HOOKS_ORG_URL spelt right?"
-    return said
+    return executor, url, credentials.used(settings, client), proxy
 
 
 def _one_line(error: BaseException | str | None) -> str:

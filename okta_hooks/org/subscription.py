@@ -6,15 +6,16 @@ https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Event
 
 from __future__ import annotations
 
-import copy
+import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from okta_hooks import catalog
 from okta_hooks.exceptions import SubscriptionImpossible
 from okta_hooks.receivers import matches, why_never
 from okta_hooks.wire.limits import MOST_EVENT_TYPES
 
+from .hook_request import OF_OKTA, filter_entries
 from .urls import same_url, shown
 
 if TYPE_CHECKING:
@@ -27,11 +28,7 @@ if TYPE_CHECKING:
     from .hooks import RegisteredHook
 
 ChangedField: TypeAlias = Literal["name", "url", "auth_header", "status", "verification"]
-#: What Okta says of a hook and takes from nobody.
-_OF_OKTA: Final = frozenset(
-    ("id", "status", "verificationStatus", "created", "createdBy", "lastUpdated", "_links")
-)
-_MODELLED: Final = _OF_OKTA | {"name", "description", "events", "channel"}
+_MODELLED: Final = OF_OKTA | {"name", "description", "events", "channel"}
 _LABELS: Final[Mapping[ChangedField, str]] = {
     "name": "name",
     "url": "URL",
@@ -280,66 +277,16 @@ def _lost(live: RegisteredHook, types: Collection[str]) -> tuple[str, ...]:
 
 def _filtered(live: RegisteredHook) -> list[str]:
     """Return the types that an administrator has set filters for."""
-    entries = ((live.events.filter if live.events else None) or {}).get("eventFilterMap")
+    return [str(entry.get("event")) for entry in filter_entries(live)]
+
+
+def lost_filters(live: RegisteredHook, types: Collection[str]) -> list[tuple[str, str]]:
+    """Return the filters that go with their types, as they are at Okta: nothing else keeps them.
+
+    :param types: Those that stay.
+    """
     return [
-        str(entry.get("event"))
-        for entry in (entries if isinstance(entries, list) else ())
-        if isinstance(entry, dict)
+        (str(entry.get("event")), json.dumps(entry.get("condition")))
+        for entry in filter_entries(live)
+        if entry.get("event") not in types
     ]
-
-
-def _filter(live: RegisteredHook, types: Collection[str]) -> dict[str, Any] | None:
-    """Return an administrator's filters as far as they are for these types.
-
-    https://developer.okta.com/docs/guides/event-hook-filtering/main/
-    """
-    given = (live.events.filter if live.events else None) or {}
-    entries = given.get("eventFilterMap")
-    kept = [
-        entry
-        for entry in (entries if isinstance(entries, list) else ())
-        if isinstance(entry, dict) and entry.get("event") in types
-    ]
-    return {**given, "eventFilterMap": kept} if kept else None
-
-
-def body(plan: Plan, secret: str | None) -> dict[str, Any]:
-    """Return what Okta takes to create or replace the hook of a plan. It holds the secret.
-
-    A replacement drops what it does not mention, so it begins with the document as it was read.
-
-    :param secret: The first live one: Okta never tells the one that it has.
-    """
-    live = plan.live
-    document = copy.deepcopy((live and live.document) or {})
-    made: dict[str, Any] = {
-        key: value
-        for key, value in document.items()
-        # Without a status: one that was read would undo a deactivation in this moment.
-        if key not in _OF_OKTA
-    }
-    made["name"] = plan.name
-    events = _object_in(made, "events")
-    events |= {"type": "EVENT_TYPE", "items": list(plan.types)}
-    if live and (kept := _filter(live, plan.types)):
-        events["filter"] = kept
-    else:
-        events.pop("filter", None)
-    channel = _object_in(made, "channel")
-    channel |= {"type": "HTTP", "version": channel.get("version") or "1.0.0"}
-    config = _object_in(channel, "config")
-    config["uri"] = plan.url
-    config["headers"] = config.get("headers") or []
-    if plan.auth_header is None:
-        config.pop("authScheme", None)
-    else:
-        scheme = _object_in(config, "authScheme")
-        scheme |= {"type": "HEADER", "key": plan.auth_header, "value": secret}
-    return {key: value for key, value in made.items() if value is not None}
-
-
-def _object_in(parent: dict[str, Any], key: str) -> dict[str, Any]:
-    if not isinstance(parent.get(key), dict):
-        parent[key] = {}
-    found: dict[str, Any] = parent[key]
-    return found

@@ -1,6 +1,7 @@
 """A plan as Terraform's configuration language has it, for those who keep the hook there.
 
 https://registry.terraform.io/providers/okta/okta/latest/docs/resources/event_hook
+https://registry.terraform.io/providers/okta/okta/latest/docs/resources/event_hook_verification
 https://developer.hashicorp.com/terraform/language/syntax/configuration
 """
 
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
     from .subscription import Plan
 
 _RESOURCE: Final = "okta_event_hook"
+_VERIFICATION: Final = "okta_event_hook_verification"
 _INTRODUCER: Final = re.compile(r"([$%]+)\{")
 _ESCAPES: Final = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def configuration(plan: Plan, hook: str) -> str:
-    """Return the resource of a hook as it is to be, with the variables that it needs.
+    """Return the resource of a hook as it is to be, its verification, and the variables that it needs.
 
     What is or may be secret is a variable: the secret, the values of custom headers, a URL with a user or a query.
 
@@ -59,13 +61,26 @@ def configuration(plan: Plan, hook: str) -> str:
         lines += [f'variable "{name}" {{', *_indented(settings), "}", ""]
     if plan.live is not None:
         lines.append(f"# It exists: terraform import {_RESOURCE}.{label} {_one_line(plan.live.id)}")
-    lines += [f'resource "{_RESOURCE}" "{label}" {{', *_indented(body), "}"]
+    lines += [f'resource "{_RESOURCE}" "{label}" {{', *_indented(body), "}", ""]
+    lines += [f'resource "{_VERIFICATION}" "{label}" {{', *_indented(_verification(label)), "}"]
     return "\n".join(lines)
 
 
 def not_held(plan: Plan) -> tuple[str, ...]:
     """Return what of a hook at Okta the resource has no place for: Terraform's next change of the hook drops it."""
     return tuple(each for each in plan.kept if not each.startswith("header "))
+
+
+def _verification(label: str) -> list[str]:
+    # The provider lets Okta verify when the resource is created, and never again; Okta wants it after each change
+    # of the channel.
+    return [
+        f"event_hook_id = {_RESOURCE}.{label}.id",
+        "",
+        "lifecycle {",
+        f"  replace_triggered_by = [{_RESOURCE}.{label}]",
+        "}",
+    ]
 
 
 def _as_registered(plan: Plan, header: str) -> str:

@@ -204,12 +204,59 @@ def test_a_window(simulator: Simulator, run: Callable[..., Result]) -> None:
 def test_an_event_that_nothing_tells_from_others(
     simulator: Simulator, run: Callable[..., Result]
 ) -> None:
-    """Without a uuid it cannot be looked up: it is counted, and is not missing."""
+    """Without a uuid it cannot be looked up: it is not missing, and nothing proves that it has arrived."""
     emit(simulator, uuid="")
 
-    report = report_of(run("--json"))
-    assert (report["meant"], report["unidentified"]) == (1, 1)
-    assert "without a usable uuid" in run().output
+    report = report_of(run("--json", status=1))
+    assert (report["meant"], report["unidentified"], report["missing"]) == (1, 1, [])
+    output = run(status=1).output
+    assert "without a usable uuid" in output
+    assert "whether they have arrived cannot be looked up" in output
+
+
+@SQLITE
+def test_what_comes_very_late_into_a_window(
+    simulator: Simulator, run: Callable[..., Result]
+) -> None:
+    """A page from an hour behind the window does not end the reading if the log has an event that was not read."""
+    emit(simulator, age=9000)
+    emit(simulator, 2100, age=1200)
+    (late,) = emit(simulator, age=8000)
+
+    report = report_of(run("--since=3h", "--until=2h", "--json", status=1))
+
+    assert late["uuid"] in report["missing"]
+    assert len(report["missing"]) == 2
+
+
+@SQLITE
+@pytest.mark.parametrize("status", [503, 429])
+def test_trouble_at_okta_is_waited_for(
+    simulator: Simulator, connect: Callable[..., Flask], status: int
+) -> None:
+    """A refusal that may pass does not end it; one that stays does, after a few waits."""
+    app = connect(simulator.url, "okta")
+    state = app.extensions["okta_hooks"]
+    (hook,) = simulator.org.hooks()
+    emit(simulator, 1)
+    waited: list[float] = []
+    told: list[str] = []
+
+    def look(org: OktaClient) -> Report:
+        inbox, ids = state.runtime().inbox, [hook["id"]]
+        since = time.time() - 3600
+        return reconcile(org, inbox, "okta", ids, since=since, tell=told.append, wait=waited.append)
+
+    with OktaClient(state.settings, wait=lambda _: None) as org:
+        simulator.org.api_faults.add(6 if status == 429 else 2, path="/api/v1/logs", status=status)
+        assert len(look(org).missing) == 1
+        assert waited == ([2] if status == 429 else [2, 4])
+        assert told[0].endswith("Trying again in 2 s.")
+        waited.clear()
+        simulator.org.api_faults.add(100, path="/api/v1/logs", status=503)
+        with pytest.raises(OktaRefused, match="503"):
+            look(org)
+        assert waited == [2, 4, 8, 16, 32]
 
 
 @SQLITE
@@ -256,6 +303,18 @@ def test_hooks_that_may_not_be_read(
         inbox.intake.store([delivery("a", source=f"{simulator.url}/api/v1/eventHooks/who1")])
         assert report_of(run("--json"))["hook_ids"] == ["who1"]
         assert lacking in run("--name=Staff 1", status=1).output
+
+
+@SQLITE
+def test_an_org_without_hooks(simulator: Simulator, run: Callable[..., Result]) -> None:
+    """Nobody is asked to choose among none: what registers one is named."""
+    (hook,) = simulator.org.hooks()
+    simulator.org.deactivate_hook(hook["id"])
+    simulator.org.delete_hook(hook["id"])
+
+    output = run("--name=Staff 1", status=1).output
+    assert "The org has no event hook: flask okta-hooks apply --url https://" in output
+    assert "by --name or --url" not in output
 
 
 @SQLITE

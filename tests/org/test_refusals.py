@@ -85,18 +85,22 @@ def test_a_permission_that_is_wanting(
 
 
 def test_other_refusals() -> None:
-    """A rate limit that others use up has its page at Okta; where nothing is known, nothing is said."""
+    """A rate limit and a fault of Okta's have pages at Okta; where nothing is known, nothing is said."""
     assert "Rate Limits" in cure(OktaRefused(429, "E0000047", None), HOOKS, TOKEN)
     assert "ORG_URL" in cure(OktaRefused(404, None, None), HOOKS, TOKEN)
     assert cure(OktaRefused(404, "E0000007", None), HOOKS, TOKEN) == ""
-    assert cure(OktaRefused(500, "E0000009", None), HOOKS, TOKEN) == ""
+    trouble = OktaRefused(500, "E0000009", None)
+    assert "try again in some minutes; https://status.okta.com" in cure(trouble, HOOKS, TOKEN)
+    for seconds, said in ((600, "in 600 s, as it asks for"), (float("inf"), "in some minutes")):
+        later = OktaRefused(503, None, None, retry_after=seconds)
+        assert f"try again {said};" in cure(later, HOOKS, TOKEN)
 
 
 def test_where_the_token_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
     """The app's own key wins, then the SDK's variable, then its file; a service app has none."""
     own, none = (
-        settings.read({"OKTA_HOOKS_API_TOKEN": token, "OKTA_HOOKS_SECRET": "s"})
-        for token in ("00a", None)
+        settings.read({"OKTA_HOOKS_API_TOKEN": token, "OKTA_HOOKS_ORG_URL": url})
+        for token, url in (("00a", "https://acme.okta.com"), (None, None))
     )
     client = {"authorizationMode": "SSWS", "token": "00a"}
     monkeypatch.delenv("OKTA_CLIENT_TOKEN", raising=False)
@@ -106,6 +110,10 @@ def test_where_the_token_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OKTA_CLIENT_TOKEN", "00a")
     assert used(none, client).token_from == "OKTA_CLIENT_TOKEN"
     assert used(own, {**client, "privateKey": "x"}).overrides_service_app
-    proving = used(none, {"authorizationMode": "PrivateKey", "dpopEnabled": True})
+    proving = used(own, {"authorizationMode": "PrivateKey", "dpopEnabled": True})
     assert proving == Credentials(token_from=None, uses_dpop=True)
+    assert used(none, client).url_from == "okta.yaml"
+    monkeypatch.setenv("OKTA_CLIENT_ORGURL", "https://acme.okta.com")
+    nowhere = replace(SERVICE_APP, url_from=used(none, client).url_from)
+    assert "OKTA_CLIENT_ORGURL" in cure(OktaRefused(404, None, None), HOOKS, nowhere)
     assert proving.is_service_app

@@ -7,6 +7,7 @@ import pytest
 
 from okta_hooks import EventHook, UnknownEventTypeWarning, catalog
 from okta_hooks.exceptions import SubscriptionImpossible
+from okta_hooks.org.hook_request import body
 from okta_hooks.org.hooks import (
     HookAuthScheme,
     HookChannel,
@@ -14,7 +15,7 @@ from okta_hooks.org.hooks import (
     HookEvents,
     RegisteredHook,
 )
-from okta_hooks.org.subscription import Demand, Plan, body, demand, needed_types, plan
+from okta_hooks.org.subscription import Demand, Plan, demand, needed_types, plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable

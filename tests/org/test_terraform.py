@@ -45,6 +45,14 @@ resource "okta_event_hook" "okta" {
     key   = "Authorization"
     value = var.okta_secret
   }
+}
+
+resource "okta_event_hook_verification" "okta" {
+  event_hook_id = okta_event_hook.okta.id
+
+  lifecycle {
+    replace_triggered_by = [okta_event_hook.okta]
+  }
 }"""
 
 
@@ -70,8 +78,10 @@ def registered(*headers: HookHeader, auth_header: str = "authorization") -> Regi
 
 
 def resource(text: str, label: str = "okta") -> Any:
-    """Return what a parser of HCL reads of the one resource in a text."""
-    (found,) = hcl2.loads(f"{text}\n")["resource"]
+    """Return what a parser of HCL reads of the hook in a text, whose verification comes after it."""
+    found, verification = hcl2.loads(f"{text}\n")["resource"]
+    verified = verification['"okta_event_hook_verification"'][f'"{label}"']
+    assert verified["event_hook_id"] == f"${{okta_event_hook.{label}.id}}"
     return found['"okta_event_hook"'][f'"{label}"']
 
 

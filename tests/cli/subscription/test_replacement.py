@@ -9,7 +9,7 @@ import pytest
 from flask import request
 
 from okta_hooks import EventHook
-from okta_hooks.org import subscription
+from okta_hooks.org import hook_request, subscription
 from okta_hooks.org.client import _hook
 from tests.support import SECRET
 
@@ -37,7 +37,7 @@ def test_what_is_not_known_stays(world: World) -> None:
     )
     made = subscription.plan(needed, live, name="Staff", url=None, auth_header="Authorization")
 
-    body = subscription.body(made, "s3cret")
+    body = hook_request.body(made, "s3cret")
 
     assert body["region"] == {"of": "tomorrow"}
     assert "region" in made.kept

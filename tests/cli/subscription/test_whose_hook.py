@@ -10,7 +10,7 @@ from flask import Flask, request
 
 from okta_hooks import EventHook
 from okta_hooks.cli import group
-from okta_hooks.simulator import Org, Simulator
+from okta_hooks.simulator import Org, Simulator, app_sender
 from tests.support import serving, until
 
 from .support import CREATE, DEACTIVATE
@@ -181,7 +181,7 @@ def test_doctor_sends_no_secret_to_the_hook_of_another_app(
 def test_the_configured_url_says_whose_a_hook_is(
     hosts: tuple[Host, Host], orgs: tuple[Org, Org]
 ) -> None:
-    """It has the last word, also over an inbox that is a copy of another app's, and is where a new hook goes."""
+    """It counts, also against an inbox that is a copy of another app's, and is where a new hook goes."""
     production, staging = hosts
     org = orgs[0]
     production.run("apply", "--yes", org=org, status=0, URL=production.url)
@@ -219,3 +219,61 @@ def test_a_replacement_says_what_was_there(hosts: tuple[Host, Host], orgs: tuple
     assert way_back in failed
     production.run(*way_back.split(), "--yes", org=org, status=0)
     still_arrives(org, production)
+
+
+def test_a_copy_of_an_inbox_proves_nothing(hosts: tuple[Host, Host]) -> None:
+    """With a dump of production's database, and no way to its URL, staging leaves production's hook alone."""
+    production, staging = hosts
+    url = "https://production.invalid/okta/events"
+    org = Org(token=TOKEN, seed=1, send=app_sender(production.app))
+    with Simulator(org):
+        production.run("apply", "--yes", "--url", url, org=org, status=0)
+        still_arrives(org, production)
+        hook_id = org.hooks()[0]["id"]
+        staging.app.config["OKTA_HOOKS_INBOX"] = production.app.config["OKTA_HOOKS_INBOX"]
+
+        before = org.hooks()
+        for options in ([], ["--rotate"], ["--no-verify"]):
+            refused = staging.run("apply", "--yes", *options, org=org, status=1).output
+            assert "which may be a copy of another app's" in refused
+            assert "Nothing was changed at Okta" in refused
+            assert "say so with --name okta, or set OKTA_HOOKS_URL to its URL" in refused
+        assert org.hooks() == before
+        still_arrives(org, production)
+
+        org.deactivate_hook(hook_id)
+        before = org.hooks()
+        refused = staging.run("apply", "--yes", org=org, status=1).output
+        assert "which may be a copy of another app's" in refused
+        assert org.hooks() == before
+        org.activate_hook(hook_id)
+
+        # Production itself says which it is, and goes on.
+        configured = production.run("apply", "--yes", "--rotate", org=org, status=0, URL=url)
+        assert "could not be asked from here" in configured.output
+        named = production.run("apply", "--yes", "--rotate", "--name", "okta", org=org, status=0)
+        assert "Okta will ask it" in named.output
+        still_arrives(org, production)
+
+
+def test_an_unverified_hook_whose_endpoint_refuses(
+    hosts: tuple[Host, Host], orgs: tuple[Org, Org]
+) -> None:
+    """It gets no events, and is another app's all the same: without a proof it is not replaced."""
+    production, staging = hosts
+    org = orgs[0]
+    production.run("apply", "--yes", "--url", production.url, org=org, status=0)
+    still_arrives(org, production)
+    hook = org.hooks()[0]
+    hook["channel"]["config"]["headers"] = [{"key": "X-Via", "value": "okta"}]
+    hook["channel"]["config"]["authScheme"]["value"] = production.secret
+    org.replace_hook(hook["id"], hook)
+    staging.app.config["OKTA_HOOKS_INBOX"] = production.app.config["OKTA_HOOKS_INBOX"]
+    before = org.hooks()
+    assert before[0]["verificationStatus"] == "UNVERIFIED"
+
+    refused = staging.run("apply", "--yes", org=org, status=1).output
+
+    assert "was asked: it answered 401" in refused
+    assert "may be a copy of another app's" in refused
+    assert org.hooks() == before

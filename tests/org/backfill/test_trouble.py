@@ -190,6 +190,19 @@ def test_a_cursor_that_okta_does_not_take(
 
 
 @SQLITE
+def test_an_org_that_does_not_say_its_names(
+    serve: Callable[..., Log], connect: Callable[..., Flask], okta: EventHook
+) -> None:
+    """What was read under another address cannot be found then, and that is said once."""
+    app = connect(serve(page("a")).url, okta)
+    said = "does not say which other addresses the org has"
+
+    assert said in run(app, "backfill", status=2).output
+    assert run(app, "backfill", "--since=1h").output.count(said) == 1
+    assert said not in run(app, "backfill").output
+
+
+@SQLITE
 def test_an_org_that_says_when_to_come_back(
     serve: Callable[..., Log], connect: Callable[..., Flask], okta: EventHook
 ) -> None:
@@ -204,6 +217,28 @@ def test_an_org_that_says_when_to_come_back(
         reader.begin(time.time() - 60)
         assert reader.catch_up()
     assert stopping.waited == [3, 4]
+
+
+@SQLITE
+@pytest.mark.parametrize(("said", "seconds"), [("600", 600), ("999999", 3600)])
+def test_an_org_that_says_to_come_back_much_later(
+    serve: Callable[..., Log],
+    connect: Callable[..., Flask],
+    okta: EventHook,
+    said: str,
+    seconds: float,
+) -> None:
+    """Also a long pause is kept, up to an hour."""
+    log = serve(page("a"))
+    app = connect(log.url, okta)
+    log.refused = [(503, b"")]
+    log.headers = {"Retry-After": said}
+    stopping = Impatient()
+    with open_org(app, stopping) as org:
+        reader = reading(app, org, stopping)
+        reader.begin(time.time() - 60)
+        assert reader.catch_up()
+    assert stopping.waited == [seconds]
 
 
 @SQLITE
@@ -240,6 +275,7 @@ def test_what_may_pass_is_waited_for(
         reader.begin(time.time() - 60)
         assert reader.catch_up()
         assert stopping.waited == [2, 4, 8, 16]
+        told.pop(0)  # that it does not say its names
         assert "Trying again in 2 s" in told[0]
         assert "is it the URL of an Okta org? Trying again in 4 s" in told[1]
         assert reader.tally.new == {"okta": 1}

@@ -136,6 +136,7 @@ def test_a_log_that_goes_on_at_no_log(serve: Callable[..., str]) -> None:
     with connect(url) as org, pytest.raises(OktaUnavailable, match="at what is no log") as caught:
         org.log_page(org.log_url(since=datetime.now(UTC)))
     assert not caught.value.is_transient
+    assert "is OKTA_HOOKS_ORG_URL the address of the org itself" in str(caught.value)
 
 
 def test_an_org_has_one_spelling(simulator: Simulator) -> None:
@@ -239,6 +240,7 @@ def test_a_page_that_cannot_be_read(serve: Callable[..., str], body: bytes, reas
         org.hooks()
     assert str(caught.value).startswith(f"{url} answered with a page that cannot be read: ")
     assert reason in str(caught.value)
+    assert "does a proxy" in str(caught.value)
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[{}]", b"[1]", b""])
@@ -257,6 +259,7 @@ def test_an_answer_that_breaks_off(serve: Callable[..., str]) -> None:
     with connect(url) as org, pytest.raises(OktaUnavailable) as caught:
         org.hooks()
     assert caught.value.__suppress_context__
+    assert "Is what answers there an Okta org" in str(caught.value)
 
 
 def test_nobody_listens(serve: Callable[..., str]) -> None:
@@ -264,6 +267,7 @@ def test_nobody_listens(serve: Callable[..., str]) -> None:
     with connect("http://127.0.0.1:9") as org, pytest.raises(OktaUnavailable) as caught:
         org.hooks()
     assert str(caught.value).startswith("http://127.0.0.1:9 cannot be reached: ")
+    assert "does a firewall stand between?" in str(caught.value)
 
 
 def test_the_rate_limit_is_waited_out(simulator: Simulator) -> None:

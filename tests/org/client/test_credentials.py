@@ -60,6 +60,27 @@ def test_a_configuration_that_cannot_be_right(
     assert TOKEN not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "token", "said"),
+    [
+        ("acme.okta.com", TOKEN, "OKTA_CLIENT_ORGURL is 'acme.okta.com'"),
+        ("https://acme-admin.okta.com", TOKEN, "OKTA_CLIENT_ORGURL is 'https://acme-admin"),
+        ("https://acme.okta.com", f"SSWS {TOKEN}", "OKTA_CLIENT_TOKEN holds a blank"),
+    ],
+)
+def test_a_wrong_configuration_of_the_sdk(
+    url: str, token: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is named is where the value comes from."""
+    monkeypatch.setenv("OKTA_CLIENT_ORGURL", url)
+    monkeypatch.setenv("OKTA_CLIENT_TOKEN", token)
+
+    with pytest.raises(ConfigurationError) as caught:
+        connect(None, None)
+    assert str(caught.value).startswith(said)
+    assert "OKTA_HOOKS" not in str(caught.value)
+
+
 def test_a_wrong_configuration_is_also_a_runtime_error() -> None:
     """Who catches either kind goes on catching it."""
     with pytest.raises(RuntimeError) as caught:
@@ -273,6 +294,53 @@ def test_a_token_endpoint_that_fails(simulator: Simulator, service_app: Org) -> 
     simulator.org.api_faults.add(path="/oauth2/v1/token", status=503)
 
     with connect(simulator.url, None) as org, pytest.raises(OktaRefused, match="answered 503"):
+        org.hooks()
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_token_endpoint_that_says_when_to_come_back(
+    simulator: Simulator, service_app: Org, status: int
+) -> None:
+    """A 429 there is waited out as any other, and a refusal has what it says."""
+    refused: list[int] = []
+
+    @simulator.app.before_request
+    def refuse() -> Any:
+        if request.path != "/oauth2/v1/token" or len(refused) == 2:
+            return None
+        refused.append(status)
+        return {}, status, {"Retry-After": "7"}
+
+    waited: list[float] = []
+    with connect(simulator.url, None, wait=waited.append) as org:
+        if status == 429:
+            assert org.hooks() == []
+            assert len(waited) == 2
+        else:
+            with pytest.raises(OktaRefused, match="answered 503") as caught:
+                org.hooks()
+            assert caught.value.retry_after == 7
+
+
+def test_a_token_endpoint_that_redirects(simulator: Simulator, service_app: Org) -> None:
+    """The signed assertion is sent nowhere else, and where it pointed is said."""
+    there = "https://elsewhere.example.com/oauth2/v1/token"
+    simulator.app.before_request(lambda: ("", 307, {"Location": there}))
+
+    with connect(simulator.url, None) as org, pytest.raises(OktaUnavailable) as caught:
+        org.hooks()
+    assert f"answered 307, which points to {there}." in str(caught.value)
+    assert not caught.value.is_transient
+
+
+@pytest.mark.parametrize("answer", [{}, "text"])
+def test_a_token_endpoint_that_gives_no_token(
+    simulator: Simulator, service_app: Org, answer: Any
+) -> None:
+    """An OK without a token is no answer of the org's."""
+    simulator.app.before_request(lambda: answer)
+
+    with connect(simulator.url, None) as org, pytest.raises(OktaUnavailable):
         org.hooks()
 
 

@@ -151,17 +151,12 @@ def test_a_proxy_leads_to_the_org(
 
 
 @pytest.mark.usefixtures("trusted")
-@pytest.mark.parametrize("exception", ["127.0.0.1", "*", "okta.com, 127.0.0.1"])
-def test_a_host_that_needs_no_proxy(
-    make_proxy: Callable[..., Proxy],
-    served: str,
-    monkeypatch: pytest.MonkeyPatch,
-    exception: str,
+def test_the_loopback_is_reached_directly(
+    make_proxy: Callable[..., Proxy], served: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """NO_PROXY wins."""
+    """No proxy leads to it, whatever is configured."""
     proxy = make_proxy()
     monkeypatch.setenv("https_proxy", proxy.url)
-    monkeypatch.setenv("NO_PROXY", exception)
 
     assert hooks(served) == 0
     assert proxy.asked == []
@@ -195,6 +190,10 @@ def test_a_proxy_that_wants_a_login(
         "It wants a user and a password: https_proxy=http://user:password@host:port."
     )
 
+    monkeypatch.setenv("https_proxy", proxy.url.replace("//", "//jane:wrong@"))
+    with connect(ORG) as org, pytest.raises(OktaUnavailable, match="does not accept the user or"):
+        org.hooks()
+
     monkeypatch.setenv("https_proxy", proxy.url.replace("//", "//jane:hush@"))
     assert hooks(ORG) == 0
 
@@ -211,12 +210,12 @@ def test_a_proxy_that_does_not_let_pass(
 
 
 def test_a_proxy_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variables that name it are named, and its password is not."""
+    """The variable that names it is named, and its password is not."""
     monkeypatch.setenv("https_proxy", "http://jane:hush@127.0.0.1:9")
 
     with connect(ORG) as org, pytest.raises(OktaUnavailable) as caught:
         org.hooks()
-    assert "The proxy is the one in https_proxy or all_proxy" in str(caught.value)
+    assert "The proxy is the one in https_proxy: is it spelt right, and up?" in str(caught.value)
     assert "hush" not in str(caught.value)
 
 
@@ -226,6 +225,19 @@ def test_a_certificate_that_nobody_trusts(served: str) -> None:
         org.hooks()
     assert "CERTIFICATE_VERIFY_FAILED" in str(caught.value)
     assert "REQUESTS_CA_BUNDLE or SSL_CERT_FILE names a file" in str(caught.value)
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_certificate_of_another_host(
+    make_proxy: Callable[..., Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is sent to trust more: the certificate is trusted, and is for another name."""
+    monkeypatch.setenv("https_proxy", make_proxy().url)
+
+    with connect("https://other.okta.test") as org, pytest.raises(OktaUnavailable) as caught:
+        org.hooks()
+    assert "The certificate is that of another host" in str(caught.value)
+    assert "CA_BUNDLE" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
