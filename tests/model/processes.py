@@ -354,7 +354,6 @@ class Process(Owner):
                 def watched(receiver: Any, claim: Claim) -> Any:
                     assert world.current is not None
                     world.current.notes["claim"] = claim
-                    self.simulation.reference.attempt(self, claim)
                     return attempt(receiver, claim)
 
                 found._attempt = watched  # noqa: SLF001
@@ -367,6 +366,12 @@ class Process(Owner):
         fan_out.assign = (  # type: ignore[method-assign]
             lambda connected: dict.fromkeys(sorted(assign(connected)))  # type: ignore[assignment,return-value]
         )
+
+    def begin_attempt(self) -> None:
+        """Check that the worker of the current task may call a receiver now."""
+        task = self.simulation.world.current
+        assert task is not None
+        self.simulation.reference.attempt(self, task.notes["claim"])
 
     def receive(self, name: str, key: str) -> None:
         """Be a receiver: run until the model ends it."""

@@ -97,6 +97,9 @@ class Owner:
         self.is_dead = False
         self.is_frozen = False
 
+    def begin_attempt(self) -> None:
+        """Take note that the current task is about to call a receiver."""
+
 
 class World:
     """The time that passes, and the tasks that wait."""
@@ -360,6 +363,14 @@ def _start(target: Callable[..., Any], *arguments: Any, name: str) -> Task:
     return Task(world, world.current.owner, target, *arguments, name=name)
 
 
+def _run(*given: Any, **named: Any) -> BaseException | None:
+    task = _here().current
+    assert task is not None
+    task.owner.begin_attempt()
+    return _RUN(*given, **named)
+
+
+_RUN = dispatch.run
 _THREADING = SimpleNamespace(
     Event=Event,
     Lock=Lock,
@@ -415,7 +426,7 @@ def simulated(world: World) -> Iterator[None]:
             {"threading": _THREADING, "time": _TIME, "start_thread": _start, "fcntl": _Locks()},
         ),
         (bodies, {"start_thread": _start}),
-        (dispatch, {"start_thread": _start}),
+        (dispatch, {"start_thread": _start, "run": _run}),
         (host_code, {"threading": _THREADING}),
     ]
     with contextlib.ExitStack() as stack:

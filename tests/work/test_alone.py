@@ -187,3 +187,24 @@ def test_a_suspect_that_never_returns_and_another(begin: Callable[..., Runner]) 
     permits.mark(first, lambda _: None)
 
     assert begin(permits, alone=True).begun() == Permit(ends_alone=True)
+
+
+def test_a_run_that_goes_on_beyond_its_timeout(begin: Callable[..., Runner]) -> None:
+    """Its permit has ended, but it may still end the process: until it has returned, no suspect is alone."""
+    permits = Permits()
+    may_end = threading.Event()
+    overdue = threading.Thread(target=may_end.wait, args=(PATIENCE,), daemon=True)
+    overdue.start()
+    permits.add_overdue(overdue)
+
+    beside = begin(permits, alone=True)
+    permit = beside.begun()
+    beside.end()
+    may_end.set()
+    overdue.join(PATIENCE)
+    afterwards = begin(permits, alone=True).begun()
+
+    assert permit is not None
+    assert not permit.is_alone
+    assert afterwards is not None
+    assert afterwards.is_alone
