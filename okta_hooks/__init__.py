@@ -72,7 +72,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # The classes of events take longer to make than all the rest, and most apps never name them.
     if name in __all__:
-        from .wire import events  # noqa: PLC0415 - keeps `import okta_hooks` fast
+        from .wire import events  # keeps `import okta_hooks` fast
 
         return getattr(events, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

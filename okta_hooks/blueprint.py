@@ -116,7 +116,7 @@ class EventHook(Blueprint):
     def _verify(self, **values: Any) -> Response:
         """Answer Okta's verification: the view of GET."""
         try:
-            from . import endpoint  # noqa: PLC0415 - an app starts without what it imports
+            from . import endpoint  # an app starts without what it imports
 
             return endpoint.verify(self, **values)
         except BaseException as error:  # noqa: BLE001 - whatever it is gets an answer
@@ -125,7 +125,7 @@ class EventHook(Blueprint):
     def _receive(self, **values: Any) -> Response:
         """Take a delivery: the view of POST."""
         try:
-            from . import endpoint  # noqa: PLC0415 - an app starts without what it imports
+            from . import endpoint  # an app starts without what it imports
 
             answer = endpoint.receive(self, **values)
         except BaseException as error:  # noqa: BLE001 - whatever it is gets an answer

@@ -95,7 +95,7 @@ def suggest_prefix(stem: str) -> str | None:
 
 def __getattr__(name: str) -> Any:
     if name in ("EventType", "RELEASE"):
-        from . import _event_types  # noqa: PLC0415 - the Literal takes longer to make than the rest of the package
+        from . import _event_types  # the Literal takes longer to make than the rest of the package
 
         return getattr(_event_types, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -173,7 +173,7 @@ def _has_too_many_values(body: bytes) -> bool:
 def _incoming(
     call: _Call, envelope: Envelope, delivery: Delivery, secret: int | None
 ) -> NewDelivery:
-    from .inbox.intake import incoming  # noqa: PLC0415 - SQLAlchemy, which an app without an inbox does not need
+    from .inbox.intake import incoming  # SQLAlchemy, which an app without an inbox does not need
 
     return incoming(
         call.hook.name,

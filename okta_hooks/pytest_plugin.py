@@ -93,7 +93,7 @@ def okta_event(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
 
     Ids are the same in every run of the test.
     """
-    from .testing import make_event  # noqa: PLC0415 - most sessions need no events
+    from .testing import make_event  # most sessions need no events
 
     return functools.partial(make_event, seed=_random_of(request))
 
@@ -101,7 +101,7 @@ def okta_event(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def okta_delivery(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
     """Return :func:`okta_hooks.testing.make_delivery`: what Okta posts, as a dict."""
-    from .testing import make_delivery  # noqa: PLC0415 - most sessions need no events
+    from .testing import make_delivery  # most sessions need no events
 
     return functools.partial(make_delivery, seed=_random_of(request))
 
@@ -146,8 +146,8 @@ def okta_org(
 
     The app's inbox is empty, and lies in ``tmp_path``.
     """
-    from .exceptions import ConfigurationError  # noqa: PLC0415 - most sessions need no org
-    from .simulator.app_org import AppOrg  # noqa: PLC0415 - most sessions need no org
+    from .exceptions import ConfigurationError  # most sessions need no org
+    from .simulator.app_org import AppOrg  # most sessions need no org
 
     # No two tests get events of the same uuid: what a receiver keeps may outlive its test.
     seed = _random_of(request).getrandbits(32)

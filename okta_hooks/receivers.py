@@ -64,7 +64,7 @@ def why_never(pattern: str) -> str | None:
 
     A pattern stands for what is generally available below it; a type in beta must be named exactly.
     """
-    from . import catalog  # noqa: PLC0415 - keeps `import okta_hooks` fast
+    from . import catalog  # keeps `import okta_hooks` fast
 
     known = [entry for name, entry in catalog.entries().items() if matches(pattern, name)]
     eligible = [entry for entry in known if entry.event_hook_eligible]
@@ -89,7 +89,7 @@ def doubt(pattern: str) -> str | None:
 
 
 def _suggestion(pattern: str) -> str | None:
-    from . import catalog  # noqa: PLC0415 - keeps `import okta_hooks` fast
+    from . import catalog  # keeps `import okta_hooks` fast
 
     if pattern.endswith(".*"):
         return catalog.suggest_prefix(pattern.removesuffix(".*"))

@@ -63,7 +63,7 @@ def read(config: Mapping[str, Any]) -> Settings:
     known = {PREFIX + item.name.upper(): item.name for item in fields(Settings)}
     for key in config:
         if key.startswith(PREFIX) and key not in known:
-            from difflib import get_close_matches  # noqa: PLC0415 - most apps spell well
+            from difflib import get_close_matches  # most apps spell well
 
             near = get_close_matches(key, known, 1)
             logger.warning(

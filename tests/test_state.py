@@ -425,8 +425,8 @@ def test_help_imports_little(tmp_path: Path, command: tuple[str, ...], shown: st
 
 def test_an_app_can_go(make_app: AppFactory, okta: EventHook, tmp_path: Path) -> None:
     """Apps that a test suite makes by the hundred are not kept by a signal."""
-    import gc  # noqa: PLC0415 - here only
-    import weakref  # noqa: PLC0415 - here only
+    import gc  # here only
+    import weakref  # here only
 
     app = make_app(okta, INBOX=f"sqlite:///{tmp_path}/inbox.sqlite3")
     reference = weakref.ref(app)

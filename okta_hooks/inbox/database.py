@@ -293,7 +293,7 @@ class Database:
 def _system(url: sa.URL, folder: str) -> _System:
     if url.get_backend_name() == "sqlite":
         return sqlite.SQLite(url, folder, CONNECTIONS + 1)
-    from .postgresql import PostgreSQL  # noqa: PLC0415 - its driver need not be installed
+    from .postgresql import PostgreSQL  # its driver need not be installed
 
     return PostgreSQL(url, CONNECTIONS + 1)
 

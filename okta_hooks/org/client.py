@@ -77,7 +77,7 @@ class OktaClient:
         wait: Callable[[float], Any] = time.sleep,
     ) -> None:
         try:
-            from .sdk import Transport  # noqa: PLC0415 - of an extra, and slow to import
+            from .sdk import Transport  # of an extra, and slow to import
         except ImportError as error:
             raise credentials.sdk_is_missing(settings) from error
         self._transport = Transport(settings)

@@ -104,8 +104,8 @@ def _unknown_client(description: str) -> TokenRefused:
 
 def _read_key(public_key: str | Mapping[str, Any]) -> Any:
     try:
-        import jwt  # noqa: PLC0415 - of an extra
-        from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - of an extra
+        import jwt  # of an extra
+        from cryptography.hazmat.primitives.serialization import (  # of an extra
             load_pem_public_key,
         )
     except ImportError:
@@ -125,7 +125,7 @@ def _read_key(public_key: str | Mapping[str, Any]) -> Any:
 
 def _subject(assertion: str) -> str:
     """Return whom an assertion says that it is of, which nothing has proved yet."""
-    import jwt  # noqa: PLC0415 - of an extra
+    import jwt  # of an extra
 
     try:
         claims = jwt.decode(assertion, options={"verify_signature": False})
@@ -137,7 +137,7 @@ def _subject(assertion: str) -> str:
 
 def _verified(assertion: str, app: _ServiceApp, audience: str) -> dict[str, Any]:
     """Return the claims of an assertion that the app has signed for this org."""
-    import jwt  # noqa: PLC0415 - of an extra
+    import jwt  # of an extra
 
     try:
         claims: dict[str, Any] = jwt.decode(

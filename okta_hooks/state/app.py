@@ -121,7 +121,7 @@ class AppState:
         :param hook: The hook's name.
         :raises RuntimeError: if there is none, or it has variable parts.
         """
-        from . import urls  # noqa: PLC0415 - werkzeug.test, which production does not need
+        from . import urls  # werkzeug.test, which production does not need
 
         return urls.url_of(self._the_app(), hook, self._endpoints[hook])
 
@@ -200,7 +200,7 @@ class AppState:
         """
         with self._lock:
             if self._runtime is None or self._runtime.pid != os.getpid():
-                from .runtime import Runtime  # noqa: PLC0415 - SQLAlchemy and marshmallow
+                from .runtime import Runtime  # SQLAlchemy and marshmallow
 
                 self._runtime = Runtime(
                     self._the_app(),

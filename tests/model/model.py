@@ -220,7 +220,7 @@ class Model:
         def receive() -> None:
             for _ in range(2):  # as Okta does after a 503
                 try:
-                    writer._store([waiting])  # noqa: SLF001 - what its thread does for a request
+                    writer._store([waiting])  # what its thread does for a request
                 except InboxUnavailable:
                     continue
                 self.reference.acknowledge(keys)

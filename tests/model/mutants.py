@@ -45,7 +45,7 @@ def settles_without_the_fence() -> Iterator[None]:
 @contextmanager
 def counts_stops_as_deaths() -> Iterator[None]:
     """Forget who was stopping when receipts are freed."""
-    free = Workers._free  # noqa: SLF001
+    free = Workers._free
 
     def forgetful(self: Workers, connection: sa.Connection, of_gone: Any) -> Any:
         connection.execute(worker.update().values(is_stopping=None))
@@ -58,7 +58,7 @@ def counts_stops_as_deaths() -> Iterator[None]:
 @contextmanager
 def goes_by_the_clock() -> Iterator[None]:
     """Let what waits for nothing be due when the clock says that it was stored."""
-    assign = FanOut._assign  # noqa: SLF001
+    assign = FanOut._assign
 
     def dated(self: FanOut, decided: Any) -> Any:
         now = self._resources.inbox.clock()
@@ -72,7 +72,7 @@ def goes_by_the_clock() -> Iterator[None]:
 @contextmanager
 def claims_unlisted() -> Iterator[None]:
     """Let workers claim that are not in the list."""
-    claim = Claims._claim  # noqa: SLF001
+    claim = Claims._claim
 
     def listed_for_now(
         self: Claims, connection: sa.Connection, worker_id: str, *given: Any, **options: Any
@@ -127,7 +127,7 @@ def assigns_again() -> Iterator[None]:
 @contextmanager
 def acknowledges_before_the_commit() -> Iterator[None]:
     """Answer 204 whatever the database says."""
-    store = Writer._store  # noqa: SLF001
+    store = Writer._store
 
     def hopeful(self: Writer, batch: Any) -> Any:
         try:
@@ -156,7 +156,7 @@ def gives_up_early() -> Iterator[None]:
 @contextmanager
 def gives_up_bystanders() -> Iterator[None]:
     """Give up whatever was in hand at five deaths, whether it ran or not."""
-    alone, beside = workers._ALONE, workers._BESIDE_ONE_ALONE  # noqa: SLF001
+    alone, beside = workers._ALONE, workers._BESIDE_ONE_ALONE
     with _changed(workers, "_ALONE", alone | ~beside):
         yield
 
@@ -171,7 +171,7 @@ def counts_against_bystanders() -> Iterator[None]:
 @contextmanager
 def runs_beside_suspects() -> Iterator[None]:
     """Let others begin while a suspect runs, and mark nothing of it."""
-    begin = Permits._begin  # noqa: SLF001
+    begin = Permits._begin
 
     def impatient(self: Permits) -> Permit:
         with _changed(self, "_patience", 0.0):
@@ -205,7 +205,7 @@ def leaves_events_open() -> Iterator[None]:
 @contextmanager
 def takes_from_the_living() -> Iterator[None]:
     """Take a worker for dead as soon as it is looked at."""
-    with _changed(lease._Watch, "gone", lambda _, beats, __, ___: set(beats)):  # noqa: SLF001
+    with _changed(lease._Watch, "gone", lambda _, beats, __, ___: set(beats)):
         yield
 
 
@@ -219,7 +219,7 @@ def runs_without_a_lease() -> Iterator[None]:
 @contextmanager
 def replays_what_is_open() -> Iterator[None]:
     """Reset receipts that somebody holds."""
-    reset = upkeep.Upkeep._reset  # noqa: SLF001
+    reset = upkeep.Upkeep._reset
 
     def greedy(self: Any, connection: sa.Connection, rows: Any, name: str | None) -> None:
         ids = [row.id for row in rows]

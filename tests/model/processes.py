@@ -261,7 +261,7 @@ class Slot:
             self.simulation.world.park(seconds)
 
     def _lost(self) -> InboxUnavailable:
-        self._database._drop(self._database.generation)  # noqa: SLF001 - as where a connection is lost
+        self._database._drop(self._database.generation)  # as where a connection is lost
         return InboxUnavailable("the connection was lost", is_transient=True, connection_lost=True)
 
     def die(self) -> Died:
@@ -324,11 +324,11 @@ class Process(Owner):
             retention=RETENTION,
             jitter=lambda: 0.5,
         )
-        resources = self.worker._resources  # noqa: SLF001 - made before anybody could say what an event is
+        resources = self.worker._resources  # made before anybody could say what an event is
         resources.stopping = self.worker.stopping = Event()  # type: ignore[assignment]
         lease: Any = self.worker.lease
         if slot.inbox.path is not None:
-            lease._held = set()  # noqa: SLF001 - each process has its own
+            lease._held = set()  # each process has its own
         self._watch_attempts()
         Task(simulation.world, self, self._work, name="worker")
 
@@ -343,24 +343,24 @@ class Process(Owner):
 
     def _watch_attempts(self) -> None:
         """Note which claim each thread attempts."""
-        make = self.worker._lane  # noqa: SLF001
+        make = self.worker._lane
         world = self.simulation.world
 
         def lane(key: tuple[str, str]) -> Any:
             found: Any = make(key)
             if "_attempt" not in vars(found):
-                attempt = found._attempt  # noqa: SLF001
+                attempt = found._attempt
 
                 def watched(receiver: Any, claim: Claim) -> Any:
                     assert world.current is not None
                     world.current.notes["claim"] = claim
                     return attempt(receiver, claim)
 
-                found._attempt = watched  # noqa: SLF001
+                found._attempt = watched
             return found
 
-        self.worker._lane = lane  # type: ignore[method-assign] # noqa: SLF001
-        fan_out = self.worker._fan_out  # noqa: SLF001
+        self.worker._lane = lane  # type: ignore[method-assign]
+        fan_out = self.worker._fan_out
         assign = fan_out.assign
         # A set of texts has another order in each run of Python.
         fan_out.assign = (  # type: ignore[method-assign]
@@ -415,4 +415,4 @@ class Process(Owner):
         file = getattr(lease, "_file", None)
         if file is not None:
             os.close(file)
-            lease._file = None  # noqa: SLF001
+            lease._file = None

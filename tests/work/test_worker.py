@@ -96,7 +96,7 @@ def test_async_receivers(system: System) -> None:
 
 def test_one_receiver_cannot_commit_what_another_left(system: System) -> None:
     """Each call has an application context of its own."""
-    from flask import g  # noqa: PLC0415 - here only
+    from flask import g  # here only
 
     left = []
 
