@@ -7,6 +7,7 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from flask import Flask
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 MAX_ATTEMPTS: Final = 3
 RETENTION: Final = timedelta(days=30)
+#: How long the keys of done events stay, in seconds.
+KEYS_KEPT: Final = 100 * 86400.0
 HOOK: Final = "okta"
 #: The receivers that come and go: their patterns, and what they ask for.
 RECEIVERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
@@ -330,6 +333,7 @@ class Process(Owner):
         if slot.inbox.path is not None:
             lease._held = set()  # each process has its own
         self._watch_attempts()
+        self._watch_pruning()
         Task(simulation.world, self, self._work, name="worker")
 
     @property
@@ -366,6 +370,21 @@ class Process(Owner):
         fan_out.assign = (  # type: ignore[method-assign]
             lambda connected: dict.fromkeys(sorted(assign(connected)))  # type: ignore[assignment,return-value]
         )
+
+    def _watch_pruning(self) -> None:
+        """Note by which time a thread prunes, and by how much that is wrong."""
+        upkeep: Any = self.slot.inbox.upkeep
+        # Of its class: an inbox outlives a history, and may have been watched in one before.
+        prune = partial(type(upkeep).prune, upkeep)
+        world = self.simulation.world
+
+        def watched(*, bodies_before: float, keys_before: float) -> Any:
+            assert world.current is not None
+            time = keys_before + KEYS_KEPT
+            world.current.notes["prunes_by"] = time, time - self.simulation.time_of_day
+            return prune(bodies_before=bodies_before, keys_before=keys_before)
+
+        upkeep.prune = watched
 
     def begin_attempt(self) -> None:
         """Check that the worker of the current task may call a receiver now."""

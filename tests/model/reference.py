@@ -16,7 +16,7 @@ from okta_hooks.inbox.workers import NOT_CONNECTED
 from okta_hooks.work.lease import LEASE_SECONDS
 from okta_hooks.work.retry import LONGEST_WAIT
 
-from .processes import MAX_ATTEMPTS, RECEIVERS, RETENTION, Process
+from .processes import KEYS_KEPT, MAX_ATTEMPTS, RECEIVERS, RETENTION, Process
 from .rows import Rows
 from .simulation import Violation
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from .rows import DeliveryRow, EventRow, ReceiptRow
 
 DAY: Final = 24 * 3600.0
-KEYS_KEPT: Final = 100 * DAY
 SECONDS_TO_TRUST: Final = 600.0
 #: Some steps of less than a minute, which nobody has to notice, are no jump together.
 SMALLEST_JUMP: Final = 600.0
@@ -154,7 +153,7 @@ class Reference:
         for delivery_id, delivered in rows.deliveries.items():
             old = before.deliveries.get(delivery_id)
             if old is not None and old.has_body and not delivered.has_body:
-                self._check_bare(delivered, slot)
+                self._check_bare(delivered, slot, notes)
         self._check_rows()
 
     def _check_receipt(  # noqa: C901 - one rule after another
@@ -377,24 +376,28 @@ class Reference:
         elif gone.state != DONE:
             raise self._violation("an open event vanishes", gone)
         else:
-            self._check_age(before.deliveries[gone.delivery_id], slot, KEYS_KEPT)
+            self._check_age(before.deliveries[gone.delivery_id], slot, notes, KEYS_KEPT)
         self.acknowledged.discard(gone.key)
 
-    def _check_bare(self, delivered: DeliveryRow, slot: Slot) -> None:
+    def _check_bare(self, delivered: DeliveryRow, slot: Slot, notes: dict[str, Any]) -> None:
         for event in self.rows.events.values():
             if event.delivery_id == delivered.id and event.state != DONE:
                 raise self._violation("an event that is not done loses its body", event)
-        self._check_age(delivered, slot, RETENTION.total_seconds())
+        self._check_age(delivered, slot, notes, RETENTION.total_seconds())
 
-    def _check_age(self, delivered: DeliveryRow, slot: Slot, seconds: float) -> None:
+    def _check_age(
+        self, delivered: DeliveryRow, slot: Slot, notes: dict[str, Any], seconds: float
+    ) -> None:
         process = slot.process
         if process is None:
             raise self._violation("who has no worker prunes", delivered)
         back_then = self._simulation.world.now - SECONDS_TO_TRUST
-        was_set = abs(slot.offset_at(back_then) - slot.offset) > SMALLEST_JUMP
+        # The clock may be set between the look at it and the transaction: what counts is the time that was seen.
+        time, offset = notes["prunes_by"]
+        was_set = abs(slot.offset_at(back_then) - offset) > SMALLEST_JUMP
         if was_set or process.started_at > back_then:
             raise self._violation("a clock that nobody can trust yet prunes", delivered)
-        if slot.clock() - delivered.received_at < seconds:
+        if time - delivered.received_at < seconds:
             raise self._violation("something is pruned too early", delivered)
 
     def _check_event(self, was: EventRow, now: EventRow, notes: dict[str, Any]) -> None:
