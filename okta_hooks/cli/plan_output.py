@@ -22,6 +22,11 @@ _AFTER_THE_IMPORT: Final = (
     "until okta_event_hook_verification has brought it back: the app must be up, and know that secret."
 )
 
+_WHAT_IS_NOT_COMPARED: Final = (
+    "Okta does not tell which secret it has: apply --rotate gives it the first one of "
+    "OKTA_HOOKS_SECRET."
+)
+
 
 def print_plan(made: Plan, warnings: Sequence[str], *, err: bool = False) -> None:
     """Print a plan for people; warnings go to the standard error.
@@ -34,6 +39,8 @@ def print_plan(made: Plan, warnings: Sequence[str], *, err: bool = False) -> Non
         _line("+", f"{made.name!r} at {url}", err=err)
     elif made.is_in_step:
         click.echo(f"{made.live.name!r} ({made.live.id}) at {url} is in step.", err=err)
+        if made.auth_header is not None:
+            click.echo(_WHAT_IS_NOT_COMPARED, err=err)
     else:
         _line("~", f"{made.live.name!r} ({made.live.id}) at {shown(made.live.url or '')}", err=err)
     for change in map(shown_change, made.changes):
