@@ -10,6 +10,8 @@ from okta_hooks.org import terraform
 from okta_hooks.org.subscription import shown_change
 from okta_hooks.org.urls import shown
 
+from .output import counted
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -86,20 +88,18 @@ def _line(sign: str, text: str, *, indent: int = 2, err: bool) -> None:
 
 def _summary(made: Plan) -> str:
     if made.is_in_step:
-        return f"nothing to do: {_count(len(made.types), 'type')}."
+        return f"nothing to do: {counted(len(made.types), 'type')}."
     if made.live is None:
-        return f"1 to create: {_count(len(made.add), 'type')}."
-    parts = [f"{_count(len(made.add), 'type')} to add"] if made.add else []
+        return f"1 to create: {counted(len(made.add), 'type')}."
+    parts = [f"{counted(len(made.add), 'type')} to add"] if made.add else []
     if made.remove:
-        parts.append(f"{len(made.remove) if parts else _count(len(made.remove), 'type')} to remove")
+        parts.append(
+            f"{len(made.remove) if parts else counted(len(made.remove), 'type')} to remove"
+        )
     others = len(made.changes) + made.rotates
     if others:
-        parts.append(f"{_count(others, 'other change')}")
+        parts.append(f"{counted(others, 'other change')}")
     return f"1 to change: {', '.join(parts)}."
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def document(made: Plan, warnings: Sequence[str]) -> dict[str, Any]:

@@ -153,7 +153,10 @@ def apply(
                         "The hook has been changed at Okta meanwhile: plan again."
                     )
             replacement = provisioning.Replacement()
-            with _errors_for_people(state, ours, name), _way_back_after_an_error(made, replacement):
+            with (
+                _errors_for_people(state, ours, name),
+                _way_back_after_an_error(made, replacement, ours if len(state.hooks) > 1 else None),
+            ):
                 live = provisioning.apply(
                     client,
                     made,
@@ -289,15 +292,20 @@ def _errors_for_people(state: AppState, hook: str, name: str | None) -> Iterator
 
 
 @contextmanager
-def _way_back_after_an_error(made: Plan, replacement: provisioning.Replacement) -> Iterator[None]:
-    """Say what Okta has, and the way back, if anything ends the command after a hook was replaced."""
+def _way_back_after_an_error(
+    made: Plan, replacement: provisioning.Replacement, hook: str | None
+) -> Iterator[None]:
+    """Say what Okta has, and the way back, if anything ends the command after a hook was replaced.
+
+    :param hook: Which hook of the app it is, if it has several.
+    """
     try:
         yield
     except BaseException:  # also Ctrl-C, while Okta takes its time
         if made.live is not None and replacement.state != "none":
             for line in _what_okta_has(made, replacement):
                 click.echo(line, err=True)
-            click.echo(_way_back(made, made.live), err=True)
+            click.echo(_way_back(made, made.live, hook), err=True)
         raise
 
 
@@ -310,10 +318,13 @@ def _what_okta_has(made: Plan, replacement: provisioning.Replacement) -> Iterato
         yield "Okta has the replacement already, without a secret."
 
 
-def _way_back(made: Plan, before: RegisteredHook) -> str:
+def _way_back(made: Plan, before: RegisteredHook, hook: str | None) -> str:
     url = before.url or ""
     was = f"The hook was: {subscription.described(before)}."
-    command = f"flask okta-hooks apply --rotate --name {shlex.quote(before.name or '')}"
+    command = "flask okta-hooks apply --rotate"
+    if hook is not None:
+        command += f" --hook {shlex.quote(hook)}"
+    command += f" --name {shlex.quote(before.name or '')}"
     if shown(url) == url:
         command += f" --url {shlex.quote(url)}"
     else:
