@@ -122,11 +122,23 @@ class VerificationFailed(OktaHooksError):
     :param url: Where Okta's request went.
     :param reason: What Okta said.
     :param has_new_secret: Whether Okta was given a secret before, which it keeps.
+    :param name: What the hook is called at Okta.
+    :param status: Whether Okta has the hook as ``"VERIFIED"`` or ``"UNVERIFIED"`` now, or None if that is not known.
     """
 
-    def __init__(self, url: str, reason: str, *, has_new_secret: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        reason: str,
+        *,
+        has_new_secret: bool = False,
+        name: str | None = None,
+        status: str | None = None,
+    ) -> None:
         super().__init__(reason)
         self.has_new_secret = has_new_secret
+        self.name = name
+        self.status = status
         self.url = url
         self.reason = reason
 

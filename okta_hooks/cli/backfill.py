@@ -17,7 +17,7 @@ from okta_hooks.org.registration import NamedHook
 from .context import one_hook, state_of_app, with_inbox
 from .options import Moment, Span, as_json_option, check_url
 from .org import hook_at_okta, open_org, refuse_to_guess
-from .output import Progress, iso
+from .output import Progress, counted, iso
 from .worker import in_thread
 
 if TYPE_CHECKING:
@@ -161,13 +161,12 @@ def _print(state: AppState, reading: Backfill, org: str, *, as_json: bool) -> No
         }
         click.echo(json.dumps(document))
         return
-    click.echo(
-        f"{tally.events} events read, in {tally.pages} pages, up to {iso(tally.reached_at) or 'none'}."
-    )
+    upto = "" if tally.reached_at is None else f", up to {iso(tally.reached_at)}"
+    click.echo(f"{counted(tally.events, 'event')} read, in {counted(tally.pages, 'page')}{upto}.")
     for name, counts in hooks.items():
         text = f"{name}: {counts['new']} new, {counts['duplicate']} there already"
         click.echo(text + (f", {counts['dead']} unreadable" if counts["dead"] else ""))
     if tally.contradicting:
-        click.echo(
-            f"{tally.contradicting} of the new ones are the log's versions of events that a hook delivered otherwise."
-        )
+        is_one = tally.contradicting == 1
+        what = "is the log's version of an event" if is_one else "are the log's versions of events"
+        click.echo(f"{tally.contradicting} of the new ones {what} that a hook delivered otherwise.")

@@ -15,6 +15,7 @@ from okta_hooks.doctor import LEVELS, examine
 
 from .context import app_of_command, one_hook, state_of_app
 from .options import as_json_option, check_url
+from .output import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from okta_hooks.doctor import Check
 
 _COLOURS: Final[Mapping[str, str]] = {"ok": "green", "warning": "yellow", "failure": "red"}
-_PLURALS: Final[Mapping[str, str]] = {"warning": "warnings", "failure": "failures"}
+_COUNTED: Final = ("warning", "failure")
 _MARGIN: Final = 24
 
 
@@ -63,7 +64,10 @@ def doctor(
         click.echo(json.dumps([asdict(check) for check in found]))
     else:
         counts = Counter(check.level for check in found)
-        parts = [f"{counts[level]} {_PLURALS.get(level, level)}" for level in LEVELS]
+        parts = [
+            counted(counts[level], level) if level in _COUNTED else f"{counts[level]} {level}"
+            for level in LEVELS
+        ]
         click.echo(", ".join(parts))
     if any(check.level == "failure" for check in found):
         sys.exit(1)

@@ -14,6 +14,7 @@ from okta_hooks.org.client import OktaClient
 from okta_hooks.org.lookup import listed, unknown
 from okta_hooks.org.refusals import cure
 from okta_hooks.org.registration import readable_hooks, registration_of
+from okta_hooks.org.urls import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,6 +73,11 @@ def hook_at_okta(
         if not registered:
             raise click.ClickException(
                 f"{sought} The org has no event hook: flask okta-hooks apply --url https://... registers it."
+            )
+        if name is not None or url is not None:
+            which = f"is named {name!r}" if name is not None else f"has the URL {shown(url or '')}"
+            raise click.ClickException(
+                f"No hook at {client.url} {which}. There are: {listed(registered)}."
             )
         raise click.ClickException(
             f"{sought} Say which, by --name or --url. There are: {listed(registered)}."

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 _SECONDS_BETWEEN_LINES: Final = 10.0
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as ``1 event`` or ``2 events``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     """Print rows, all with the same keys, as JSON or as a table."""
     if as_json:
@@ -74,7 +79,8 @@ class Progress:
         :param until: What is the end for now.
         :param org: Whose log it is.
         """
-        click.echo(f"Reading the System Log of {org} from {iso(since)}.", err=True)
+        start = "" if since is None else f" from {iso(since)}"
+        click.echo(f"Reading the System Log of {org}{start}.", err=True)
         if self._has_bar and since is not None:
             self._position = since
             self._bar = click.progressbar(
@@ -92,7 +98,8 @@ class Progress:
         :param news: What else there is to say.
         """
         rate = events / max(time.monotonic() - self._began, 0.001)
-        text = f"{events} events, {rate:.0f}/s, up to {iso(reached)}, {news}"
+        upto = "" if reached is None else f", up to {iso(reached)}"
+        text = f"{counted(events, 'event')}, {rate:.0f}/s{upto}, {news}"
         if self._bar is not None:
             step = max(0, int((reached or 0) - self._position))
             self._position += step

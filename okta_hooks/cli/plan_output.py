@@ -10,6 +10,8 @@ from okta_hooks.org import terraform
 from okta_hooks.org.subscription import shown_change
 from okta_hooks.org.urls import shown
 
+from .output import counted
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
 _AFTER_THE_IMPORT: Final = (
     "After the import Terraform's first apply writes the hook with the secret, and Okta takes the verification away "
     "until okta_event_hook_verification has brought it back: the app must be up, and know that secret."
+)
+
+_WHAT_IS_NOT_COMPARED: Final = (
+    "Okta does not tell which secret it has: apply --rotate gives it the first one of "
+    "OKTA_HOOKS_SECRET."
 )
 
 
@@ -34,6 +41,8 @@ def print_plan(made: Plan, warnings: Sequence[str], *, err: bool = False) -> Non
         _line("+", f"{made.name!r} at {url}", err=err)
     elif made.is_in_step:
         click.echo(f"{made.live.name!r} ({made.live.id}) at {url} is in step.", err=err)
+        if made.auth_header is not None:
+            click.echo(_WHAT_IS_NOT_COMPARED, err=err)
     else:
         _line("~", f"{made.live.name!r} ({made.live.id}) at {shown(made.live.url or '')}", err=err)
     for change in map(shown_change, made.changes):
@@ -79,20 +88,18 @@ def _line(sign: str, text: str, *, indent: int = 2, err: bool) -> None:
 
 def _summary(made: Plan) -> str:
     if made.is_in_step:
-        return f"nothing to do: {_count(len(made.types), 'type')}."
+        return f"nothing to do: {counted(len(made.types), 'type')}."
     if made.live is None:
-        return f"1 to create: {_count(len(made.add), 'type')}."
-    parts = [f"{_count(len(made.add), 'type')} to add"] if made.add else []
+        return f"1 to create: {counted(len(made.add), 'type')}."
+    parts = [f"{counted(len(made.add), 'type')} to add"] if made.add else []
     if made.remove:
-        parts.append(f"{len(made.remove) if parts else _count(len(made.remove), 'type')} to remove")
+        parts.append(
+            f"{len(made.remove) if parts else counted(len(made.remove), 'type')} to remove"
+        )
     others = len(made.changes) + made.rotates
     if others:
-        parts.append(f"{_count(others, 'other change')}")
+        parts.append(f"{counted(others, 'other change')}")
     return f"1 to change: {', '.join(parts)}."
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def document(made: Plan, warnings: Sequence[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The command that proves that nothing is missing."""
+"""The command that proves that nothing that Okta meant for a hook is missing."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import click
 from flask.cli import with_appcontext
 
 from okta_hooks.org.reconcile import reconcile as compare
+from okta_hooks.org.selector import LogSelector, restricted_types
 
-from .context import one_hook, state_of_app, with_inbox
+from .context import app_of_command, one_hook, state_of_app, with_inbox
 from .options import Moment, as_json_option, check_url
 from .org import hook_at_okta, open_org
-from .output import Progress, iso
+from .output import Progress, counted, iso
 
 if TYPE_CHECKING:
     from okta_hooks.org.reconcile import Report
@@ -59,6 +60,10 @@ def reconcile(
     progress = Progress(bar=True)
     with open_org(state, "okta.logs.read", tell=progress.tell) as client:
         known = hook_at_okta(state, runtime.inbox, client, hook, name, url)
+        selector = LogSelector(
+            hook=state.hooks[hook], ids=known.ids, restricted=restricted_types(known.live)
+        )
+        app = app_of_command()
         with progress:
             progress.begin(since, until or runtime.inbox.clock(), client.url)
             report = compare(
@@ -68,6 +73,7 @@ def reconcile(
                 known.ids,
                 since=since,
                 until=until,
+                selects=lambda raw: selector.selects(raw, app),
                 tell=progress.tell,
                 progress=lambda report: progress.show(
                     report.read, report.reached_at, f"{len(report.missing)} missing"
@@ -99,6 +105,7 @@ def _document(
         "under_way": report.under_way,
         "unidentified": report.unidentified,
         "not_compared": report.not_compared,
+        "not_meant": report.not_meant,
         "missing": report.missing,
         "late_seconds": {
             key: value if value is None else round(value, 3) for key, value in late.items()
@@ -133,15 +140,29 @@ def _print(report: Report, document: dict[str, Any]) -> None:
     for uuid in report.missing[:_MOST_LISTED]:
         click.echo(f"missing: {uuid}")
     _and_more(len(report.missing))
+    _print_advice(report, document)
+
+
+def _print_advice(report: Report, document: dict[str, Any]) -> None:
     if report.unidentified:
+        have, them, they = "have", "them", "they have"
+        if report.unidentified == 1:
+            have, them, they = "has", "it", "it has"
         click.echo(
-            f"{report.unidentified} events have no uuid that tells them from others: "
-            "whether they have arrived cannot be looked up.",
+            f"{counted(report.unidentified, 'event')} {have} no uuid that tells {them} from others: "
+            f"whether {they} arrived cannot be looked up.",
+            err=True,
+        )
+    command = f"flask okta-hooks backfill --since {document['since']}"
+    if report.not_meant:
+        were, are, them = ("was", "is", "it") if report.not_meant == 1 else ("were", "are", "them")
+        click.echo(
+            f"{counted(report.not_meant, 'event')} for receivers of here {were} not meant for the hook, "
+            f"and {are} not in the inbox. To bring {them}: {command}",
             err=True,
         )
     if report.missing:
-        since = document["since"]
-        click.echo(f"To bring it: flask okta-hooks backfill --since {since}", err=True)
+        click.echo(f"To bring what has not arrived: {command}", err=True)
 
 
 def _and_more(number: int) -> None:

@@ -16,6 +16,7 @@ from okta_hooks.org import lookup, provisioning, subscription
 from okta_hooks.org.ownership import ownership_of
 from okta_hooks.org.urls import same_path, shown
 
+from . import verification
 from .context import app_of_command, one_hook, state_of_app
 from .options import as_json_option, hook_options
 from .org import open_org
@@ -32,12 +33,6 @@ READ: Final = "okta.eventHooks.read"
 MANAGE: Final = "okta.eventHooks.manage"
 OUT_OF_STEP: Final = 2
 
-_VERIFY_CURES: Final = (
-    "the app: is it up, with this hook at this URL? apply, with --name and --url, moves the hook.",
-    "the way: can the URL be reached from the internet, with a valid certificate?",
-    "redirects and login walls: Okta follows neither.",
-    "the secret: the app's log says when it was wrong. Okta has the first one of where apply was run.",
-)
 _OKTA_IS_AHEAD: Final = (
     "Okta has the first secret of here already. As long as the served app does not know it, deliveries are "
     "refused, and plan cannot tell: give it to the app, or run apply --rotate where the right one is configured."
@@ -158,7 +153,10 @@ def apply(
                         "The hook has been changed at Okta meanwhile: plan again."
                     )
             replacement = provisioning.Replacement()
-            with _errors_for_people(), _way_back_after_an_error(made, replacement):
+            with (
+                _errors_for_people(state, ours, name),
+                _way_back_after_an_error(made, replacement, ours if len(state.hooks) > 1 else None),
+            ):
                 live = provisioning.apply(
                     client,
                     made,
@@ -172,9 +170,13 @@ def apply(
     if as_json:
         click.echo(json.dumps({"plan": document(made, warnings), "hook": hook_document(live)}))
     if not live.is_verified:
-        click.echo(
-            "It gets no events yet: `flask okta-hooks verify`, when the app is up.", err=True
+        again = verification.command(
+            state, ours, name=live.name, url=live.url, named=name is not None
         )
+        click.echo(f"It gets no events yet. When the app is up: {again}", err=True)
+    own = ownership_of(state, ours)
+    if own.url is None and not own.owns(live):
+        click.echo(_url_to_set(state, ours, live.url or ""), err=True)
 
 
 @click.command()
@@ -189,7 +191,7 @@ def verify(url: str | None, name: str | None, hook: str | None, as_json: bool) -
     state = state_of_app()
     ours = one_hook(state, hook)
     path = state.path_of(ours)
-    with open_org(state, READ, MANAGE) as client, _errors_for_people():
+    with open_org(state, READ, MANAGE) as client, _errors_for_people(state, ours, name):
         own = ownership_of(state, ours)
         live = lookup.choose(
             client.hooks(), hook=ours, own=own, name=name, url=url, path=path, creates=False
@@ -218,7 +220,7 @@ def _plan(
 ) -> tuple[Plan, list[str]]:
     """Return the plan for a hook of the app, and what else a person should know."""
     path = state.path_of(hook)
-    with _errors_for_people():
+    with _errors_for_people(state, hook, name):
         own = ownership_of(state, hook)
         live = lookup.choose(registered, hook=hook, own=own, name=name, url=url, path=path)
         if live is None and name is None:
@@ -254,6 +256,15 @@ def _plan(
     return made, warnings
 
 
+def _url_to_set(state: AppState, hook: str, url: str) -> str:
+    value = url if shown(url) == url else "the whole URL"
+    if len(state.hooks) > 1:
+        setting = f"OKTA_HOOKS_URL of the hook {hook!r} to {value}"
+    else:
+        setting = f"OKTA_HOOKS_URL={url}" if value == url else f"OKTA_HOOKS_URL to {value}"
+    return f"Set {setting}, so that the other commands know the hook."
+
+
 def _ask(*, as_json: bool) -> None:
     if not sys.stdin.isatty():
         raise click.ClickException("There is no terminal to ask at: say --yes.")
@@ -261,31 +272,40 @@ def _ask(*, as_json: bool) -> None:
 
 
 @contextmanager
-def _errors_for_people() -> Iterator[None]:
-    """End the command in one line if the hook cannot be as it should."""
+def _errors_for_people(state: AppState, hook: str, name: str | None) -> Iterator[None]:
+    """End the command in one line if the hook cannot be as it should.
+
+    :param name: Its name at Okta, if that was given.
+    """
     try:
         yield
     except SubscriptionImpossible as error:
         raise click.ClickException(error.reason) from error
     except VerificationFailed as error:
-        click.echo(f"Okta asked {shown(error.url)}, and got no right answer. Look at", err=True)
-        for cure in _VERIFY_CURES:
-            click.echo(f"  - {cure}", err=True)
+        again = verification.command(
+            state, hook, name=error.name, url=error.url, named=name is not None
+        )
         raise click.ClickException(
-            f"The hook is not verified. {as_sentence(error)} When that is mended: flask okta-hooks verify"
+            f"Okta could not verify {shown(error.url)}. {as_sentence(error)} {verification.cure(error)} "
+            f"{verification.state_at_okta(error)} When that is mended: {again}"
         ) from error
 
 
 @contextmanager
-def _way_back_after_an_error(made: Plan, replacement: provisioning.Replacement) -> Iterator[None]:
-    """Say what Okta has, and the way back, if anything ends the command after a hook was replaced."""
+def _way_back_after_an_error(
+    made: Plan, replacement: provisioning.Replacement, hook: str | None
+) -> Iterator[None]:
+    """Say what Okta has, and the way back, if anything ends the command after a hook was replaced.
+
+    :param hook: Which hook of the app it is, if it has several.
+    """
     try:
         yield
     except BaseException:  # also Ctrl-C, while Okta takes its time
         if made.live is not None and replacement.state != "none":
             for line in _what_okta_has(made, replacement):
                 click.echo(line, err=True)
-            click.echo(_way_back(made, made.live), err=True)
+            click.echo(_way_back(made, made.live, hook), err=True)
         raise
 
 
@@ -298,10 +318,13 @@ def _what_okta_has(made: Plan, replacement: provisioning.Replacement) -> Iterato
         yield "Okta has the replacement already, without a secret."
 
 
-def _way_back(made: Plan, before: RegisteredHook) -> str:
+def _way_back(made: Plan, before: RegisteredHook, hook: str | None) -> str:
     url = before.url or ""
     was = f"The hook was: {subscription.described(before)}."
-    command = f"flask okta-hooks apply --rotate --name {shlex.quote(before.name or '')}"
+    command = "flask okta-hooks apply --rotate"
+    if hook is not None:
+        command += f" --hook {shlex.quote(hook)}"
+    command += f" --name {shlex.quote(before.name or '')}"
     if shown(url) == url:
         command += f" --url {shlex.quote(url)}"
     else:

@@ -140,9 +140,13 @@ class LogVersions:
         if places:
             uuids = [str(page.events[place]["uuid"]) for place in places[:_MOST_NAMED]]
             more = ", ..." if len(places) > _MOST_NAMED else ""
+            differ = f"{len(places)} events of the log differ"
+            whose, are = "their", "are"
+            if len(places) == 1:
+                differ, whose, are = "1 event of the log differs", "its", "is"
             self._tell(
-                f"{len(places)} events of the log differ from what is stored under their uuid for the hook "
-                f"{page.new.hook!r}, and are stored beside it: {', '.join(uuids)}{more}. "
+                f"{differ} from what is stored under {whose} uuid for the hook "
+                f"{page.new.hook!r}, and {are} stored beside it: {', '.join(uuids)}{more}. "
                 "flask okta-hooks events show '<uuid>~log' shows the log's, events show <uuid> also what a hook "
                 "delivered; if nobody sent an edited preview, report it."
             )

@@ -58,6 +58,14 @@ class Proxy:
         others = "" if self.is_of_sdk else f" {_NO_PROXY_CURE}"
         return f"The proxy is the one in {self.configured_in}: is it spelt right, and up?{others}"
 
+    @property
+    def way_cure(self) -> str:
+        """What to look at if the org does not answer, whether a proxy leads to it or not."""
+        if self.url is None:
+            return WAY_CURE
+        others = "" if self.is_of_sdk else f" {_NO_PROXY_CURE}"
+        return f"The way leads through the proxy in {self.configured_in}: does it let this host call the org?{others}"
+
 
 _SDK: Final = "OKTA_CLIENT_PROXY_HOST, or in okta.yaml"
 
@@ -98,9 +106,16 @@ def find_proxy(url: str) -> Proxy:
     proxy = known[kind]
     if "://" not in proxy:
         proxy = f"http://{proxy}"
-    name = f"{kind}_proxy"
+    name = _variable(kind)
     _check_proxy(name, proxy)
     return Proxy(url=proxy, configured_in=name)
+
+
+def _variable(kind: str) -> str:
+    # In lower case it wins over any other spelling.
+    name = f"{kind}_proxy"
+    spelt = [each for each, value in os.environ.items() if value and each.lower() == name]
+    return name if name in spelt or not spelt else spelt[0]
 
 
 def _is_loopback(host: str) -> bool:

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from okta_hooks.exceptions import OktaRefused, SubscriptionImpossible, VerificationFailed
+from okta_hooks.exceptions import (
+    OktaRefused,
+    OktaUnavailable,
+    SubscriptionImpossible,
+    VerificationFailed,
+)
 
 from . import preflight
 from .hook_request import body
@@ -97,12 +102,10 @@ def apply(
         try:
             hook = verify(client, hook, wait=wait)
         except VerificationFailed as error:
-            # Okta keeps the replacement: if the hook is VERIFIED still, its deliveries have this secret from now on.
-            raise VerificationFailed(
-                error.url,
-                error.reason,
-                has_new_secret=plan.replaces and plan.auth_header is not None,
-            ) from error
+            # Okta keeps what it was given: if the hook is VERIFIED still, its deliveries have this secret from now on.
+            is_written = plan.live is None or plan.replaces
+            error.has_new_secret = is_written and plan.auth_header is not None
+            raise
         tell("Verified.")
     return hook
 
@@ -213,7 +216,9 @@ def verify(
     except OktaRefused as error:
         if error.status != HTTPStatus.BAD_REQUEST:
             raise
-        raise VerificationFailed(url, str(error)) from error
+        raise VerificationFailed(
+            url, str(error), name=hook.name, status=_status_now(client, hook)
+        ) from error
     for _ in range(_MOST_LOOKS):
         if asked.is_verified:
             return asked
@@ -223,7 +228,17 @@ def verify(
     raise VerificationFailed(
         url,
         f"Okta has no complaint, and after {seconds:.0f} s the hook is {asked.verification_status}",
+        name=hook.name,
+        status=asked.verification_status,
     )
+
+
+def _status_now(client: OktaClient, hook: RegisteredHook) -> str | None:
+    # A failed verification takes nothing away, and what was replaced before it does: only Okta knows.
+    try:
+        return client.hook(hook.id).verification_status
+    except (OktaRefused, OktaUnavailable):
+        return None
 
 
 def _of_live(

@@ -54,7 +54,8 @@ class Report:
 
     ``missing`` are uuids. ``failures`` are deliveries that Okta recorded as failed, the first of ``failed``.
     ``unidentified`` have no uuid that tells them from others. ``not_compared`` of ``by_hook`` have lost their bodies:
-    only their uuid is known to have arrived.
+    only their uuid is known to have arrived. ``not_meant`` were not meant for the hook, and are not in the
+    inbox, though a backfill would bring them.
     """
 
     meant: int = 0
@@ -63,6 +64,7 @@ class Report:
     under_way: int = 0
     unidentified: int = 0
     not_compared: int = 0
+    not_meant: int = 0
     failed: int = 0
     missing: list[str] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
@@ -90,6 +92,7 @@ def reconcile(
     *,
     since: float,
     until: float | None = None,
+    selects: Callable[[Any], bool] = lambda _: False,
     tell: Callable[[str], Any] = logger.warning,
     progress: Callable[[Report], Any] | None = None,
     wait: Callable[[float], Any] = time.sleep,
@@ -102,6 +105,7 @@ def reconcile(
     :param ids: What it is known by at Okta.
     :param since: Only events published at or after this time, in seconds since the epoch.
     :param until: Only events published before this time.
+    :param selects: Says of an event, as it came, whether a backfill would bring it.
     :param tell: Is called with a line for a person.
     :param progress: Is called after each page.
     :param wait: Sleeps for so many seconds.
@@ -125,6 +129,7 @@ def reconcile(
         # The page has brought the org's own time.
         now = client.now() or inbox.clock()
         _compare(report, inbox, hook, window, ids, now, brake, tell)
+        _count_others(report, inbox, hook, window, ids, selects)
         _note_failures(report, window, ids)
         report.pages += 1
         report.read += len(page.events)
@@ -242,6 +247,21 @@ def _compare(
                 report.lateness.append(arrival.received_at - event.published)
         else:
             report.by_backfill += 1
+
+
+def _count_others(
+    report: Report,
+    inbox: Inbox,
+    hook: str,
+    events: Sequence[Any],
+    ids: Collection[str],
+    selects: Callable[[Any], bool],
+) -> None:
+    # Okta means nothing for a hook while it is inactive or not verified, or before it has a type.
+    others = [raw for raw in events if target_ids(raw).isdisjoint(ids) and selects(raw)]
+    new = incoming(hook, Envelope(events=tuple(others)), _NO_DELIVERY).events
+    arrived = inbox.overview.arrivals(hook, [event.key for event in new])
+    report.not_meant += sum(event.key not in arrived for event in new)
 
 
 def _note_failures(report: Report, events: Sequence[Any], ids: Collection[str]) -> None:

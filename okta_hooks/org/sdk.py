@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import errno
 import html
 import logging
+import os
 import ssl
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -114,19 +116,25 @@ class Transport:
         if isinstance(error, aiohttp.ClientHttpProxyError):
             return network.refused_by_proxy(self.url, error.status, self._proxy)
         if isinstance(error, TimeoutError):
-            return f"{self.url} did not answer within {_TIMEOUT_SECONDS} s. {network.WAY_CURE}"
+            return f"{self.url} did not answer within {_TIMEOUT_SECONDS} s. {self._proxy.way_cure}"
         cure = "Is it the URL of an Okta org?"
-        if isinstance(error, aiohttp.ClientProxyConnectionError):
+        is_unknown = isinstance(error, aiohttp.ClientConnectorDNSError)
+        if isinstance(error, aiohttp.ClientProxyConnectionError) or (
+            # With a proxy its name is the only one that is looked up here.
+            is_unknown and self._proxy.url is not None
+        ):
             cure = self._proxy.cure
         elif isinstance(error, aiohttp.ClientConnectorCertificateError):
             cure = network.certificate_cure(error.certificate_error)
         elif isinstance(error, ssl.SSLCertVerificationError):
             cure = network.certificate_cure(error)
-        elif isinstance(error, aiohttp.ClientConnectorDNSError):
-            cure = f"Is {self.credentials.url_from} spelt right? {network.WAY_CURE}"
+        elif is_unknown or _is_refused(error):
+            # Nothing listens at a port that is mistyped.
+            part = "" if is_unknown else ", its port included"
+            cure = f"Is {self.credentials.url_from} spelt right{part}? {network.WAY_CURE}"
         elif isinstance(error, aiohttp.ClientError):
-            cure = network.WAY_CURE
-        return f"{self.url} cannot be reached: {_one_line(error)}. {cure}"
+            cure = self._proxy.way_cure
+        return f"{self.url} cannot be reached: {_what_happened(error)}. {cure}"
 
 
 class _NoRedirects:
@@ -196,6 +204,22 @@ def _executor(
                 "as a JWK, or as the path of a PEM file."
             ) from None
     return executor, url, credentials.used(settings, client), proxy
+
+
+def _is_refused(error: BaseException | None) -> bool:
+    return isinstance(error, aiohttp.ClientConnectorError) and error.errno == errno.ECONNREFUSED
+
+
+def _what_happened(error: BaseException | None) -> str:
+    """Return an error of the connection as the system has it: aiohttp's text tells of TLS also where there is none."""
+    if not isinstance(error, aiohttp.ClientConnectorError):
+        return _one_line(error)
+    reason = error.strerror
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        reason = str(error.certificate_error)
+    elif error.errno is not None and error.errno in errno.errorcode:
+        reason = os.strerror(error.errno)
+    return _one_line(f"Cannot connect to host {error.host}:{error.port}: {reason}")
 
 
 def _one_line(error: BaseException | str | None) -> str:

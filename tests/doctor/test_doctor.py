@@ -126,7 +126,7 @@ def test_what_people_see(make_app: AppFactory, okta: EventHook) -> None:
     where = next(number for number, line in enumerate(lines) if "inbox " in line)
     assert lines[where].startswith("warning  inbox          OKTA_HOOKS_INBOX is None")
     assert lines[where + 1].strip().startswith("-> Leave the key away")
-    assert lines[-1] == "0 failures, 1 warnings, 4 ok, 0 skipped"
+    assert lines[-1] == "0 failures, 1 warning, 4 ok, 0 skipped"
     assert result.exit_code == 0
 
 

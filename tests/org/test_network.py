@@ -58,7 +58,7 @@ def test_a_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its user and password are not shown."""
     monkeypatch.setenv("ALL_PROXY", "socks5://user:hush@p:1080")
     with pytest.raises(
-        ConfigurationError, match=r"socks5://p:1080 in all_proxy cannot be"
+        ConfigurationError, match=r"socks5://p:1080 in ALL_PROXY cannot be"
     ) as caught:
         proxy_for(ORG)
     assert "hush" not in str(caught.value)
@@ -101,6 +101,17 @@ def test_what_a_proxy_says() -> None:
     wrong = Proxy(url="http://user:hush@p:1", configured_in="all_proxy")
     said = refused_by_proxy(ORG, 407, wrong)
     assert said.endswith("It does not accept the user or the password in all_proxy.")
+
+
+def test_an_org_that_does_not_answer() -> None:
+    """The proxy that leads there is named; only without one it is asked whether there is one to name."""
+    assert "a proxy to name in https_proxy?" in Proxy().way_cure
+    said = Proxy(url="http://p:1", configured_in="http_proxy").way_cure
+    assert said.startswith("The way leads through the proxy in http_proxy: does it let")
+    assert "https_proxy" not in said
+    sdk = proxy_of_sdk({"host": "p", "port": 1})
+    assert sdk is not None
+    assert "no_proxy" not in sdk.way_cure
 
 
 @pytest.mark.parametrize("login", [{}, {"username": "jane", "password": "hush"}])

@@ -211,7 +211,10 @@ def test_an_event_that_nothing_tells_from_others(
     assert (report["meant"], report["unidentified"], report["missing"]) == (1, 1, [])
     output = run(status=1).output
     assert "without a usable uuid" in output
-    assert "whether they have arrived cannot be looked up" in output
+    assert (
+        "1 event has no uuid that tells it from others: whether it has arrived cannot be looked up"
+        in output
+    )
 
 
 @SQLITE
@@ -280,8 +283,44 @@ def test_which_hook_at_okta(simulator: Simulator, run: Callable[..., Result]) ->
     assert run("--name=Staff 1").exit_code == 0
     assert run(f"--url={URL}/").exit_code == 0
     output = run("--name=Nobody", status=1).output
-    assert "No hook at" in output
+    assert f"No hook at {simulator.url} is named 'Nobody'. There are: 'Staff 1' (who" in output
     assert "'Test 1' (who" in output
+    output = run(f"--url={URL[:-1]}?key=hush", status=1).output
+    assert f"No hook at {simulator.url} has the URL {URL[:-1]}. There are: 'Staff 1' (who" in output
+    assert "hush" not in output
+    assert "Say which" not in output
+
+
+@SQLITE
+def test_what_was_not_meant_for_the_hook(
+    simulator: Simulator,
+    inbox: Inbox,
+    delivery: DeliveryFactory,
+    make_app: Callable[..., Flask],
+    inbox_url: str,
+) -> None:
+    """What happened while the hook was inactive is not missing, but told if a backfill would bring it."""
+    okta = EventHook("okta")
+    okta.on(CREATED)(lambda *_, **__: None)
+    app = make_app(okta, INBOX=inbox_url, ORG_URL=simulator.url, API_TOKEN=TOKEN, URL=URL)
+    (hook,) = simulator.org.hooks()
+    simulator.org.deactivate_hook(hook["id"])
+    came, _ = emit(simulator, 2)
+    inbox.intake.store([delivery(came)])
+    simulator.org.emit("user.session.start")
+    runner = app.test_cli_runner()
+
+    text = runner.invoke(group, ["reconcile"])
+    document = report_of(runner.invoke(group, ["reconcile", "--json"]))
+
+    assert text.exit_code == 0
+    assert "1 event for receivers of here was not meant for the hook" in text.stderr
+    assert "To bring it: flask okta-hooks backfill --since " in text.stderr
+    assert (document["not_meant"], document["meant"], document["missing"]) == (1, 0, [])
+    brought = runner.invoke(group, ["backfill", "--since=24h", "--json"])
+    assert json.loads(brought.stdout)["new"] == 1
+    assert report_of(runner.invoke(group, ["reconcile", "--json"]))["not_meant"] == 0
+    app.extensions["okta_hooks"].close()
 
 
 @SQLITE

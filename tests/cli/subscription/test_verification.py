@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import request
 
-from okta_hooks import settings
+from okta_hooks import EventHook, settings
+from okta_hooks.cli.verification import cure
 from okta_hooks.exceptions import VerificationFailed
 from okta_hooks.org import provisioning
 from okta_hooks.org.client import OktaClient
-from okta_hooks.simulator import Org, Simulator
+from okta_hooks.simulator import Answer, Org, Simulator
 from tests.support import NEEDS_SDK
 
 from .support import CREATE, DEACTIVATE, TOKEN, World
@@ -52,16 +54,117 @@ def test_an_app_that_is_down(world: World) -> None:
     world.configure(URL="http://127.0.0.1:9/okta/events")
     result = world.run("apply", "--yes", status=1)
     assert result.stdout.splitlines()[-1].startswith("Created: who")
-    lines = result.stderr.splitlines()
-    assert lines[0] == "Okta asked http://127.0.0.1:9/okta/events, and got no right answer. Look at"
-    assert lines[-1].startswith("Error: The hook is not verified. Okta answered 400: E0000001")
-    assert lines[-1].endswith("When that is mended: flask okta-hooks verify")
+    (line,) = result.stderr.splitlines()
+    url = "http://127.0.0.1:9/okta/events"
+    assert line.startswith(f"Error: Okta could not verify {url}. Okta answered 400: E0000001")
+    assert f"Nobody answered: is the app running at {url}, and can Okta reach it?" in line
+    assert "At Okta the hook is UNVERIFIED, and gets no events." in line
+    assert line.endswith(f"When that is mended: flask okta-hooks verify --url {url}")
     assert "has the first secret" not in result.stderr
 
     assert "Connection refused" in world.fail("verify")
     world.asked()
     world.fail("apply", "--yes")
-    assert [request.split()[0] for request in world.asked()] == ["GET", "POST"]
+    assert [request.split()[0] for request in world.asked()] == ["GET", "POST", "GET"]
+
+
+def again(text: str) -> list[str]:
+    """Return the arguments of the command that an error ends with."""
+    return shlex.split(text.rpartition("flask okta-hooks ")[2])
+
+
+@pytest.mark.parametrize("hidden", ["", "?key=hush"])
+def test_the_command_that_goes_on_from_there(world: World, okta: EventHook, hidden: str) -> None:
+    """It says which hook is meant, as nothing else does, and works as it stands; nothing secret is in it."""
+    world.configure(URL=None)
+    url = f"{world.url}{hidden}"
+    send, world.org.send = world.org.send, lambda _: Answer(status=503, body=b"")
+
+    failed = world.fail("apply", "--url", url, "--yes")
+    world.org.send = send
+
+    assert "It answered 503: the log of the app, or of the proxy before it, says why." in failed
+    assert "hush" not in failed
+    assert world.run(*again(failed)).stdout.endswith("is verified.\n")
+
+
+def test_the_command_for_what_was_left_unverified(world: World, okta: EventHook) -> None:
+    """In an app with several hooks, and with several hooks at one URL, it says which are meant."""
+    other = EventHook("customers", url_prefix="/okta/customers")
+    world.hooks = (okta, other)
+    world.configure(URL=None)
+    world.create(CREATE, DEACTIVATE, name="Another")
+
+    wanted = ("--hook", "okta", "--name", "Another", "--url", f"{world.url}/")
+    world.run("apply", *wanted, "--no-verify", "--rotate", "--yes")
+    world.create(CREATE, name="Beside it")
+    left = world.run("apply", *wanted, "--no-verify", "--yes").stderr.splitlines()[0]
+
+    assert again(left) == ["verify", "--hook", "okta", "--name", "Another", "--url", world.url]
+    assert world.run(*again(left)).stdout.startswith("The hook 'Another'")
+
+
+def test_a_verification_that_fails_takes_nothing_away(world: World) -> None:
+    """What Okta has is read again: a hook that was verified before goes on getting events."""
+    world.create(CREATE, DEACTIVATE)
+    world.org.send = lambda _: Answer(status=401, body=b"")
+
+    failed = world.fail("verify")
+
+    assert "At Okta the hook is VERIFIED still, and goes on getting events." in failed
+    assert (
+        "It answered 401: the running app has another secret than Okta; "
+        "apply --rotate gives Okta the first one of OKTA_HOOKS_SECRET."
+    ) in failed
+
+
+def test_a_secret_that_only_okta_has(world: World) -> None:
+    """A secret that changed takes the verification away, and the cure is about the secret of here."""
+    world.create(CREATE, DEACTIVATE)
+    world.org.send = lambda _: Answer(status=401, body=b"")
+
+    failed = world.fail("apply", "--rotate", "--yes")
+
+    assert "At Okta the hook is UNVERIFIED, and gets no events." in failed
+    assert (
+        "It answered 401: the running app has another secret than the first one of OKTA_HOOKS_SECRET here."
+    ) in failed
+
+
+def test_an_org_that_does_not_say_what_it_has(world: World) -> None:
+    """What cannot be read is not claimed."""
+    hook_id = world.create(CREATE, DEACTIVATE)
+    world.org.send = lambda _: Answer(status=404, body=b"")
+
+    @world.simulator.app.before_request
+    def refuse() -> Any:
+        return ({}, 500) if (request.method, request.path[-20:]) == ("GET", hook_id) else None
+
+    failed = world.fail("verify")
+
+    assert "Whether the hook is verified at Okta could not be read." in failed
+    assert f"It answered 404: is {world.url} the path of the hook in the running app?" in failed
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("The endpoint answered 302, not 200", "follows no redirect"),
+        ("The endpoint answered 405, not 200", "does something before it answer?"),
+        ("There was no answer: timed out", "Nobody answered"),
+        ("There was no answer: Name or service not known", "Nobody answered"),
+        ("CERTIFICATE_VERIFY_FAILED: self-signed certificate", "a public authority"),
+        ("The answer does not have the challenge at verification", "Something else answers"),
+        ("It failed", "flask okta-hooks doctor --url '<the whole URL>' asks the same"),
+    ],
+)
+def test_the_cure_goes_by_the_cause(reason: str, said: str) -> None:
+    """Of what it may be, only that is told which fits what Okta has said."""
+    url = "https://a.example.com/okta/events?key=hush"
+    cured = cure(VerificationFailed(url, f"Okta answered 400: E0000001: {reason}"))
+
+    assert said in cured
+    assert "hush" not in cured
 
 
 class SlowOrg(Org):

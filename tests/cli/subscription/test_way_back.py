@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from flask import request
 
+from okta_hooks import EventHook
+from okta_hooks.simulator import Answer
 from tests.support import NEEDS_SDK
 
 from .support import CREATE, DEACTIVATE, SECRET, World
@@ -166,3 +168,15 @@ def test_a_filter_that_goes_is_told_as_it_was(world: World) -> None:
     assert "event.actor.id ne null" in told
     assert lines.index(told) < lines.index("Changed.")
     assert sorted(world.org.hooks()[0]["events"]["items"]) == [CREATE, DEACTIVATE]
+
+
+def test_the_way_back_in_an_app_with_several_hooks(world: World, okta: EventHook) -> None:
+    """It says which hook of the app it is about."""
+    world.hooks = (okta, EventHook("customers", url_prefix="/okta/customers"))
+    world.configure()
+    world.create(CREATE)
+    world.org.send = lambda _: Answer(status=404, body=b"")
+
+    failed = world.run("apply", "--hook", "okta", "--yes", status=1).stderr
+
+    assert f"apply --rotate --hook okta --name Staff --url {world.url}\n" in failed

@@ -83,7 +83,10 @@ def test_an_app_with_several_hooks(world: World, okta: EventHook) -> None:
         url = f"{base}/okta/events"
         there = url.replace("events", "customers")
         assert "Say which --hook" in world.fail("plan", "--url", there)
-        world.run("apply", "--hook", "customers", "--url", there, "--yes")
+        applied = world.run("apply", "--hook", "customers", "--url", there, "--yes")
+        assert applied.stderr == (
+            f"Set OKTA_HOOKS_URL of the hook 'customers' to {there}, so that the other commands know the hook.\n"
+        )
         world.configure(SECRET=secrets, URL={"customers": there})
         world.run("plan", "--hook", "customers")
         assert world.org.hooks()[0]["verificationStatus"] == "VERIFIED"
@@ -110,3 +113,18 @@ def test_an_app_without_a_secret(world: World) -> None:
         assert world.org.hooks()[0]["channel"]["config"]["authScheme"] is None
         assert "no secret to give" in world.fail("apply", "--rotate", "--yes")
         world.run("plan", "--url", url)
+
+
+def test_what_the_other_commands_need(world: World) -> None:
+    """As long as nothing says which hook is the app's, apply ends with what says it, and shows nothing secret."""
+    world.configure(URL=None)
+    hidden = f"{world.url}?key=hush"
+    for url, setting in ((world.url, f"={world.url}"), (hidden, " to the whole URL")):
+        for options in ((), ("--json",)):
+            result = world.run("apply", "--url", url, "--name", f"At {setting}", "--yes", *options)
+            line = result.stderr.splitlines()[-1]
+            assert line == f"Set OKTA_HOOKS_URL{setting}, so that the other commands know the hook."
+
+    world.configure(URL=world.url)
+    assert world.run("plan").stderr == ""
+    assert world.run("apply", "--url", world.url, "--yes").stderr == ""

@@ -93,13 +93,13 @@ def test_the_log_has_the_last_word(
 
     result = run(app, "backfill", "--since=1h")
     assert (
-        "1 events of the log differ from what is stored under their uuid for the hook 'okta', "
-        f"and are stored beside it: {uuid}. flask okta-hooks events show '<uuid>~log' shows"
+        "1 event of the log differs from what is stored under its uuid for the hook 'okta', "
+        f"and is stored beside it: {uuid}. flask okta-hooks events show '<uuid>~log' shows"
     ) in result.stderr
     assert "if nobody sent an edited preview, report it" in result.stderr
     assert "okta: 1 new, 1 there already" in result.stdout
     assert result.stdout.endswith(
-        "1 of the new ones are the log's versions of events that a hook delivered otherwise.\n"
+        "1 of the new ones is the log's version of an event that a hook delivered otherwise.\n"
     )
     assert [(each["new"], each["duplicate"]) for each in heard.arguments] == [(1, 1)]
     app.extensions["okta_hooks"].runtime().worker.drain()

@@ -292,3 +292,19 @@ def test_a_host_that_has_no_address() -> None:
     """Whoever has misspelt the org is asked about the spelling."""
     with connect(ORG) as org, pytest.raises(OktaUnavailable, match="spelt right"):
         org.hooks()
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "http://proxy.okta.test:3128"])
+def test_a_proxy_that_is_misspelt(monkeypatch: pytest.MonkeyPatch, name: str, proxy: str) -> None:
+    """Whoever has misspelt it is asked about the variable that it is in, and not about the org's."""
+    monkeypatch.setenv(name, proxy)
+
+    with connect(ORG) as org, pytest.raises(OktaUnavailable) as caught:
+        org.hooks()
+
+    said = str(caught.value)
+    assert f"Cannot connect to host {proxy.removeprefix('http://')}: " in said
+    assert f"The proxy is the one in {name}: is it spelt right, and up?" in said
+    assert "ORG_URL" not in said
+    assert "ssl:" not in said
