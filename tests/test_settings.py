@@ -379,10 +379,11 @@ def test_two_underscores(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCapt
     with caplog.at_level(logging.WARNING, "okta_hooks"):
         settings.read(from_environment(monkeypatch, _SECRET="hush"))
 
-    assert caplog.messages == [
+    (message,) = caplog.messages
+    assert message == (
         "Nothing reads the configuration key OKTA_HOOKS: "
         "the name goes on after one underscore, as in OKTA_HOOKS_SECRET."
-    ]
+    )
 
 
 def test_keys_of_others(caplog: pytest.LogCaptureFixture) -> None:
