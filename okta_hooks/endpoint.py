@@ -221,14 +221,16 @@ def _run_in_request(
 
 def _refuse_secret(call: _Call) -> Response:
     config = call.state.settings
-    count = call.state.refusals.add(time.monotonic())
+    hint = protocol.hint(call.presented, call.state.secrets[call.hook.name])
+    count = call.state.refusals.add(time.monotonic(), call.hook.name, hint)
     if count:
         logger.warning(
-            "%d requests to the hook %r had no right secret in %s; the last: %s",
+            "%d request%s to the hook %r had no right secret in %s; the last: %s",
             count,
+            "" if count == 1 else "s",
             call.hook.name,
             config.auth_header,
-            protocol.hint(call.presented, call.state.secrets[call.hook.name]),
+            hint,
         )
     return problem(
         HTTPStatus.UNAUTHORIZED,

@@ -7,6 +7,7 @@ it reads each as JSON where it can, so a secret or a token of digits arrives as 
 from __future__ import annotations
 
 import logging
+import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 PREFIX: Final = "OKTA_HOOKS_"
 DEFAULT_INBOX: Final = "sqlite:///okta_hooks.sqlite3"
 
+#: What the prefix is likely to be mistyped as; the second kind is what `FLASK_OKTA_HOOKS__SECRET` comes to.
+_NEAR_PREFIX: Final = re.compile(r"(FLASK_)?OKTA_?(EVENT_?)?HOOKS?_|OKTA_HOOKS?$", re.IGNORECASE)
 _NOWHERE_IN_A_HEADER = frozenset("\0\r\n")
 #: RFC 9110's token, without the underscore.
 _HEADER_NAME = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^`|~")
@@ -62,14 +65,17 @@ def read(config: Mapping[str, Any]) -> Settings:
     """
     known = {PREFIX + item.name.upper(): item.name for item in fields(Settings)}
     for key in config:
-        if key.startswith(PREFIX) and key not in known:
+        if key not in known and _NEAR_PREFIX.match(key):
             from difflib import get_close_matches  # most apps spell well
 
-            near = get_close_matches(key, known, 1)
+            near = get_close_matches(_NEAR_PREFIX.sub(PREFIX, key.upper(), 1), known, 1)
+            guess = f" (is {near[0]} meant?)" if near else ""
+            if f"{key}_" in (PREFIX, "OKTA_HOOK_"):
+                guess = f": the name goes on after one underscore, as in {PREFIX}SECRET"
             logger.warning(
                 "Nothing reads the configuration key %s%s.",
                 key,
-                f" (is {near[0]} meant?)" if near else "",
+                guess,
                 extra={"okta_hooks_key": key},
             )
     given = {name: config[key] for key, name in known.items() if key in config}

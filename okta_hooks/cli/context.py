@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from okta_hooks.receivers import Receiver
     from okta_hooks.state import AppState
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -40,6 +41,16 @@ def one_hook(state: AppState, hook: str | None) -> str:
     if hook not in state.hooks:
         raise click.UsageError(f"Say which --hook: {', '.join(state.hooks)}.")
     return hook
+
+
+def connected_receivers(state: AppState) -> dict[tuple[str, str], Receiver]:
+    """Return the receivers that are connected in the current app, by hook and name."""
+    app = app_of_command()
+    return {
+        (name, receiver.name): receiver
+        for name, hook in state.hooks.items()
+        for receiver in hook.receivers.connected(app)
+    }
 
 
 def with_inbox(command: F) -> F:

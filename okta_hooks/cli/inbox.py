@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from flask.cli import AppGroup, with_appcontext
 
 from okta_hooks.inbox.selection import Selection
-from okta_hooks.inbox.tables import STATES
+from okta_hooks.inbox.tables import CLAIMED, DEAD, DONE, PENDING, STATES
 from okta_hooks.work.retry import LONGEST_WAIT
 
-from .context import state_of_app, with_inbox
+from .context import connected_receivers, state_of_app, with_inbox
+from .not_replayed import Obstacles
 from .options import Moment, as_json_option
-from .output import iso, print_rows, print_table
+from .output import counted, is_or_are, iso, print_rows, print_table, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from okta_hooks.inbox.consistency import Inconsistency
     from okta_hooks.inbox.overview import EventDetails
@@ -84,6 +85,7 @@ def inbox(runtime: Runtime, check: bool, max_age: float, as_json: bool) -> None:
         told = {"inconsistencies": [_inconsistency(item) for item in found]} if check else {}
         click.echo(json.dumps(asdict(counts) | told))
     else:
+        click.echo(f"inbox: {_location(runtime)}")
         print_table([{"events": state, "": getattr(counts, state)} for state in STATES])
         click.echo(f"oldest open event: {'none' if age is None else f'{age:.0f} s'}")
         for item in found:
@@ -94,9 +96,24 @@ def inbox(runtime: Runtime, check: bool, max_age: float, as_json: bool) -> None:
         sys.exit(1)
 
 
+def _location(runtime: Runtime) -> str:
+    if runtime.inbox.path is not None:
+        return f"the SQLite file {runtime.inbox.path}"
+    # Any parameter may hold a password, too.
+    url = runtime.inbox.database.url.set(query={})
+    return f"the database {url.render_as_string(hide_password=True)}"
+
+
 def _inconsistency(item: Inconsistency) -> dict[str, Any]:
     return {"kind": item.kind, "hook": item.hook, "number": item.number}
 
+
+_WITHOUT_RECEIPTS: Final[Mapping[str, str]] = {
+    PENDING: "no worker has taken it up yet",
+    CLAIMED: "a worker puts that right",
+    DONE: "no receiver was connected for it",
+    DEAD: "it went to no receiver",
+}
 
 events = AppGroup("events", help="Look at stored events.")
 
@@ -109,6 +126,8 @@ events = AppGroup("events", help="Look at stored events.")
 def list_events(runtime: Runtime, limit: int, as_json: bool, **chosen: Any) -> None:
     """List events, newest first."""
     found = runtime.inbox.overview.find(Selection(**chosen), limit=limit)
+    # What programs get as the reason is the event's own.
+    given_up = {} if as_json else runtime.inbox.receipts.first_dead([one.id for one in found])
     rows = [
         {
             "uuid": event.uuid,
@@ -118,7 +137,12 @@ def list_events(runtime: Runtime, limit: int, as_json: bool, **chosen: Any) -> N
             "via": event.via,
             "received": iso(event.received_at),
             "published": iso(event.published),
-            "reason": event.reason,
+            "reason": event.reason
+            or (
+                f"{failure.receiver}: {shortened(failure.error)}"
+                if (failure := given_up.get(event.id))
+                else None
+            ),
         }
         for event in found
     ]
@@ -139,11 +163,15 @@ def show_event(runtime: Runtime, uuid: str, as_json: bool) -> None:
         return
     for item in found:
         event = item.event
-        click.echo(f"{event.type}  {event.uuid}  hook {event.hook}  {event.state}")
-        click.echo(f"received {iso(event.received_at)} via {event.via}, {event.event_id}")
+        click.echo(f"{event.type or '(no type)'}  {event.uuid}  hook {event.hook}  {event.state}")
+        delivery = f", {event.event_id}" if event.event_id else ""
+        click.echo(f"received {iso(event.received_at)} via {event.via}{delivery}")
         if event.reason:
             click.echo(f"reason: {event.reason}")
-        print_table([{**asdict(row), "due": iso(row.due or None)} for row in item.receipts])
+        if item.receipts:
+            print_table([{**asdict(row), "due": iso(row.due or None)} for row in item.receipts])
+        else:
+            click.echo(f"(no receipts: {_WITHOUT_RECEIPTS[event.state]})")
         click.echo(json.dumps(item.raw, indent=2) if event.has_body else "(its body is gone)")
 
 
@@ -174,13 +202,29 @@ def replay(
         raise click.UsageError(
             "Say which events: uuids, --state, --type, --since, --unreceived ..."
         )
-    number = runtime.inbox.upkeep.replay(Selection(**chosen), receiver=receiver, dry_run=dry_run)
+    if receiver is not None:
+        _check_receiver(runtime, receiver)
+    found = Selection(**chosen)
+    # Before the replay: what it has changed is open, too.
+    obstacles = Obstacles(runtime.inbox.overview, found, receiver)
+    number = runtime.inbox.upkeep.replay(found, receiver=receiver, dry_run=dry_run)
     if as_json:
         click.echo(json.dumps({"events": number, "dry_run": dry_run}))
     else:
-        click.echo(f"{number} events {'would be' if dry_run else 'are'} replayed.")
+        verb = "would be" if dry_run else is_or_are(number)
+        click.echo(f"{counted(number, 'event')} {verb} replayed.")
+    for line in obstacles.lines:
+        click.echo(line, err=True)
     if chosen["uuids"] and not number:
         sys.exit(1)
+
+
+def _check_receiver(runtime: Runtime, receiver: str) -> None:
+    known = {name for _, name in connected_receivers(state_of_app())}
+    known |= {row.receiver for row in runtime.inbox.overview.receivers()}
+    if receiver not in known and not runtime.inbox.receipts.is_known(receiver):
+        there_are = f"there are: {', '.join(sorted(known))}" if known else "there are none"
+        raise click.UsageError(f"No receiver {receiver!r} is known; {there_are}.")
 
 
 @click.command()
@@ -195,11 +239,12 @@ def prune(runtime: Runtime, dead: bool, older_than: float | None, dry_run: bool)
         if older_than is None:
             raise click.UsageError("--dead needs --older-than.")
         number = runtime.inbox.upkeep.prune_dead(before=older_than, dry_run=dry_run)
-        click.echo(f"{number} dead letters {'would be' if dry_run else 'are'} deleted.")
+        verb = "would be" if dry_run else is_or_are(number)
+        click.echo(f"{counted(number, 'dead letter')} {verb} deleted.")
         return
     if older_than is not None or dry_run:
         raise click.UsageError("--older-than and --dry-run go with --dead.")
     total = 0
     while number := runtime.worker.housekeeping.prune():
         total += number
-    click.echo(f"{total} deliveries are pruned.")
+    click.echo(f"{counted(total, 'delivery', 'deliveries')} {is_or_are(total)} pruned.")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 from flask.cli import AppGroup
 
+from okta_hooks.exceptions import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -32,6 +34,16 @@ class LazyGroup(AppGroup):
     def __init__(self, *args: Any, lazy: Mapping[str, LazyCommand], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.lazy = lazy
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, and tell in one line of a configuration that cannot be right.
+
+        Flask makes the app within the command, and that is where the app's hooks are registered.
+        """
+        try:
+            return super().invoke(ctx)
+        except ConfigurationError as error:
+            raise click.ClickException(str(error)) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands, in order."""

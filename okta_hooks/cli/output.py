@@ -13,6 +13,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_LONGEST_ERROR: Final = 160
 _SECONDS_BETWEEN_LINES: Final = 10.0
 
 
@@ -47,6 +48,22 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun: ``1 event``, ``2 events``."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def is_or_are(number: int) -> str:
+    """Return the verb that goes with a number."""
+    return "is" if number == 1 else "are"
+
+
+def shortened(error: str | None) -> str:
+    """Return the beginning of an error, as much as fits into a line or two of a terminal."""
+    text = error or ""
+    return text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]}..."
 
 
 def iso(seconds: float | None) -> str | None:

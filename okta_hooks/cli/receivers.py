@@ -10,7 +10,7 @@ from flask.cli import with_appcontext
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox.tables import STATES
 
-from .context import app_of_command, state_of_app
+from .context import app_of_command, connected_receivers, state_of_app
 from .options import as_json_option
 from .output import iso, print_rows
 
@@ -33,11 +33,7 @@ def receivers(as_json: bool) -> None:
             }
         except InboxUnavailable as error:
             click.echo(f"The inbox cannot be used: {error}", err=True)
-    connected = {
-        (name, receiver.name): receiver
-        for name, hook in state.hooks.items()
-        for receiver in hook.receivers.connected(app)
-    }
+    connected = connected_receivers(state)
     rows = []
     for key in sorted({*connected, *known}):
         seen = known.get(key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import warnings
 from http import HTTPStatus
@@ -16,12 +17,15 @@ from okta_hooks.calling import TIMEOUT, HttpSender, Request, app_sender
 
 from .context import app_of_command, one_hook, state_of_app
 from .options import as_json_option, check_url
+from .output import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from okta_hooks.calling import Answer
     from okta_hooks.state import AppState
 
+_PLAIN: Final = re.compile(r"[\w.~-]+", re.ASCII)
 _MEANINGS: Final[Mapping[int, str]] = {
     204: "accepted: what has an inbox has stored it, what has none has run its receivers.",
     301: "a redirect, which Okta does not follow: register the URL it leads to.",
@@ -82,6 +86,7 @@ def send(
 
     state = state_of_app()
     name = one_hook(state, hook)
+    _warn_if_unreceived(state, name, event_type)
     headers = {"Content-Type": "application/json"}
     for secret in state.secrets[name][:1]:
         headers[state.settings.auth_header] = secret
@@ -91,13 +96,28 @@ def send(
         headers=headers,
         body=json.dumps(delivery, separators=(",", ":")).encode(),
     )
+    answer = _send(state, request, over_http=url is not None)
+    meaning = _MEANINGS.get(answer.status, "not an answer of this library: what is in front of it?")
+    if as_json:
+        click.echo(json.dumps({"status": answer.status, "meaning": meaning}))
+    else:
+        uuids = _uuids(delivery) if state.settings.inbox is not None else []
+        if answer.status == HTTPStatus.NO_CONTENT and url is None and uuids:
+            meaning = "accepted: it is stored in the inbox, for the app's worker."
+        click.echo(" ".join([f"{answer.status}: {meaning}", *_hint(state, name, answer.status)]))
+        if answer.status == HTTPStatus.NO_CONTENT and uuids:
+            _print_uuids(uuids)
+    if answer.status != HTTPStatus.NO_CONTENT:
+        sys.exit(1)
+
+
+def _send(state: AppState, request: Request, *, over_http: bool) -> Answer:
     try:
-        if url is None:
+        if not over_http:
             # A command must not dispatch beside the app's worker.
             with state.configure(inbox=state.settings.inbox, worker="external"):
-                answer = app_sender(app_of_command())(request)
-        else:
-            answer = HttpSender()(request)
+                return app_sender(app_of_command())(request)
+        return HttpSender()(request)
     except TimeoutError as error:
         raise click.ClickException(
             f"No answer from {request.url}: it took longer than Okta's {TIMEOUT:.0f} s."
@@ -105,13 +125,38 @@ def send(
     except OSError as error:
         reason = str(error) or type(error).__name__
         raise click.ClickException(f"No answer from {request.url}: {reason}.") from error
-    meaning = _MEANINGS.get(answer.status, "not an answer of this library: what is in front of it?")
-    if as_json:
-        click.echo(json.dumps({"status": answer.status, "meaning": meaning}))
-    else:
-        click.echo(f"{answer.status}: {meaning}")
-    if answer.status != HTTPStatus.NO_CONTENT:
-        sys.exit(1)
+
+
+def _print_uuids(uuids: Sequence[str]) -> None:
+    others = f" (and {counted(len(uuids) - 1, 'other')})" if uuids[1:] else ""
+    click.echo(f"See what becomes of it: flask okta-hooks events show {uuids[0]}{others}")
+
+
+def _uuids(delivery: Any) -> list[str]:
+    """Return the uuids of the events in a delivery, such as a shell takes as they are."""
+    data = delivery.get("data")
+    events = data.get("events") if isinstance(data, dict) else None
+    found = [event.get("uuid") for event in events or () if isinstance(event, dict)]
+    return [uuid for uuid in found if isinstance(uuid, str) and _PLAIN.fullmatch(uuid)]
+
+
+def _hint(state: AppState, hook: str, status: int) -> Iterator[str]:
+    """Return what this app can say about an answer from elsewhere."""
+    path = state.path_of(hook)
+    if status == HTTPStatus.NOT_FOUND and path is not None:
+        yield f"This app's hook is at {path or '/'}."
+    elif status == HTTPStatus.UNAUTHORIZED and not state.secrets[hook]:
+        yield "None was sent: OKTA_HOOKS_SECRET is not set here."
+    elif status == HTTPStatus.UNAUTHORIZED:
+        yield (
+            "The app there has another secret than OKTA_HOOKS_SECRET here, "
+            f"or {state.settings.auth_header} does not arrive there."
+        )
+
+
+def _warn_if_unreceived(state: AppState, hook: str, event_type: str | None) -> None:
+    if event_type and not state.hooks[hook].receivers.matching(event_type, app_of_command()):
+        click.echo(f"No receiver in this app takes {event_type!r}.", err=True)
 
 
 def _url_of(state: AppState, hook: str) -> str:

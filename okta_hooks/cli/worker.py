@@ -15,9 +15,10 @@ from flask.cli import with_appcontext
 from okta_hooks.org.backfill import interruptible, keep_up
 from okta_hooks.org.client import OktaClient
 
-from .context import state_of_app, with_inbox
+from .context import connected_receivers, state_of_app, with_inbox
 from .options import Span
 from .org import open_org
+from .output import counted, is_or_are, iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,6 +66,9 @@ def worker(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
+    at_work.on_standby = lambda: click.echo(
+        "Another process dispatches: this one stands by.", err=True
+    )
     if not at_work.has_receivers():
         click.echo("No receivers are connected in this app, so there is nothing to do.", err=True)
         if drain:
@@ -77,10 +81,21 @@ def worker(
             with _backfilling(state, backfill):
                 in_thread(at_work.run)
         return
+    _drain(state, runtime)
+
+
+def _drain(state: AppState, runtime: Runtime) -> None:
+    """Work until nothing is due, and tell what was done and what is left."""
     length = runtime.inbox.overview.counts().open
     with click.progressbar(length=length, label="Draining", file=sys.stderr) as bar:
-        total = in_thread(lambda: at_work.drain(bar.update))
-    click.echo(f"{total} attempts.")
+        total = in_thread(lambda: runtime.worker.drain(bar.update))
+    click.echo(f"{counted(total, 'attempt')}.")
+    later = runtime.inbox.receipts.later(list(connected_receivers(state)))
+    if later.number:
+        click.echo(
+            f"{counted(later.number, 'receipt')} {is_or_are(later.number)} due later, "
+            f"the next at {iso(later.next_due)}."
+        )
 
 
 @contextmanager

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: So many receivers are named; `flask okta-hooks receivers` lists all.
+_MOST_FAILING: Final = 3
 _PLAN: Final = "flask okta-hooks plan compares the whole of it."
 
 
@@ -152,7 +154,7 @@ class _Examination:
         counts = inbox.overview.counts()
         yield from storage.worker(lanes, self._names, now, is_external=self._is_external())
         yield from storage.orphans(lanes, self._names, now)
-        yield from storage.backlog(counts)
+        yield from storage.backlog(counts, inbox.receipts.failing(limit=_MOST_FAILING), now)
         yield from storage.dead_letters(counts)
         yield from storage.consistency(
             inbox.consistency.check(list(self._state.hooks), longest_wait=LONGEST_WAIT)

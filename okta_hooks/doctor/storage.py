@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.consistency import Inconsistency
     from okta_hooks.inbox.overview import Counts, ReceiverCounts
+    from okta_hooks.inbox.receipts import Failing
 
     from .check import Check
 
@@ -33,6 +34,7 @@ _NO_SPACE: Final = 100 * 1024**2
 #: A worker writes down every minute which receivers it has.
 _ALIVE_SECONDS: Final = 180.0
 _BACKLOG_SECONDS: Final = 300.0
+_LONGEST_ERROR: Final = 160
 #: How many secrets are live during a rotation, usually.
 _OLD_AND_NEW: Final = 2
 #: Okta calls a delay of up to an hour normal.
@@ -171,22 +173,44 @@ def worker(
     yield ok(name, f"It was seen {age(latest)} ago, with every receiver of this app.")
 
 
-def backlog(counts: Counts) -> Iterator[Check]:
-    """Look at what waits."""
+def backlog(counts: Counts, failing: Sequence[Failing], now: float) -> Iterator[Check]:
+    """Look at what waits, and who fails.
+
+    :param failing: As :meth:`okta_hooks.inbox.receipts.Receipts.failing` returns it.
+    """
     name = "backlog"
     waiting = counts.open
     oldest = counts.oldest_pending_seconds
     if oldest is None:
         yield ok(name, "Nothing waits.")
-    elif oldest <= _BACKLOG_SECONDS:
-        yield ok(name, f"{_events(waiting)} open, the oldest for {age(oldest)}.")
+        return
+    said = " ".join(
+        (
+            f"{_events(waiting)} open, the oldest for {age(oldest)}.",
+            *(_failing(each, now) for each in failing),
+        )
+    )
+    if oldest <= _BACKLOG_SECONDS:
+        yield ok(name, said)
     else:
         yield warning(
             name,
-            f"{_events(waiting)} open, the oldest for {age(oldest)}.",
+            said,
             "flask okta-hooks receivers tells whose they are. "
-            "Either no worker runs, or a receiver is slow or is being tried again.",
+            "Either no worker runs, or a receiver is slow or is being tried again. "
+            "After a restart receivers go on with the app's first request, "
+            "unless a worker process runs them.",
         )
+
+
+def _failing(each: Failing, now: float) -> str:
+    attempts = "1 attempt" if each.attempts == 1 else f"{each.attempts} attempts"
+    due = f"in {age(each.due - now)}" if each.due > now else "now"
+    error = each.error or "none is known"
+    return (
+        f"{each.receiver} has failed: {attempts}, the next {due}, "
+        f"the last error: {error[:_LONGEST_ERROR].rstrip('.')}."
+    )
 
 
 def dead_letters(counts: Counts) -> Iterator[Check]:

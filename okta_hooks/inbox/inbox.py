@@ -16,6 +16,7 @@ from .database import Database
 from .deliveries import Deliveries
 from .intake import Intake
 from .overview import Overview
+from .receipts import Receipts
 from .upkeep import Upkeep
 from .workers import Workers
 
@@ -56,6 +57,7 @@ class Inbox:
         self.deliveries = Deliveries(self.database)
         self.workers = Workers(self.database, self._now)
         self.overview = Overview(self.database, self._now)
+        self.receipts = Receipts(self.database, self._now)
         self.upkeep = Upkeep(self.database, self._now)
         self.consistency = Consistency(self.database, self._now)
 

@@ -30,13 +30,20 @@ class Refusals:
         self._lock = threading.Lock()
         self._count = 0
         self._quiet_until: float | None = None
+        self._told: set[tuple[str, str]] = set()
 
-    def add(self, now: float) -> int:
-        """Count a wrong secret; return how many to warn of, or 0 if the last warning was within a minute."""
+    def add(self, now: float, hook: str, hint: str) -> int:
+        """Count a wrong secret; return how many to warn of, or 0 if that was warned of within a minute.
+
+        :param hint: What may be wrong. Each is told at once, the same one once a minute: there are few of them.
+        """
         with self._lock:
             self._count += 1
-            if self._quiet_until is not None and now < self._quiet_until:
+            if self._quiet_until is None or now >= self._quiet_until:
+                self._told.clear()
+                self._quiet_until = now + _SECONDS_BETWEEN_WARNINGS
+            elif (hook, hint) in self._told:
                 return 0
+            self._told.add((hook, hint))
             count, self._count = self._count, 0
-            self._quiet_until = now + _SECONDS_BETWEEN_WARNINGS
             return count

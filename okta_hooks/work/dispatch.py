@@ -156,6 +156,14 @@ def notify_stored(
     )
 
 
+def _origin(delivery: Delivery) -> str:
+    if delivery.via == "backfill":
+        return "a backfill"
+    if delivery.event_id is None:
+        return "a delivery without an eventId"
+    return f"the delivery {delivery.event_id!r}"
+
+
 def notify_dead(
     app: Flask,
     *,
@@ -175,7 +183,7 @@ def notify_dead(
         hook.name,
         event or "an unreadable event",
         receiver or "all receivers",
-        "a backfill" if delivery.via == "backfill" else f"the delivery {delivery.event_id!r}",
+        _origin(delivery),
         reason,
         exc_info=error if not isinstance(error, Reject) else None,
     )

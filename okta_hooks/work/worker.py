@@ -82,6 +82,8 @@ class Worker:
             jitter=jitter,
         )
         self.stopping = self._resources.stopping
+        #: Is called once, when another process turns out to dispatch, and this one waits.
+        self.on_standby: Callable[[], Any] | None = None
         self._wake = threading.Event()
         self._lanes: dict[_Key, Lane] = {}
         self._thread: threading.Thread | None = None
@@ -190,6 +192,7 @@ class Worker:
         self._inbox.open()
         died = self.lease.renew()
         if died is None:
+            self._stand_by()
             return _STANDBY_SECONDS
         self._notices.add_dead(died)
         assigned = self._fan_out.assign(connected)
@@ -256,6 +259,7 @@ class Worker:
             # Another process holds the lease: this one waits until all is done, or until it gets the lease.
             if not self._inbox.overview.has_due(list(connected)):
                 return None
+            self._stand_by()
             self.stopping.wait(_STANDBY_SECONDS)
             return 0
         self._notices.add_dead(died)
@@ -272,6 +276,11 @@ class Worker:
             self.lease.give_up()
             return 0
         return worked if worked or assigned else None
+
+    def _stand_by(self) -> None:
+        report, self.on_standby = self.on_standby, None
+        if report is not None and not self.stopping.is_set():
+            report()
 
     def next_due(self) -> float | None:
         """Return when the next attempt of a connected receiver is due, or None if none is to come."""

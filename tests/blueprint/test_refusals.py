@@ -58,6 +58,32 @@ def test_refusals_are_logged_once_a_minute_with_their_count(
     assert "Authorization" in warnings_of(caplog)[1]
 
 
+def test_another_mistake_is_logged_at_once(
+    make_app: AppFactory,
+    okta: EventHook,
+    body: BodyFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whoever tries something else finds its hint in the log; the same two in turn are told once a minute."""
+    clock = Clock()
+    monkeypatch.setattr(endpoint, "time", clock)
+    app = make_app(okta)
+
+    for _ in range(3):
+        post(app, body(), secret="short")
+        post(app, body(), secret="Bearer " + SECRET)
+
+    first, second = warnings_of(caplog)
+    assert first.startswith("1 request to the hook 'okta'")
+    assert "shorter than the secret" in first
+    assert second.startswith("1 request to the hook 'okta'")
+    assert "longer than the secret" in second
+    clock.now += 60
+    post(app, body(), secret="short")
+    assert warnings_of(caplog)[2].startswith("5 requests to the hook 'okta'")
+
+
 @pytest.mark.parametrize(
     ("presented", "expected"),
     [

@@ -4,11 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
+from click.testing import CliRunner
+from flask.cli import ScriptInfo
 
 from okta_hooks import EventHook
 from okta_hooks.cli import group
 from okta_hooks.inbox.tables import STATES
-from tests.support import PATIENCE
+from tests.support import PATIENCE, claim, fan_out, settle
 
 from .support import printed, states
 
@@ -64,6 +66,33 @@ def test_the_line_of_a_command_is_the_beginning_of_its_help(name: str) -> None:
 def test_a_command_that_is_not_there() -> None:
     """The group says so, as click does."""
     assert group.get_command(click.Context(group), "worcker") is None
+
+
+@pytest.mark.parametrize("arguments", [["inbox"], ["events", "list", "--json"], ["plan"]])
+def test_a_configuration_that_cannot_be_right(
+    make_app: AppFactory, okta: EventHook, arguments: list[str]
+) -> None:
+    """Flask makes the app within the command: what is wrong with it is one line, and no traceback."""
+    info = ScriptInfo(create_app=lambda: make_app(okta, SECRET=None))
+
+    result = CliRunner().invoke(group, arguments, obj=info)
+
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: OKTA_HOOKS_SECRET is not set")
+
+
+def test_an_error_of_the_host_is_left_alone() -> None:
+    """What else fails while the app is made keeps its traceback."""
+
+    def broken() -> Flask:
+        raise RuntimeError("of the host")
+
+    result = CliRunner().invoke(group, ["inbox"], obj=ScriptInfo(create_app=broken))
+
+    assert isinstance(result.exception, RuntimeError)
 
 
 DATA = [
@@ -138,6 +167,17 @@ def test_inbox_with_nothing_in_it(run: Run) -> None:
     assert "oldest open event: none" in run("inbox").output
 
 
+def test_inbox_names_its_database(inbox: Inbox, run: Run) -> None:
+    """People see which inbox was read, without a password: the app's may be another."""
+    first = run("inbox").output.splitlines()[0]
+
+    if inbox.path is not None:
+        assert first == f"inbox: the SQLite file {inbox.path}"
+    else:
+        assert first.startswith("inbox: the database postgresql")
+        assert "?" not in first
+
+
 def test_inbox_check(inbox: Inbox, delivery: DeliveryFactory, run: Run, clock: Clock) -> None:
     """It fails on a dead letter, and on an open event that is too old; the counts are printed all the same."""
     clock.now -= 100
@@ -209,6 +249,21 @@ def test_worker_drain(inbox: Inbox, delivery: DeliveryFactory, run: Run) -> None
     assert "%" not in result.output
     assert set(states(run).values()) == {"done"}
     assert run("worker", "--drain").stdout == "0 attempts.\n"
+
+
+def test_worker_drain_says_what_is_left(
+    inbox: Inbox, delivery: DeliveryFactory, run: Run, clock: Clock
+) -> None:
+    """What is due later is not waited for: how much that is, and when the next is due, is told."""
+    inbox.intake.store([delivery("a")])
+    fan_out(inbox, "audit", "gone")
+    for receiver in ("audit", "gone"):
+        settle(inbox, claim(inbox, receiver), "pending", wait=3600, error="later")
+
+    first, second = run("worker", "--drain").stdout.splitlines()
+
+    assert first == "0 attempts."
+    assert second.startswith("1 receipt is due later, the next at 20")
 
 
 def test_worker_without_receivers(make_app: AppFactory, tmp_path: Path) -> None:

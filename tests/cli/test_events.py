@@ -131,6 +131,41 @@ def test_events_show_without_a_body(
     clock.now -= 31 * DAY
     inbox.intake.store([delivery("old")])
     run("worker", "--drain")
-    assert "1 deliveries are pruned." in run("prune").output
+    assert "1 delivery is pruned." in run("prune").output
 
     assert "(its body is gone)" in run("events", "show", "old").output
+
+
+def test_the_list_says_who_gave_up(filled: Inbox, run: Run) -> None:
+    """An event that is dead because of a receiver has that receiver and its error; programs get them from ``show``."""
+    lines = run("events", "list", "--state", "dead").output.splitlines()
+
+    assert any(line.endswith("  users: not ours") for line in lines)
+    assert [row["reason"] for row in printed(run("events", "list", "dead", "--json"))] == [None]
+
+
+def test_a_long_error_is_cut(inbox: Inbox, delivery: DeliveryFactory, run: Run) -> None:
+    """The list has its beginning, ``show`` all of it."""
+    inbox.intake.store([delivery("a")])
+    fan_out(inbox, "audit")
+    settle(inbox, claim(inbox, "audit"), "dead", error="x" * 300)
+
+    (_, line) = run("events", "list").output.splitlines()
+
+    assert line.endswith("  audit: " + "x" * 160 + "...")
+    assert "x" * 300 in run("events", "show", "a").output
+
+
+def test_events_show_what_there_is_not(
+    filled: Inbox, inbox: Inbox, delivery: DeliveryFactory, run: Run
+) -> None:
+    """What an event lacks, type, receipts or delivery id, is said in words."""
+    (unreadable,) = uuids(run("events", "list", "--json", "--state", "dead"))[:1]
+    dead = run("events", "show", unreadable).output
+    assert dead.startswith("(no type)  sha256:")
+    assert "(no receipts: it went to no receiver)" in dead
+    inbox.intake.store([delivery("anonymous", eventId=None)])
+    waiting = run("events", "show", "anonymous").output
+    assert "(no receipts: no worker has taken it up yet)" in waiting
+    assert " via hook\n" in waiting
+    assert "None" not in dead + waiting

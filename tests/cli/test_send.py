@@ -84,6 +84,42 @@ def test_the_app_has_its_worker_again_afterwards(stored: Flask, okta: EventHook)
     assert ran.wait(30)
 
 
+def test_what_is_stored_can_be_looked_at(stored: Flask) -> None:
+    """The uuid is printed with the command that shows the event; an inbox that is not there shows none."""
+    result = send(stored, "user.lifecycle.deactivate", "--count", "3")
+
+    first, second = result.stdout.splitlines()
+    assert first == "204: accepted: it is stored in the inbox, for the app's worker."
+    prefix, _, rest = second.partition(" events show ")
+    assert prefix == "See what becomes of it: flask okta-hooks"
+    uuid, _, others = rest.partition(" ")
+    assert others == "(and 2 others)"
+    assert uuid in {event["uuid"] for event in events_of(stored)}
+
+
+def test_a_uuid_that_a_shell_would_read_is_not_printed(stored: Flask) -> None:
+    """What a file holds may be anything: only plain uuids stand in a command to be copied."""
+    events = [{"uuid": "a; b", "eventType": "user.session.start"}]
+
+    result = send(stored, "--file", "-", stdin=json.dumps(events).encode())
+
+    assert result.stdout.startswith("204: accepted: ")
+    assert "events show" not in result.stdout
+
+
+def test_a_type_that_no_receiver_takes(make_app: Callable[..., Flask]) -> None:
+    """It is sent all the same, and that nothing will come of it is said beside the answer."""
+    picky = EventHook("picky")
+    picky.on("group.*")(lambda *_, **__: None)
+    app = make_app(picky)
+
+    silent, warned = send(app, "group.lifecycle.create"), send(app, "user.session.start")
+
+    assert silent.stderr == ""
+    assert warned.stderr == "No receiver in this app takes 'user.session.start'.\n"
+    assert (silent.exit_code, warned.exit_code) == (0, 0)
+
+
 def test_an_app_without_an_inbox_runs_its_receivers(direct: Flask, seen: list[Any]) -> None:
     """They have all got the event when the answer is there."""
     result = send(direct, "user.lifecycle.deactivate", "--target", "user:ada@example.com")
@@ -314,10 +350,17 @@ def other_answers(make_app: Callable[..., Flask]) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("/okta/events", "401: refused: the secret is wrong."),
+        (
+            "/okta/events",
+            (
+                "401: refused: the secret is wrong. Okta would not send it again. "
+                "The app there has another secret than OKTA_HOOKS_SECRET here, "
+                "or Authorization does not arrive there."
+            ),
+        ),
         ("/login", "302: a redirect, which Okta does not follow."),
         ("/moved", "308: a redirect, which Okta does not follow: register the URL it leads to."),
-        ("/nowhere", "404: no hook at that URL."),
+        ("/nowhere", "404: no hook at that URL. This app's hook is at /okta/events.\n"),
         ("/page", "405: something is at that URL, and it is no hook."),
         ("/tea", "418: not an answer of this library: what is in front of it?"),
     ],
@@ -328,6 +371,17 @@ def test_what_other_answers_mean(direct: Flask, other_answers: str, path: str, t
 
     assert result.exit_code == 1
     assert result.stdout.startswith(told)
+
+
+def test_no_secret_was_sent(
+    make_app: Callable[..., Flask], okta: EventHook, seen: list[Any], other_answers: str
+) -> None:
+    """An app that runs without a secret has none to send, and that is what a 401 means then."""
+    app = make_app(okta, SECRET=None, ALLOW_UNAUTHENTICATED=True)
+
+    result = send(app, "user.session.start", "--url", f"{other_answers}/okta/events")
+
+    assert result.stdout.endswith("None was sent: OKTA_HOOKS_SECRET is not set here.\n")
 
 
 def test_json(direct: Flask, other_answers: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import PATIENCE
+from tests.support import PATIENCE, SQLITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,3 +109,26 @@ def test_a_second_signal_does_not_wait(
 
     (lane,) = inbox.overview.receivers()
     assert (lane.done, lane.claimed, lane.pending) == (0, 0, 1)
+
+
+@SQLITE
+def test_a_second_worker_says_that_it_stands_by(
+    inbox: Inbox, delivery: DeliveryFactory, start_worker: Callable[[], subprocess.Popen[str]]
+) -> None:
+    """One process dispatches an SQLite inbox; whoever starts another sees once why it does nothing."""
+    inbox.intake.store([delivery("a")])
+    first = start_worker()
+    assert first.stdout is not None
+    assert first.stdout.readline() == "begun a\n"
+
+    second = start_worker()
+
+    assert second.stderr is not None
+    lines = iter(second.stderr.readline, "")
+    assert "Another process dispatches: this one stands by.\n" in lines
+    second.send_signal(signal.SIGTERM)
+    _, rest = second.communicate(timeout=PATIENCE)
+    assert "stands by" not in rest
+    first.send_signal(signal.SIGTERM)
+    _, said = first.communicate("\n", timeout=PATIENCE)
+    assert "stands by" not in said

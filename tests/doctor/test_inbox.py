@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks.doctor import storage
-from okta_hooks.inbox.overview import ReceiverCounts
-from tests.support import HOUR, NEEDS_PSYCOPG, fan_out
+from okta_hooks.inbox.overview import Counts, ReceiverCounts
+from okta_hooks.inbox.receipts import Failing
+from tests.support import HOUR, NEEDS_PSYCOPG, claim, fan_out, settle
 
 from .support import SECRET, examine, level, levels, only, run
 
@@ -55,6 +56,35 @@ def test_nobody_works(app: Flask, inbox: Inbox, delivery: DeliveryFactory, clock
     assert level(found, "backlog") == "warning"
     assert "gone is not connected any more, and 2 of its receipts" in found["receivers"][1]["text"]
     assert run(app, "doctor", "--offline").exit_code == 1
+
+
+def test_the_backlog_names_who_fails(app: Flask, inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """At most three receivers, each with its attempts, its next one, and the beginning of its last error."""
+    inbox.intake.store([delivery("a")])
+    fan_out(inbox, "users", "b", "c", "d", "e")
+    for receiver in ("users", "d", "c", "b"):
+        error = "ConnectionError: no route" + " to it" * 100
+        settle(inbox, claim(inbox, receiver), "pending", wait=2 * HOUR, error=error)
+
+    text = examine(app, "--offline")["backlog"][0]["text"]
+
+    assert text.startswith("1 event is open, the oldest for ")
+    assert " s. b has failed: 1 attempt, the next in 2 h, " in text
+    assert text.count("the next in 2 h, the last error: ConnectionError: no route to it") == 3
+    assert "users" not in text
+    assert len(text) < 1000
+
+
+def test_the_cure_of_a_backlog() -> None:
+    """After a restart somebody has to make a request: that is said where events wait for long."""
+    counts = Counts(claimed=2, oldest_pending_seconds=HOUR)
+    late = Failing(receiver="a", attempts=3, due=1.0, error=None)
+
+    found = only(storage.backlog(counts, [late], now=2.0))
+
+    assert found.level == "warning"
+    assert "a has failed: 3 attempts, the next now, the last error: none is known." in found.text
+    assert "go on with the app's first request" in str(found.cure)
 
 
 def test_a_worker_is_yet_to_come() -> None:

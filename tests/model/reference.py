@@ -392,10 +392,12 @@ class Reference:
         if process is None:
             raise self._violation("who has no worker prunes", delivered)
         back_then = self._simulation.world.now - SECONDS_TO_TRUST
-        # The clock may be set between the look at it and the transaction: what counts is the time that was seen.
+        # The clock may be set between the look at it and the transaction, or to and fro while nobody looks:
+        # what counts is the time that was seen, and since when.
         time, offset = notes["prunes_by"]
-        was_set = abs(slot.offset_at(back_then) - offset) > SMALLEST_JUMP
-        if was_set or process.started_at > back_then:
+        trusted_since = process.worker.housekeeping._trusted_since
+        was_set = abs(slot.offset_at(trusted_since) - offset) > SMALLEST_JUMP
+        if was_set or trusted_since > back_then or process.started_at > back_then:
             raise self._violation("a clock that nobody can trust yet prunes", delivered)
         if time - delivered.received_at < seconds:
             raise self._violation("something is pruned too early", delivered)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import flask
@@ -9,7 +10,7 @@ import pytest
 from flask import Flask
 
 from okta_hooks import Delivery, EventHook, LogEvent, Reject, RetryLater, signals
-from okta_hooks.work.dispatch import notify_ran
+from okta_hooks.work.dispatch import notify_dead, notify_ran
 
 from .support import APP, DELIVERY, EVENT, HOOK, deliver, run
 
@@ -279,6 +280,22 @@ def test_reject(
         "Dead letter of the hook 'okta': <LogEvent 'user.session.start' 'u-1'> for mine, "
         "from the delivery 'd-1': no such account"
     )
+
+
+@pytest.mark.parametrize(
+    ("via", "origin"), [("hook", "a delivery without an eventId"), ("backfill", "a backfill")]
+)
+def test_a_dead_letter_without_a_delivery_id(
+    okta: EventHook, caplog: pytest.LogCaptureFixture, via: str, origin: str
+) -> None:
+    """The log says in words where it came from."""
+    delivery = Delivery(event_id=None, source=None, via=via, received_at=datetime.now(UTC))
+
+    notify_dead(
+        Flask("host"), hook=okta, delivery=delivery, event=None, receiver=None, reason="it is so"
+    )
+
+    assert f"from {origin}: it is so" in caplog.text
 
 
 def test_unreadable_event(
