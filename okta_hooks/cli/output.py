@@ -17,11 +17,6 @@ _LONGEST_ERROR: Final = 160
 _SECONDS_BETWEEN_LINES: Final = 10.0
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, such as ``1 event`` or ``2 events``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     """Print rows, all with the same keys, as JSON or as a table."""
     if as_json:
