@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -71,21 +72,22 @@ def _differences(plan: Plan, live: RegisteredHook, called: str) -> Iterator[Chec
     if not live.is_active:
         yield failure(NAME, f"{called} is {live.status}: it gets no events.", _APPLY)
     if not live.is_verified:
+        which = f" --name {shlex.quote(live.name)}" if live.name else ""
         yield failure(
             NAME,
             f"{called} is {live.verification_status}: it gets no events.",
-            "flask okta-hooks verify, once the endpoint answers.",
+            f"flask okta-hooks verify{which}, once the endpoint answers.",
         )
     if plan.add:
         yield failure(
             NAME,
-            f"{called} lacks {len(plan.add)} types that receivers want: {listed(plan.add)}.",
+            f"{called} lacks what receivers want: {listed(plan.add)}.",
             _APPLY,
         )
     if plan.remove:
         yield warning(
             NAME,
-            f"{called} has {len(plan.remove)} types that no receiver wants: {listed(plan.remove)}.",
+            f"{called} has what no receiver wants: {listed(plan.remove)}.",
             _APPLY,
         )
     for change in map(shown_change, plan.changes):
