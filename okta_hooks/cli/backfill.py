@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from .context import one_hook, state_of_app, with_inbox
 from .options import Moment, Span, as_json_option, check_url
 from .org import hook_at_okta, open_org, refuse_to_guess
 from .output import Progress, counted, iso
-from .worker import in_thread
+from .worker import handle_stop, in_thread
 
 if TYPE_CHECKING:
     from okta_hooks.state import AppState
@@ -76,8 +75,7 @@ def backfill(
         stopping.set()
         click.echo("Finishing the page that is in hand.", err=True)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
+    handle_stop(on_signal)
     is_complete = in_thread(
         lambda: _read(state, stopping, since, every if follow else None, named, as_json=as_json)
     )

@@ -7,6 +7,7 @@ import sys
 import threading
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -64,8 +65,7 @@ def worker(
         at_work.wake()
         click.echo("Finishing what is in hand.", err=True)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
+    handle_stop(on_signal)
     at_work.on_standby = lambda: click.echo(
         "Another process dispatches: this one stands by.", err=True
     )
@@ -112,6 +112,13 @@ def _backfilling(state: AppState, seconds: float) -> Iterator[None]:
     yield
     # A request to Okta may take longer than this. The page is lost then, and read again by the next backfill.
     thread.join(_SECONDS_TO_STOP)
+
+
+def handle_stop(handler: Callable[[int, Any], None]) -> None:
+    """Let SIGTERM and SIGINT call a handler, until the command has ended."""
+    context = click.get_current_context()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        context.call_on_close(partial(signal.signal, number, signal.signal(number, handler)))
 
 
 def in_thread(work: Callable[[], Any]) -> Any:

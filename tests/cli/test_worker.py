@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from okta_hooks import EventHook
     from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery
+
+    from .conftest import Run
 
     DeliveryFactory = Callable[..., NewDelivery]
 
@@ -132,3 +135,13 @@ def test_a_second_worker_says_that_it_stands_by(
     first.send_signal(signal.SIGTERM)
     _, said = first.communicate("\n", timeout=PATIENCE)
     assert "stands by" not in said
+
+
+def test_signals_are_handled_as_before_when_it_has_ended(run: Run, okta: EventHook) -> None:
+    """A program that calls the command goes on being ended by Ctrl-C."""
+    okta.on("*", name="a")(lambda *_, **__: None)
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+
+    run("worker", "--drain")
+
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
