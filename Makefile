@@ -15,7 +15,7 @@ $(READY): pyproject.toml
 demo: $(READY)  ## a day at a simulated Okta org, and an app that is killed in the middle
 	$(BIN)/python examples/demo.py
 
-SUITE := pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+SUITE := pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 test: $(READY)  ## the whole suite, on all cores
 	$(BIN)/$(SUITE)

@@ -39,11 +39,6 @@ if importlib.util.find_spec("okta") is None:
 COMMAND = "flask --app app okta-hooks "
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Return one more than there are processors: tests of servers and their ends mostly wait."""
-    return (os.cpu_count() or 1) + 1
-
-
 class Page:
     """The apps of one page, and what the page can do with them."""
 

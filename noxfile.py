@@ -15,7 +15,7 @@ PYTHONS = [
 EXTRAS = ("msgspec", "okta", "psycopg", "psycopg-binary")
 
 # On all cores; a file stays together, for its tests share servers, and a page is one program.
-SUITE = ("pytest", "--numprocesses", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
+SUITE = ("pytest", "--numprocesses", "logical", "--dist", "loadfile", "--no-loadscope-reorder")
 
 nox.options.sessions = ["tests", "lowest", "bare"]
 

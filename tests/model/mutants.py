@@ -314,7 +314,7 @@ MUTANTS: Final[dict[str, tuple[Callable[[], Any], str, str, dict[str, float]]]] 
     "takes from the living": (
         takes_from_the_living,
         "PostgreSQL",
-        "a live worker loses",
+        "a live worker loses|never comes to an end",
         {"start": 5.0, "finish": 0.3, "settle_down": 0.0},
     ),
     "runs without a lease": (
