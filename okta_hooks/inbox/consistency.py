@@ -118,14 +118,19 @@ class Consistency:
         connection.execute(_REOPEN_OR_CLOSE, {"ids": ids})
 
 
-def _unheld_events() -> Any:
-    looked_at = (
+def _oldest(state: str) -> sa.Subquery:
+    """Select as many events in a state as one look may take."""
+    return (
         sa.select(event.c.id, event.c.hook)
-        .where(event.c.state == CLAIMED)
+        .where(event.c.state == state)
         .order_by(event.c.id)
         .limit(_MOST_LOOKED_AT)
         .subquery()
     )
+
+
+def _unheld_events() -> Any:
+    looked_at = _oldest(CLAIMED)
     is_held = has_open(looked_at.c.id)
     return sa.select(looked_at.c.id, looked_at.c.hook).where(~is_held).limit(_BATCH)
 
@@ -185,13 +190,7 @@ def _delete_receipts(connection: sa.Connection, rows: Sequence[Any]) -> None:
 
 
 def _foreign_events(hooks: Sequence[str]) -> Any:
-    looked_at = (
-        sa.select(event.c.id, event.c.hook)
-        .where(event.c.state == PENDING)
-        .order_by(event.c.id)
-        .limit(_MOST_LOOKED_AT)
-        .subquery()
-    )
+    looked_at = _oldest(PENDING)
     # Another app may use the same inbox.
     is_elsewhere = sa.exists().where(
         lane.c.hook == looked_at.c.hook, sa.func.coalesce(lane.c.unseen, 0.0) < _SECONDS_TO_MISS

@@ -9,7 +9,7 @@ from okta_hooks import EventHook
 from .support import SMALL, SUSPENDED, nowhere
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from flask import Flask
 
@@ -31,3 +31,12 @@ def host(request: pytest.FixtureRequest, make_app: AppFactory) -> Flask:
             app.register_error_handler(caught, nowhere)
         assert app.test_client().get("/no/such/page").status_code == 302
     return app
+
+
+@pytest.fixture
+def storing(make_app: AppFactory, okta: EventHook, inbox_url: str) -> Iterator[Flask]:
+    """Return an app that stores what it gets, and under ``app.testing`` hands nothing on by itself."""
+    app = make_app(okta, INBOX=inbox_url)
+    app.testing = True
+    yield app
+    app.extensions["okta_hooks"].close()

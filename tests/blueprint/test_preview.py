@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import sqlalchemy as sa
 
 from okta_hooks import EventHook, signals
@@ -13,7 +12,7 @@ from tests.support import counts
 from .support import CREATED, post
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from blinker import NamedSignal
     from flask import Flask
@@ -22,15 +21,6 @@ if TYPE_CHECKING:
 
     AppFactory = Callable[..., Flask]
     BodyFactory = Callable[..., bytes]
-
-
-@pytest.fixture
-def storing(make_app: AppFactory, okta: EventHook, inbox_url: str) -> Iterator[Flask]:
-    """Return an app that stores what it gets, and hands it on when it is drained."""
-    app = make_app(okta, INBOX=inbox_url)
-    app.testing = True
-    yield app
-    app.extensions["okta_hooks"].close()
 
 
 def event(target: str) -> dict[str, Any]:

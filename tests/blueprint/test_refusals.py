@@ -32,16 +32,22 @@ class Clock:
         return self.now
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the clock that the endpoint goes by."""
+    made = Clock()
+    monkeypatch.setattr(endpoint, "time", made)
+    return made
+
+
 def test_refusals_are_logged_once_a_minute_with_their_count(
     make_app: AppFactory,
     okta: EventHook,
     body: BodyFactory,
-    monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A stranger cannot fill the log: the next warning, a minute later, counts what came between."""
-    clock = Clock()
-    monkeypatch.setattr(endpoint, "time", clock)
     app = make_app(okta)
 
     for _ in range(3):
@@ -62,12 +68,10 @@ def test_another_mistake_is_logged_at_once(
     make_app: AppFactory,
     okta: EventHook,
     body: BodyFactory,
-    monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Whoever tries something else finds its hint in the log; the same two in turn are told once a minute."""
-    clock = Clock()
-    monkeypatch.setattr(endpoint, "time", clock)
     app = make_app(okta)
 
     for _ in range(3):

@@ -3,7 +3,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import sqlalchemy as sa
 
 from okta_hooks import EventHook, endpoint, signals
@@ -12,22 +11,14 @@ from tests.support import Calls, counts
 from .support import CREATED, DEACTIVATED, assert_problem, post
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
+    import pytest
     from blinker import NamedSignal
     from flask import Flask
 
     AppFactory = Callable[..., Flask]
     BodyFactory = Callable[..., bytes]
-
-
-@pytest.fixture
-def storing(make_app: AppFactory, okta: EventHook, inbox_url: str) -> Iterator[Flask]:
-    """Return an app that stores what it gets, and under ``app.testing`` hands nothing on by itself."""
-    app = make_app(okta, INBOX=inbox_url)
-    app.testing = True
-    yield app
-    app.extensions["okta_hooks"].runtime().inbox.close()
 
 
 def stored(app: Flask) -> dict[str, int]:

@@ -199,6 +199,16 @@ class World:
         if task.owner.is_dead:
             raise Died
 
+    def park_among(self, waiting: list[Task]) -> None:
+        """Wait as one of several, until somebody makes the task ready."""
+        task = self.current
+        assert task is not None
+        waiting.append(task)
+        try:
+            self.park()
+        finally:
+            waiting.remove(task)
+
 
 _world: list[World] = []
 
@@ -254,13 +264,7 @@ class Lock:
         """Wait until nobody has it."""
         world = _here()
         while self._holder is not None:
-            task = world.current
-            assert task is not None
-            self._waiting.append(task)
-            try:
-                world.park()
-            finally:
-                self._waiting.remove(task)
+            world.park_among(self._waiting)
         self._holder = world.current or self
         return True
 
@@ -342,13 +346,7 @@ class Semaphore:
     def __enter__(self) -> None:
         world = _here()
         while not self._left:
-            task = world.current
-            assert task is not None
-            self._waiting.append(task)
-            try:
-                world.park()
-            finally:
-                self._waiting.remove(task)
+            world.park_among(self._waiting)
         self._left -= 1
 
     def __exit__(self, *_: object) -> None:
