@@ -17,7 +17,7 @@ from .context import one_hook, state_of_app, with_inbox
 from .options import Moment, Span, as_json_option, check_url
 from .org import hook_at_okta, open_org, refuse_to_guess
 from .output import Progress, counted, iso
-from .worker import handle_stop, in_thread
+from .stopping import work_with_signals
 
 if TYPE_CHECKING:
     from okta_hooks.state import AppState
@@ -69,15 +69,15 @@ def backfill(
         )
     stopping = threading.Event()
 
-    def on_signal(number: int, _: object) -> None:
+    def on_signal(number: int) -> None:
         if stopping.is_set():
             sys.exit(128 + number)
         stopping.set()
         click.echo("Finishing the page that is in hand.", err=True)
 
-    handle_stop(on_signal)
-    is_complete = in_thread(
-        lambda: _read(state, stopping, since, every if follow else None, named, as_json=as_json)
+    is_complete = work_with_signals(
+        lambda: _read(state, stopping, since, every if follow else None, named, as_json=as_json),
+        on_signal,
     )
     if not is_complete and not follow:
         click.echo(

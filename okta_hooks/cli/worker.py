@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
-from concurrent.futures import Future
-from contextlib import contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Final
 
 import click
 from flask.cli import with_appcontext
@@ -20,6 +17,7 @@ from .context import connected_receivers, state_of_app, with_inbox
 from .options import Span
 from .org import open_org
 from .output import counted, is_or_are, iso
+from .stopping import work_with_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +54,7 @@ def worker(
             pass  # what is not configured should show now, not in the log
     at_work = runtime.worker
 
-    def on_signal(number: int, _: object) -> None:
+    def on_signal(number: int) -> None:
         if at_work.stopping.is_set():
             # What is in hand is given back, so that the attempt that is cut off does not count.
             at_work.abandon()
@@ -65,7 +63,6 @@ def worker(
         at_work.wake()
         click.echo("Finishing what is in hand.", err=True)
 
-    handle_stop(on_signal)
     at_work.on_standby = lambda: click.echo(
         "Another process dispatches: this one stands by.", err=True
     )
@@ -74,21 +71,22 @@ def worker(
         if drain:
             return
     if not drain:
-        click.echo(f"The worker {at_work.id} has started.", err=True)
-        if backfill is None:
-            in_thread(at_work.run)
-        else:
-            with _backfilling(state, backfill):
-                in_thread(at_work.run)
+        work_with_signals(lambda: _work(state, runtime, backfill), on_signal)
         return
-    _drain(state, runtime)
+    _drain(state, runtime, on_signal)
 
 
-def _drain(state: AppState, runtime: Runtime) -> None:
+def _work(state: AppState, runtime: Runtime, backfill: float | None) -> None:
+    click.echo(f"The worker {runtime.worker.id} has started.", err=True)
+    with nullcontext() if backfill is None else _backfilling(state, backfill):
+        runtime.worker.run()
+
+
+def _drain(state: AppState, runtime: Runtime, on_signal: Callable[[int], None]) -> None:
     """Work until nothing is due, and tell what was done and what is left."""
     length = runtime.inbox.overview.counts().open
     with click.progressbar(length=length, label="Draining", file=sys.stderr) as bar:
-        total = in_thread(lambda: runtime.worker.drain(bar.update))
+        total = work_with_signals(lambda: runtime.worker.drain(bar.update), on_signal)
     click.echo(f"{counted(total, 'attempt')}.")
     later = runtime.inbox.receipts.later(list(connected_receivers(state)))
     if later.number:
@@ -112,27 +110,3 @@ def _backfilling(state: AppState, seconds: float) -> Iterator[None]:
     yield
     # A request to Okta may take longer than this. The page is lost then, and read again by the next backfill.
     thread.join(_SECONDS_TO_STOP)
-
-
-def handle_stop(handler: Callable[[int, Any], None]) -> None:
-    """Let SIGTERM and SIGINT call a handler, until the command has ended."""
-    context = click.get_current_context()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        context.call_on_close(partial(signal.signal, number, signal.signal(number, handler)))
-
-
-def in_thread(work: Callable[[], Any]) -> Any:
-    """Do the work in another thread than the main one, whose signal handlers need the worker's locks.
-
-    What a handler interrupts may hold a lock, and would never get to release it.
-    """
-    outcome: Future[Any] = Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised again in the main thread
-            outcome.set_exception(error)
-
-    threading.Thread(target=run, name="okta-hooks-worker", daemon=True).start()
-    return outcome.result()

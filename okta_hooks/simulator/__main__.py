@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+import queue
 import re
 import signal
 import sys
-import threading
 
+from okta_hooks.threads import next_in
 from okta_hooks.wire.limits import MOST_EVENTS_A_DAY
 
 from .org import Org
@@ -74,9 +75,9 @@ def main(arguments: list[str] | None = None) -> None:
     )
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    stopping = threading.Event()
+    arrived: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, lambda number, _: arrived.put(number))
     org = Org(
         token=given.token,
         seed=given.seed,
@@ -91,7 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(f"Port {given.port} cannot be had: {error.strerror}.") from error
     try:
         print(f"An Okta org at {simulator.url}, with the API token {org.token!r}.", flush=True)
-        stopping.wait()
+        next_in(arrived)
     finally:
         simulator.stop()
 
