@@ -41,7 +41,7 @@ def deaths(host: Host) -> int:
         return int(connection.scalar(sa.select(held)) or 0)
 
 
-@SQLITE
+@pytest.mark.parametrize("inbox_url", ["SQLite", "PostgreSQL"], indirect=True)
 def test_what_kills_is_told_from_what_runs_beside_it(host: Host) -> None:
     """After five deaths the killer is a dead letter; what was in hand beside it is handled, each receiver's."""
     host.store("slow", seconds=3)
@@ -51,6 +51,7 @@ def test_what_kills_is_told_from_what_runs_beside_it(host: Host) -> None:
     for _ in range(DEATHS):
         worker = host.flask("okta-hooks", "worker", app=DEADLY)
         died += worker.await_end() == -signal.SIGKILL
+        host.let_leases_run_out()
     host.worker(app=DEADLY)
     host.await_state(done=2, dead=1)
 

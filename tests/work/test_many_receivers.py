@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks.inbox.writer import Writer
-from tests.support import counts, until
+from tests.support import PATIENCE, SQLITE, counts, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,6 +106,31 @@ def test_every_receiver_gets_every_event(
         f"{number} receivers: {max(connections)} connections, answers up to {max(answers):.2f} s, "
         f"median {statistics.median(answers):.3f} s"
     )
+
+
+@SQLITE
+def test_answers_while_a_thousand_receivers_have_something_to_do(
+    system: System, writer: Writer
+) -> None:
+    """What is stored goes before what the lanes write, however many they are."""
+    tally = Tally(system, 1000)
+    worker = system.make_worker(system.inbox)
+    worker.start()
+    until(worker.lease.holds)
+    writer.store(system.delivery("first"), 10.0)
+    worker.wake()
+    until(lambda: tally.calls)
+    answers: list[float] = []
+    for index in range(20):
+        began = time.monotonic()
+        writer.store(system.delivery(f"uuid-{index}"), 10.0)
+        answers.append(time.monotonic() - began)
+        worker.wake()
+        time.sleep(0.1)
+
+    assert lanes() > 100
+    assert max(answers) < _ANSWER_SECONDS
+    assert worker.stop(PATIENCE)
 
 
 @pytest.mark.parametrize("number", [1, 1000])
