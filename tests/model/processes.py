@@ -334,6 +334,7 @@ class Process(Owner):
             lease._held = set()  # each process has its own
         self._watch_attempts()
         self._watch_pruning()
+        self._watch_beats()
         Task(simulation.world, self, self._work, name="worker")
 
     @property
@@ -370,6 +371,20 @@ class Process(Owner):
         fan_out.assign = (  # type: ignore[method-assign]
             lambda connected: dict.fromkeys(sorted(assign(connected)))  # type: ignore[assignment,return-value]
         )
+
+    def _watch_beats(self) -> None:
+        """Note when a heartbeat is written: it may wait for its commit, and clocks be set meanwhile."""
+        workers: Any = self.slot.inbox.workers
+        # Of its class: as below.
+        beat = partial(type(workers).beat, workers)
+        world = self.simulation.world
+
+        def watched(*given: Any) -> None:
+            assert world.current is not None
+            world.current.notes["beats_at"] = world.now
+            beat(*given)
+
+        workers.beat = watched
 
     def _watch_pruning(self) -> None:
         """Note by which time a thread prunes, and by how much that is wrong."""

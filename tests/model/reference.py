@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .model import Model
     from .processes import Run, Slot
-    from .rows import DeliveryRow, EventRow, ReceiptRow, WorkerRow
+    from .rows import DeliveryRow, EventRow, ReceiptRow
 
 DAY: Final = 24 * 3600.0
 SECONDS_TO_TRUST: Final = 600.0
@@ -136,7 +136,7 @@ class Reference:
         for worker_id, worker in rows.workers.items():
             known = before.workers.get(worker_id)
             if known is None or known.alive_until != worker.alive_until:
-                self._beats[worker_id] = self._simulation.world.now - self._age_of(worker)
+                self._beats[worker_id] = notes.get("beats_at", self._simulation.world.now)
         for key, after in rows.receipts.items():
             was = before.receipts.get(key)
             if was is not after and was != after:
@@ -334,12 +334,6 @@ class Reference:
             and held.claims == said.alone_claims
         )
         return key if is_current else None
-
-    def _age_of(self, beat: WorkerRow) -> float:
-        """Return how long ago a heartbeat was written that has been committed now: it may have waited for that."""
-        simulation = self._simulation
-        written_at = beat.alive_until - LEASE_SECONDS - simulation.server_offset
-        return min(max(simulation.time_of_day - written_at, 0.0), LEASE_SECONDS)
 
     def _may_lose_claims(self, process: Process, before: Rows) -> bool:
         worker_id = process.worker.id
