@@ -11,7 +11,7 @@ from .statements import close_events
 from .tables import CLAIMED, DEAD, PENDING, lane, receipt, worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .claims import Claim
     from .database import Database
@@ -121,6 +121,7 @@ class Workers:
     def leave(self, worker_id: str) -> None:
         """Take a worker off the list. What it has claimed goes to others, and counts no death by that."""
         with self._database.transaction() as connection:
+            _locked(connection, worker.c.id == worker_id)
             connection.execute(
                 receipt.update()
                 .where(receipt.c.state == CLAIMED, receipt.c.worker == worker_id)
@@ -128,26 +129,33 @@ class Workers:
             )
             connection.execute(worker.delete().where(worker.c.id == worker_id))
 
-    def free(self, gone: Collection[str]) -> list[DeadReceipt]:
+    def free(self, gone: Mapping[str, float]) -> list[DeadReceipt]:
         """Take receipts back from workers that are gone, and from those that are not in the list.
 
         Attempts do not count by this; but a receipt that five processes died with is dead,
         if it ran alone in the last of them.
 
-        :param gone: The ids of workers that are gone: they are taken off the list.
+        :param gone: The workers that are gone, each with its last heartbeat as :meth:`beats` showed it:
+            they are taken off the list. One that has sent another since is not gone.
         :return: the receipts that are dead now.
         """
         listed = sa.select(worker.c.id)
-        if gone:
-            listed = listed.where(worker.c.id.not_in(gone))
-        of_gone = receipt.c.worker.not_in(listed)
         with self._database.reading() as connection:
-            held = sa.select(receipt.c.event_id).where(receipt.c.state == CLAIMED, of_gone)
+            held = sa.select(receipt.c.event_id).where(
+                receipt.c.state == CLAIMED, receipt.c.worker.not_in(listed)
+            )
             if not gone and connection.execute(held.limit(1)).first() is None:
                 return []
+        is_silent = [
+            (worker.c.id == worker_id) & (worker.c.alive_until == beat)
+            for worker_id, beat in gone.items()
+        ]
         with self._database.transaction() as connection:
-            dead = self._free(connection, of_gone)
-            connection.execute(worker.delete().where(worker.c.id.in_(gone)))
+            silent = _locked(connection, sa.or_(sa.false(), *is_silent))
+            dead = self._free(
+                connection, receipt.c.worker.not_in(listed.where(worker.c.id.not_in(silent)))
+            )
+            connection.execute(worker.delete().where(worker.c.id.in_(silent)))
         return dead
 
     def _free(self, connection: sa.Connection, of_gone: Any) -> list[DeadReceipt]:
@@ -258,3 +266,12 @@ _DEAD_LETTER: Final = (
     )
     .values(state=DEAD, error=NOT_CONNECTED)
 )
+
+
+def _locked(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Sequence[str]:
+    """Return the ids of the workers for which that is true, and let none of them change until the transaction ends.
+
+    Whoever takes receipts from a worker does this first: with one order for all, none waits for another in a circle.
+    """
+    query = sa.select(worker.c.id).where(condition).order_by(worker.c.id)
+    return connection.scalars(query.with_for_update()).all()

@@ -83,7 +83,7 @@ class RowLease:
             self._renewed_at = now
             beats, expired = workers.beats()
             gone = self._watch.gone(beats, expired, self._inbox.elapsed())
-            return workers.free(gone - {self._worker_id})
+            return workers.free({worker: beats[worker] for worker in gone - {self._worker_id}})
 
     def holds(self) -> bool:
         """Return whether the lease has not run out: a database that hangs stops the heartbeat."""

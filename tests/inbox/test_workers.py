@@ -26,14 +26,33 @@ def test_a_worker_that_is_gone(inbox: Inbox, delivery: DeliveryFactory) -> None:
     inbox.workers.beat("me", 30)
     inbox.workers.beat("another", 60)
     (mine, theirs) = claim(inbox, limit=1) + claim(inbox, worker="another", limit=1)
-    assert inbox.workers.free(()) == []
+    assert inbox.workers.free({}) == []
     assert claim(inbox) == []
 
-    assert inbox.workers.free({"me"}) == []
+    beats, _ = inbox.workers.beats()
+    assert inbox.workers.free({"me": beats["me"]}) == []
 
     (again,) = claim(inbox, worker="another")
     assert (again.event_id, again.claims, again.attempts) == (mine.event_id, 2, 0)
     assert len(inbox.claims.settle("another", [Settlement(claim=theirs, state="done")])[0]) == 1
+
+
+@pytest.mark.parametrize("inbox_url", ["PostgreSQL"], indirect=True)
+def test_a_worker_that_comes_back_while_it_is_freed(
+    inbox: Inbox, delivery: DeliveryFactory
+) -> None:
+    """A heartbeat between the look at the list and what follows from it: it keeps what it has in hand."""
+    inbox.intake.store([delivery("a")])
+    fan_out(inbox, "a")
+    inbox.workers.beat("me", 30)
+    (mine,) = claim(inbox)
+    beats, _ = inbox.workers.beats()
+    inbox.workers.beat("me", 30)
+
+    assert inbox.workers.free({"me": beats["me"]}) == []
+
+    assert inbox.workers.is_listed("me")
+    assert len(inbox.claims.settle("me", [Settlement(claim=mine, state="done")])[0]) == 1
 
 
 def test_a_worker_that_left(inbox: Inbox, delivery: DeliveryFactory) -> None:
@@ -44,7 +63,7 @@ def test_a_worker_that_left(inbox: Inbox, delivery: DeliveryFactory) -> None:
     claim(inbox)
     inbox.workers.leave("me")
 
-    inbox.workers.free(())
+    inbox.workers.free({})
 
     assert len(claim(inbox)) == 1
 
@@ -218,7 +237,7 @@ def test_leases_run_to_the_database_s_clock(
     script = (
         "import sys, time; now = time.time; time.time = lambda: now() + 3600\n"
         "from okta_hooks.inbox import Inbox; inbox = Inbox(sys.argv[1])\n"
-        "inbox.workers.beat('there', 30); inbox.workers.free(()); inbox.close()"
+        "inbox.workers.beat('there', 30); inbox.workers.free({}); inbox.close()"
     )
     subprocess.run([sys.executable, "-c", script, postgresql_url], check=True)
 

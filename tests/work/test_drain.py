@@ -67,7 +67,7 @@ def test_draining_keeps_its_lease(system: System, open_inbox: InboxFactory, cloc
     @system.on("*")
     def slow(sender: Flask, **arguments: Any) -> None:
         clock.now += 1.0
-        other.workers.free(())
+        other.workers.free({})
         heard(sender, **arguments)
 
     system.store(*(f"uuid-{n:03}" for n in range(60)))

@@ -145,7 +145,7 @@ def test_a_stopping_worker_keeps_its_lease(system: System, clock: Clock) -> None
     worker.lease.renew = renew_and_tell  # type: ignore[method-assign]
     assert beaten.wait(60)
 
-    assert system.inbox.workers.free(()) == []
+    assert system.inbox.workers.free({}) == []
     assert system.inbox.overview.counts().claimed == 1
     assert claim(system.inbox, "r", worker="other", limit=20) == []
     may_end.set()
