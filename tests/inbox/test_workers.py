@@ -4,14 +4,14 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.claims import Settlement
 from tests.support import DAY, claim, fan_out, receipts, settle, states, take_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
     from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Clock
