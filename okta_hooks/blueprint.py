@@ -11,19 +11,20 @@ import sys
 import threading
 from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Blueprint
 
 from . import receivers, signals
+from .exceptions import ConfigurationError
 from .problem import problem
-from .state import EXTENSION, AppState, app_object
+from .state import EXTENSION, AppState, app_object, registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from blinker import NamedSignal
-    from flask import Flask, Response
+    from flask import Response
     from flask.sansio.app import App
 
     from .catalog import EventType
@@ -104,30 +105,46 @@ class EventHook(Blueprint):
     def register(self, app: App, options: dict[str, Any]) -> None:
         """Register with an app, as :meth:`flask.Flask.register_blueprint` asks a blueprint to.
 
-        :raises RuntimeError: if the configuration cannot be right, or the app has a hook of this name.
+        :raises RuntimeError: if the configuration cannot be right, the app has a hook of this name,
+            the URL has variables or belongs to another endpoint, or the inbox cannot be opened here.
         """
+        host = registration.flask_app(app)
         # Before the blueprint's own part, which refuses an equal name in words that name no cure for hooks.
-        state = app.extensions.get(EXTENSION) or AppState(cast("Flask", app))
+        state = host.extensions.get(EXTENSION) or AppState(host)
         parent, own = options.get("name_prefix", ""), options.get("name", self.name)
-        state.add(self, f"{parent}.{own}.receive".lstrip("."))
-        app.extensions[EXTENSION] = state
+        endpoint = f"{parent}.{own}.receive".lstrip(".")
+        if state.hooks.get(self.name) is self and endpoint in host.view_functions:
+            raise ConfigurationError(
+                f"The hook {self.name!r} is already registered with this app: once is enough. "
+                "At a second URL it needs a second name: register_blueprint(hook, name=..., url_prefix=...)."
+            )
+        prefix, subdomain = options.get("url_prefix"), options.get("subdomain")
+        registration.check_url(
+            host,
+            self.name,
+            (self.url_prefix if prefix is None else prefix) or "/",
+            self.subdomain if subdomain is None else subdomain,
+        )
+        registration.check_inbox(host, state.settings.inbox)
+        state.add(self, endpoint)
+        host.extensions[EXTENSION] = state
         super().register(app, options)
 
-    def _verify(self, **values: Any) -> Response:
+    def _verify(self, **_: Any) -> Response:
         """Answer Okta's verification: the view of GET."""
         try:
             from . import endpoint  # an app starts without what it imports
 
-            return endpoint.verify(self, **values)
+            return endpoint.verify(self)
         except BaseException as error:  # noqa: BLE001 - whatever it is gets an answer
             return _failed(error, "The verification of the hook %r failed.", self.name)
 
-    def _receive(self, **values: Any) -> Response:
+    def _receive(self, **_: Any) -> Response:
         """Take a delivery: the view of POST."""
         try:
             from . import endpoint  # an app starts without what it imports
 
-            answer = endpoint.receive(self, **values)
+            answer = endpoint.receive(self)
         except BaseException as error:  # noqa: BLE001 - whatever it is gets an answer
             answer = _failed(error, "A delivery to the hook %r was not stored.", self.name)
             signals.notify(

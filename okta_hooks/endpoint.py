@@ -19,9 +19,11 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from . import request_body, signals
 from .exceptions import InboxUnavailable, UnreadableDelivery
+from .host_code import contained
 from .problem import problem
 from .state import app_object, state_of
 from .state.app import BEGAN
+from .threads import start_thread
 from .wire import protocol, reading
 from .wire.events import Delivery
 from .work import dispatch
@@ -84,6 +86,12 @@ def verify(hook: Hook) -> Response:
     call = _call(hook)
     if call.presented is not None and call.secret is None and not call.is_open:
         return _refuse_secret(call)
+    if (error := _why_closed(call)) is not None:
+        logger.error("The verification of the hook %r was refused: %s", hook.name, error)
+        return problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "The inbox cannot be opened, so that nothing that is delivered could be stored.",
+        )
     logger.info("The verification of the hook %r was answered.", hook.name)
     signals.notify(signals.hook_verified, call.app, hook=hook)
     return Response(
@@ -126,6 +134,21 @@ def receive(hook: Hook) -> Response | BaseExceptionGroup:
         return _notify_refused(call, refusal, error.reason)
     call.state.refusals.not_stored.worked()
     return answer
+
+
+def _why_closed(call: _Call) -> BaseException | None:
+    """Return why the inbox cannot be opened, or None if it can, there is none, or the app is being tested."""
+    if call.state.settings.inbox is None or call.app.testing:
+        return None
+    left = call.deadline - time.monotonic()
+    failures: list[BaseException | None] = []
+
+    def open_it() -> None:
+        failures.append(contained(lambda: call.state.runtime().inbox.database.open(seconds=left)))
+
+    # In another thread, because no time limit holds for everything: a name server may be silent.
+    start_thread(open_it, name="okta-hooks-opener").join(left)
+    return failures[0] if failures else InboxUnavailable("it did not open in time")
 
 
 def _call(hook: Hook) -> _Call:

@@ -170,6 +170,8 @@ def _inbox(name: str, value: Any) -> str | None:
     if value is None:
         return None
     scheme, separator, rest = value.partition("://") if isinstance(value, str) else ("", "", "")
+    if cure := _cure_of_inbox(scheme, rest):
+        raise ConfigurationError(f"{PREFIX}{name.upper()} {cure}")
     is_file = scheme == "sqlite" and len(rest) > 1 and not rest.startswith(("/:memory:", "/file:"))
     if not separator or not (is_file or scheme in ("postgresql", "postgresql+psycopg")):
         # The value is not quoted: it may hold a password.
@@ -179,6 +181,25 @@ def _inbox(name: str, value: Any) -> str | None:
             "or None to store nothing and run receivers inside the request (in the environment: null)."
         )
     return str(value)
+
+
+def _cure_of_inbox(scheme: str, rest: str) -> str | None:
+    """Return what is wrong with the URL of an inbox that is often written so, and right; else None."""
+    if scheme == "sqlite" and rest and not rest.startswith("/"):
+        return (
+            "has two slashes, after which a host would come. An SQLite file has three, and four if its path is "
+            "absolute: sqlite:///okta_hooks.sqlite3, sqlite:////var/lib/app/okta_hooks.sqlite3."
+        )
+    if scheme == "sqlite" and rest.startswith("/~"):
+        return (
+            "begins with ~, which is not expanded here. "
+            "Write the whole path, with four slashes: sqlite:////home/app/okta_hooks.sqlite3."
+        )
+    if scheme == "postgres":
+        return (
+            "begins with postgres://, which SQLAlchemy does not know: write postgresql:// instead."
+        )
+    return None
 
 
 def _worker(name: str, value: Any) -> str:

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 from okta_hooks.cli import group
-from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.wire.protocol import CHALLENGE_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -164,23 +164,23 @@ def test_without_an_inbox_there_is_no_runtime(make_app: AppFactory, okta: EventH
         state_of(app).runtime()
 
 
-def test_a_driver_that_is_missing_disturbs_no_other_page(
+def test_an_inbox_that_fails_disturbs_no_other_page(
     make_app: AppFactory,
     okta: EventHook,
     body: BodyFactory,
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The host's pages work; a delivery gets the 503 that makes Okta send it again; the log has the cure."""
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-    app = make_app(okta, INBOX="postgresql://host/name")
+    """The host's pages work; a delivery gets the 503 that makes Okta send it again, and so does a verification."""
+    app = make_app(okta, INBOX=f"sqlite:///{tmp_path}")
     app.add_url_rule("/", view_func=lambda: "hello")
 
     assert app.test_client().get("/").text == "hello"
-    assert "pip install 'okta-hooks[postgresql]'" in caplog.text
     assert app.test_client().post(URL, data=body("a.b"), headers=SECRET).status_code == 503
-    with pytest.raises(InboxUnavailable):
-        state_of(app).runtime()
+    answer = app.test_client().get(URL, headers={CHALLENGE_HEADER: "c"})
+    assert answer.status_code == 503
+    assert "The verification of the hook 'okta' was refused: " in caplog.text
+    state_of(app).close()
 
 
 def test_a_relative_file_lies_in_the_instance_folder(

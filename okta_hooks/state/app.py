@@ -119,7 +119,7 @@ class AppState:
         """Return a URL at which this app takes deliveries to a hook, for requests within the process.
 
         :param hook: The hook's name.
-        :raises RuntimeError: if there is none, or it has variable parts.
+        :raises RuntimeError: if there is none.
         """
         from . import urls  # werkzeug.test, which production does not need
 

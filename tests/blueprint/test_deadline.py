@@ -156,8 +156,7 @@ def test_an_outage_is_told_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """While no delivery can be stored, the log does not get a line for each; the host is told of each."""
-    (tmp_path / "file").touch()
-    app = make_app(okta, INBOX=f"sqlite:///{tmp_path / 'file' / 'inbox.sqlite3'}")
+    app = make_app(okta, INBOX=f"sqlite:///{tmp_path}")
     app.testing = True
 
     answers = [post(app, body(CREATED)).status_code for _ in range(5)]

@@ -131,8 +131,7 @@ def test_a_database_that_is_not_there(
     make_app: AppFactory, okta: EventHook, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     """It is told in one line, without a traceback; ``receivers`` lists what is connected all the same."""
-    (tmp_path / "file").touch()
-    app = make_app(okta, INBOX=f"sqlite:///{tmp_path}/file/inbox.sqlite3")
+    app = make_app(okta, INBOX=f"sqlite:///{tmp_path}")
 
     result = app.test_cli_runner().invoke(group, arguments)
 

@@ -120,15 +120,6 @@ def test_host_matching(tmp_path: Path) -> None:
     assert "host_matching" in host_check(app)["text"]
 
 
-def test_a_path_with_a_variable(make: Callable[..., Flask]) -> None:
-    """Where the path cannot be known, the app is not asked."""
-    app = Flask("host")
-    app.config.update(OKTA_HOOKS_SECRET=SECRET, OKTA_HOOKS_INBOX=None)
-    app.register_blueprint(EventHook("okta"), url_prefix="/<tenant>/events")
-
-    assert host_check(app)["level"] == "skipped"
-
-
 def test_asking_the_app_starts_nothing(make: Callable[..., Flask], tmp_path: Path) -> None:
     """No thread is started and no inbox is made, and afterwards the app has its own again."""
     app = make()

@@ -350,12 +350,6 @@ def test_what_stands_in_front(
             "expects another header",
         ),
         ({"MAX_BODY": 1000}, ("body-size",), "warning", "OKTA_HOOKS_MAX_BODY is less than 1 MiB"),
-        (
-            {"INBOX": "sqlite:////dev/null/nowhere"},
-            ("delivery",),
-            "failure",
-            "the inbox does not take it",
-        ),
     ],
 )
 def test_the_served_app_is_configured_otherwise(
@@ -372,6 +366,22 @@ def test_the_served_app_is_configured_otherwise(
     assert in_front(found) == failed(**dict.fromkeys(expected, level))
     texts = [f"{check['text']} {check['cure']}" for name in expected for check in found[name]]
     assert any(said in text for text in texts), texts
+
+
+def test_the_inbox_of_the_served_app_does_not_open(
+    make: Callable[..., Flask], tmp_path: Path
+) -> None:
+    """It refuses the verification and the delivery, and the cause is in its log."""
+    with serving(make(INBOX=f"sqlite:///{tmp_path}")) as base:
+        found = examine(
+            make(INBOX=f"sqlite:///{tmp_path / 'another.sqlite3'}"), "--url", base + URL
+        )
+
+    texts = [check["text"] for name in ("challenge", "delivery") for check in found[name]]
+    assert texts == [
+        "The verification is answered with 503: the inbox does not take it.",
+        "One without events is answered with 503: the inbox does not take it.",
+    ]
 
 
 def test_a_secret_that_the_served_app_does_not_know(make: Callable[..., Flask]) -> None:

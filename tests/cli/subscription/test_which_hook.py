@@ -1,16 +1,9 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from okta_hooks import EventHook
 from tests.support import NEEDS_SDK, serving
 
 from .support import CREATE, DEACTIVATE, SECRET, World
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from flask import Flask
 
 pytestmark = NEEDS_SDK
 
@@ -90,17 +83,6 @@ def test_an_app_with_several_hooks(world: World, okta: EventHook) -> None:
         world.configure(SECRET=secrets, URL={"customers": there})
         world.run("plan", "--hook", "customers")
         assert world.org.hooks()[0]["verificationStatus"] == "VERIFIED"
-
-
-def test_a_path_that_varies(world: World, make_app: Callable[..., Flask]) -> None:
-    """A hook whose path has a variable part is found by its URL or its name only."""
-    hook = EventHook("okta", url_prefix="/<tenant>/events")
-    hook.on(CREATE)(lambda *_, **__: None)
-    world.hooks = (hook,)
-    world.configure(URL=None)
-
-    assert "say with --url" in world.fail("plan")
-    assert world.run("plan", "--url", "https://app.example.com/a/events", status=2).stderr == ""
 
 
 def test_an_app_without_a_secret(world: World) -> None:

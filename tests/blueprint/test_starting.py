@@ -1,0 +1,195 @@
+"""What cannot work is refused when the app starts, in words that name the key and the cure."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flask import Blueprint, Flask
+
+from okta_hooks import EventHook
+
+from .support import URL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    AppFactory = Callable[..., Flask]
+
+_NOBODY = 65534
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Be a user who may not do everything."""
+    user = os.getuid()
+    if user != 0:
+        yield
+        return
+    os.setresuid(_NOBODY, _NOBODY, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sqlite://x.db", "two slashes, .* sqlite:///okta_hooks.sqlite3"),
+        ("sqlite://./x.db", "two slashes"),
+        ("sqlite:///~/x.db", "begins with ~, .* Write the whole path, with four slashes"),
+        ("postgres://app:hush@db/app", "begins with postgres://, .* write postgresql:// instead"),
+        ("mysql://app:hush@db/app", "must be the URL of an SQLite file"),
+    ],
+)
+def test_an_inbox_that_is_written_wrongly(
+    make_app: AppFactory, okta: EventHook, url: str, said: str
+) -> None:
+    """The error names the key and how it is written right, and shows no password."""
+    with pytest.raises(RuntimeError, match=f"^OKTA_HOOKS_INBOX .*{said}") as caught:
+        make_app(okta, INBOX=url)
+
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "url", "said"),
+    [
+        ("psycopg", "postgresql://host/name", r"pip install 'okta-hooks\[postgresql\]'"),
+        ("fcntl", "sqlite:///x.db", "needs the file locks of a POSIX system. Here, use PostgreSQL"),
+    ],
+)
+def test_an_inbox_for_which_something_is_missing(
+    make_app: AppFactory,
+    okta: EventHook,
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+    url: str,
+    said: str,
+) -> None:
+    """A driver that is not installed, or a system without the locks that a file needs."""
+    monkeypatch.setitem(sys.modules, module, None)
+
+    with pytest.raises(RuntimeError, match=f"^OKTA_HOOKS_INBOX is .*{said}"):
+        make_app(okta, INBOX=url)
+
+
+@pytest.mark.parametrize("below", ["", "new/newer/"])
+def test_a_folder_that_is_not_writable(
+    make_app: AppFactory, okta: EventHook, tmp_path: Path, below: str
+) -> None:
+    """The error names the folder and the user; nothing is made, and in a test the folder is not looked at."""
+    tmp_path.chmod(0o555)
+    for folder in tmp_path.parents[:3]:  # pytest's own
+        folder.chmod(folder.stat().st_mode | 0o755)
+    with (
+        as_nobody(),
+        pytest.raises(RuntimeError, match=r"may not write to .* another file") as caught,
+    ):
+        make_app(okta, INBOX=f"sqlite:///{tmp_path}/{below}x.db")
+    assert f"may not write to {tmp_path}. " in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+    tested = make_app(INBOX=f"sqlite:///{tmp_path}/{below}x.db")
+    tested.testing = True
+    with as_nobody():
+        tested.register_blueprint(okta)
+
+
+def test_a_folder_that_is_none(make_app: AppFactory, okta: EventHook, tmp_path: Path) -> None:
+    """A file stands where the folder should be."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(RuntimeError, match="file is no folder"):
+        make_app(okta, INBOX=f"sqlite:///{tmp_path}/file/x.db")
+
+
+def in_the_prefix(app: Flask, okta: EventHook) -> None:
+    app.register_blueprint(okta, url_prefix="/t/<tenant>/okta")
+
+
+def in_a_blueprint_around_it(app: Flask, okta: EventHook) -> None:
+    outer = Blueprint("outer", __name__, url_prefix="/<tenant>")
+    outer.register_blueprint(okta)
+    app.register_blueprint(outer)
+
+
+def in_the_subdomain(app: Flask, okta: EventHook) -> None:
+    app.register_blueprint(okta, subdomain="<tenant>")
+
+
+@pytest.mark.parametrize(
+    "register",
+    [in_the_prefix, in_a_blueprint_around_it, in_the_subdomain],
+    ids=lambda register: register.__name__,
+)
+def test_a_url_with_a_variable(
+    make_app: AppFactory, okta: EventHook, register: Callable[[Flask, EventHook], None]
+) -> None:
+    """Okta delivers to one URL, and the hook would take what stands in the variable's place for granted."""
+    app = make_app()
+
+    with pytest.raises(RuntimeError, match=r"'okta' has a variable: .*<tenant>.* url_prefix="):
+        register(app, okta)
+
+    assert not any(rule.endpoint.endswith("receive") for rule in app.url_map.iter_rules())
+
+
+def another_hook(app: Flask) -> None:
+    app.register_blueprint(EventHook("first"))
+
+
+def a_view(app: Flask) -> None:
+    app.add_url_rule(URL, "first.receive", lambda: "", methods=["POST"])
+
+
+@pytest.mark.parametrize("first", [another_hook, a_view], ids=lambda first: first.__name__)
+def test_a_url_that_is_taken(
+    make_app: AppFactory, okta: EventHook, first: Callable[[Flask], None]
+) -> None:
+    """Whoever comes second would never get anything, and the first would refuse what is meant for it."""
+    app = make_app()
+    first(app)
+
+    with pytest.raises(
+        RuntimeError, match=r"'okta' would get nothing: the endpoint 'first.receive' .*at /okta"
+    ):
+        app.register_blueprint(okta)
+    app.register_blueprint(okta, url_prefix="/okta/more")
+
+
+def test_a_url_that_others_have_for_another_method(make_app: AppFactory, okta: EventHook) -> None:
+    """A page of the host's that answers to GET takes no delivery."""
+    app = make_app()
+    app.add_url_rule(f"{URL}/", "page", lambda: "")
+
+    app.register_blueprint(okta)
+
+
+def test_a_hook_that_is_registered_twice(make_app: AppFactory, okta: EventHook) -> None:
+    """An app whose factory is written so is told; a second URL needs a second name."""
+    app = make_app(okta)
+
+    with pytest.raises(
+        RuntimeError, match="'okta' is already registered with this app: once is enough"
+    ):
+        app.register_blueprint(okta)
+
+
+class Other:
+    """An app of another framework that takes blueprints, as Quart's does."""
+
+
+def test_an_app_that_is_not_flasks(okta: EventHook) -> None:
+    """It would call the views in its own way."""
+    app: Any = Other()
+
+    with pytest.raises(
+        RuntimeError, match=r"for Flask, and this is a tests\..*\.Other\. Register it with a Flask"
+    ):
+        okta.register(app, {})
