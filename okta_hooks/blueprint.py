@@ -68,13 +68,14 @@ class EventHook(Blueprint):
         :param concurrency: How many events it may have in hand at once in one worker.
         :param timeout: How many seconds it may run: after that the attempt counts as failed, and the next event
             has its turn. Nothing can end a thread, so what it is doing goes on; its outcome is not looked at.
-        :raises TypeError: if there is no pattern, or one is no string.
+        :raises TypeError: if there is no pattern, one is no string, or the receiver cannot be called so.
         :raises ValueError: if a pattern is malformed, ``concurrency`` below 1, ``timeout`` not above 0,
             or ``name`` taken.
         :warns UnknownEventTypeWarning: if Okta is not known to deliver anything under a pattern.
         """
         if not patterns:
             raise TypeError('on() takes at least one pattern: @okta.on("user.lifecycle.create")')
+        receivers.check_patterns(patterns)
         if concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, not {concurrency!r}.")
         if timeout is not None and not 0 < timeout < float("inf"):

@@ -212,6 +212,8 @@ def _store(call: _Call, new: NewDelivery) -> Response:
     if left <= 0:
         raise InboxUnavailable(f"reading it took longer than {_SECONDS_TO_STORE:g} s")
     stored = call.state.runtime().writer.store(new, left)
+    if not call.app.testing:
+        call.state.tell_of_no_receiver(call.hook)
     logger.info(
         "A delivery to the hook %r: %d new, %d duplicate.",
         call.hook.name,

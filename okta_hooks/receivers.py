@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 import warnings
 import weakref
@@ -13,7 +14,7 @@ from blinker import Namespace
 from .exceptions import UnknownEventTypeWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from blinker import NamedSignal
 
@@ -32,6 +33,36 @@ def check_pattern(pattern: object) -> str:
             f"{pattern!r} is no pattern: write an event type, a prefix of whole segments and .*, or * alone."
         )
     return pattern
+
+
+def check_patterns(patterns: Sequence[object]) -> None:
+    """Look at whether what a decorator got are patterns, and not what is often given instead.
+
+    :raises TypeError: if one is a callable or a list.
+    """
+    for pattern in patterns:
+        if callable(pattern):
+            cure = 'write @okta.on("user.lifecycle.create") above the receiver'
+        elif isinstance(pattern, list | tuple | set):
+            cure = 'each is an argument of its own: @okta.on("user.lifecycle.create", "group.*")'
+        else:
+            continue
+        raise TypeError(f"on() takes event types, not {pattern!r}: {cure}.")
+
+
+def why_uncallable(receiver: object) -> str | None:
+    """Return why a receiver cannot be called as receivers are, without a full stop; None if it may well be."""
+    if not callable(receiver):
+        return "it is not callable"
+    try:
+        signature = inspect.signature(receiver)
+    except (TypeError, ValueError):  # of some callables of C none is known
+        return None
+    try:
+        signature.bind(object(), event=None, delivery=None, hook=None, attempt=1)
+    except TypeError as error:
+        return str(error)
+    return None
 
 
 def matches(pattern: str, event_type: str) -> bool:
@@ -144,6 +175,11 @@ class Receivers:
         self._connections = 0
         self._lock = threading.Lock()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether none is connected, for whatever app."""
+        return not any(signal.receivers for signal in list(self._namespace.values()))
+
     def signal(self, pattern: str) -> NamedSignal:
         """Return the signal of a pattern; the same one each time.
 
@@ -169,8 +205,14 @@ class Receivers:
     ) -> None:
         """Connect a callable, strongly, to the signal of each pattern.
 
+        :raises TypeError: if it cannot be called as receivers are.
         :raises ValueError: if another receiver has that name, or this callable another name.
         """
+        if (reason := why_uncallable(call)) is not None:
+            raise TypeError(
+                f"The receiver {_qualified_name(call)} cannot be called: {reason}. It is called as receiver(app, "
+                "event=..., delivery=..., hook=..., attempt=...): write def receiver(app, event, **extra)."
+            )
         signals = [self.signal(pattern) for pattern in patterns]
         with self._lock:
             known = self._identify(call, name)

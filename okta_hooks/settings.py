@@ -7,6 +7,7 @@ it reads each as JSON where it can, so a secret or a token of digits arrives as 
 from __future__ import annotations
 
 import logging
+import os
 import re
 import string
 from collections.abc import Mapping
@@ -58,6 +59,11 @@ class Settings:
     api_token: str | None = field(default=None, repr=False)
 
 
+def keys_in(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a Flask configuration has under our prefix."""
+    return {key: value for key, value in config.items() if key.startswith(PREFIX)}
+
+
 def read(config: Mapping[str, Any]) -> Settings:
     """Return the settings in a Flask configuration.
 
@@ -96,13 +102,40 @@ def secrets_of(settings: Settings, hook: str) -> tuple[str, ...]:
     if configured is None or (isinstance(configured, str | list | tuple) and not configured):
         if settings.allow_unauthenticated:
             return ()
-        raise ConfigurationError(
-            f"{where} is not set, so anybody could post events to the hook {hook!r}. "
+        # With a mapping the key was read, so it is this hook that is missing there.
+        cure = (_why_unread() if settings.secret is None else None) or (
             "Set it to the authentication secret that the event hook has at Okta "
-            "(from the environment: FLASK_OKTA_HOOKS_SECRET)."
+            f"(from the environment: FLASK_{PREFIX}SECRET)."
+        )
+        raise ConfigurationError(
+            f"{where} is not set, so anybody could post events to the hook {hook!r}. {cure}"
         )
     members = configured if isinstance(configured, list | tuple) else [configured]
     return tuple(_secret(where, member) for member in members)
+
+
+def _why_unread() -> str | None:
+    """Return why a secret in the environment has not become a part of the configuration; None if there is none."""
+    key = f"{PREFIX}SECRET"
+    names = [
+        name
+        for name, value in os.environ.items()
+        if value != "null" and _NEAR_PREFIX.match(name.removeprefix("FLASK_"))
+    ]
+    if any(name == f"FLASK_{key}" or name.startswith(f"FLASK_{key}__") for name in names):
+        return (
+            f"FLASK_{key} stands in the environment, and was not read: "
+            "call app.config.from_prefixed_env() before the hook is registered."
+        )
+    if key in names:
+        return (
+            f"{key} stands in the environment, where Flask reads what begins with FLASK_: call it FLASK_{key}, "
+            "and call app.config.from_prefixed_env() before the hook is registered."
+        )
+    for name in names:
+        if _NEAR_PREFIX.sub("", name.removeprefix("FLASK_")).upper() == "SECRET":
+            return f"{name} stands in the environment: is FLASK_{key} meant?"
+    return None
 
 
 def _secret(where: str, value: object) -> str:

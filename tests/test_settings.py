@@ -150,6 +150,36 @@ def test_unset_secret() -> None:
 
 
 @pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        (
+            "FLASK_OKTA_HOOKS_SECRET",
+            r"and was not read: call app.config.from_prefixed_env\(\) before",
+        ),
+        ("FLASK_OKTA_HOOKS_SECRET__okta", "and was not read"),
+        ("OKTA_HOOKS_SECRET", "what begins with FLASK_: call it FLASK_OKTA_HOOKS_SECRET"),
+        (
+            "FLASK_OKTA_HOOK_SECRET",
+            "^.*FLASK_OKTA_HOOK_SECRET stands .*: is FLASK_OKTA_HOOKS_SECRET meant",
+        ),
+        ("OKTA_HOOK_SECRET", "OKTA_HOOK_SECRET stands .*: is FLASK_OKTA_HOOKS_SECRET meant"),
+    ],
+)
+def test_a_secret_that_has_not_got_here(
+    monkeypatch: pytest.MonkeyPatch, variable: str, said: str
+) -> None:
+    """The environment has it, and the configuration has not: the error says why, and quotes nothing."""
+    monkeypatch.setenv(variable, "hush")
+
+    with pytest.raises(RuntimeError, match=said) as caught:
+        settings.secrets_of(settings.read({}), "okta")
+    assert "hush" not in str(caught.value)
+
+    with pytest.raises(RuntimeError, match="Set it to the authentication secret"):
+        secrets({"another": "x"})
+
+
+@pytest.mark.parametrize(
     "mapping", [{}, {"other": "x"}, {"okta": ""}, {"okta": None}, {"okta": []}]
 )
 def test_mapping_without_the_hook(mapping: dict[str, Any]) -> None:

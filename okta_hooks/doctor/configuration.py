@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from okta_hooks.receivers import doubt
+from okta_hooks.receivers import doubt, why_uncallable
 
 from .check import failure, listed, ok, ordinal, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from okta_hooks.receivers import Receiver
 
     from .check import Check
 
@@ -161,3 +163,15 @@ def receivers(patterns: Mapping[str, Sequence[str]], *, is_external: bool) -> It
         )
     if not doubts:
         yield ok(name, f"{len(patterns)} connected, each to types that Okta delivers.")
+
+
+def signatures(receivers: Sequence[Receiver]) -> Iterator[Check]:
+    """Look for receivers that blinker has connected, and that cannot be called: each attempt would fail."""
+    for receiver in receivers:
+        if (reason := why_uncallable(receiver.call)) is not None:
+            yield failure(
+                "receivers",
+                f"{receiver.name} cannot be called: {reason}.",
+                "Receivers are called as receiver(app, event=..., delivery=..., hook=..., attempt=...): "
+                "write def receiver(app, event, **extra).",
+            )

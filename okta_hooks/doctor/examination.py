@@ -119,6 +119,7 @@ class _Examination:
             for receiver in self._connected
         }
         yield from configuration.receivers(patterns, is_external=self._is_external())
+        yield from configuration.signatures(self._connected)
 
     def _is_external(self) -> bool:
         return self._state.settings.worker == "external"

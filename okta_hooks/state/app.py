@@ -82,6 +82,8 @@ class AppState:
 
     def __init__(self, app: Flask) -> None:
         self.settings = settings.read(app.config)
+        #: As they were read; None once they have been compared with what became of them.
+        self._as_read: dict[str, Any] | None = settings.keys_in(app.config)
         self.hooks: dict[str, Hook] = {}
         self.secrets: dict[str, tuple[str, ...]] = {}
         self.secret_lists: dict[str, int] = {}
@@ -94,9 +96,9 @@ class AppState:
         self._runtime: Runtime | None = None
         self._pid_at_work: int | None = None
         self._lock = threading.Lock()
-        if self.settings.inbox is not None:
-            # Weakly, so that apps of a test suite can go. Earlier than any `before_request` of the host.
-            request_started.connect(self._on_request, sender=app)
+        self._without_receiver: set[str] = set()
+        # Weakly, so that apps of a test suite can go. Earlier than any `before_request` of the host.
+        request_started.connect(self._on_request, sender=app)
 
     def add(self, hook: Hook, endpoint: str) -> None:
         """Take a hook in.
@@ -212,7 +214,35 @@ class AppState:
                 )
             return self._runtime
 
+    def _tell_of_changes(self, app: Flask) -> None:
+        """Warn of keys that were set too late: nothing reads them again."""
+        before, self._as_read = self._as_read or {}, None
+        now = settings.keys_in(app.config)
+        changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+        if changed:
+            logger.warning(
+                "%s changed after the hook was registered, and nothing reads %s again: "
+                "configure the app before app.register_blueprint(...).",
+                ", ".join(changed),
+                "it" if len(changed) == 1 else "them",
+            )
+
+    def tell_of_no_receiver(self, hook: Hook) -> None:
+        """Log once, of a hook whose events are stored in this process, that nobody is connected to it."""
+        is_told = self.settings.worker == "external" or hook.name in self._without_receiver
+        if not is_told and hook.receivers.is_empty:
+            self._without_receiver.add(hook.name)
+            logger.error(
+                "Events of the hook %r are stored, but no receiver is connected to it in this process, so that "
+                "nothing here handles them. Is the module with the receivers imported where the app is made? "
+                "If the app is started as a script, `from app import okta` in there makes a second hook: "
+                "put the hook into a module of its own.",
+                hook.name,
+            )
+
     def _on_request(self, app: Flask, **_: Any) -> None:
+        if self._as_read is not None:
+            self._tell_of_changes(app)
         if self.settings.inbox is None or app.testing or self._pid_at_work == os.getpid():
             return
         # The first request of a process imports SQLAlchemy: that counts as time that Okta has waited.

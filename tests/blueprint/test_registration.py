@@ -207,9 +207,9 @@ def test_csrf_protection_of_flask_wtf(
 
 
 def test_configuration_is_read_once(
-    make_app: AppFactory, okta: EventHook, body: BodyFactory
+    make_app: AppFactory, okta: EventHook, body: BodyFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What changes in ``app.config`` after the first hook's registration changes nothing."""
+    """What changes in ``app.config`` after the first hook's registration changes nothing, which is told once."""
     app = make_app(okta, MAX_BODY=SMALL)
     app.config.update(
         OKTA_HOOKS_SECRET="another",
@@ -221,3 +221,20 @@ def test_configuration_is_read_once(
     for url in (URL, "/late"):
         assert post(app, body(), url=url).status_code == 204
         assert post(app, body(), secret="another", url=url).status_code == 401
+
+    told = [message for message in caplog.messages if "changed after" in message]
+    (only,) = told
+    assert only.startswith("OKTA_HOOKS_AUTH_HEADER, OKTA_HOOKS_MAX_BODY, OKTA_HOOKS_SECRET changed")
+    assert "configure the app before app.register_blueprint(...)" in only
+
+
+def test_configuration_that_stays_is_not_told_of(
+    make_app: AppFactory, okta: EventHook, body: BodyFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Keys of others may come and go."""
+    app = make_app(okta)
+    app.config["SECRET_KEY"] = "another"
+
+    assert post(app, body()).status_code == 204
+
+    assert "changed after" not in caplog.text

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import sqlalchemy as sa
 
 from okta_hooks import EventHook, endpoint, signals
@@ -13,7 +14,6 @@ from .support import CREATED, DEACTIVATED, assert_problem, post
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pytest
     from blinker import NamedSignal
     from flask import Flask
 
@@ -144,3 +144,31 @@ def test_the_position_of_the_secret_is_stored(
     with engine.connect() as connection:
         query = sa.text("SELECT secret FROM okta_hooks_delivery ORDER BY id")
         assert connection.scalars(query).all() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("worker", "is_connected", "times"),
+    [("thread", False, 1), ("thread", True, 0), ("external", False, 0)],
+)
+def test_events_that_nobody_is_connected_to(
+    make_app: Callable[..., Flask],
+    inbox_url: str,
+    body: Callable[..., bytes],
+    caplog: pytest.LogCaptureFixture,
+    worker: str,
+    is_connected: bool,
+    times: int,
+) -> None:
+    """A process with a worker of its own and no receiver says so once; where workers are others, that is usual."""
+    okta = EventHook("okta")
+    if is_connected:
+        okta.on("user.session.start")(lambda *_, **__: None)
+    app = make_app(okta, INBOX=inbox_url, WORKER=worker)
+
+    assert [post(app, body(CREATED)).status_code for _ in range(2)] == [204, 204]
+
+    assert (
+        sum("no receiver is connected to it in this process" in line for line in caplog.messages)
+        == times
+    )
+    app.extensions["okta_hooks"].close()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from okta_hooks import EventHook
+    from okta_hooks import EventHook, LogEvent
 
     AppFactory = Callable[..., Flask]
 
@@ -112,6 +112,21 @@ def test_receivers() -> None:
     in_beta = only(configuration.receivers({"a": ["entitlement.*"]}, is_external=False))
     assert in_beta.level == "warning"
     assert "has to be named exactly: entitlement." in in_beta.text
+
+
+def test_receivers_that_cannot_be_called(make_app: AppFactory, okta: EventHook) -> None:
+    """Blinker connects whatever it is given: each attempt would fail, half a day later the last."""
+
+    def narrow(sender: Flask, event: LogEvent) -> None: ...
+
+    okta.signal("user.lifecycle.create").connect(narrow)
+
+    result = run(make_app(okta, SECRET=SECRET, INBOX=None), "doctor", "--offline")
+
+    assert (
+        "narrow cannot be called: got an unexpected keyword argument 'delivery'." in result.stdout
+    )
+    assert "write def receiver(app, event, **extra)" in result.stdout
 
 
 # The command

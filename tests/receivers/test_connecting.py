@@ -5,6 +5,7 @@ import gc
 import weakref
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from flask import Flask
 
 from .support import APP, HERE, Account, names, other, receiver
@@ -12,7 +13,7 @@ from .support import APP, HERE, Account, names, other, receiver
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from okta_hooks import EventHook
+    from okta_hooks import EventHook, LogEvent
 
 
 def test_on_returns_the_function(okta: EventHook) -> None:
@@ -182,3 +183,43 @@ def test_a_receiver_that_is_just_being_connected(okta: EventHook) -> None:
     (found,) = okta.receivers.matching("user.session.start", app)
     assert found.name.endswith("receiver")
     assert okta.receivers.connected(app) == [found]
+
+
+def no_extra(sender: Flask, event: LogEvent) -> None: ...
+
+
+def event_alone(event: LogEvent) -> None: ...
+
+
+def positional(sender: Flask, event: LogEvent, /, **extra: Any) -> None: ...
+
+
+def one_more(sender: Flask, event: LogEvent, user: str, **extra: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (no_extra, "no_extra cannot be called: got an unexpected keyword argument 'delivery'"),
+        (event_alone, "event_alone cannot be called: multiple values for argument 'event'"),
+        (positional, "positional cannot be called: "),
+        (one_more, "one_more cannot be called: missing a required argument: 'user'"),
+        (Account.method, "Account.method cannot be called: missing a required argument"),
+        (functools.partial(one_more, user="x"), None),
+        (max, None),
+    ],
+    ids=lambda value: getattr(value, "__qualname__", "") or None,
+)
+def test_a_receiver_that_cannot_be_called(
+    okta: EventHook, call: Callable[..., Any], said: str | None
+) -> None:
+    """It is refused when it is connected, and nothing of it stays; of what has no signature nothing is known."""
+    if said is None:
+        okta.on("*")(call)
+        return
+
+    with pytest.raises(TypeError, match=said) as caught:
+        okta.on("*")(call)
+
+    assert str(caught.value).endswith("write def receiver(app, event, **extra).")
+    assert okta.receivers.connected(APP) == []

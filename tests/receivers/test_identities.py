@@ -47,7 +47,7 @@ def test_numbers_do_not_depend_on_the_event(okta: EventHook) -> None:
         (functools.partial(functools.partial(receiver, x=1), y=2), f"{HERE}:receiver"),
         (functools.partial(Account().method, x=1), f"{HERE}:Account.method"),
         (functools.partial(Account()), f"{HERE}:Account"),
-        (print, "builtins:print"),
+        (max, "builtins:max"),
     ],
     ids=[
         "function",

@@ -95,11 +95,22 @@ def test_malformed_pattern(okta: EventHook, pattern: str) -> None:
         okta.signal(pattern)
 
 
-@pytest.mark.parametrize("pattern", [None, 7, b"user.*", ["user.*"], receiver])
-def test_pattern_that_is_no_string(okta: EventHook, pattern: Any) -> None:
-    """A pattern is a string; what comes of forgetting the parentheses is a TypeError."""
-    with pytest.raises(TypeError, match="A pattern is a string"):
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        (None, "A pattern is a string"),
+        (7, "A pattern is a string"),
+        (b"user.*", "A pattern is a string"),
+        (["user.*"], r"not \['user.\*'\]: each is an argument of its own: @okta.on\("),
+        (receiver, r"not <function .*: write @okta.on\(.* above the receiver"),
+    ],
+)
+def test_pattern_that_is_no_string(okta: EventHook, pattern: Any, said: str) -> None:
+    """A pattern is a string; for a list, and for parentheses that were forgotten, it is said how it is written."""
+    with pytest.raises(TypeError, match=said):
         okta.on(pattern)
+    with pytest.raises(TypeError, match=said):
+        okta.on("user.session.start", pattern)
     with pytest.raises(TypeError, match="A pattern is a string"):
         okta.signal(pattern)
 
