@@ -184,10 +184,16 @@ def write(rows: list[Row], release: str, directory: Path) -> None:
         f'RELEASE: Final = "{release}"\n\n'
         f"EventType: TypeAlias = Literal[\n{literal}]\n"
     )
-    texts = {"event_types.csv": data.getvalue(), "_event_types.py": module}
+    try:
+        texts = {
+            "event_types.csv": data.getvalue().encode(),
+            "_event_types.py": module.encode(),
+        }
+    except UnicodeEncodeError as error:  # half a surrogate pair, which JSON can hold
+        raise SystemExit(f"The list holds what is no text: {error}") from error
     try:
         for name, text in texts.items():
-            (directory / f"{name}.new").write_text(text, encoding="utf-8", newline="")
+            (directory / f"{name}.new").write_bytes(text)
         for name in texts:
             (directory / f"{name}.new").replace(directory / name)
     except OSError as error:

@@ -400,3 +400,14 @@ def test_update_without_a_list_says_what_make_needs() -> None:
 
     assert done.returncode == 1
     assert done.stderr == "Say JSON=event-types.json, or CSV=new.csv RELEASE=2026.41.0.\n"
+
+
+def test_update_refuses_what_is_no_text(tmp_path: Path) -> None:
+    """JSON can hold half a surrogate pair, which no file can."""
+    document = as_okta_publishes_it()
+    document["versions"][1]["eventTypes"][0]["info"]["release"] = "\ud800"
+
+    done = update(dump(document, tmp_path), "", tmp_path)
+
+    assert_refused(done, "The list holds what is no text: ", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["event-types.json"]

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 from flask.cli import with_appcontext
 
-from okta_hooks.org.backfill import Backfill, cursor_under_other_name, interruptible
+from okta_hooks.org.backfill import Backfill, Stopped, cursor_under_other_name, interruptible
 from okta_hooks.org.registration import NamedHook
+from okta_hooks.org.retries import MOST_FAILURES, patiently
 
 from .context import one_hook, state_of_app, with_inbox
 from .options import Moment, Span, as_json_option, check_url
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from okta_hooks.state.runtime import Runtime
 
 #: How often in a row Okta or the database may fail before the command does.
-_MOST_FAILURES = 5
 
 
 @click.command()
@@ -100,34 +100,42 @@ def _read(
     progress = Progress(bar=every is None)
     with open_org(state, "okta.logs.read", tell=progress.tell, wait=wait) as client:
         inbox = state.runtime().inbox
-        if (
-            since is None
-            and inbox.cursors.of(client.url) is None
-            and cursor_under_other_name(inbox, client, progress.tell) is None
-        ):
-            raise click.UsageError(
-                f"The System Log of {client.url} was never read before: say from when on, with --since 24h."
-            )
-        if named is not None:
-            hook_at_okta(state, inbox, client, named.hook, named.name, named.url)
-        refuse_to_guess(state, inbox, client, except_for=named.hook if named else None)
-        with progress:
-            reading = Backfill(
-                state,
-                client,
-                stopping,
-                named=named,
-                tell=progress.tell,
-                progress=lambda tally: progress.show(
-                    tally.events, tally.reached_at, f"{sum(tally.new.values())} new"
-                ),
-            )
-            reading.begin(since)
-            progress.begin(reading.tally.began_at, inbox.clock(), client.url)
-            if every is None:
-                reading.catch_up(max_failures=_MOST_FAILURES)
-            else:
-                reading.follow(every)
+
+        def look_first() -> None:
+            if (
+                since is None
+                and inbox.cursors.of(client.url) is None
+                and cursor_under_other_name(inbox, client, progress.tell) is None
+            ):
+                raise click.UsageError(
+                    f"The System Log of {client.url} was never read before: say from when on, with --since 24h."
+                )
+            if named is not None:
+                hook_at_okta(state, inbox, client, named.hook, named.name, named.url)
+            refuse_to_guess(state, inbox, client, except_for=named.hook if named else None)
+
+        times = MOST_FAILURES if every is None else float("inf")
+        try:
+            patiently(look_first, progress.tell, wait, times=times)
+            with progress:
+                reading = Backfill(
+                    state,
+                    client,
+                    stopping,
+                    named=named,
+                    tell=progress.tell,
+                    progress=lambda tally: progress.show(
+                        tally.events, tally.reached_at, f"{sum(tally.new.values())} new"
+                    ),
+                )
+                patiently(lambda: reading.begin(since), progress.tell, wait, times=times)
+                progress.begin(reading.tally.began_at, inbox.clock(), client.url)
+                if every is None:
+                    reading.catch_up(max_failures=MOST_FAILURES)
+                else:
+                    reading.follow(every)
+        except Stopped:  # before it has begun
+            return False
         _print(state, reading, client.url, as_json=as_json)
         return reading.tally.is_at_end
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 from flask.cli import with_appcontext
 
 from okta_hooks.org.reconcile import reconcile as compare
+from okta_hooks.org.retries import MOST_FAILURES, patiently
 from okta_hooks.org.selector import LogSelector, restricted_types
 
 from .context import app_of_command, one_hook, state_of_app, with_inbox
@@ -59,7 +61,12 @@ def reconcile(
     hook = one_hook(state, hook)
     progress = Progress(bar=True)
     with open_org(state, "okta.logs.read", tell=progress.tell) as client:
-        known = hook_at_okta(state, runtime.inbox, client, hook, name, url)
+        known = patiently(
+            lambda: hook_at_okta(state, runtime.inbox, client, hook, name, url),
+            progress.tell,
+            time.sleep,
+            times=MOST_FAILURES,
+        )
         selector = LogSelector(
             hook=state.hooks[hook], ids=known.ids, restricted=restricted_types(known.live)
         )

@@ -136,7 +136,11 @@ def _uuids(delivery: Any) -> list[str]:
     """Return the uuids of the events in a delivery, such as a shell takes as they are."""
     data = delivery.get("data")
     events = data.get("events") if isinstance(data, dict) else None
-    found = [event.get("uuid") for event in events or () if isinstance(event, dict)]
+    found = [
+        event.get("uuid")
+        for event in (events if isinstance(events, list) else ())
+        if isinstance(event, dict)
+    ]
     return [uuid for uuid in found if isinstance(uuid, str) and _PLAIN.fullmatch(uuid)]
 
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from okta_hooks.settings import Settings
 
+    from .sdk import Response
+
 logger = logging.getLogger(__name__)
 
 _HOOKS: Final = "/api/v1/eventHooks"
@@ -224,10 +226,9 @@ class OktaClient:
         if self._names is not None:
             return self._names
         names = [self._transport.configured_url]
-        status, headers, _, text = self._transport.request("GET", _METADATA, None)
-        self._note_date(headers)
+        status, headers, _, text = self._request_within_limit("GET", _METADATA, None)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise OktaUnavailable(f"{self.url} answered {status} when it was asked for its names")
+            raise _refusal(status, None, _retry_after(headers))
         try:
             document = json.loads(text) if status == HTTPStatus.OK else None
         except (ValueError, RecursionError):
@@ -249,16 +250,7 @@ class OktaClient:
         self, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> tuple[Any, str | None]:
         """Return what the answer's JSON holds, and the link to the next page."""
-        waits = 0
-        while True:
-            status, headers, next_url, text = self._transport.request(method, path, body)
-            self._note_date(headers)
-            if status != HTTPStatus.TOO_MANY_REQUESTS or waits == _MOST_WAITS:
-                break
-            waits += 1
-            seconds = _seconds_to_wait(headers)
-            self._tell(f"The rate limit of {self.url} is used up: going on in {seconds:.0f} s.")
-            self._wait(seconds)
+        status, headers, next_url, text = self._request_within_limit(method, path, body)
         if status in _REDIRECTS:
             raise self._redirected(status, headers.get("Location"))
         reason: Exception | None = None
@@ -276,6 +268,21 @@ class OktaClient:
         if isinstance(document, str):
             raise _no_org(self.url, "JSON")
         return document, next_url
+
+    def _request_within_limit(
+        self, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> Response:
+        """Make a request; a rate limit is waited out, but not for ever."""
+        waits = 0
+        while True:
+            response = self._transport.request(method, path, body)
+            self._note_date(response.headers)
+            if response.status != HTTPStatus.TOO_MANY_REQUESTS or waits == _MOST_WAITS:
+                return response
+            waits += 1
+            seconds = _seconds_to_wait(response.headers)
+            self._tell(f"The rate limit of {self.url} is used up: going on in {seconds:.0f} s.")
+            self._wait(seconds)
 
     def _redirected(self, status: int, location: str | None) -> OktaUnavailable:
         to = f", which points to {shown(location)}" if location else ""

@@ -142,7 +142,14 @@ def the_one(found: Sequence[RegisteredHook], *, name: str | None) -> RegisteredH
     :raises SubscriptionImpossible: if there are several.
     """
     if len(found) > 1:
-        cure = "say which with --name" if name is None else "give one another name at Okta"
+        cure = "say which with --name"
+        if name is not None:
+            has_one_name = len({hook.name for hook in found}) == 1
+            cure = (
+                "give one another name at Okta"
+                if has_one_name
+                else "--name and --url name two of them: say one"
+            )
         raise SubscriptionImpossible(
             f"Several hooks of the org may be meant, {listed(found)}: {cure}."
         )

@@ -108,7 +108,13 @@ class Transport:
             ) from None
         if response is None or text is None:
             raise OktaUnavailable(self._reason(error))
-        following = response.links.get("next", {}).get("url")
+        try:
+            following = response.links.get("next", {}).get("url")
+        except ValueError:
+            raise OktaUnavailable(
+                f"{self.url} continues its answer at what is no URL: does something before it change its links?",
+                is_transient=False,
+            ) from None
         return Response(response.status, response.headers, following and str(following), text)
 
     def _reason(self, error: BaseException | None) -> str:

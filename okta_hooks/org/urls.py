@@ -17,9 +17,13 @@ _UNRESERVED: Final = re.compile(r"[A-Za-z0-9._~-]")
 def origin(url: str) -> str:
     """Return scheme, host and port of a URL in the one spelling that all comparisons use.
 
+    A URL that is malformed is returned as it is.
     Upper and lower case make no difference in a host, nor does a dot at its end, nor the port that is the usual one.
     """
-    return _origin(urlsplit(url))
+    try:
+        return _origin(urlsplit(url))
+    except ValueError:
+        return url
 
 
 def _origin(parts: SplitResult) -> str:
@@ -57,7 +61,10 @@ def same_url(one: str, other: str) -> bool:
 
 
 def _comparable(url: str) -> tuple[str, str, str, str]:
-    parts = urlsplit(url.rstrip("/"))
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # such as a bracket that is not closed
+        return "", url, "", ""
     user, at, _ = parts.netloc.rpartition("@")
     path = without_slash(_same_spelling(parts.path))
     return user + at, _origin(parts), path, _same_spelling(parts.query)
@@ -70,6 +77,9 @@ def same_path(url: str, path: str) -> bool:
 
 def shown(url: str) -> str:
     """Return a URL without what may be secret in it: user, password, query."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # what is secret in it cannot be told from the rest
+        return "(a malformed URL)"
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}" if host else parts.path

@@ -122,7 +122,7 @@ def complaint(attempt: Attempt, answer: Answer | None, challenge: str) -> str | 
         return f"The endpoint answered {answer.status}, not 200"
     try:
         document = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "The answer is not JSON"
     if not isinstance(document, dict) or document.get("verification") != challenge:
         return "The answer does not have the challenge at verification"

@@ -335,6 +335,14 @@ def test_a_server_elsewhere(direct: Flask, make_app: Callable[..., Flask], seen:
     assert (there, seen) == (["user.session.start"], [])
 
 
+def test_events_that_are_no_list(direct: Flask) -> None:
+    """That is the app's to refuse as well."""
+    result = send(direct, "--file", "-", stdin=b'{"data": {"events": 5}}')
+
+    assert result.exit_code == 1
+    assert result.stdout.startswith("400: refused: ")
+
+
 @pytest.fixture
 def other_answers(make_app: Callable[..., Flask]) -> Iterator[str]:
     """Return the URL of a server that answers as servers in front of apps do."""

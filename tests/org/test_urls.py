@@ -31,6 +31,22 @@ def test_the_same_url(other: str, same: bool) -> None:
     assert same_url(other, URL) is same
 
 
+def test_a_slash_at_the_end_of_a_query() -> None:
+    """It is a part of the value."""
+    assert not same_url(f"{URL}?next=/", f"{URL}?next=")
+    assert same_url(f"{URL}/?next=/", f"{URL}?next=/")
+
+
+def test_a_malformed_url() -> None:
+    """Whoever has put it there, nothing fails of it, and what may be secret in it is not shown."""
+    malformed = "https://user:hush@[bad/okta/events"
+
+    assert not same_url(malformed, URL)
+    assert same_url(malformed, malformed)
+    assert origin(malformed) == malformed
+    assert shown(malformed) == "(a malformed URL)"
+
+
 @pytest.mark.parametrize(
     ("url", "found"),
     [

@@ -130,3 +130,14 @@ def test_a_hook_whose_channel_changes_while_it_is_verified_stays_unverified(
     org = Org(send=send)
     hook_id = org.create_hook(body())["id"]
     assert org.verify_hook(hook_id)["verificationStatus"] == "UNVERIFIED"
+
+
+def test_an_answer_that_is_too_deep_to_read() -> None:
+    """It is no JSON that anybody could read, and the verification fails as with any other."""
+    org = Org(send=lambda _: Answer(status=200, body=b"[" * 200_000))
+    hook_id = org.create_hook(body())["id"]
+
+    with pytest.raises(RequestRefused):
+        org.verify_hook(hook_id)
+
+    assert "event_hook.verified" in types_in_log(org)

@@ -102,6 +102,26 @@ def test_a_hook_is_named(simulator: Simulator, app: Flask) -> None:
 
 
 @SQLITE
+@pytest.mark.parametrize("path", ["/api/v1/eventHooks", "/.well-known/", "/api/v1/logs"])
+@pytest.mark.parametrize("command", ["backfill", "reconcile"])
+def test_a_failure_that_passes(simulator: Simulator, app: Flask, command: str, path: str) -> None:
+    """Whatever is asked first, it is asked again."""
+    url = "https://app.example.com/okta/events"
+    simulator.org.create_hook(
+        {
+            "name": "Staff",
+            "events": {"type": "EVENT_TYPE", "items": [CREATED]},
+            "channel": {"type": "HTTP", "version": "1.0.0", "config": {"uri": url}},
+        }
+    )
+    simulator.org.api_faults.add(1, status=503, path=path)
+
+    result = run(app, command, "--since", "1h", "--name", "Staff")
+
+    if path != "/.well-known/" or command == "backfill":
+        assert "Trying again in 2 s." in result.stderr
+
+
 def test_a_named_hook_that_cannot_be_read_any_more(
     serve: Callable[..., Log],
     connect: Callable[..., Flask],

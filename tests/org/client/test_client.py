@@ -139,6 +139,43 @@ def test_a_log_that_goes_on_at_no_log(serve: Callable[..., str]) -> None:
     assert "is OKTA_HOOKS_ORG_URL the address of the org itself" in str(caught.value)
 
 
+def test_a_log_that_goes_on_at_a_malformed_url(serve: Callable[..., str]) -> None:
+    """It is no end of the log either."""
+    link = '<http://[::1/api/v1/logs?after=1>; rel="next"'
+    url = serve(200, b"[]", Content_Type="application/json", Link=link)
+
+    with connect(url) as org, pytest.raises(OktaUnavailable, match="at what is no URL") as caught:
+        org.log_page(org.log_url(since=datetime.now(UTC)))
+    assert not caught.value.is_transient
+
+
+def test_a_redirect_to_a_malformed_url(serve: Callable[..., str]) -> None:
+    """It is told as any other is."""
+    url = serve(307, b"", Location="http://[::1/api")
+
+    with (
+        connect(url) as org,
+        pytest.raises(OktaUnavailable, match=r"307, which points to \(a malformed URL\)"),
+    ):
+        org.hooks()
+
+
+def test_an_org_with_a_malformed_name(serve: Callable[..., str]) -> None:
+    """It is another name than ours, whatever it is."""
+    document = b'{"_links": {"organization": {"href": "http://[::1"}}}'
+    with connect(serve(200, document, Content_Type="application/json")) as org:
+        assert org.other_names() == ("http://[::1",)
+
+
+def test_the_rate_limit_holds_for_the_names(simulator: Simulator) -> None:
+    """It is waited out there, too."""
+    simulator.org.api_faults.add(1, status=429, path="/.well-known/")
+    waits: list[float] = []
+    with connect(simulator.url, simulator.org.token, wait=waits.append) as org:
+        org.other_names()
+    assert len(waits) == 1
+
+
 def test_an_org_has_one_spelling(simulator: Simulator) -> None:
     """Case and the usual port make no difference in its address."""
     with connect(simulator.url.replace("127.0.0.1", "LOCALHOST")) as org:
