@@ -1,5 +1,6 @@
 """The app ``stored`` with a third receiver, which kills its process, and a page that answers nothing.
 
+Workers whose lease has run out are watched for two seconds only.
 ``FLASK_GRACE`` is how long a process that ends waits for its receivers, in seconds.
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from okta_hooks.state import runtime
+from okta_hooks.work import lease
 from tests.acceptance.stored import app, okta
 
 if TYPE_CHECKING:
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
+changed: Any = lease
+changed._SECONDS_TO_WATCH = 2.0  # noqa: SLF001 - no setting of the app's
 if "GRACE" in app.config:
-    changed: Any = runtime
+    changed = runtime
     changed._SECONDS_TO_STOP = float(app.config["GRACE"])  # noqa: SLF001 - no setting of the app's
 
 
