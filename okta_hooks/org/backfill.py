@@ -136,7 +136,7 @@ class Backfill:
             self.tally.gap = gap
             moment = gap[1]
         self._start_url = self._client.log_url(since=datetime.fromtimestamp(moment, UTC))
-        self._reader.seek(self._start_url)
+        self._reader.seek(self._start_url, moment)
         self.tally.reached_at = moment
         if self.tally.began_at is None:
             self.tally.began_at = moment

@@ -55,8 +55,8 @@ class LogReader:
     and the event that the log, asked apart from polling, names as the newest has been read.
 
     :param url: The first page to read.
-    :param reached: When what was read before was published at the latest, in seconds since the epoch, or None if
-        nothing was.
+    :param reached: When what was read before was published at the latest, in seconds since the epoch; if nothing was,
+        the time from which on the log is read: what is older need not be. None if that is not known.
     """
 
     def __init__(self, client: OktaClient, url: str, reached: float | None = None) -> None:

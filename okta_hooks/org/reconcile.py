@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from okta_hooks.exceptions import OktaRefused, OktaUnavailable, as_sentence
 from okta_hooks.inbox.contradictions import Match
 from okta_hooks.inbox.intake import incoming
 from okta_hooks.wire import reading
@@ -18,7 +17,7 @@ from okta_hooks.wire.events import Delivery, Envelope
 
 from .log import LogReader, forgotten, published_at, uuid_of
 from .log_versions import Brake
-from .retries import may_pass, pause_after
+from .retries import MOST_FAILURES, patiently
 from .selector import target_ids
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ _LONGEST_DELAY: Final = 3600.0
 #: Okta's log is asked for in milliseconds.
 _MILLISECOND: Final = 0.001
 #: So many failures in a row, each waited for longer, take about a minute.
-_MOST_FAILURES_IN_A_ROW: Final = 5
 _MOST_FAILURES: Final = 1000
 _NO_DELIVERY: Final = Delivery(
     event_id=None, source=None, via="backfill", received_at=datetime.fromtimestamp(0, UTC)
@@ -115,7 +113,7 @@ def reconcile(
     if report.gap is not None:
         since = report.gap[1]
     # Polled, though it has an end: a bounded query may miss what came into the log late.
-    reader = LogReader(client, client.log_url(since=datetime.fromtimestamp(since, UTC)))
+    reader = LogReader(client, client.log_url(since=datetime.fromtimestamp(since, UTC)), since)
     window_read = _Window(client, since, until)
     brake = Brake()
 
@@ -124,7 +122,7 @@ def reconcile(
         return page, reader.is_last(page)
 
     while True:
-        page, is_last = _patiently(read, tell, wait)
+        page, is_last = patiently(read, tell, wait, times=MOST_FAILURES)
         window = [raw for raw in page.events if _is_within(published_at(raw), since, until)]
         # The page has brought the org's own time.
         now = client.now() or inbox.clock()
@@ -142,25 +140,9 @@ def reconcile(
             return report
         # That nothing before `until` comes any more is an inference: the log itself has to bear it out.
         is_behind = until is not None and min(times, default=until) > until + _LONGEST_DELAY
-        if is_behind and _patiently(window_read.is_whole, tell, wait):
+        if is_behind and patiently(window_read.is_whole, tell, wait, times=MOST_FAILURES):
             return report
         reader.advance(page)
-
-
-def _patiently(
-    call: Callable[[], Answer], tell: Callable[[str], Any], wait: Callable[[float], Any]
-) -> Answer:
-    failures = 0
-    while True:
-        try:
-            return call()
-        except (OktaUnavailable, OktaRefused) as error:
-            failures += 1
-            if not may_pass(error) or failures > _MOST_FAILURES_IN_A_ROW:
-                raise
-            pause = pause_after(error, failures)
-            tell(f"{as_sentence(error)} Trying again in {pause:.0f} s.")
-            wait(pause)
 
 
 class _Window:

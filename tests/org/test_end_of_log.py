@@ -105,3 +105,39 @@ def test_a_host_whose_clock_is_ahead(simulator: Simulator, app: Flask) -> None:
     assert (status, found["missing"], found["under_way"]) == (0, [], 1)
     status, brought = run(app, "backfill", "--since=1m")
     assert (status, brought["new"]) == (0, 1)
+
+
+@pytest.fixture
+def quiet(okta: EventHook, make_app: Callable[..., Flask], inbox_url: str) -> Iterator[Flask]:
+    """Return an app whose org has been quiet for two hours."""
+    ago = [timedelta(hours=2)]
+    org = Org(token="T", seed=1, send=answer_challenge, clock=lambda: datetime.now(UTC) - ago[0])
+    with Simulator(org, rate_limits={"/api/v1/logs": 10**6}) as simulator:
+        org.register(URL, [CREATED])
+        org.emit(CREATED, count=3)
+        ago[0] = timedelta(0)
+        okta.on(CREATED)(lambda *_, **__: None)
+        app = make_app(okta, INBOX=inbox_url, ORG_URL=simulator.url, API_TOKEN="T", URL=URL)
+        yield app
+        app.extensions["okta_hooks"].close()
+
+
+@SQLITE
+@pytest.mark.parametrize("command", ["backfill", "reconcile"])
+def test_a_log_in_which_nothing_has_happened_since(quiet: Flask, command: str) -> None:
+    """Its newest event is older than what is asked for: that is the end, and nothing has to be waited for."""
+    result = quiet.test_cli_runner().invoke(group, [command, "--since", "1h"])
+
+    assert result.exit_code == 0, result.output
+    assert "again" not in result.output
+
+
+@SQLITE
+def test_a_quiet_log_that_goes_on(quiet: Flask) -> None:
+    """The next backfill, too, goes on from where the first one stopped."""
+    runner = quiet.test_cli_runner()
+    assert runner.invoke(group, ["backfill", "--since", "1h"]).exit_code == 0
+
+    result = runner.invoke(group, ["backfill"])
+
+    assert result.exit_code == 0, result.output

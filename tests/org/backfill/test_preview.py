@@ -186,12 +186,13 @@ def test_many_that_differ_page_after_page(
 ) -> None:
     """Pages may be small: what was compared before counts, too, but not what is stored already."""
     uuids = [f"u{number}" for number in range(9)]
-    app = connect(serve(*(page(uuid) for uuid in uuids)).url, okta)
+    published = (datetime.now(UTC) - timedelta(minutes=30)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    app = connect(serve(*(page(uuid, published=published) for uuid in uuids)).url, okta)
     inbox_of(app).intake.store(
         [delivery({"uuid": uuid, "eventType": "user.lifecycle.activate"}) for uuid in uuids]
     )
 
-    document = read(app, "--since=2026-05-01")
+    document = read(app, "--since=1h")
 
     assert (document["pages"], document["contradicting"]) == (9, 5)
     assert Counter(key.endswith("~log") for key in states(inbox_of(app))) == {False: 9, True: 5}
