@@ -149,7 +149,7 @@ def test_another_url_than_okta_has(registered: Callable[..., Flask]) -> None:
     assert (
         "delivers to https://app.invalid/okta/events, which is not what is asked" in found["text"]
     )
-    same = examine(app, "--url", "https://app.invalid/okta/events?key=k/")
+    same = examine(app, "--url", "https://app.invalid/okta/events/?key=k")
     assert level(same, "registration") == "ok"
 
 
