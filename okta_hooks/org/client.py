@@ -129,7 +129,9 @@ class OktaClient:
         span = {"since": okta_time(since), "until": okta_time(until)}
         how = {"sortOrder": "DESCENDING", "limit": "1"}
         events, _ = self._call("GET", f"{self.url}{_LOGS}?{urlencode(span | how)}")
-        return events[0] if isinstance(events, list) and events else None
+        if not isinstance(events, list):
+            raise _no_org(self.url, "a list of events")
+        return events[0] if events else None
 
     def hooks(self) -> list[RegisteredHook]:
         """Return all event hooks. Needs the permission ``okta.eventHooks.read``."""

@@ -87,7 +87,7 @@ def registration_of(
     if is_named:
         found = find(registered, name=name, url=url)
         ids = frozenset(each.id for each in found)
-        is_certain = len({each.url for each in found}) <= 1
+        is_certain = len(found) <= 1 or all(_same_place(each, found[0]) for each in found)
         return Registration(ids=ids, live=tuple(found), is_certain=is_certain)
     owned = own.of(registered)
     # An app that needs more types than one hook takes has several hooks with one URL.

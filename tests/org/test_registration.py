@@ -138,3 +138,12 @@ def test_a_path_that_is_no_path(
 
     assert registration_of(state, inbox, "okta", [at_okta("who1")]).ids == set()
     assert registration_of(state, inbox, "okta", [at_okta("who1")], name="Staff").ids == {"who1"}
+
+
+def test_hooks_at_one_url_in_two_spellings(app: Flask, inbox: Inbox) -> None:
+    """They are one place, so it is clear what is meant."""
+    hooks = [at_okta("who1"), at_okta("who2", f"{URL}/")]
+
+    known = registration_of(app.extensions["okta_hooks"], inbox, "okta", hooks, url=URL)
+
+    assert (set(known.ids), known.is_certain) == ({"who1", "who2"}, True)
