@@ -39,7 +39,7 @@ _UNDER_WAY_SECONDS: Final = 60.0
 _LONGEST_DELAY: Final = 3600.0
 #: Okta's log is asked for in milliseconds.
 _MILLISECOND: Final = 0.001
-#: So many failures in a row, each waited for longer, take about a minute.
+#: So many deliveries that failed are named; all are counted.
 _MOST_FAILURES: Final = 1000
 _NO_DELIVERY: Final = Delivery(
     event_id=None, source=None, via="backfill", received_at=datetime.fromtimestamp(0, UTC)

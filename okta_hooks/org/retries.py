@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-#: After so many in a row a command that ends by itself gives up.
+#: After so many in a row, which take about a minute, a command that ends by itself gives up.
 MOST_FAILURES: Final = 5
 _LONGEST_PAUSE: Final = 60.0
 _MOST_DOUBLINGS: Final = 10
