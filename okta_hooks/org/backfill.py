@@ -13,7 +13,8 @@ from okta_hooks.wire.events import Delivery
 from okta_hooks.wire.limits import LOG_RETENTION
 from okta_hooks.work import dispatch
 
-from .log import SLACK_SECONDS, TIME_FORMAT, LogReader, forgotten, published_at
+from .log import TIME_FORMAT, LogReader, forgotten
+from .log_end import MILLISECOND, SLACK_SECONDS, published_at
 from .log_versions import HookPage, LogVersions
 from .refusals import cure
 from .retries import may_pass, pause_after
@@ -83,7 +84,7 @@ class Backfill:
         self._tell = tell
         self._progress = progress
         self._selectors = LogSelectors(state, client, named=named, tell=tell)
-        self._reader = LogReader(client, "")
+        self._reader = LogReader(client, "", 0.0)
         self._versions = LogVersions(runtime.inbox.contradictions, tell)
         #: What is yet to be compared of pages that are stored.
         self._late: list[HookPage] = []
@@ -136,7 +137,7 @@ class Backfill:
             self.tally.gap = gap
             moment = gap[1]
         self._start_url = self._client.log_url(since=datetime.fromtimestamp(moment, UTC))
-        self._reader.seek(self._start_url, moment)
+        self._reader.seek(self._start_url, moment - MILLISECOND)
         self.tally.reached_at = moment
         if self.tally.began_at is None:
             self.tally.began_at = moment
@@ -149,7 +150,8 @@ class Backfill:
         if cursor.reached_at is not None and cursor.reached_at < oldest:
             self._begin_at(cursor.reached_at)
             return
-        self._reader.seek(cursor.next_url, cursor.reached_at)
+        reached_at = self._now() if cursor.reached_at is None else cursor.reached_at
+        self._reader.seek(cursor.next_url, reached_at)
         self.tally.reached_at = cursor.reached_at
         if self.tally.began_at is None:
             self.tally.began_at = cursor.reached_at
@@ -256,8 +258,7 @@ class Backfill:
             return self._reader.fetch()
 
     def _reached(self, events: Sequence[Any], now: float) -> float | None:
-        # The latest time that is not in the future: the clock behind one event may be wrong. `LogReader` counts as read
-        # what this counts as reached, or who goes on from here would look for it.
+        # The latest time that is not in the future: the clock behind one event may be wrong.
         times = (published_at(raw) for raw in events)
         read = [at for at in times if at is not None and at <= now + SLACK_SECONDS]
         if self.tally.reached_at is not None:
@@ -311,12 +312,14 @@ def cursor_under_other_name(
 ) -> Cursor | None:
     """Return how far the log of an org was read while it had another address, or None.
 
-    That is another spelling of it, or its domain at Okta, where its custom domain is configured now.
+    That is another spelling of it, or its domain at Okta, where its custom domain is configured now. If there are
+    several, it is the one that is furthest.
 
     :param tell: Is called with a line for a person if the org does not say its names.
     """
     found = (inbox.cursors.of(name) for name in client.other_names(tell))
-    return next((cursor for cursor in found if cursor is not None), None)
+    known = [cursor for cursor in found if cursor is not None]
+    return max(known, key=lambda cursor: cursor.reached_at or 0.0, default=None)
 
 
 def keep_up(state: AppState, client: OktaClient, stopping: threading.Event, seconds: float) -> None:

@@ -121,17 +121,17 @@ class OktaClient:
         with contextlib.suppress(KeyError, ValueError):
             self._date = parsedate_to_datetime(headers["Date"]).timestamp(), time.monotonic()
 
-    def newest_event(self, since: datetime, until: datetime) -> Any | None:
-        """Return the event of the System Log that was published last in a span of time, or None if there is none.
+    def newest_events(self, since: datetime, until: datetime) -> list[Any]:
+        """Return the events of the System Log that were published last in a span of time, newest first.
 
-        It is asked for apart from polling: only so the two can be held against each other.
+        They are a thousand at most, and asked for apart from polling: only so the two can be held against each other.
         """
         span = {"since": okta_time(since), "until": okta_time(until)}
-        how = {"sortOrder": "DESCENDING", "limit": "1"}
+        how = {"sortOrder": "DESCENDING", "limit": str(LARGEST_LOG_PAGE)}
         events, _ = self._call("GET", f"{self.url}{_LOGS}?{urlencode(span | how)}")
         if not isinstance(events, list):
             raise _no_org(self.url, "a list of events")
-        return events[0] if events else None
+        return events
 
     def hooks(self) -> list[RegisteredHook]:
         """Return all event hooks. Needs the permission ``okta.eventHooks.read``."""
@@ -268,7 +268,8 @@ class OktaClient:
                 "a proxy or something else between here and the org cut or change what it answers?"
             )
         if isinstance(document, str):
-            raise _no_org(self.url, "JSON")
+            # A page of a proxy's, say, that is gone in a minute.
+            raise _no_org(self.url, "JSON", is_transient=True)
         return document, next_url
 
     def _request_within_limit(
@@ -295,8 +296,11 @@ class OktaClient:
         )
 
 
-def _no_org(url: str, what: str) -> OktaUnavailable:
-    return OktaUnavailable(f"{url} did not answer with {what}: is it the URL of an Okta org?")
+def _no_org(url: str, what: str, *, is_transient: bool = False) -> OktaUnavailable:
+    return OktaUnavailable(
+        f"{url} did not answer with {what}: is it the URL of an Okta org?",
+        is_transient=is_transient,
+    )
 
 
 def _refusal(status: int, document: Any, retry_after: float | None) -> OktaRefused:

@@ -10,9 +10,10 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from okta_hooks.exceptions import OktaUnavailable, UnreadableEvent
-from okta_hooks.wire import reading
+from okta_hooks.exceptions import OktaUnavailable
 from okta_hooks.wire.limits import LARGEST_LOG_PAGE, LOG_RETENTION
+
+from .log_end import SLACK_SECONDS, NewestEvents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 
 #: For people.
 TIME_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
-#: How far clocks may be apart: Okta's `Date` has whole seconds only.
-SLACK_SECONDS: Final = 60.0
-#: In a log of which nothing has been read.
-_LOOK_BACK_SECONDS: Final = LOG_RETENTION.total_seconds()
 #: So many pages in a row that are not full are followed, unless one is empty and leads to itself. A log to which
 #: something is added all the time never has an empty one.
 _MOST_SHORT: Final = 5
@@ -52,24 +49,20 @@ class LogReader:
     """Where one has got to in the log of an org.
 
     A page that is short or empty is no evidence of the log's end. It takes two things: polling leads nowhere any more,
-    and the event that the log, asked apart from polling, names as the newest has been read.
+    and the newest events that the log names, asked apart from polling, have been read.
 
     :param url: The first page to read.
-    :param reached: When what was read before was published at the latest, in seconds since the epoch; if nothing was,
-        the time from which on the log is read: what is older need not be. None if that is not known.
+    :param after: Events published up to this time need not be read, or were read before: in seconds since the epoch.
     """
 
-    def __init__(self, client: OktaClient, url: str, reached: float | None = None) -> None:
+    def __init__(self, client: OktaClient, url: str, after: float) -> None:
         self._client = client
-        self.seek(url, reached)
+        self.seek(url, after)
 
-    def seek(self, url: str, reached: float | None = None) -> None:
+    def seek(self, url: str, after: float) -> None:
         """Go to another page. The parameters are those of the class."""
         self.url = url
-        self._latest = reached
-        # Those that were published at `_latest`, or None if they were read by somebody before.
-        self._at_latest: set[Any] | None = None
-        self._newest: Any = None
+        self._newest = NewestEvents(self._client, after=after)
         self._short = 0
 
     def fetch(self) -> LogPage:
@@ -82,7 +75,7 @@ class LogReader:
         :raises OktaUnavailable: if polling hands out nothing more, though there is more.
         """
         now = self._client.now() or time.time()
-        self._note(page, now)
+        self._newest.note(page.events, now)
         if len(page.events) >= LARGEST_LOG_PAGE:
             self._short = 0
             return False
@@ -90,39 +83,17 @@ class LogReader:
         stands_still = not page.events and page.next_url == self.url
         if not stands_still and self._short < _MOST_SHORT:
             return False
-        if self._newest is None:
-            since = now - _LOOK_BACK_SECONDS if self._latest is None else self._latest
-            span = (datetime.fromtimestamp(at, UTC) for at in (since - SLACK_SECONDS, now))
-            self._newest = self._client.newest_event(*span)
-        newest = self._newest
-        if (newest is None and not page.events) or (newest is not None and self._has_read(newest)):
-            self._newest, self._short = None, 0
-            return True
-        if page.events or newest is None:
+        unread = self._newest.unread(now)
+        if page.events and (unread or not self._newest.has_any):
             return False
-        self._newest, self._short = None, 0
+        self._newest.ask_again()
+        self._short = 0
+        if not unread:
+            return True
         raise OktaUnavailable(
-            f"The log of {self._client.url} has an event of {_time_of(newest)} "
-            "that it does not hand out yet to who reads it page by page: try again later"
+            f"The log of {self._client.url} has {_events(len(unread))} that it does not hand out yet to who reads it "
+            f"page by page, one of {unread[0].get('published')}: try again later"
         )
-
-    def _note(self, page: LogPage, now: float) -> None:
-        for raw in page.events:
-            at = published_at(raw)
-            if at is None or at > now + SLACK_SECONDS:
-                continue
-            if self._latest is None or at > self._latest:
-                self._latest, self._at_latest = at, set()
-            if at == self._latest and self._at_latest is not None:
-                self._at_latest.add(uuid_of(raw))
-
-    def _has_read(self, raw: Any) -> bool:
-        at = published_at(raw)
-        if at is None:
-            return True  # nothing can be said of it
-        if self._latest is None or at != self._latest:
-            return self._latest is not None and at < self._latest
-        return self._at_latest is None or uuid_of(raw) in self._at_latest
 
     def url_after(self, page: LogPage) -> str:
         """Return the URL at which the log goes on.
@@ -144,19 +115,5 @@ class LogReader:
         self.url = self.url_after(page)
 
 
-def uuid_of(raw: Any) -> str | None:
-    """Return the uuid of an event, or None if it has none."""
-    uuid = raw.get("uuid") if isinstance(raw, dict) else None
-    return uuid if isinstance(uuid, str) else None
-
-
-def _time_of(raw: Any) -> str:
-    return str(raw.get("published")) if isinstance(raw, dict) else "an unknown time"
-
-
-def published_at(raw: object) -> float | None:
-    """Return when an event was published, in seconds since the epoch, or None if it cannot be read."""
-    try:
-        return reading.event_keys(raw).published
-    except UnreadableEvent:
-        return None
+def _events(number: int) -> str:
+    return "an event" if number == 1 else f"{number} events"

@@ -15,7 +15,8 @@ from okta_hooks.inbox.intake import incoming
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery, Envelope
 
-from .log import LogReader, forgotten, published_at, uuid_of
+from .log import LogReader, forgotten
+from .log_end import LONGEST_DELAY, MILLISECOND, NewestEvents, published_at
 from .log_versions import Brake
 from .retries import MOST_FAILURES, patiently
 from .selector import target_ids
@@ -35,10 +36,6 @@ FAILED_DELIVERY: Final = "event_hook.delivery"
 
 #: Okta delivers most events within seconds.
 _UNDER_WAY_SECONDS: Final = 60.0
-#: How much later than it was published an event may come into the log.
-_LONGEST_DELAY: Final = 3600.0
-#: Okta's log is asked for in milliseconds.
-_MILLISECOND: Final = 0.001
 #: So many deliveries that failed are named; all are counted.
 _MOST_FAILURES: Final = 1000
 _NO_DELIVERY: Final = Delivery(
@@ -113,13 +110,17 @@ def reconcile(
     if report.gap is not None:
         since = report.gap[1]
     # Polled, though it has an end: a bounded query may miss what came into the log late.
-    reader = LogReader(client, client.log_url(since=datetime.fromtimestamp(since, UTC)), since)
-    window_read = _Window(client, since, until)
+    url, before = client.log_url(since=datetime.fromtimestamp(since, UTC)), since - MILLISECOND
+    reader = LogReader(client, url, before)
+    newest = NewestEvents(client, after=before, until=until)
     brake = Brake()
 
     def read() -> tuple[LogPage, bool]:
         page = reader.fetch()
         return page, reader.is_last(page)
+
+    def unread() -> list[Any]:
+        return newest.unread(client.now() or inbox.clock())
 
     while True:
         page, is_last = patiently(read, tell, wait, times=MOST_FAILURES)
@@ -133,58 +134,16 @@ def reconcile(
         report.read += len(page.events)
         times = [at for raw in page.events if (at := published_at(raw)) is not None]
         report.reached_at = times[-1] if times else report.reached_at
-        window_read.note(window)
+        newest.note(window, now)
         if progress is not None:
             progress(report)
         if is_last:
             return report
         # That nothing before `until` comes any more is an inference: the log itself has to bear it out.
-        is_behind = until is not None and min(times, default=until) > until + _LONGEST_DELAY
-        if is_behind and patiently(window_read.is_whole, tell, wait, times=MOST_FAILURES):
+        is_behind = until is not None and min(times, default=until) > until + LONGEST_DELAY
+        if is_behind and not patiently(unread, tell, wait, times=MOST_FAILURES):
             return report
         reader.advance(page)
-
-
-class _Window:
-    """What has been read of the events that were published in a span of time."""
-
-    def __init__(self, client: OktaClient, since: float, until: float | None) -> None:
-        self._client = client
-        self._since = since
-        self._until = until
-        self._latest: float | None = None
-        self._at_latest: set[Any] = set()
-        self._newest: Any = None
-        self._is_asked = False
-
-    def note(self, events: Sequence[Any]) -> None:
-        """Take note of events of the span that were read."""
-        for raw in events:
-            at = published_at(raw)
-            if at is None:
-                continue
-            if self._latest is None or at > self._latest:
-                self._latest, self._at_latest = at, set()
-            if at == self._latest:
-                self._at_latest.add(uuid_of(raw))
-
-    def is_whole(self) -> bool:
-        """Return whether the event has been read that the log, asked apart from polling, names as the span's last."""
-        if self._until is None:
-            return False
-        if not self._is_asked:
-            # Okta's span has its end in it.
-            span = self._since, self._until - _MILLISECOND
-            self._newest = self._client.newest_event(
-                *(datetime.fromtimestamp(at, UTC) for at in span)
-            )
-            self._is_asked = True
-        at = published_at(self._newest)
-        if self._newest is None or at is None:
-            return True
-        if self._latest is None or at != self._latest:
-            return self._latest is not None and at < self._latest
-        return uuid_of(self._newest) in self._at_latest
 
 
 def _is_within(at: float | None, since: float, until: float | None) -> bool:

@@ -45,10 +45,10 @@ class Pages:
         following = min(number + 1, len(self.lengths))
         return LogPage(self.page(number), str(following))
 
-    def newest_event(self, since: datetime, until: datetime) -> Any:
-        """Return the last event of all."""
+    def newest_events(self, since: datetime, until: datetime) -> list[Any]:
+        """Return the last events of all, as many as fit on a page."""
         events = [event for number in range(len(self.lengths)) for event in self.page(number)]
-        return events[-1] if events and since <= START < until else None
+        return events[: -LARGEST_LOG_PAGE - 1 : -1] if since <= START < until else []
 
 
 def read(reader: LogReader) -> int:
@@ -80,7 +80,7 @@ def test_where_the_log_ends(lengths: tuple[int, ...]) -> None:
     """Behind the event that is the newest, whatever pages before it are short or empty."""
     log = Pages(*lengths)
 
-    reader = LogReader(cast("OktaClient", log), "0")
+    reader = LogReader(cast("OktaClient", log), "0", 0.0)
     assert read(reader) == sum(lengths)
     log.lengths += [EMPTY, 3]
     assert read(reader) == 3
@@ -89,7 +89,7 @@ def test_where_the_log_ends(lengths: tuple[int, ...]) -> None:
 def test_a_log_that_does_not_hand_out_its_end() -> None:
     """A hole that does not pass is no end: it is told, and what comes after it is read when it has passed."""
     log = Pages(FULL, *[EMPTY] * 8, 7)
-    reader = LogReader(cast("OktaClient", log), "0")
+    reader = LogReader(cast("OktaClient", log), "0", 0.0)
 
     with pytest.raises(OktaUnavailable, match="does not hand out") as caught:
         read(reader)
@@ -108,7 +108,7 @@ def test_what_was_read_before() -> None:
 
 def test_a_log_that_does_not_go_on() -> None:
     """Polling always says where, so an answer that does not is none."""
-    pages = LogReader(cast("OktaClient", Pages()), "0")
+    pages = LogReader(cast("OktaClient", Pages()), "0", 0.0)
     with pytest.raises(OktaUnavailable, match="does not say where its log goes on"):
         pages.advance(LogPage([], None))
 

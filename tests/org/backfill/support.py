@@ -99,12 +99,12 @@ class Log:
         threading.Thread(target=self.server.serve_forever, args=(0.01,)).start()
 
     def newest(self) -> str:
-        """Return a page of the log's last event alone."""
+        """Return a page of the log's last events, newest first."""
         events: list[Any] = []
         for each in self.pages:
             with suppress(ValueError):
                 events += json.loads(each)
-        return json.dumps(events[-1:])
+        return json.dumps(events[:-1001:-1])
 
     def answer(self, path: str) -> tuple[int, bytes, str | None]:
         """Return the status and the body of an answer, and where its log goes on."""

@@ -229,3 +229,23 @@ def test_the_cursor_belongs_to_the_org(
 
     assert (found["events"], found["new"]) == (1, 1)
     assert found["org"] == custom.lower()
+
+
+@SQLITE
+def test_the_furthest_of_an_orgs_cursors(
+    simulator: Simulator, connect: Callable[..., Flask], okta: EventHook
+) -> None:
+    """An org that was read under several addresses is read on from where it was read the furthest."""
+    simulator.org.emit(CREATED, count=3, faults=["lost"])
+    app = connect(simulator.url, okta)
+    assert read(app, "--since=1h")["events"] >= 3
+    simulator.org.emit(CREATED, faults=["lost"])
+    custom = simulator.url.replace("127.0.0.1", "LocalHost")
+    # 0.1.0 kept the cursor under the address as it was spelt.
+    long_ago = Cursor(next_url=f"{custom}/api/v1/logs?since=2026-01-01T00:00:00Z", reached_at=1.0)
+    inbox_of(app).cursors.advance(custom, [], before=None, after=long_ago)
+
+    other = connect(custom, EventHook("okta"))
+    other.extensions["okta_hooks"].hooks["okta"].on("user.*")(lambda *_, **__: None)
+
+    assert read(other)["events"] == 1

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from okta_hooks import EventHook
+from okta_hooks.cli import group
 from okta_hooks.exceptions import OktaRefused, OktaUnavailable
 from okta_hooks.inbox.cursor import Cursor
 from okta_hooks.inbox.selection import Selection
@@ -323,3 +324,20 @@ def test_a_page_is_stored_with_its_cursor_or_not_at_all(
     assert other.cursors.of("org") == end
     assert other.cursors.of("another org") is None
     assert sorted(event.uuid for event in inbox.overview.find(Selection())) == ["a", "b"]
+
+
+@SQLITE
+@pytest.mark.parametrize("command", ["backfill", "reconcile"])
+def test_an_org_that_answers_with_something_else(
+    serve: Callable[..., Log], connect: Callable[..., Flask], okta: EventHook, command: str
+) -> None:
+    """What is no log will be none in a minute either: it is said at once."""
+    log = serve("{}")
+    log.hooks = 200, b"{}"
+    app = connect(log.url, okta)
+
+    result = app.test_cli_runner().invoke(group, [command, "--since", "1h"])
+
+    assert result.exit_code == 1
+    assert "is it the URL of an Okta org?" in result.output
+    assert "Trying again" not in result.output

@@ -106,14 +106,14 @@ def test_a_bounded_look_ends(simulator: Simulator, org: OktaClient) -> None:
     assert page.next_url is None
 
 
-def test_the_newest_event_of_what_is_no_log(serve: Callable[..., str]) -> None:
+def test_the_newest_events_of_what_is_no_log(serve: Callable[..., str]) -> None:
     """Whoever answers with anything else has not said that the log is empty."""
     now = datetime.now(UTC)
     with (
         connect(serve(200, b"{}", Content_Type="application/json")) as org,
         pytest.raises(OktaUnavailable, match="did not answer with a list of events"),
     ):
-        org.newest_event(now - timedelta(hours=1), now)
+        org.newest_events(now - timedelta(hours=1), now)
 
 
 def test_the_token_goes_nowhere_else(org: OktaClient) -> None:
