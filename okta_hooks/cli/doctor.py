@@ -32,7 +32,7 @@ _MARGIN: Final = 24
 @click.option(
     "--url",
     callback=check_url,
-    help="What to ask; by default where Okta posts to, if it can be asked.",
+    help="What to ask; by default OKTA_HOOKS_URL, or with --name what Okta has.",
 )
 @click.option("--name", help="What the hook is called at Okta.")
 @click.option("--hook", help="Which hook of this app, if it has several.")

@@ -59,7 +59,8 @@ def examine(
     Nothing is raised, no receiver runs, and nothing is stored.
 
     :param hook: The hook's name.
-    :param url: What is to be asked; by default what Okta posts to, if the app has an API token, or ``OKTA_HOOKS_URL``.
+    :param url: What is to be asked; by default what Okta posts to, if the app has an API token, and ``name`` or
+        ``OKTA_HOOKS_URL`` says which hook is meant; else ``OKTA_HOOKS_URL``.
     :param name: What the hook is called at Okta; by default it is found by the URL, else by ``OKTA_HOOKS_URL`` or
         by what it has delivered.
     :param offline: Ask neither Okta nor the URL.
@@ -85,6 +86,8 @@ class _Examination:
         self._hook = hook
         self._url = url
         self._name = name
+        #: Where a hook delivers to that only its deliveries show to be the app's: it is not sent the secret.
+        self._unproved: RegisteredHook | None = None
         self._path: str | None = None
         self._no_path = ""
         self._receivers = state.hooks[hook].receivers
@@ -218,7 +221,10 @@ class _Examination:
             url = asked or self._own.url
             yield from registration.missing(name=self._name, url=url, path=path)
             return
-        self._url = asked or live.url
+        if asked is None and self._name is None and not self._own.is_configured(live):
+            self._unproved = live
+        else:
+            self._url = asked or live.url
         if not self._connected:
             yield skipped(registration.NAME, "Without receivers there is nothing to compare with.")
             return
@@ -256,7 +262,8 @@ class _Examination:
             yield skipped("host", self._no_path, "Ask with --url.")
             return
         config = self._app.config
-        url = f"https://{host.name_of(self._url, config)}{path}"
+        posts_to = self._unproved.url if self._unproved else self._url
+        url = f"https://{host.name_of(posts_to, config)}{path}"
         most = self._state.settings.max_body
         size = max(probes.LARGE, (config.get("MAX_CONTENT_LENGTH") or 0) + 1)
         with self._nothing_stored():
@@ -288,6 +295,9 @@ class _Examination:
     def endpoint(self) -> Iterator[Check]:
         if self._url is None and self._name is None:
             self._url = self._own.url
+        if self._url is None and self._unproved is not None:
+            yield registration.not_asked(self._unproved)
+            return
         if self._url is None:
             yield skipped(
                 "url",

@@ -12,7 +12,7 @@ from okta_hooks.org.subscription import shown_change
 from okta_hooks.org.urls import same_path, same_url, shown
 
 from .answers import is_private
-from .check import failure, listed, ok, warning
+from .check import failure, listed, ok, skipped, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,6 +42,17 @@ def unknown(candidates: Sequence[RegisteredHook]) -> Check:
         NAME,
         lookup.unknown(candidates),
         "--name or --url says it here, OKTA_HOOKS_URL for good.",
+    )
+
+
+def not_asked(live: RegisteredHook) -> Check:
+    """Return that the URL of a hook is not asked: the secret is not sent where only a delivery has shown the way."""
+    return skipped(
+        "url",
+        f"Nothing was asked over the network: that the hook {live.name!r} has delivered to this inbox, which may be "
+        "a copy of another app's, does not prove that this app's secret may be sent to "
+        f"{shown(live.url or '')}.",
+        f"If that is this app's, say --name {shlex.quote(live.name or '')}, or set OKTA_HOOKS_URL to its URL.",
     )
 
 

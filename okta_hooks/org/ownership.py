@@ -31,6 +31,7 @@ class Ownership:
 
     ``url`` is where Okta delivers to, by the app's configuration; ``delivered`` are the ids of the hooks at Okta whose
     deliveries are in the inbox. If the URL is configured, it alone counts: an inbox may be a copy of another app's.
+    For the same reason a delivery is enough to read what a hook at Okta has, and not to send its URL the secret.
     """
 
     url: str | None = None
@@ -39,8 +40,12 @@ class Ownership:
     def owns(self, hook: RegisteredHook) -> bool:
         """Return whether a hook at an org is the app's own."""
         if self.url is not None:
-            return hook.url is not None and same_url(hook.url, self.url)
+            return self.is_configured(hook)
         return hook.id in self.delivered
+
+    def is_configured(self, hook: RegisteredHook) -> bool:
+        """Return whether a hook at an org has the URL that is configured."""
+        return self.url is not None and hook.url is not None and same_url(hook.url, self.url)
 
     def of(self, registered: Sequence[RegisteredHook]) -> list[RegisteredHook]:
         """Return those of an org's hooks that are the app's own."""

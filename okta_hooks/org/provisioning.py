@@ -155,28 +155,31 @@ def _check_replacement(
 
     :raises SubscriptionImpossible: if the verification would fail, or the hook may be another app's.
     """
-    # An inbox may be a copy of another app's: what has delivered to it proves nothing alone.
-    is_certain = own.owns(live) and (own.url is not None or is_named)
+    if not is_named and not own.is_configured(live):
+        # Not asked: the question holds the secret, and the endpoint may be another app's.
+        raise _unproved(
+            live,
+            own,
+            "Its endpoint was not asked, as that would send it the secret",
+            f"If it is, say so with --name {shlex.quote(live.name or '')}, or set OKTA_HOOKS_URL to its URL.",
+        )
     gets_events = live.is_active and live.is_verified
     if not verifies or not gets_events:
-        is_certain = is_certain or is_named
-        if is_certain:
-            return
-    if not verifies:
-        raise _unproved(
-            live, own, "Without a verification nothing asks its endpoint", is_named=is_named
-        )
+        return
     where = shown(plan.url)
     try:
         wrong = preflight.complaint(document)
     except preflight.NotAsked as error:
         asked = f"{where} could not be asked from here: {error.reason}"
-        if not is_certain:
-            raise _unproved(live, own, asked, is_named=is_named) from error
+        if not own.owns(live):
+            cure = (
+                "Run apply where that URL can be asked; --no-verify replaces the hook all the same."
+            )
+            if own.url is None:
+                cure = f"If it is, set OKTA_HOOKS_URL to its URL. {cure}"
+            raise _unproved(live, own, asked, cure) from error
         tell(f"{asked}. Okta will ask it.")
         return
-    if wrong is not None and not gets_events:
-        raise _unproved(live, own, f"{where} was asked: {wrong}", is_named=is_named)
     if wrong is not None:
         raise SubscriptionImpossible(
             f"The hook gets events now, and would not any more. {where} was asked: {wrong}. "
@@ -186,18 +189,12 @@ def _check_replacement(
 
 
 def _unproved(
-    live: RegisteredHook, own: Ownership, reason: str, *, is_named: bool
+    live: RegisteredHook, own: Ownership, reason: str, cure: str
 ) -> SubscriptionImpossible:
     """Return that a hook may be another app's, with what to say if it is not."""
     said = f"Nothing proves that the hook {live.name!r} ({live.id}) at {shown(live.url or '')} is this app's. "
     if own.owns(live):
         said += "It has delivered to this inbox, which may be a copy of another app's. "
-    if not is_named:
-        cure = f"If it is, say so with --name {shlex.quote(live.name or '')}, or set OKTA_HOOKS_URL to its URL."
-    else:
-        cure = "Run apply where that URL can be asked; --no-verify replaces the hook all the same."
-        if own.url is None:
-            cure = f"If it is, set OKTA_HOOKS_URL to its URL. {cure}"
     return SubscriptionImpossible(f"{said}{reason}. Nothing was changed at Okta. {cure}")
 
 

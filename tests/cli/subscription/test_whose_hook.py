@@ -274,6 +274,40 @@ def test_an_unverified_hook_whose_endpoint_refuses(
 
     refused = staging.run("apply", "--yes", org=org, status=1).output
 
-    assert "was asked: it answered 401" in refused
+    assert "Its endpoint was not asked" in refused
     assert "may be a copy of another app's" in refused
     assert org.hooks() == before
+
+
+def test_the_secret_is_not_sent_where_only_deliveries_lead(
+    hosts: tuple[Host, Host], orgs: tuple[Org, Org]
+) -> None:
+    """With a copy of production's inbox, staging does not send its secret to production, which could be asked."""
+    production, staging = hosts
+    org = orgs[0]
+    production.run("apply", "--yes", "--url", production.url, org=org, status=0)
+    still_arrives(org, production)
+    production.seen.clear()
+    staging.app.config["OKTA_HOOKS_INBOX"] = production.app.config["OKTA_HOOKS_INBOX"]
+    before = org.hooks()
+
+    examined = staging.run("doctor", org=org, status=1).output
+    # The hook at Okta lacks the type of staging's receiver: that is compared, and the URL is not asked.
+    assert "lacks what receivers want" in examined
+    assert "Nothing was asked over the network" in examined
+    assert f"may be sent to {production.url}" in examined
+    assert "say --name okta, or set OKTA_HOOKS_URL to its URL" in examined
+    for options in ((), ("--rotate",), ("--no-verify",), ("--keep-types",)):
+        refused = staging.run("apply", "--yes", *options, org=org, status=1).output
+        assert "Its endpoint was not asked, as that would send it the secret" in refused
+        assert "say so with --name okta, or set OKTA_HOOKS_URL to its URL" in refused
+
+    assert production.seen == []
+    assert org.hooks() == before
+    still_arrives(org, production)
+
+    # Said outright, it is asked.
+    staging.run("doctor", "--name", "okta", org=org, status=1)
+    assert staging.secret in production.seen
+    production.run("doctor", org=org, URL=production.url)
+    assert production.secret in production.seen
