@@ -13,16 +13,30 @@ EVENT: dict[str, Any] = {
     "eventType": "user.lifecycle.deactivate",
     "published": "2026-05-04T03:02:01.159Z",
     "displayMessage": "Deactivate Okta user",
+    "severity": "INFO",
     "actor": {"id": "00uAdmin", "type": "User", "alternateId": "jane@example.com"},
     "outcome": {"result": "SUCCESS", "reason": "why"},
     "target": [
-        {"id": "00uA", "type": "User", "alternateId": "joe@example.com"},
+        {
+            "id": "00uA",
+            "type": "User",
+            "alternateId": "joe@example.com",
+            "displayName": "Joe",
+            "changeDetails": {"from": {"status": "ACTIVE", "logins": 3}, "to": {}},
+        },
         {"id": "0oaB", "type": "AppInstance", "alternateId": "Wiki"},
     ],
     "transaction": {"id": "t1", "type": "WEB"},
     "client": {"ipChain": [{"ip": "203.0.113.9"}]},
-    "debugContext": {"debugData": {"requestId": "r1"}},
+    "debugContext": {
+        "debugData": {
+            "requestId": "r1",
+            "privilegeGranted": "Read-only administrator",
+            "originalPrincipal": {"id": "00uAdmin"},
+        }
+    },
 }
+JOE, WIKI = EVENT["target"]
 
 
 def contradicts(**changes: Any) -> bool:
@@ -48,18 +62,28 @@ def contradicts(**changes: Any) -> bool:
         {"target": [{"id": "00uTest"}, {"id": "0oaB"}]},
         {"target": [{"id": "00uA"}]},
         {"target": [{"id": "00uA"}, {"id": "00uA"}, {"id": "0oaB"}]},
+        {"target": [JOE, WIKI, {"type": "UserGroup", "displayName": "Admins"}]},
+        {"target": [{"displayName": "Eve", "id": None}, {"displayName": "Bob"}]},
+        {"target": [{**JOE, "displayName": "Eve"}, WIKI]},
+        {"target": [{**JOE, "type": "UserGroup"}, WIKI]},
+        {"target": [{**JOE, "alternateId": "Wiki"}, {**WIKI, "alternateId": "joe@example.com"}]},
+        {"target": [{**JOE, "changeDetails": {"from": {"status": "STAGED"}}}, WIKI]},
+        {"target": [{**JOE, "changeDetails": {"from": {"logins": 4}}}, WIKI]},
+        {"severity": "ERROR"},
+        {"debugContext": {"debugData": {"privilegeGranted": "Super administrator"}}},
+        {"debugContext": {"debugData": {"originalPrincipal": {"id": "00uOther"}}}},
     ],
     ids=str,
 )
 def test_another_event(changes: dict[str, Any]) -> None:
-    """Another type, time, actor, result, reason, transaction or other targets cannot be the same event."""
+    """Whatever both say, and do not say alike, cannot be of one event."""
     assert contradicts(**changes)
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"uuid": "u2", "displayMessage": "Désactiver", "severity": "WARN", "unknown": 1},
+        {"uuid": "u2", "displayMessage": "Désactiver", "severity": "Info", "unknown": 1},
         {"published": "2026-05-04T03:02:01.159000000Z"},
         {"published": "2026-05-04 03:02:01.159"},
         {"published": "2026-05-04T05:02:01.900+02:00"},
@@ -76,9 +100,17 @@ def test_another_event(changes: dict[str, Any]) -> None:
         {"target": None},
         {"target": []},
         {"target": [{"id": None}, {"id": "00uA"}]},
+        {"target": [{"type": "app instance"}, {"type": "USER"}]},
+        {"target": [{}, WIKI, None, JOE]},
+        {"target": [{**JOE, "changeDetails": {"FROM": {"logins": "3"}, "to": {"a": 1}}}, WIKI]},
+        {"target": [{**JOE, "changeDetails": {"from": {"logins": 3.0}}}, WIKI]},
+        {"target": [{**JOE, "changeDetails": {"from": {"status": ["x"]}}}, WIKI]},
+        {"debugContext": {"debugData": ""}},
+        {"debugContext": {"debugData": {"RequestID": "r1", "isNew": True}}},
+        {"debugContext": {"debugData": {"REQUESTID": "r2", "requestid": "r1"}}},
         {"actor": "", "outcome": [], "target": {"id": "x"}},
         {"client": None, "request": {"ipChain": [{"ip": "203.0.113.9"}]}},
-        {"debugContext": {"debugData": {"targetEventHookIds": "who1", "requestId": "r1"}}},
+        {"client": {"ipAddress": "198.51.100.7"}, "securityContext": {"isp": "another"}},
     ],
     ids=str,
 )
@@ -87,7 +119,35 @@ def test_the_same_event_written_differently(changes: dict[str, Any]) -> None:
     assert not contradicts(**changes)
 
 
-@pytest.mark.parametrize("left_out", ["published", "actor", "outcome", "target", "transaction"])
+def test_the_hooks_that_it_was_meant_for() -> None:
+    """Okta puts them into the log's version, and they are no part of what happened."""
+    one, other = (
+        content_of({**EVENT, "debugContext": {"debugData": {"targetEventHookIds": ids}}})
+        for ids in ("who1", "who1,who2")
+    )
+
+    assert one is not None
+    assert other is not None
+    assert not one.contradicts(other)
+
+
+def test_a_value_of_any_depth() -> None:
+    """What nobody would send is compared as far as it makes sense, and nothing ends at it."""
+    deep: Any = "x"
+    for _ in range(10_000):
+        deep = {"a": deep}
+
+    assert not contradicts(debugContext={"debugData": deep})
+    assert contradicts(debugContext={"debugData": deep}, severity="WARN")
+    assert contradicts(target=[{"id": str(number)} for number in range(10_000)])
+    assert contradicts(transaction={"id": 10**4000})
+    assert contradicts(transaction={"id": float("inf")})
+
+
+@pytest.mark.parametrize(
+    "left_out",
+    ["published", "severity", "actor", "outcome", "target", "transaction", "debugContext"],
+)
 def test_keys_that_are_left_out(left_out: str) -> None:
     """Deliveries have left out keys that are null in the log."""
     whole = content_of(EVENT)

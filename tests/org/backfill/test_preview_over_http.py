@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from okta_hooks import EventHook
+    from okta_hooks import EventHook, LogEvent
 
 pytestmark = NEEDS_SDK
 
@@ -40,3 +40,28 @@ def test_receivers_get_the_real_event_too(connect: Callable[..., Flask], okta: E
         "ada@example.com",
         "test@example.com",
     ]
+
+
+def test_an_edit_of_the_debug_data_alone(connect: Callable[..., Flask], okta: EventHook) -> None:
+    """A preview that claims a higher privilege does not take the place of the event that grants a lower one."""
+    grant = "user.account.privilege.grant"
+    given: list[str] = []
+
+    @okta.on(grant, name="given")
+    def note(sender: Flask, event: LogEvent, **extra: Any) -> None:
+        given.append(event.raw["debugContext"]["debugData"]["privilegeGranted"])
+
+    def privilege(granted: str) -> dict[str, Any]:
+        return {"debugData": {"privilegeGranted": granted}}
+
+    org = Org(token=TOKEN, seed=1, http_hooks=True)
+    with Simulator(org) as simulator:
+        app = connect(simulator.url, okta, URL=None, WORKER="external")
+        with serving(app) as base:
+            (hook_id,) = org.register(f"{base}/okta/events", [grant], secret=SECRET)
+            org.emit(grant, faults=["lost"], debug_context=privilege("Read-only administrator"))
+            org.preview(hook_id, grant, debug_context=privilege("Super administrator"))
+            org.settle()
+            run(app, "backfill", "--since=1h")
+            app.extensions["okta_hooks"].runtime().worker.drain()
+    assert sorted(given) == ["Read-only administrator", "Super administrator"]
