@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from okta_hooks.state import AppState
     from okta_hooks.state.runtime import Runtime
 
-#: How often in a row Okta or the database may fail before the command does.
-
 
 @click.command()
 @with_appcontext
@@ -41,6 +39,11 @@ if TYPE_CHECKING:
 @click.option("--name", help="The hook's name at Okta.")
 @click.option("--url", callback=check_url, help="The hook's URL at Okta.")
 @click.option("--hook", help="Which hook of this app --name or --url is about.")
+@click.option(
+    "--store-differing",
+    is_flag=True,
+    help="Store the log's version of every event that a hook delivered otherwise, however many there are.",
+)
 @as_json_option
 @with_inbox
 def backfill(
@@ -51,6 +54,7 @@ def backfill(
     name: str | None,
     url: str | None,
     hook: str | None,
+    store_differing: bool,
     as_json: bool,
 ) -> None:
     """Read Okta's System Log, and store what has not arrived.
@@ -76,7 +80,15 @@ def backfill(
         click.echo("Finishing the page that is in hand.", err=True)
 
     is_complete = work_with_signals(
-        lambda: _read(state, stopping, since, every if follow else None, named, as_json=as_json),
+        lambda: _read(
+            state,
+            stopping,
+            since,
+            every if follow else None,
+            named,
+            stores_all_differing=store_differing,
+            as_json=as_json,
+        ),
         on_signal,
     )
     if not is_complete and not follow:
@@ -93,6 +105,7 @@ def _read(
     every: float | None,
     named: NamedHook | None,
     *,
+    stores_all_differing: bool,
     as_json: bool,
 ) -> bool:
     """Read the log, and return whether its end was reached."""
@@ -123,6 +136,7 @@ def _read(
                     client,
                     stopping,
                     named=named,
+                    stores_all_differing=stores_all_differing,
                     tell=progress.tell,
                     progress=lambda tally: progress.show(
                         tally.events, tally.reached_at, f"{sum(tally.new.values())} new"

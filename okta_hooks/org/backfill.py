@@ -61,6 +61,7 @@ class Backfill:
     :param client: For the org; it should wait as :func:`interruptible` does.
     :param stopping: Is set when the work is to stop, after the page that is in hand.
     :param named: Which hook at Okta one of the app's is, if a person has said it.
+    :param stores_all_differing: Whether the log's versions are stored however many differ from what hooks delivered.
     :param tell: Is called with a line for a person.
     :param progress: Is called after each page.
     """
@@ -72,6 +73,7 @@ class Backfill:
         stopping: threading.Event,
         *,
         named: NamedHook | None = None,
+        stores_all_differing: bool = False,
         tell: Callable[[str], Any] = logger.warning,
         progress: Callable[[Tally], Any] = lambda _: None,
     ) -> None:
@@ -85,7 +87,9 @@ class Backfill:
         self._progress = progress
         self._selectors = LogSelectors(state, client, named=named, tell=tell)
         self._reader = LogReader(client, "", 0.0)
-        self._versions = LogVersions(runtime.inbox.contradictions, tell)
+        self._versions = LogVersions(
+            runtime.inbox.contradictions, tell, is_limited=not stores_all_differing
+        )
         #: What is yet to be compared of pages that are stored.
         self._late: list[HookPage] = []
         self._cursor: Cursor | None = None

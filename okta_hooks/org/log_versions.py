@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from okta_hooks.inbox.contradictions import Match
 from okta_hooks.inbox.intake import NewDelivery, Stored, incoming
 from okta_hooks.inbox.tables import log_key
 from okta_hooks.wire.events import Delivery, Envelope
 
+from .log import TIME_FORMAT
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from okta_hooks.inbox.contradictions import Contradictions
 
-#: People edit a preview now and then. More than this, in number and as a share, has another reason.
+#: What is to be stored of a page for a hook, and what the inbox has of its events, by their places.
+Compared: TypeAlias = "tuple[NewDelivery, Mapping[int, Match]]"
+
+#: People edit a preview now and then. More than this, in number and as a share, most likely has another reason.
 _MOST_DIFFERENT: Final = 5
 _MOST_DIFFERENT_SHARE: Final = 0.05
 #: How many of the events that were compared before count, too: the pages of a backfill that follows the log are small.
@@ -72,18 +78,18 @@ class HookPage:
         return self.of(self.new.hook, events, self.new.delivery)
 
 
-class Brake:
-    """Notices when so many events differ from what hooks delivered that no preview is the reason.
+class DifferenceLimit:
+    """Notices when so many events differ from what hooks delivered that edited previews are hardly the reason.
 
-    Then storing the log's versions would have receivers run twice for everything.
+    Then storing the log's versions may have receivers run twice for everything.
     """
 
     def __init__(self) -> None:
         self._recent: deque[Match] = deque(maxlen=_RECENT)
 
-    def warning(self, matches: Iterable[Match]) -> str | None:
+    def warning(self, pages: Sequence[Compared]) -> str | None:
         """Return what people are to be told if too many differ of these and of those that were noted last, or None."""
-        new = _compared(matches)
+        new = _comparable(pages)
         if Match.DIFFERENT not in new:
             return None
         compared = [*self._recent, *new]
@@ -91,48 +97,70 @@ class Brake:
         if different <= max(_MOST_DIFFERENT, _MOST_DIFFERENT_SHARE * len(compared)):
             return None
         return (
-            f"{different} of {len(compared)} events differ from what hooks delivered: that is no preview, "
-            "report it."
+            f"{different} of {len(compared)} events differ from what hooks delivered. If somebody has sent so many "
+            f"edited previews, flask okta-hooks backfill --since {_begin(pages)} --store-differing stores the log's "
+            "versions beside them; if not, report it."
         )
 
-    def note(self, matches: Iterable[Match]) -> None:
+    def note(self, pages: Sequence[Compared]) -> None:
         """Remember what was compared."""
-        self._recent.extend(_compared(matches))
+        self._recent.extend(_comparable(pages))
 
 
-def _compared(matches: Iterable[Match]) -> list[Match]:
+def _comparable(pages: Sequence[Compared]) -> list[Match]:
+    matches = (match for _, found in pages for match in found.values())
     return [match for match in matches if match in {Match.SAME, Match.DIFFERENT}]
+
+
+def _begin(pages: Sequence[Compared]) -> str:
+    """Return the time from which the log has to be read for all that differ."""
+    times = [new.events[place].published for new, found in pages for place in _different(found)]
+    known = [published for published in times if published is not None]
+    return f"{datetime.fromtimestamp(min(known), UTC):{TIME_FORMAT}}" if known else "TIME"
 
 
 class LogVersions:
     """Chooses which events of a page are stored though something is stored under their uuid.
 
     :param tell: Is called with a line for a person.
+    :param is_limited: Whether none is stored while too many differ.
     """
 
-    def __init__(self, contradictions: Contradictions, tell: Callable[[str], Any]) -> None:
+    def __init__(
+        self,
+        contradictions: Contradictions,
+        tell: Callable[[str], Any],
+        *,
+        is_limited: bool = True,
+    ) -> None:
         self._contradictions = contradictions
         self._tell = tell
-        self._brake = Brake()
+        self._is_limited = is_limited
+        self._limit = DifferenceLimit()
 
     def choose(self, pages: Sequence[HookPage]) -> list[HookPage]:
         """Compare what the hooks are to have of a page with what is stored, and return how that is to be stored.
 
         :raises InboxUnavailable: if the database does not do what it is asked.
         """
-        matches = [self._contradictions.compare(page.new, page.events) for page in pages]
-        is_held_back = self._brake.warning(_all(matches)) is not None
+        compared = [
+            (page.new, self._contradictions.compare(page.new, page.events)) for page in pages
+        ]
+        is_held_back = self._warning(compared) is not None
         return [
             page.with_log_keys(found, () if is_held_back else _different(found))
-            for page, found in zip(pages, matches, strict=True)
+            for page, (_, found) in zip(pages, compared, strict=True)
         ]
 
     def note(self, pages: Sequence[HookPage]) -> None:
         """Remember what was compared of a page, once it is stored, and tell people if too much of it differs."""
-        matches = _all([page.matches for page in pages])
-        if warning := self._brake.warning(matches):
-            self._tell(f"{warning} They are not stored, and count as duplicates.")
-        self._brake.note(matches)
+        compared = [(page.new, page.matches) for page in pages]
+        if warning := self._warning(compared):
+            self._tell(f"{warning} Until then they are not stored, and count as duplicates.")
+        self._limit.note(compared)
+
+    def _warning(self, compared: Sequence[Compared]) -> str | None:
+        return self._limit.warning(compared) if self._is_limited else None
 
     def announce(self, page: HookPage, stored: Stored) -> int:
         """Tell people which of the log's versions are new, and return how many."""
@@ -155,7 +183,3 @@ class LogVersions:
 
 def _different(matches: Mapping[int, Match]) -> list[int]:
     return [place for place, match in matches.items() if match is Match.DIFFERENT]
-
-
-def _all(matches: Iterable[Mapping[int, Match]]) -> list[Match]:
-    return [match for found in matches for match in found.values()]

@@ -17,7 +17,7 @@ from okta_hooks.wire.events import Delivery, Envelope
 
 from .log import LogReader, forgotten
 from .log_end import LONGEST_DELAY, MILLISECOND, NewestEvents, published_at
-from .log_versions import Brake
+from .log_versions import DifferenceLimit
 from .retries import MOST_FAILURES, patiently
 from .selector import target_ids
 
@@ -113,7 +113,7 @@ def reconcile(
     url, before = client.log_url(since=datetime.fromtimestamp(since, UTC)), since - MILLISECOND
     reader = LogReader(client, url, before)
     newest = NewestEvents(client, after=before, until=until)
-    brake = Brake()
+    limit = DifferenceLimit()
 
     def read() -> tuple[LogPage, bool]:
         page = reader.fetch()
@@ -127,7 +127,7 @@ def reconcile(
         window = [raw for raw in page.events if _is_within(published_at(raw), since, until)]
         # The page has brought the org's own time.
         now = client.now() or inbox.clock()
-        _compare(report, inbox, hook, window, ids, now, brake, tell)
+        _compare(report, inbox, hook, window, ids, now, limit, tell)
         _count_others(report, inbox, hook, window, ids, selects)
         _note_failures(report, window, ids)
         report.pages += 1
@@ -157,15 +157,15 @@ def _compare(
     events: Sequence[Any],
     ids: Collection[str],
     now: float,
-    brake: Brake,
+    limit: DifferenceLimit,
     tell: Callable[[str], Any],
 ) -> None:
     meant = [raw for raw in events if not target_ids(raw).isdisjoint(ids)]
     new = incoming(hook, Envelope(events=tuple(meant)), _NO_DELIVERY)
     matches = inbox.contradictions.compare(new, meant)
-    if warning := brake.warning(matches.values()):
+    if warning := limit.warning([(new, matches)]):
         tell(warning)
-    brake.note(matches.values())
+    limit.note([(new, matches)])
     arrived = inbox.overview.arrivals(hook, [event.key for event in new.events])
     for place, (raw, event) in enumerate(zip(meant, new.events, strict=True)):
         report.meant += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -170,12 +171,33 @@ def test_many_that_differ(
     assert document["contradicting"] == stored
     # What no hook has delivered is stored in any case.
     assert (document["new"], document["duplicate"]) == (stored + 1, different + same - stored)
-    warning = f"{different} of {different + same} events differ from what hooks delivered: that is no preview, report"
+    warning = f"{different} of {different + same} events differ from what hooks delivered."
     assert (warning in result.stderr) == (stored == 0)
     if not stored:
         result = run(app, "reconcile", "--since=1h", status=1)
         assert warning in result.stderr
         assert result.stdout.count("missing:") == different
+
+
+def test_many_previews_that_were_edited(
+    app: Flask, simulator: Simulator, delivery: DeliveryFactory, got: list[Any]
+) -> None:
+    """The warning has the command that stores the log's versions, however many they are."""
+    events = lost(simulator, 8)
+    inbox_of(app).intake.store([delivery(*map(edited, events))])
+    warnings = run(app, "backfill", "--since=1h").stderr
+    assert "Until then they are not stored, and count as duplicates." in warnings
+    command = r"flask okta-hooks (backfill --since \S+ --store-differing) "
+    (said,) = re.findall(command, warnings)
+    assert [said] == re.findall(command, run(app, "reconcile", "--since=1h", status=1).stderr)
+
+    document = json.loads(run(app, *said.split(), "--json").stdout)
+
+    assert (document["new"], document["contradicting"]) == (8, 8)
+    app.extensions["okta_hooks"].runtime().worker.drain()
+    assert len(got) == 16
+    run(app, "reconcile", "--since=1h")
+    assert read(app, "--since=1h", "--store-differing")["new"] == 0
 
 
 def test_many_that_differ_page_after_page(
