@@ -30,9 +30,12 @@ _WHAT_IS_NOT_COMPARED: Final = (
 )
 
 
-def print_plan(made: Plan, warnings: Sequence[str], *, err: bool = False) -> None:
+def print_plan(
+    made: Plan, warnings: Sequence[str], *, verifies: bool = True, err: bool = False
+) -> None:
     """Print a plan for people; warnings go to the standard error.
 
+    :param verifies: Whether the verification is a part of it: it may be left to another command.
     :param err: Whether all of it goes there.
     """
     url = shown(made.url)
@@ -45,7 +48,7 @@ def print_plan(made: Plan, warnings: Sequence[str], *, err: bool = False) -> Non
             click.echo(_WHAT_IS_NOT_COMPARED, err=err)
     else:
         _line("~", f"{made.live.name!r} ({made.live.id}) at {shown(made.live.url or '')}", err=err)
-    for change in map(shown_change, made.changes):
+    for change in map(shown_change, made.changes_made(verifies=verifies)):
         before, after = change.before or "none", change.after or "none"
         _line("~", f"{change.what}: {before} -> {after}", indent=4, err=err)
     if made.rotates:
@@ -58,7 +61,7 @@ def print_plan(made: Plan, warnings: Sequence[str], *, err: bool = False) -> Non
         click.echo(f"      kept: {', '.join(made.kept)}", err=err)
     if made.replaces and made.lost:
         _line("-", f"lost: {', '.join(made.lost)}", indent=4, err=err)
-    click.echo(f"Plan: {_summary(made)}", err=err)
+    click.echo(f"Plan: {_summary(made, verifies=verifies)}", err=err)
 
 
 def print_hcl(made: Plan, warnings: Sequence[str], hook: str) -> None:
@@ -86,7 +89,7 @@ def _line(sign: str, text: str, *, indent: int = 2, err: bool) -> None:
     click.echo(f"{' ' * indent}{click.style(sign, fg=colour)} {text}", err=err)
 
 
-def _summary(made: Plan) -> str:
+def _summary(made: Plan, *, verifies: bool = True) -> str:
     if made.is_in_step:
         return f"nothing to do: {counted(len(made.types), 'type')}."
     if made.live is None:
@@ -96,9 +99,11 @@ def _summary(made: Plan) -> str:
         parts.append(
             f"{len(made.remove) if parts else counted(len(made.remove), 'type')} to remove"
         )
-    others = len(made.changes) + made.rotates
+    others = len(made.changes_made(verifies=verifies)) + made.rotates
     if others:
         parts.append(f"{counted(others, 'other change')}")
+    if not parts:
+        return "nothing to do but the verification, which --no-verify leaves out."
     return f"1 to change: {', '.join(parts)}."
 
 

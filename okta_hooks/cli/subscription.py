@@ -142,9 +142,9 @@ def apply(
         }
         made, warnings = _plan(state, ours, client.hooks(), **wanted)
         if not as_json or not yes:
-            print_plan(made, warnings, err=as_json)
+            print_plan(made, warnings, verifies=not no_verify, err=as_json)
         live = made.live
-        if live is None or not made.is_in_step:
+        if live is None or made.replaces or made.changes_made(verifies=not no_verify):
             if not yes:
                 _ask(as_json=as_json)
                 # The answer may have taken a while, and the hook may have been changed meanwhile.

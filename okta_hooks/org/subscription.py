@@ -115,6 +115,15 @@ class Plan:
         """Whether there is nothing to do."""
         return self.action == "nothing"
 
+    def changes_made(self, *, verifies: bool) -> tuple[Change, ...]:
+        """Return those of the changes that are made.
+
+        :param verifies: Whether Okta is to verify the hook now.
+        """
+        return tuple(
+            change for change in self.changes if verifies or change.field != "verification"
+        )
+
 
 def shown_change(change: Change) -> Change:
     """Return a change as it may be printed: of a URL, what :func:`~okta_hooks.org.urls.shown` leaves."""

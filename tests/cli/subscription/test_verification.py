@@ -34,7 +34,10 @@ def test_verify_later(world: World) -> None:
     assert "Plan: 1 to change: 1 other change." in planned.stdout
 
     world.asked()
-    world.run("apply", "--no-verify", "--yes")
+    left = world.run("apply", "--no-verify")
+    assert left.stdout.splitlines()[1:] == [
+        "Plan: nothing to do but the verification, which --no-verify leaves out."
+    ]
     assert world.asked() == ["GET /api/v1/eventHooks"]
 
     (hook,) = world.org.hooks()
@@ -47,6 +50,22 @@ def test_verify_later(world: World) -> None:
         "verification": "VERIFIED",
     }
     world.run("plan")
+
+
+def test_what_is_left_out_is_not_a_part_of_the_plan(world: World) -> None:
+    """With --no-verify apply says that it changes the rest; what is out of step stays so for plan."""
+    hook_id = world.create(CREATE, DEACTIVATE)
+    hook = world.org.hook(hook_id)
+    hook["channel"]["config"]["headers"] = [{"key": "X-Via", "value": "okta"}]
+    world.org.replace_hook(hook_id, hook)
+    world.org.deactivate_hook(hook_id)
+
+    applied = world.run("apply", "--no-verify", "--rotate", "--yes").stdout
+
+    assert "verification:" not in applied
+    assert "    ~ status: INACTIVE -> ACTIVE" in applied
+    assert "Plan: 1 to change: 2 other changes." in applied
+    assert "    ~ verification: UNVERIFIED -> VERIFIED" in world.run("plan", status=2).stdout
 
 
 def test_an_app_that_is_down(world: World) -> None:
