@@ -56,21 +56,10 @@ def body(plan: Plan, secret: str | None) -> dict[str, Any]:
 
 
 def _filter(live: RegisteredHook, types: Collection[str]) -> dict[str, Any] | None:
-    """Return an administrator's filters as far as they are for these types.
-
-    https://developer.okta.com/docs/guides/event-hook-filtering/main/
-    """
+    """Return an administrator's filters as far as they are for these types."""
     given = (live.events.filter if live.events else None) or {}
-    kept = [entry for entry in filter_entries(live) if entry.get("event") in types]
+    kept = [entry for entry in live.filter_entries if entry.get("event") in types]
     return {**given, "eventFilterMap": kept} if kept else None
-
-
-def filter_entries(live: RegisteredHook) -> list[dict[str, Any]]:
-    """Return the filters of a hook, each for one event type."""
-    entries = ((live.events.filter if live.events else None) or {}).get("eventFilterMap")
-    return [
-        each for each in (entries if isinstance(entries, list) else ()) if isinstance(each, dict)
-    ]
 
 
 def _object_in(parent: dict[str, Any], key: str) -> dict[str, Any]:

@@ -81,6 +81,16 @@ class RegisteredHook:
         return self.events.items if self.events else ()
 
     @property
+    def filter_entries(self) -> tuple[dict[str, Any], ...]:
+        """The filters that an administrator has set, each for one event type.
+
+        https://developer.okta.com/docs/guides/event-hook-filtering/main/
+        """
+        entries = ((self.events.filter if self.events else None) or {}).get("eventFilterMap")
+        listed = entries if isinstance(entries, list) else []
+        return tuple(entry for entry in listed if isinstance(entry, dict))
+
+    @property
     def auth_header(self) -> str | None:
         """The header that Okta puts the secret into."""
         config = self.channel.config if self.channel else None

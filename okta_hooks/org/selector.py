@@ -79,13 +79,12 @@ class LogSelector:
 
 def restricted_types(live: Iterable[RegisteredHook]) -> frozenset[str]:
     """Return the types of which Okta delivers only what a filter of the admin's lets pass."""
-    found = set()
-    for hook in live:
-        entries = ((hook.events.filter if hook.events else None) or {}).get("eventFilterMap")
-        for entry in entries if isinstance(entries, list) else []:
-            if isinstance(entry, dict) and entry.get("condition"):
-                found.add(entry.get("event"))
-    return frozenset(filter(None, found))
+    return frozenset(
+        str(entry["event"])
+        for hook in live
+        for entry in hook.filter_entries
+        if entry.get("event") and entry.get("condition")
+    )
 
 
 class LogSelectors:

@@ -15,7 +15,7 @@ from okta_hooks.exceptions import SubscriptionImpossible
 from okta_hooks.receivers import matches, why_never
 from okta_hooks.wire.limits import MOST_EVENT_TYPES
 
-from .hook_request import OF_OKTA, filter_entries
+from .hook_request import OF_OKTA
 from .urls import same_url, shown
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ def _lost(live: RegisteredHook, types: Collection[str]) -> tuple[str, ...]:
 
 def _filtered(live: RegisteredHook) -> list[str]:
     """Return the types that an administrator has set filters for."""
-    return [str(entry.get("event")) for entry in filter_entries(live)]
+    return [str(entry.get("event")) for entry in live.filter_entries]
 
 
 def lost_filters(live: RegisteredHook, types: Collection[str]) -> list[tuple[str, str]]:
@@ -296,6 +296,6 @@ def lost_filters(live: RegisteredHook, types: Collection[str]) -> list[tuple[str
     """
     return [
         (str(entry.get("event")), json.dumps(entry.get("condition")))
-        for entry in filter_entries(live)
+        for entry in live.filter_entries
         if entry.get("event") not in types
     ]
