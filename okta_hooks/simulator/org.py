@@ -20,7 +20,7 @@ from . import errors, outgoing
 from .access import Access
 from .api_faults import ApiFaults
 from .deliveries import PlannedDeliveries
-from .happenings import Happenings, check_how, receiving
+from .emitter import Happenings, check_how, receiving
 from .hook_body import make_bodies, read_settings, read_status
 from .hook_registry import HookRegistry
 from .log_events import event_of_hook, failed_verification

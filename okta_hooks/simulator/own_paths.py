@@ -10,7 +10,7 @@ from okta_hooks import catalog
 from okta_hooks.exceptions import ConfigurationError
 
 from . import errors
-from .happenings import FAULTS
+from .emitter import FAULTS
 from .json_bodies import as_answer, no_content, read_object
 
 if TYPE_CHECKING:

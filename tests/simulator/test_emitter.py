@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from okta_hooks.simulator.deliveries import PlannedDeliveries
+from okta_hooks.simulator.emitter import Happenings
 from okta_hooks.simulator.event_hooks import HookSettings, SimulatedHook
 from okta_hooks.simulator.filters import HookFilter, TypeFilter
-from okta_hooks.simulator.happenings import Happenings
 from okta_hooks.simulator.quota import Quota
 from okta_hooks.simulator.system_log import SystemLog, read_query
 from okta_hooks.testing import sample_event
