@@ -91,8 +91,8 @@ class LogReader:
         if not unread:
             return True
         raise OktaUnavailable(
-            f"The log of {self._client.url} has {_events(len(unread))} that it does not hand out yet to who reads it "
-            f"page by page, one of {unread[0].get('published')}: try again later"
+            f"The log of {self._client.url} has {_events(len(unread))} that it does not hand out yet when it is read "
+            f"page by page, such as the one of {unread[0].get('published')}: try again later"
         )
 
     def url_after(self, page: LogPage) -> str:

@@ -1,4 +1,4 @@
-"""What stands between this host and the org: a proxy, and a company's own certificates.
+"""The network between this host and the org: a proxy, and a company's own certificates.
 
 They are configured by the variables that other programs go by, of which Okta's SDK knows a part.
 """
@@ -31,7 +31,9 @@ _NOT_YET_VALID: Final = 9
 _EXPIRED: Final = 10
 _OF_ANOTHER_HOST: Final = (62, 64)
 
-WAY_CURE: Final = "May this host call it, or does a firewall stand between? Is there a proxy to name in https_proxy?"
+CONNECTION_CURE: Final = (
+    "May this host call it? Is there a firewall between, or a proxy to name in https_proxy?"
+)
 _NO_PROXY_CURE: Final = "no_proxy names the hosts that need no proxy."
 
 
@@ -54,17 +56,20 @@ class Proxy:
 
     @property
     def cure(self) -> str:
-        """What to look at if it does not lead to the org."""
+        """What to look at if it cannot be connected to."""
         others = "" if self.is_of_sdk else f" {_NO_PROXY_CURE}"
         return f"The proxy is the one in {self.configured_in}: is it spelt right, and up?{others}"
 
     @property
-    def way_cure(self) -> str:
-        """What to look at if the org does not answer, whether a proxy leads to it or not."""
+    def connection_cure(self) -> str:
+        """What to look at if the org does not answer, with a proxy before it or without."""
         if self.url is None:
-            return WAY_CURE
+            return CONNECTION_CURE
         others = "" if self.is_of_sdk else f" {_NO_PROXY_CURE}"
-        return f"The way leads through the proxy in {self.configured_in}: does it let this host call the org?{others}"
+        return (
+            f"Requests to the org go through the proxy in {self.configured_in}: "
+            f"does it let this host call the org?{others}"
+        )
 
 
 _SDK: Final = "OKTA_CLIENT_PROXY_HOST, or in okta.yaml"
@@ -89,7 +94,7 @@ def proxy_for(url: str) -> str | None:
 def find_proxy(url: str) -> Proxy:
     """Return the proxy for an org: ``https_proxy``, ``all_proxy``, ``http_proxy``, but for ``no_proxy``.
 
-    A host on the loopback needs none: no proxy leads to it.
+    A host on the loopback needs none: a proxy elsewhere cannot reach it.
 
     :raises ConfigurationError: if it is no URL, or of a kind that cannot be used.
     """

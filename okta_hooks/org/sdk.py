@@ -122,7 +122,7 @@ class Transport:
         if isinstance(error, aiohttp.ClientHttpProxyError):
             return network.refused_by_proxy(self.url, error.status, self._proxy)
         if isinstance(error, TimeoutError):
-            return f"{self.url} did not answer within {_TIMEOUT_SECONDS} s. {self._proxy.way_cure}"
+            return f"{self.url} did not answer within {_TIMEOUT_SECONDS} s. {self._proxy.connection_cure}"
         cure = "Is it the URL of an Okta org?"
         is_unknown = isinstance(error, aiohttp.ClientConnectorDNSError)
         if isinstance(error, aiohttp.ClientProxyConnectionError) or (
@@ -137,9 +137,9 @@ class Transport:
         elif is_unknown or _is_refused(error):
             # Nothing listens at a port that is mistyped.
             part = "" if is_unknown else ", its port included"
-            cure = f"Is {self.credentials.url_from} spelt right{part}? {network.WAY_CURE}"
+            cure = f"Is {self.credentials.url_from} spelt right{part}? {network.CONNECTION_CURE}"
         elif isinstance(error, aiohttp.ClientError):
-            cure = self._proxy.way_cure
+            cure = self._proxy.connection_cure
         return f"{self.url} cannot be reached: {_what_happened(error)}. {cure}"
 
 

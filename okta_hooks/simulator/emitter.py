@@ -1,4 +1,4 @@
-"""What happens in an org: what the log has of it, which hooks get it, and what is over the quota."""
+"""The events of an org: what the log has of each, which hooks get it, and what is over the quota."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAULTS: Final = ("duplicate", "reorder", "lost", "log_only")
 
 
 def check_how(count: int, faults: Collection[str], delay: float) -> None:
-    """Check what the caller of :meth:`~okta_hooks.simulator.Org.emit` says of how something happens."""
+    """Check what the caller of :meth:`~okta_hooks.simulator.Org.emit` says of how events are emitted."""
     if isinstance(faults, str):
         raise TypeError(f"faults is a list: write [{faults!r}], not {faults!r}.")
     if unknown := set(faults) - set(FAULTS):
@@ -41,7 +41,7 @@ def check_how(count: int, faults: Collection[str], delay: float) -> None:
 def receiving(
     hooks: HookRegistry, event_type: str, now: datetime, change: timedelta
 ) -> list[SimulatedHook]:
-    """Return the hooks that get what happens now, if their filters let it through; say why others do not.
+    """Return the hooks that get an event now, if their filters let it through; say why others do not.
 
     :param change: How long a hook that was changed gets nothing.
     """
@@ -59,8 +59,8 @@ def receiving(
     return [hook for hook in asking if hook not in changed]
 
 
-class Happenings:
-    """Puts what happens into the log, and plans its deliveries.
+class Emitter:
+    """Puts events into the log, and plans their deliveries.
 
     It is not locked: the org does that.
 
@@ -75,7 +75,7 @@ class Happenings:
         self._quota = quota
         self._rng = rng
 
-    def happen(
+    def emit(
         self,
         events: list[dict[str, Any]],
         hooks: Sequence[SimulatedHook],
@@ -84,7 +84,7 @@ class Happenings:
         delay: float,
         now: datetime,
     ) -> None:
-        """Let events of one type happen. The ids of the hooks are put into the debug data that they have.
+        """Emit events of one type. The ids of the hooks are put into the debug data that they have.
 
         :param hooks: Get those that their filters let through.
         :param faults: As for :meth:`~okta_hooks.simulator.Org.emit`, as is ``delay``.

@@ -20,7 +20,7 @@ from . import errors, outgoing
 from .access import Access
 from .api_faults import ApiFaults
 from .deliveries import PlannedDeliveries
-from .emitter import Happenings, check_how, receiving
+from .emitter import Emitter, check_how, receiving
 from .hook_body import make_bodies, read_settings, read_status
 from .hook_registry import HookRegistry
 from .log_events import event_of_hook, failed_verification
@@ -93,7 +93,7 @@ class Org:
         self._deliveries = PlannedDeliveries(
             self._traffic, batch=timedelta(seconds=batch_seconds), batch_size=batch_size
         )
-        self._happenings = Happenings(self._log, self._deliveries, Quota(quota), self._traffic)
+        self._emitter = Emitter(self._log, self._deliveries, Quota(quota), self._traffic)
         # Guards the four above. It is never held while a hook is called.
         self._changed = threading.Condition(threading.RLock())
         self._sending = Sending(
@@ -258,7 +258,7 @@ class Org:
             events = [
                 sample_event(event_type, seed=self._random, **overrides) for _ in range(count)
             ]
-            self._happenings.happen(events, hooks, faults=faults, delay=delay, now=now)
+            self._emitter.emit(events, hooks, faults=faults, delay=delay, now=now)
             self._changed.notify_all()
             # A copy, since the caller may change them.
             return copy.deepcopy(events)
@@ -284,7 +284,7 @@ class Org:
             if hook not in self._hooks_for(event_type):
                 raise errors.invalid("preview", f"The hook does not get {event_type} now")
             event = preview_of(self._log, event_type, uuid, edits, now=now, rng=self._random)
-            self._happenings.preview(event, hook, now)
+            self._emitter.preview(event, hook, now)
             self._changed.notify_all()
             return copy.deepcopy(event)
 

@@ -105,13 +105,13 @@ def test_what_a_proxy_says() -> None:
 
 def test_an_org_that_does_not_answer() -> None:
     """The proxy that leads there is named; only without one it is asked whether there is one to name."""
-    assert "a proxy to name in https_proxy?" in Proxy().way_cure
-    said = Proxy(url="http://p:1", configured_in="http_proxy").way_cure
-    assert said.startswith("The way leads through the proxy in http_proxy: does it let")
+    assert "a proxy to name in https_proxy?" in Proxy().connection_cure
+    said = Proxy(url="http://p:1", configured_in="http_proxy").connection_cure
+    assert said.startswith("Requests to the org go through the proxy in http_proxy: does it let")
     assert "https_proxy" not in said
     sdk = proxy_of_sdk({"host": "p", "port": 1})
     assert sdk is not None
-    assert "no_proxy" not in sdk.way_cure
+    assert "no_proxy" not in sdk.connection_cure
 
 
 @pytest.mark.parametrize("login", [{}, {"username": "jane", "password": "hush"}])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from okta_hooks.simulator.deliveries import PlannedDeliveries
-from okta_hooks.simulator.emitter import Happenings
+from okta_hooks.simulator.emitter import Emitter
 from okta_hooks.simulator.event_hooks import HookSettings, SimulatedHook
 from okta_hooks.simulator.filters import HookFilter, TypeFilter
 from okta_hooks.simulator.quota import Quota
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 START = "user.session.start"
 
 
-def test_nothing_happens_if_a_filter_fails(clock: Clock) -> None:
+def test_nothing_is_emitted_if_a_filter_fails(clock: Clock) -> None:
     """A filter that fails at the second event leaves no event in the log, in a delivery or in the quota."""
     events = [sample_event(START, seed=number) for number in range(3)]
 
@@ -48,9 +48,9 @@ def test_nothing_happens_if_a_filter_fails(clock: Clock) -> None:
     rng = random.Random(1)
     log, quota = SystemLog(), Quota(10)
     deliveries = PlannedDeliveries(rng, batch=timedelta(0), batch_size=100)
-    happenings = Happenings(log, deliveries, quota, rng)
+    emitter = Emitter(log, deliveries, quota, rng)
     with pytest.raises(RecursionError):
-        happenings.happen(events, [hook], faults=[], delay=0, now=clock())
+        emitter.emit(events, [hook], faults=[], delay=0, now=clock())
     assert log.page(read_query({}, clock()), clock()).events == []
     assert deliveries.as_json() == []
     assert quota.spend(10, clock()).allowed == 10
