@@ -41,7 +41,6 @@ def create_app(org: Org, rate_limits: dict[str, int] | None = None) -> Flask:
 def _add_org(app: Flask, org: Org) -> None:
     @app.get("/.well-known/okta-organization")
     def tell_names() -> Response:
-        # It needs no token: https://developer.okta.com/docs/api/openapi/okta-management/management/tag/OrgSettingMetadata/
         return as_answer(org_settings.metadata(org))
 
     @app.get(f"{API}org")

@@ -43,6 +43,7 @@ class Org:
     """An Okta org that exists in this process only. It may be used from several threads.
 
     :param url: What it calls itself; a :class:`~okta_hooks.simulator.Simulator` sets its own.
+    :param custom_url: The URL of its custom domain, which it names beside the other, if it has one.
     :param token: The API token.
     :param seed: Equal seeds give equal ids and events, in equal order of calls.
     :param http_hooks: Whether a hook's URL may be ``http:``. Okta's may not.
@@ -61,6 +62,7 @@ class Org:
         self,
         *,
         url: str = "https://example.okta.com",
+        custom_url: str | None = None,
         token: str = "simulator",  # noqa: S107 - for an org that holds nothing
         seed: int | None = None,
         http_hooks: bool = False,
@@ -73,6 +75,7 @@ class Org:
         quota: int = MOST_EVENTS_A_DAY,
     ) -> None:
         self.url = url
+        self.custom_url = custom_url
         self.token = token
         self.http_hooks = http_hooks
         self.clock = clock

@@ -36,8 +36,14 @@ _LINKS: Final = {
 
 
 def metadata(org: Org) -> dict[str, Any]:
-    """Return what anybody may know of an org, without a token."""
-    return {"id": org.id, "pipeline": "idx", "_links": {"organization": {"href": org.url}}}
+    """Return what anybody may know of an org, without a token.
+
+    https://developer.okta.com/docs/api/openapi/okta-management/management/tag/OrgSettingMetadata/
+    """
+    links = {"organization": {"href": org.url}}
+    if org.custom_url is not None:
+        links["alternate"] = {"href": org.custom_url}
+    return {"id": org.id, "pipeline": "idx", "_links": links}
 
 
 def settings(org: Org) -> dict[str, Any]:

@@ -145,3 +145,14 @@ def test_an_org_tells_of_itself(org: Org) -> None:
     assert settings["_links"]["contacts"]["href"] == "https://acme.okta.com/api/v1/org/contacts"
     assert client.get("/api/v1/org").status_code == 401
     assert client.get("/.well-known/okta-organization").get_json()["id"] == org.id
+
+
+def test_an_org_names_its_custom_domain(org: Org) -> None:
+    """If it has one, what anybody may know has a link to it, as Okta's has."""
+    org.url = "https://acme.okta.com"
+    client = create_app(org).test_client()
+    links = {"organization": {"href": "https://acme.okta.com"}}
+    assert client.get("/.well-known/okta-organization").get_json()["_links"] == links
+    org.custom_url = "https://login.acme.com"
+    links["alternate"] = {"href": "https://login.acme.com"}
+    assert client.get("/.well-known/okta-organization").get_json()["_links"] == links
