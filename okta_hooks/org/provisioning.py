@@ -95,6 +95,7 @@ def apply(
                     "and is left so: plan again."
                 )
             if not plan.replaces:
+                _check_said(plan.live, own, "It is left inactive", is_named=is_named)
                 _check_unchanged(client, plan.live)
         hook = _of_live(hook, lambda live: client.activate_hook(live.id))
         tell("Activated.")
@@ -155,14 +156,10 @@ def _check_replacement(
 
     :raises SubscriptionImpossible: if the verification would fail, or the hook may be another app's.
     """
-    if not is_named and not own.is_configured(live):
-        # Not asked: the question holds the secret, and the endpoint may be another app's.
-        raise _unproved(
-            live,
-            own,
-            "Its endpoint was not asked, as that would send it the secret",
-            f"If it is, say so with --name {shlex.quote(live.name or '')}, or set OKTA_HOOKS_URL to its URL.",
-        )
+    # The question holds the secret, and the endpoint may be another app's.
+    _check_said(
+        live, own, "Its endpoint was not asked, as that would send it the secret", is_named=is_named
+    )
     gets_events = live.is_active and live.is_verified
     if not verifies or not gets_events:
         return
@@ -186,6 +183,17 @@ def _check_replacement(
             "Nothing was changed at Okta. Correct the app at that URL or the secret of here; "
             "--no-verify replaces the hook all the same."
         )
+
+
+def _check_said(live: RegisteredHook, own: Ownership, reason: str, *, is_named: bool) -> None:
+    """Check that a person has said that a hook is this app's, here or in the configuration.
+
+    :raises SubscriptionImpossible: if only its deliveries tell.
+    """
+    if not is_named and not own.is_configured(live):
+        name = shlex.quote(live.name or "")
+        cure = f"If it is, say so with --name {name}, or set OKTA_HOOKS_URL to its URL."
+        raise _unproved(live, own, reason, cure)
 
 
 def _unproved(

@@ -256,6 +256,25 @@ def test_a_copy_of_an_inbox_proves_nothing(hosts: tuple[Host, Host]) -> None:
         still_arrives(org, production)
 
 
+def test_a_copy_of_an_inbox_activates_nothing(
+    hosts: tuple[Host, Host], orgs: tuple[Org, Org]
+) -> None:
+    """A hook that somebody has deactivated stays so, though it lacks nothing else that this app needs."""
+    production, _ = hosts
+    org = orgs[0]
+    production.run("apply", "--yes", "--url", production.url, org=org, status=0)
+    still_arrives(org, production)
+    org.deactivate_hook(org.hooks()[0]["id"])
+    before = org.hooks()
+
+    refused = production.run("apply", "--yes", org=org, status=1).output
+
+    assert "which may be a copy of another app's. It is left inactive." in refused
+    assert org.hooks() == before
+    production.run("apply", "--yes", "--name", "okta", org=org, status=0)
+    still_arrives(org, production)
+
+
 def test_an_unverified_hook_whose_endpoint_refuses(
     hosts: tuple[Host, Host], orgs: tuple[Org, Org]
 ) -> None:
