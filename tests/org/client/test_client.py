@@ -315,7 +315,7 @@ def test_nobody_listens(serve: Callable[..., str]) -> None:
         org.hooks()
     assert str(caught.value).startswith(
         "http://127.0.0.1:9 cannot be reached: Cannot connect to host 127.0.0.1:9: Connection refused. "
-        "Is OKTA_HOOKS_ORG_URL spelt right, its port included? May this host call it,"
+        "Is OKTA_HOOKS_ORG_URL spelt right, its port included? May this host call it?"
     )
 
 
