@@ -64,6 +64,8 @@ class LogReader:
         self.url = url
         self._newest = NewestEvents(self._client, after=after)
         self._short = 0
+        # Whether the last page lacked what the log has, and nothing has come since.
+        self._is_behind = False
 
     def fetch(self) -> LogPage:
         """Return the page at :attr:`url`."""
@@ -76,6 +78,8 @@ class LogReader:
         """
         now = self._client.now() or time.time()
         self._newest.note(page.events, now)
+        if page.events:
+            self._is_behind = False
         if len(page.events) >= LARGEST_LOG_PAGE:
             self._short = 0
             return False
@@ -85,6 +89,10 @@ class LogReader:
             return False
         unread = self._newest.unread(now)
         if page.events and (unread or not self._newest.has_any):
+            return False
+        if unread and not self._is_behind:
+            # It may have come into the log after the page: the next has it then.
+            self._is_behind = True
             return False
         self._newest.ask_again()
         self._short = 0

@@ -260,3 +260,23 @@ def test_a_worker_beside_an_empty_log(empty: Flask, caplog: pytest.LogCaptureFix
     keep_up_three_times(empty)
 
     assert caplog.records == []
+
+
+@SQLITE
+def test_what_comes_into_the_log_after_its_last_page(simulator: Simulator, app: Flask) -> None:
+    """It is read at once: that the page before did not have it is no failure."""
+    asked = 0
+
+    @simulator.app.before_request
+    def emit() -> None:
+        nonlocal asked
+        if "until" in flask.request.args:
+            asked += 1
+            if asked == 1:
+                simulator.org.emit(CREATED, count=3, faults=["lost"])
+
+    result = app.test_cli_runner().invoke(group, ["backfill", "--since", "1h"])
+
+    assert result.exit_code == 0
+    assert "okta: 3 new" in result.output
+    assert "again" not in result.output
