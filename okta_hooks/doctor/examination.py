@@ -90,7 +90,7 @@ class _Examination:
         self._receivers = state.hooks[hook].receivers
         self._connected = self._receivers.connected(app)
         self._names = [receiver.name for receiver in self._connected]
-        self._secrets = state.secrets[hook]
+        self._secrets = [each.reveal() for each in state.secrets[hook]]
         self._own = Ownership(url=configured_url(state, hook))
 
     def guarded(self, name: str, checks: Callable[[], Iterable[Check]]) -> Iterator[Check]:

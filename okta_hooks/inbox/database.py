@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.secret import frameless, revealed
 
 from . import schema, sqlite
 from .file_system import EPHEMERAL, file_system
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from okta_hooks.secret import Secret
 
     _Row: TypeAlias = tuple[Any, ...]
 
@@ -71,16 +74,9 @@ class Database:
     :raises InboxUnavailable: if the URL cannot be understood, or its driver is not installed.
     """
 
-    def __init__(self, url: str, folder: str) -> None:
-        try:
-            self._system = _system(sa.make_url(url), folder)
-        except ImportError as error:
-            raise InboxUnavailable(
-                f"{error}: for PostgreSQL, pip install 'okta-hooks[postgresql]'"
-            ) from error
-        except (sa.exc.ArgumentError, ValueError):
-            # `from None`, and no word of it: a password may stand where a port should.
-            raise InboxUnavailable("OKTA_HOOKS_INBOX is no URL of a database") from None
+    def __init__(self, url: str | Secret, folder: str) -> None:
+        self._system = _system(url, folder)
+        #: Without a password.
         self.url = self._system.url
         #: The file, if it is SQLite.
         self.path = self._system.path
@@ -290,12 +286,22 @@ class Database:
         return self._system.next_ids(connection, table, number)
 
 
-def _system(url: sa.URL, folder: str) -> _System:
-    if url.get_backend_name() == "sqlite":
-        return sqlite.SQLite(url, folder, CONNECTIONS + 1)
-    from .postgresql import PostgreSQL  # its driver need not be installed
+@frameless
+def _system(text: str | Secret, folder: str) -> _System:
+    try:
+        url = sa.make_url(revealed(text))
+        if url.get_backend_name() == "sqlite":
+            return sqlite.SQLite(url, folder, CONNECTIONS + 1)
+        from .postgresql import PostgreSQL  # its driver need not be installed
 
-    return PostgreSQL(url, CONNECTIONS + 1)
+        return PostgreSQL(url, CONNECTIONS + 1)
+    except ImportError as error:
+        raise InboxUnavailable(
+            f"{error}: for PostgreSQL, pip install 'okta-hooks[postgresql]'"
+        ) from None
+    except (sa.exc.ArgumentError, ValueError):
+        # No word of it: a password may stand where a port should.
+        raise InboxUnavailable("OKTA_HOOKS_INBOX is no URL of a database") from None
 
 
 def _deadline(seconds: float | None) -> float:

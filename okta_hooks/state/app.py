@@ -20,6 +20,7 @@ from okta_hooks.exceptions import ConfigurationError, InboxUnavailable
 from okta_hooks.wire import protocol
 from okta_hooks.wire.protocol import path_of
 
+from .presented import hidden
 from .refusals import Refusals
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from okta_hooks.receivers import Hook
+    from okta_hooks.secret import Secret
 
     from .runtime import Runtime
 
@@ -85,7 +87,7 @@ class AppState:
         #: As they were read; None once they have been compared with what became of them.
         self._as_read: dict[str, Any] | None = settings.keys_in(app.config)
         self.hooks: dict[str, Hook] = {}
-        self.secrets: dict[str, tuple[str, ...]] = {}
+        self.secrets: dict[str, tuple[Secret, ...]] = {}
         self.secret_lists: dict[str, int] = {}
         self.refusals = Refusals()
         self._endpoints: dict[str, str] = {}
@@ -136,7 +138,7 @@ class AppState:
     def configure(
         self,
         *,
-        inbox: str | None,
+        inbox: str | Secret | None,
         worker: str,
         clock: Callable[[], float] | None = None,
         elapsed: Callable[[], float] | None = None,
@@ -151,7 +153,7 @@ class AppState:
         :param jitter: The worker's: see :func:`okta_hooks.work.retry.back_off`; None leaves it as it is.
         """
         before = self.settings, self._clock, self._elapsed, self._jitter
-        changed = replace(self.settings, inbox=inbox, worker=worker)
+        changed = replace(self.settings, inbox=settings.inbox_url(inbox), worker=worker)
         self._use(
             changed,
             clock or self._clock,
@@ -216,9 +218,8 @@ class AppState:
 
     def _tell_of_changes(self, app: Flask) -> None:
         """Warn of keys that were set too late: nothing reads them again."""
-        before, self._as_read = self._as_read or {}, None
-        now = settings.keys_in(app.config)
-        changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+        changed = settings.changed_keys(self._as_read or {}, app.config)
+        self._as_read = None
         if changed:
             logger.warning(
                 "%s changed after the hook was registered, and nothing reads %s again: "
@@ -241,6 +242,11 @@ class AppState:
             )
 
     def _on_request(self, app: Flask, **_: Any) -> None:
+        with hidden(request.environ, self.settings.auth_header):
+            self._begin(app)
+
+    def _begin(self, app: Flask) -> None:
+        """Start what this process has at work, unless that was done at an earlier request."""
         if self._as_read is not None:
             self._tell_of_changes(app)
         if self.settings.inbox is None or app.testing or self._pid_at_work == os.getpid():
