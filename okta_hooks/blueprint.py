@@ -6,7 +6,6 @@ may answer OK.
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 from contextlib import suppress
@@ -17,6 +16,7 @@ from flask import Blueprint
 
 from . import receivers, signals
 from .exceptions import ConfigurationError
+from .logs import plain_logger
 from .problem import problem
 from .state import EXTENSION, AppState, app_object, registration
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from .catalog import EventType
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 F = TypeVar("F", bound="Callable[..., Any]")
 

@@ -7,7 +7,6 @@ into a redirect to a login page, or into an OK. What is raised all the same, the
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from . import request_body, signals
 from .exceptions import InboxUnavailable, UnreadableDelivery
 from .host_code import contained
+from .logs import plain_logger
 from .problem import problem
 from .state import app_object, presented, state_of
 from .state.app import BEGAN
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .state import AppState
     from .wire.events import Envelope
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 #: Okta waits 3 s. This is from the beginning of the request until its delivery must be stored.
 _SECONDS_TO_STORE: Final = 2.0

@@ -6,7 +6,6 @@ it reads each as JSON where it can, so a secret or a token of digits arrives as 
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import string
@@ -17,10 +16,11 @@ from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from .exceptions import ConfigurationError
+from .logs import plain_logger
 from .secret import Secret, frameless
 from .wire.protocol import DEFAULT_AUTH_HEADER
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 PREFIX: Final = "OKTA_HOOKS_"
 DEFAULT_INBOX: Final = "sqlite:///okta_hooks.sqlite3"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import threading
 import time
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.logs import plain_logger
 from okta_hooks.secret import frameless, revealed
 
 from . import schema, sqlite
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     _Row: TypeAlias = tuple[Any, ...]
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 #: How many seconds an operation may take, unless its caller gives another time.
 SECONDS: Final = 5.0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from okta_hooks.logs import plain_logger
 from okta_hooks.wire.limits import MOST_ACTIVE_HOOKS
 
 from .api import create_app
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .org import Org
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 #: How often the server looks whether it is to stop.
 _SECONDS_TO_NOTICE: Final = 0.05

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import random
 import threading
@@ -17,6 +16,7 @@ from flask import current_app, request, request_started
 from okta_hooks import settings
 from okta_hooks.clocks import boot_time
 from okta_hooks.exceptions import ConfigurationError, InboxUnavailable
+from okta_hooks.logs import plain_logger
 from okta_hooks.wire import protocol
 from okta_hooks.wire.protocol import path_of
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from .runtime import Runtime
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 EXTENSION: Final = "okta_hooks"
 #: The key of the WSGI environment under which the monotonic time stands at which a request came in.
