@@ -29,6 +29,8 @@ _SECONDS_TO_NOTICE: Final = 0.05
 class Simulator:
     """An org that listens on 127.0.0.1, and delivers as time passes. It is a context manager.
 
+    It answers nobody but this machine: not a web page from elsewhere that a browser on it has open.
+
     :param org: The org. It takes on the URL when it starts.
     :param port: The port; 0 leaves the choice to the system.
     :param rate_limits: Requests a minute, by the beginning of the path: the longest that fits counts.
