@@ -136,9 +136,10 @@ class EventHook(Blueprint):
         try:
             from . import endpoint  # an app starts without what it imports
 
-            return endpoint.verify(self)
+            answer = endpoint.verify(self)
         except BaseException as error:  # noqa: BLE001 - whatever it is gets an answer
-            return _failed(error, "The verification of the hook %r failed.", self.name)
+            answer = _failed(error, "The verification of the hook %r failed.", self.name)
+        return _as_it_is(answer)
 
     def _receive(self, **_: Any) -> Response:
         """Take a delivery: the view of POST."""
@@ -157,7 +158,13 @@ class EventHook(Blueprint):
             )
         if isinstance(answer, BaseException):
             raise answer
-        return answer
+        return _as_it_is(answer)
+
+
+def _as_it_is(answer: Response) -> Response:
+    """Let no browser take an answer for something else than it says it is."""
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
 
 
 def _failed(error: BaseException, message: str, hook: str) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 import time
 from contextlib import contextmanager
@@ -90,14 +91,27 @@ class Database:
         self._dropping = threading.Lock()
         self._is_open = False
         self._is_logged = False
+        #: The one that has opened it.
+        self._process: int | None = None
         #: Changes when the database that was opened may have been replaced by another:
         #: another file, or a server that lacks the last transactions. Ids may be given out again.
         self.generation = 0
 
     def close(self) -> None:
-        """Close the connections. The database opens again when it is used again."""
+        """Close the connections. The database opens again when it is used again.
+
+        In a child of the process that has opened it this does nothing: to close what it has inherited would end
+        the sessions of its parent.
+        """
+        if self._is_inherited:
+            return
         self._system.engine.dispose()
         self._is_open = False
+
+    @property
+    def _is_inherited(self) -> bool:
+        """Whether another process has opened the connections."""
+        return self._process is not None and self._process != os.getpid()
 
     def open(self, *, seconds: float | None = None) -> None:
         """Connect, and create the tables if they are not there. Any use of the inbox does this.
@@ -107,6 +121,12 @@ class Database:
         self._open(_deadline(seconds))
 
     def _open(self, deadline: float) -> None:
+        if self._is_inherited:
+            raise InboxUnavailable(
+                f"the inbox was opened by the process {self._process}, of which this one was forked off",
+                is_transient=False,
+            )
+        self._process = os.getpid()
         if self._is_open and not self._system.is_moved():
             return
         if not self._opening.acquire(timeout=_left(deadline)):

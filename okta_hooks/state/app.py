@@ -58,6 +58,19 @@ def state_of(app: Flask) -> AppState:
     return state
 
 
+#: The states of this process, and what the children of a process have inherited and must leave alone.
+_states: weakref.WeakSet[AppState] = weakref.WeakSet()
+_inherited: list[Runtime] = []
+
+
+def _begin_anew() -> None:
+    for state in list(_states):
+        state.begin_anew()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+
+
 class Reconfigured:
     """A context manager that undoes :meth:`AppState.configure`."""
 
@@ -99,6 +112,7 @@ class AppState:
         self._pid_at_work: int | None = None
         self._lock = threading.Lock()
         self._without_receiver: set[str] = set()
+        _states.add(self)
         # Weakly, so that apps of a test suite can go. Earlier than any `before_request` of the host.
         request_started.connect(self._on_request, sender=app)
 
@@ -189,6 +203,15 @@ class AppState:
         """Forget the runtime, and return it if it is this process's to close."""
         runtime, self._runtime, self._pid_at_work = self._runtime, None, None
         return runtime if runtime is not None and runtime.pid == os.getpid() else None
+
+    def begin_anew(self) -> None:
+        """Forget what the parent of this process has at work, in a child that was forked off."""
+        # A thread that held it may not have come along.
+        self._lock = threading.Lock()
+        if self._runtime is not None:
+            # Kept: a connection that nobody refers to any more is closed, and with it the parent's.
+            _inherited.append(self._runtime)
+        self._runtime, self._pid_at_work = None, None
 
     def _the_app(self) -> Flask:
         app = self._app()
