@@ -29,7 +29,9 @@ def add_check_of_callers(app: Flask, org: Org) -> None:
         own = _host(org.url)
         origin = request.headers.get("Origin")
         if not _may_be(_host(f"//{request.headers.get('Host', '')}"), own):
-            raise _refused("It takes requests for 127.0.0.1 and localhost only, by their Host")
+            raise _refused(
+                "It takes requests for the loopback only, by their Host, or for the url of its Org"
+            )
         if origin is not None and not _may_be(_host(origin), own):
             raise _refused("It takes no requests of web pages from elsewhere, by their Origin")
 
