@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from okta_hooks.settings import Settings
 from okta_hooks.simulator import Org, Simulator
 from tests.support import NEEDS_SDK
 
+from . import support
 from .support import HUSH, leaks_of_error
 
 pytestmark = NEEDS_SDK
@@ -92,4 +96,63 @@ def test_an_endpoint_that_is_asked_before_okta() -> None:
     with pytest.raises(preflight.NotAsked) as caught:
         preflight.complaint(body())
 
+    assert list(leaks_of_error(caught.value)) == []
+
+
+def test_a_service_app(monkeypatch: pytest.MonkeyPatch, nowhere: str) -> None:
+    """If the org gives no token to a service app, no frame has its private key."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+    monkeypatch.setenv("OKTA_CLIENT_AUTHORIZATIONMODE", "PrivateKey")
+    monkeypatch.setenv("OKTA_CLIENT_CLIENTID", "0oa1")
+    monkeypatch.setenv("OKTA_CLIENT_SCOPES", "okta.logs.read")
+    monkeypatch.setenv("OKTA_CLIENT_PRIVATEKEY", pem)
+    monkeypatch.setattr(support, "HUSH", pem.splitlines()[3])
+
+    with (
+        OktaClient(Settings(org_url=nowhere)) as client,
+        pytest.raises(OktaUnavailable) as caught,
+    ):
+        client.hooks()
+
+    assert list(leaks_of_error(caught.value)) == []
+
+
+class _Closed(BaseHTTPRequestHandler):
+    """A proxy that lets nobody through."""
+
+    def do_CONNECT(self) -> None:
+        """Refuse the login."""
+        self.send_error(407)
+
+    def log_message(self, *_: object) -> None:
+        """Keep the test's output clean."""
+
+
+def test_a_proxy_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a proxy does not take the login in its URL, no frame has the header with it."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Closed)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", f"http://jane:pass@127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(support, "HUSH", base64.b64encode(b"jane:pass").decode())
+    settings = Settings(org_url="https://acme.okta.test", api_token=Secret(TOKEN))
+    try:
+        with OktaClient(settings) as client, pytest.raises(OktaUnavailable) as caught:
+            client.hooks()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+    assert "proxy" in str(caught.value)
     assert list(leaks_of_error(caught.value)) == []
