@@ -4,12 +4,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test coverage model chaos backfill-kills bench bench-quick check format docs dist catalog clean
+.PHONY: demo test coverage model chaos backfill-kills bench bench-quick check format docs dist lock audit catalog clean
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --editable . --group dev --constraint constraints.txt
 	touch $(READY)
 
 demo: $(READY)  ## a day at a simulated Okta org, and an app that is killed in the middle
@@ -61,13 +61,28 @@ format: $(READY)
 docs: $(READY)
 	$(BIN)/sphinx-build --fail-on-warning docs docs/_build/html
 
-dist: $(READY)  ## wheel and sdist in dist/, checked; the wheel plays the quickstart in an empty environment
+dist: $(READY)  ## wheel and sdist in dist/, checked; the wheel plays the quickstart; what it installs, as an SBOM in build/
 	rm -rf dist build
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
 	$(PYTHON) -m venv build/empty
 	build/empty/bin/python -m pip install --quiet dist/*.whl
 	build/empty/bin/python scripts/play_quickstart.py docs/quickstart.md
+	build/empty/bin/python -m pip uninstall --quiet --yes setuptools pip  # of the environment, not of the library
+	$(BIN)/cyclonedx-py environment --mc-type library --pyproject pyproject.toml --output-reproducible \
+		--output-file build/okta_hooks.cdx.json build/empty
+	$(BIN)/python scripts/check_sbom.py build/okta_hooks.cdx.json
+
+lock:  ## the newest versions of what developing needs, into constraints.txt
+	rm -rf build/lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	build/lock/bin/python -m pip install --quiet --editable . --group dev
+	echo "# What developing installs: made by make lock, for the lowest Python that is supported." > constraints.txt
+	build/lock/bin/python -m pip freeze --exclude-editable >> constraints.txt
+
+audit: $(READY)  ## whether anything that is known makes a version in constraints.txt vulnerable; asks PyPI
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 catalog: $(READY)  ## regenerate the event types: make catalog JSON=event-types.json, or CSV=new.csv RELEASE=2026.41.0
 	$(BIN)/python scripts/update_catalog.py "$(or $(JSON),$(CSV))" "$(RELEASE)"

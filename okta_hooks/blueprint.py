@@ -6,7 +6,6 @@ may answer OK.
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 from contextlib import suppress
@@ -17,6 +16,7 @@ from flask import Blueprint
 
 from . import receivers, signals
 from .exceptions import ConfigurationError
+from .logs import plain_logger
 from .problem import problem
 from .state import EXTENSION, AppState, app_object, registration
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from .catalog import EventType
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -136,9 +136,10 @@ class EventHook(Blueprint):
         try:
             from . import endpoint  # an app starts without what it imports
 
-            return endpoint.verify(self)
+            answer = endpoint.verify(self)
         except BaseException as error:  # noqa: BLE001 - whatever it is gets an answer
-            return _failed(error, "The verification of the hook %r failed.", self.name)
+            answer = _failed(error, "The verification of the hook %r failed.", self.name)
+        return _as_it_is(answer)
 
     def _receive(self, **_: Any) -> Response:
         """Take a delivery: the view of POST."""
@@ -157,7 +158,13 @@ class EventHook(Blueprint):
             )
         if isinstance(answer, BaseException):
             raise answer
-        return answer
+        return _as_it_is(answer)
+
+
+def _as_it_is(answer: Response) -> Response:
+    """Let no browser take an answer for something else than it says it is."""
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
 
 
 def _failed(error: BaseException, message: str, hook: str) -> Response:

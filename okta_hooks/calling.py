@@ -10,9 +10,11 @@ import http.client
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import urlsplit
+
+from .secret import frameless
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -25,12 +27,12 @@ _LONGEST_ANSWER: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is sent to a hook."""
+    """What is sent to a hook. Its representation shows no header, for one of them holds the secret."""
 
     method: str
     url: str
-    headers: Mapping[str, str]
-    body: bytes = b""
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,7 @@ class HttpSender:
     def __init__(self, timeout: float = TIMEOUT) -> None:
         self.timeout = timeout
 
+    @frameless
     def __call__(self, request: Request) -> Answer:
         """Send a request, as :data:`Send` says."""
         parts = urlsplit(request.url)
@@ -90,10 +93,10 @@ class HttpSender:
                 raise TimeoutError
         except (OSError, UnicodeError, http.client.HTTPException) as error:
             if expired.is_set() or isinstance(error, TimeoutError):
-                raise TimeoutError from error
+                raise TimeoutError from None
             if isinstance(error, OSError):
                 raise
-            raise ConnectionError(str(error) or type(error).__name__) from error
+            raise ConnectionError(str(error) or type(error).__name__) from None
         finally:
             timer.cancel()
             timer.join()

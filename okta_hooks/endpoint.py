@@ -7,12 +7,11 @@ into a redirect to a login page, or into an OK. What is raised all the same, the
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from flask import Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -20,8 +19,9 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from . import request_body, signals
 from .exceptions import InboxUnavailable, UnreadableDelivery
 from .host_code import contained
+from .logs import plain_logger
 from .problem import problem
-from .state import app_object, state_of
+from .state import app_object, presented, state_of
 from .state.app import BEGAN
 from .threads import start_thread
 from .wire import protocol, reading
@@ -29,15 +29,17 @@ from .wire.events import Delivery
 from .work import dispatch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flask import Flask
 
     from .inbox.intake import NewDelivery
     from .receivers import Hook
-    from .settings import Settings
+    from .secret import Secret
     from .state import AppState
     from .wire.events import Envelope
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 #: Okta waits 3 s. This is from the beginning of the request until its delivery must be stored.
 _SECONDS_TO_STORE: Final = 2.0
@@ -50,18 +52,19 @@ _MOST_VALUES: Final = 500_000
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One request to a hook. ``began`` is the monotonic time at which it came in."""
+    """One request to a hook, of which what was presented has been judged, and dropped.
+
+    ``secret`` is the position in the list of the secret that was presented, or None if it is none of them;
+    ``hint`` is what may be wrong with it then, or None if nothing was presented.
+    ``began`` is the monotonic time at which the request came in.
+    """
 
     app: Flask
     state: AppState
     hook: Hook
-    presented: bytes | None
+    secret: int | None
+    hint: str | None
     began: float
-
-    @property
-    def secret(self) -> int | None:
-        """The position in the list of the secret that was presented, or None."""
-        return protocol.authenticate(self.presented or b"", self.state.secrets[self.hook.name])
 
     @property
     def is_open(self) -> bool:
@@ -84,7 +87,7 @@ def verify(hook: Hook) -> Response:
             f"{protocol.CHALLENGE_HEADER} of at most {protocol.LONGEST_CHALLENGE} characters.",
         )
     call = _call(hook)
-    if call.presented is not None and call.secret is None and not call.is_open:
+    if call.hint is not None and not call.is_open:
         return _refuse_secret(call)
     if (error := _why_closed(call)) is not None:
         logger.error("The verification of the hook %r was refused: %s", hook.name, error)
@@ -154,11 +157,15 @@ def _why_closed(call: _Call) -> BaseException | None:
 def _call(hook: Hook) -> _Call:
     app = app_object()
     state = state_of(app)
+    secret, hint = _judge(
+        presented.take(request.environ, state.settings.auth_header), state.secrets[hook.name]
+    )
     return _Call(
         app=app,
         state=state,
         hook=hook,
-        presented=_presented(state.settings),
+        secret=secret,
+        hint=hint,
         began=request.environ.get(BEGAN, time.monotonic()),
     )
 
@@ -246,7 +253,7 @@ def _run_in_request(
 
 def _refuse_secret(call: _Call) -> Response:
     config = call.state.settings
-    hint = protocol.hint(call.presented, call.state.secrets[call.hook.name])
+    hint = call.hint or protocol.NO_HEADER
     count = call.state.refusals.add(time.monotonic(), call.hook.name, hint)
     if count:
         logger.warning(
@@ -280,12 +287,9 @@ def _notify_refused(call: _Call, refusal: Response, reason: str) -> Response:
     return refusal
 
 
-def _presented(config: Settings) -> bytes | None:
-    """Return the raw bytes of the header that holds the secret; WSGI has them as Latin-1."""
-    value = request.environ.get("HTTP_" + config.auth_header.upper().replace("-", "_"))
-    if value is None:
-        return None
-    try:
-        return cast("str", value).encode("latin-1")
-    except UnicodeEncodeError:  # from a client that calls the app without a server between
-        return cast("str", value).encode()
+def _judge(value: bytes | None, secrets: Sequence[Secret]) -> tuple[int | None, str | None]:
+    """Return the position of the secret that was presented, or what may be wrong with it."""
+    if value is None or not secrets:
+        return None, None
+    secret = protocol.authenticate(value, secrets)
+    return secret, None if secret is not None else protocol.hint(value, secrets)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,7 +17,13 @@ def as_sentence(error: Exception) -> str:
 
 
 class OktaHooksError(Exception):
-    """The base of every error this library raises on its own account."""
+    """The base of every error this library raises on its own account.
+
+    Its text stands on one line: what comes from elsewhere, such as from Okta, is escaped where it does not show.
+    """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class UnreadableDelivery(OktaHooksError):

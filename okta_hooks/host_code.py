@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 import threading
-from typing import TYPE_CHECKING, Any
+import traceback
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -13,10 +17,22 @@ if TYPE_CHECKING:
 
 
 def call(app: Flask, receiver: Callable[..., Any], /, **arguments: Any) -> None:
-    """Call a receiver of any kind; if it is asynchronous, wait until it has finished."""
-    result = receiver(app, **arguments)
-    if inspect.isawaitable(result):
-        app.ensure_sync(_await)(result)
+    """Call a receiver of any kind; if it is asynchronous, wait until it has finished.
+
+    Of the processes that it may fork off, none comes back from here.
+    """
+    process = os.getpid()
+    error: BaseException | None = None
+    try:
+        result = receiver(app, **arguments)
+        if inspect.isawaitable(result):
+            app.ensure_sync(_await)(result)
+    except BaseException as raised:
+        if os.getpid() == process:
+            raise
+        error = raised
+    if os.getpid() != process:
+        _end_child(error)
 
 
 def contained(
@@ -42,6 +58,24 @@ def text_of(error: BaseException) -> str:
         return str(error)
     except BaseException:  # noqa: BLE001 - as in `contained`
         return "(no text)"
+
+
+def _end_child(error: BaseException | None) -> NoReturn:
+    """End a process that a receiver has forked off, and that would go on as the one that it came from.
+
+    It would run receivers and write to the database on connections that are not its own. Nothing of it is cleaned up,
+    for that would close these for both.
+    """
+    with suppress(Exception):
+        if error is not None:
+            traceback.print_exception(error)
+        sys.stderr.write(
+            f"The process {os.getpid()}, which a receiver has forked off, has come back from it, and is ended here: "
+            "let it end by os._exit(), or start it with subprocess.\n"
+        )
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(0 if error is None else 1)
 
 
 async def _await(result: Awaitable[Any]) -> Any:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
+    from .secret import Secret
     from .simulator.app_org import AppOrg
     from .wire.events import LogEvent
 
@@ -79,8 +80,9 @@ def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any,
     return made
 
 
-def _is_in_instance_folder(inbox: str | None) -> bool:
-    return inbox is not None and inbox.startswith("sqlite:///") and inbox[10:11] != "/"
+def _is_in_instance_folder(inbox: Secret | None) -> bool:
+    url = "" if inbox is None else inbox.reveal()
+    return url.startswith("sqlite:///") and url[10:11] != "/"
 
 
 def _inbox_in(folder: Path) -> str:

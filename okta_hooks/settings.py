@@ -6,20 +6,21 @@ it reads each as JSON where it can, so a secret or a token of digits arrives as 
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from .exceptions import ConfigurationError
+from .logs import plain_logger
+from .secret import Secret, frameless
 from .wire.protocol import DEFAULT_AUTH_HEADER
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 PREFIX: Final = "OKTA_HOOKS_"
 DEFAULT_INBOX: Final = "sqlite:///okta_hooks.sqlite3"
@@ -39,9 +40,10 @@ _HEADERS_WITH_A_MEANING = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One app's configuration of this library. Its representation shows no secret.
+    """One app's configuration of this library. Its representation shows nothing that may be secret.
 
     ``secret`` is the configured value, not yet resolved for one hook: see :func:`secrets_of`.
+    ``inbox`` is the URL of a database, which may hold a password.
     ``url`` is where Okta delivers to, or a mapping of that by the names of hooks.
     ``retention`` is a timedelta, ``max_body`` is in bytes.
     """
@@ -49,14 +51,14 @@ class Settings:
     secret: Any = field(default=None, repr=False)
     allow_unauthenticated: bool = False
     auth_header: str = DEFAULT_AUTH_HEADER
-    inbox: str | None = field(default=DEFAULT_INBOX, repr=False)
+    inbox: Secret | None = field(default=Secret(DEFAULT_INBOX))
     worker: str = "thread"
     max_attempts: int = 20
     retention: timedelta = timedelta(days=30)
     max_body: int = 10 * 1024 * 1024
-    url: str | Mapping[str, str] | None = None
-    org_url: str | None = None
-    api_token: str | None = field(default=None, repr=False)
+    url: str | Mapping[str, str] | None = field(default=None, repr=False)
+    org_url: str | None = field(default=None, repr=False)
+    api_token: Secret | None = None
 
 
 def keys_in(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,8 +71,37 @@ def read(config: Mapping[str, Any]) -> Settings:
 
     :raises RuntimeError: if a value cannot be what was meant. The error names the key and the cure.
     """
-    known = {PREFIX + item.name.upper(): item.name for item in fields(Settings)}
-    for key in config:
+    keys = list(config)
+    try:
+        return _read(config)
+    finally:
+        # It holds secrets, and what is raised or logged may be reported with the variables of this frame.
+        del config
+        _warn_of_unread(keys)
+
+
+def changed_keys(before: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+    """Return our keys that have other values in a configuration than before, in order.
+
+    :param before: What :func:`keys_in` returned.
+    """
+    now = keys_in(config)
+    return sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+
+
+@frameless
+def _read(config: Mapping[str, Any]) -> Settings:
+    given = {name: config[key] for key, name in _known().items() if key in config}
+    return Settings(**{name: _CHECKS[name](name, value) for name, value in given.items()})
+
+
+def _known() -> dict[str, str]:
+    return {PREFIX + item.name.upper(): item.name for item in fields(Settings)}
+
+
+def _warn_of_unread(keys: Sequence[str]) -> None:
+    known = _known()
+    for key in keys:
         if key not in known and _NEAR_PREFIX.match(key):
             from difflib import get_close_matches  # most apps spell well
 
@@ -84,11 +115,9 @@ def read(config: Mapping[str, Any]) -> Settings:
                 guess,
                 extra={"okta_hooks_key": key},
             )
-    given = {name: config[key] for key, name in known.items() if key in config}
-    return Settings(**{name: _CHECKS[name](name, value) for name, value in given.items()})
 
 
-def secrets_of(settings: Settings, hook: str) -> tuple[str, ...]:
+def secrets_of(settings: Settings, hook: str) -> tuple[Secret, ...]:
     """Return the live secrets of one hook; none if it may run without.
 
     :param hook: The hook's name.
@@ -99,7 +128,7 @@ def secrets_of(settings: Settings, hook: str) -> tuple[str, ...]:
     if isinstance(configured, Mapping):
         where = f"{where}[{hook!r}]"
         configured = configured.get(hook)
-    if configured is None or (isinstance(configured, str | list | tuple) and not configured):
+    if not configured:
         if settings.allow_unauthenticated:
             return ()
         # With a mapping the key was read, so it is this hook that is missing there.
@@ -110,8 +139,7 @@ def secrets_of(settings: Settings, hook: str) -> tuple[str, ...]:
         raise ConfigurationError(
             f"{where} is not set, so anybody could post events to the hook {hook!r}. {cure}"
         )
-    members = configured if isinstance(configured, list | tuple) else [configured]
-    return tuple(_secret(where, member) for member in members)
+    return tuple(_secret(where, member) for member in configured)
 
 
 def _why_unread() -> str | None:
@@ -138,13 +166,14 @@ def _why_unread() -> str | None:
     return None
 
 
-def _secret(where: str, value: object) -> str:
-    value = _digits_as_text(value)
-    if not isinstance(value, str):
+@frameless
+def _secret(where: str, member: Secret | _NoSecret) -> Secret:
+    if isinstance(member, _NoSecret):
         raise ConfigurationError(
-            f"{where} holds a {type(value).__name__} where a secret should be, which is a string. "
+            f"{where} holds a {member.kind} where a secret should be, which is a string. "
             "In the environment, put double quotes inside the single ones: '\"1e5\"'."
         )
+    value = member.reveal()
     if not value:
         raise ConfigurationError(f"{where} holds an empty secret. Remove it, or set it.")
     if _NOWHERE_IN_A_HEADER & set(value):
@@ -155,7 +184,6 @@ def _secret(where: str, value: object) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        # `from None`: the encoder's error carries the secret.
         raise ConfigurationError(
             f"{where} holds a secret with a lone surrogate, which no header can carry. "
             "Does the environment hold it in UTF-8?"
@@ -165,7 +193,7 @@ def _secret(where: str, value: object) -> str:
             f"{where} holds a secret that begins or ends with a blank or a control character, "
             "which servers strip from a header. Strip it here and at Okta."
         )
-    return value
+    return member
 
 
 def _digits_as_text(value: object) -> object:
@@ -173,11 +201,33 @@ def _digits_as_text(value: object) -> object:
 
 
 def _refuse(name: str, value: object, cure: str) -> NoReturn:
-    raise ConfigurationError(f"{PREFIX}{name.upper()} is {value!r}: {cure}")
+    # The value is not quoted: a secret may stand under the wrong key.
+    kind = type(value).__name__
+    raise ConfigurationError(f"{PREFIX}{name.upper()} is set to a wrong value ({kind}): {cure}")
 
 
-def _as_is(_: str, value: Any) -> Any:
-    return value
+@dataclass(frozen=True, slots=True)
+class _NoSecret:
+    """Stands for a value of a type that no secret has. It may be one all the same: `1e5`."""
+
+    kind: str
+
+
+def _unresolved(_: str, value: Any) -> Any:
+    """Return what is configured as secret: a tuple, or a mapping of such by the names of hooks; None for none."""
+    if isinstance(value, Mapping):
+        return {str(hook): _members(one) for hook, one in value.items()}
+    return None if value is None else _members(value)
+
+
+def _members(value: Any) -> tuple[Secret | _NoSecret, ...]:
+    if value is None or value == "":
+        return ()
+    listed = value if isinstance(value, list | tuple) else [value]
+    plain = [_digits_as_text(each) for each in listed]
+    return tuple(
+        Secret(each) if isinstance(each, str) else _NoSecret(type(each).__name__) for each in plain
+    )
 
 
 def _bool(name: str, value: Any) -> bool:
@@ -195,11 +245,18 @@ def _header(name: str, value: Any) -> str:
             "(servers drop headers with an underscore).",
         )
     if value.lower() in _HEADERS_WITH_A_MEANING:
-        _refuse(name, value, "that header has a meaning of its own. Choose another at Okta.")
+        raise ConfigurationError(
+            f"{PREFIX}{name.upper()} is {value!r}: that header has a meaning of its own. Choose another at Okta."
+        )
     return value
 
 
-def _inbox(name: str, value: Any) -> str | None:
+def inbox_url(url: str | Secret | None) -> Secret | None:
+    """Return the URL of an inbox so that it does not show."""
+    return Secret(url) if isinstance(url, str) else url
+
+
+def _inbox(name: str, value: Any) -> Secret | None:
     if value is None:
         return None
     scheme, separator, rest = value.partition("://") if isinstance(value, str) else ("", "", "")
@@ -213,7 +270,7 @@ def _inbox(name: str, value: Any) -> str | None:
             "or of a PostgreSQL database ('postgresql://user:password@host/name'), "
             "or None to store nothing and run receivers inside the request (in the environment: null)."
         )
-    return str(value)
+    return Secret(value)
 
 
 def _cure_of_inbox(scheme: str, rest: str) -> str | None:
@@ -289,12 +346,13 @@ def _one_url(name: str, value: Any) -> str:
     return str(value)
 
 
-def _token(name: str, value: Any) -> str | None:
-    return _text(name, _digits_as_text(value))
+def _token(name: str, value: Any) -> Secret | None:
+    text = _text(name, _digits_as_text(value))
+    return None if text is None else Secret(text)
 
 
 _CHECKS: Final[Mapping[str, Any]] = {
-    "secret": _as_is,
+    "secret": _unresolved,
     "allow_unauthenticated": _bool,
     "auth_header": _header,
     "inbox": _inbox,

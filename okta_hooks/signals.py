@@ -6,18 +6,18 @@ An error in a handler of theirs is logged and goes no further.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from blinker import Namespace
 
 from .host_code import call, contained
+from .logs import plain_logger
 
 if TYPE_CHECKING:
     from blinker import NamedSignal
     from flask import Flask
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 _service = Namespace()
 

@@ -14,6 +14,7 @@ from blinker import NamedSignal
 import okta_hooks
 from okta_hooks import catalog, settings, signals
 from okta_hooks.cli import group
+from okta_hooks.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,8 @@ def test_every_setting_is_documented_with_its_default(setting: Any) -> None:
         assert section.startswith("Required")
     else:
         assert default
+        if isinstance(wanted, Secret):
+            wanted = wanted.reveal()
         assert default[1] == (f'"{wanted}"' if isinstance(wanted, str) else repr(wanted))
 
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -118,6 +121,76 @@ def test_only_what_was_checked_is_published() -> None:
     assert "workflow_call" in yaml.safe_load(read(".github/workflows/ci.yml"))[True]
     assert commands(publish) == []
     assert any(command.startswith("make dist") for command in commands(build))
+
+
+def requirements(lines: list[Any]) -> set[str]:
+    """Return the normal names in requirements; a group that includes another has an object for that."""
+    named = [re.split(r"[^\w.-]", line)[0] for line in lines if isinstance(line, str)]
+    return {re.sub(r"[-_.]+", "-", name).lower() for name in named}
+
+
+def test_what_developing_installs_is_locked() -> None:
+    """Each dependency, of the extras and groups that are developed with, has a version: `make lock` has been run."""
+    groups = PROJECT["dependency-groups"]
+    needed = requirements(
+        [
+            *PROJECT["project"]["dependencies"],
+            *(
+                line
+                for extra in PROJECT["project"]["optional-dependencies"].values()
+                for line in extra
+            ),
+            *(line for group in ("test", "docs", "dev") for line in groups[group]),
+        ]
+    )
+    locked = dict(line.split("==") for line in read("constraints.txt").splitlines() if "==" in line)
+
+    assert needed - requirements(list(locked)) == {"okta-hooks"}
+    assert all(re.match(r"\d", version) for version in locked.values())
+
+
+def test_the_lock_is_installed_and_audited() -> None:
+    """Who develops gets its versions, and a workflow asks each week what is known of them; no doubt counts as yes."""
+    makefile = read("Makefile")
+
+    assert "--group dev --constraint constraints.txt" in makefile
+    assert "pip-audit --strict --disable-pip --no-deps --requirement constraints.txt" in makefile
+    document = yaml.safe_load(read(".github/workflows/audit.yml"))
+    assert document[True]["schedule"]
+    assert [command.split()[:2] for command in commands(document["jobs"]["audit"])] == [
+        ["make", "audit"]
+    ]
+
+
+def test_a_release_has_its_bill_of_materials() -> None:
+    """What `make dist` writes and checks, the workflow keeps; it does not lie beside what PyPI takes."""
+    kept = [
+        step["with"]["path"]
+        for step in steps(jobs("release")["build"])
+        if step.get("uses", "").startswith("actions/upload-artifact@")
+    ]
+
+    assert kept == ["dist/", "build/okta_hooks.cdx.json"]
+    assert "check_sbom.py build/okta_hooks.cdx.json" in read("Makefile")
+
+
+def test_a_bill_of_materials_is_complete(tmp_path: Path) -> None:
+    """What the tool writes of an environment with this library passes, and none that lacks something."""
+    bill = tmp_path / "bill.json"
+    tool = [sys.executable, "-m", "cyclonedx_py", "environment", "--pyproject", "pyproject.toml"]
+    subprocess.run([*tool, "--output-file", str(bill), sys.prefix], check=True, cwd=ROOT)
+    check = [sys.executable, "scripts/check_sbom.py", str(bill)]
+    subprocess.run(check, check=True, cwd=ROOT)
+
+    document = json.loads(bill.read_text(encoding="utf-8"))
+    document["components"] = [each for each in document["components"] if each["name"] != "blinker"]
+    document["metadata"]["component"]["version"] = "0"
+    bill.write_text(json.dumps(document), encoding="utf-8")
+    ended = subprocess.run(check, check=False, cwd=ROOT, capture_output=True, text=True)
+
+    assert ended.returncode == 1
+    version = PROJECT["project"]["version"]
+    assert ended.stderr == f"{bill} lacks okta-hooks {version}, blinker.\n"
 
 
 def test_the_suite_has_pgbouncer_in_the_workflow() -> None:

@@ -8,6 +8,7 @@ import pytest
 from flask import Config, Flask
 
 from okta_hooks import settings
+from okta_hooks.secret import Secret
 
 
 def from_environment(monkeypatch: pytest.MonkeyPatch, **values: str) -> dict[str, Any]:
@@ -21,7 +22,11 @@ def from_environment(monkeypatch: pytest.MonkeyPatch, **values: str) -> dict[str
 
 def secrets(value: object, hook: str = "okta") -> tuple[str, ...]:
     """Return what a configured secret comes to for one hook."""
-    return settings.secrets_of(settings.read({"OKTA_HOOKS_SECRET": value}), hook)
+    return revealed_secrets(settings.read({"OKTA_HOOKS_SECRET": value}), hook)
+
+
+def revealed_secrets(read: settings.Settings, hook: str = "okta") -> tuple[str, ...]:
+    return tuple(secret.reveal() for secret in settings.secrets_of(read, hook))
 
 
 def test_defaults() -> None:
@@ -30,7 +35,7 @@ def test_defaults() -> None:
 
     assert read.allow_unauthenticated is False
     assert read.auth_header == "Authorization"
-    assert read.inbox == "sqlite:///okta_hooks.sqlite3"
+    assert read.inbox == Secret("sqlite:///okta_hooks.sqlite3")
     assert read.worker == "thread"
     assert read.max_attempts == 20
     assert read.retention == timedelta(days=30)
@@ -56,7 +61,7 @@ def test_every_key_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
     )
 
     assert settings.read(config) == settings.Settings(
-        secret="s3cret",
+        secret=(Secret("s3cret"),),
         allow_unauthenticated=True,
         auth_header="X-Okta-Secret",
         inbox=None,
@@ -65,7 +70,7 @@ def test_every_key_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
         retention=timedelta(hours=12),
         max_body=1048576,
         org_url="https://example.okta.com",
-        api_token="t0ken",
+        api_token=Secret("t0ken"),
     )
 
 
@@ -115,7 +120,7 @@ def test_secret_from_the_environment(
     """A secret is what was meant: digits are text again, quotes make JSON a string, lists rotate."""
     config = from_environment(monkeypatch, SECRET=variable)
 
-    assert settings.secrets_of(settings.read(config), "okta") == expected
+    assert revealed_secrets(settings.read(config)) == expected
 
 
 def test_secret_of_one_hook_by_its_own_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,8 +128,8 @@ def test_secret_of_one_hook_by_its_own_variable(monkeypatch: pytest.MonkeyPatch)
     config = from_environment(monkeypatch, SECRET__okta="mine", SECRET__other="[1, 2]")
 
     read = settings.read(config)
-    assert settings.secrets_of(read, "okta") == ("mine",)
-    assert settings.secrets_of(read, "other") == ("1", "2")
+    assert revealed_secrets(read) == ("mine",)
+    assert revealed_secrets(read, "other") == ("1", "2")
 
 
 def test_secret_as_tuple() -> None:
@@ -249,7 +254,7 @@ def test_a_secret_counts_even_where_none_is_needed() -> None:
     """Being allowed to run without a secret does not switch a configured one off."""
     config = {"OKTA_HOOKS_SECRET": "s3cret", "OKTA_HOOKS_ALLOW_UNAUTHENTICATED": True}
 
-    assert settings.secrets_of(settings.read(config), "okta") == ("s3cret",)
+    assert revealed_secrets(settings.read(config)) == ("s3cret",)
 
 
 def test_a_bad_secret_is_refused_even_where_none_is_needed() -> None:
@@ -300,7 +305,7 @@ def test_inbox_url() -> None:
     """The URL of the inbox is taken as it stands."""
     url = "postgresql+psycopg://app@db/app"
 
-    assert settings.read({"OKTA_HOOKS_INBOX": url}).inbox == url
+    assert settings.read({"OKTA_HOOKS_INBOX": url}).inbox == Secret(url)
 
 
 @pytest.mark.parametrize("value", ["None", "", "okta.sqlite3", False, 0])
@@ -368,7 +373,7 @@ def test_a_token_of_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     config = Config("")
     config.from_prefixed_env()
 
-    assert settings.read(config).api_token == "90210"
+    assert settings.read(config).api_token == Secret("90210")
     with pytest.raises(RuntimeError, match="must be a string, not a bool"):
         settings.read({"OKTA_HOOKS_API_TOKEN": True})
 

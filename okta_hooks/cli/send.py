@@ -14,6 +14,7 @@ from flask.cli import with_appcontext
 
 from okta_hooks import testing
 from okta_hooks.calling import TIMEOUT, HttpSender, Request, app_sender
+from okta_hooks.secret import revealed
 
 from .context import app_of_command, one_hook, state_of_app
 from .options import as_json_option, check_url
@@ -87,13 +88,12 @@ def send(
     state = state_of_app()
     name = one_hook(state, hook)
     _warn_if_unreceived(state, name, event_type)
-    headers = {"Content-Type": "application/json"}
-    for secret in state.secrets[name][:1]:
-        headers[state.settings.auth_header] = secret
+    secrets = state.secrets[name]
+    authentication = {state.settings.auth_header: secrets[0]} if secrets else {}
     request = Request(
         method="POST",
         url=url or _url_of(state, name),
-        headers=headers,
+        headers={"Content-Type": "application/json", **revealed(authentication)},
         body=json.dumps(delivery, separators=(",", ":")).encode(),
     )
     answer = _send(state, request, over_http=url is not None)

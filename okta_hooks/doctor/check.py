@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from okta_hooks.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,6 +26,11 @@ class Check:
     level: Level
     text: str
     cure: str | None = None
+
+    def __post_init__(self) -> None:
+        # Both may quote what others have said: an endpoint, Okta, whoever named a hook.
+        object.__setattr__(self, "text", printable(self.text))
+        object.__setattr__(self, "cure", self.cure and printable(self.cure))
 
 
 def ok(name: str, text: str) -> Check:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Final
 
 from okta_hooks import testing
@@ -15,6 +14,7 @@ from okta_hooks.exceptions import (
     SubscriptionImpossible,
     as_sentence,
 )
+from okta_hooks.logs import plain_logger
 from okta_hooks.org import lookup, subscription
 from okta_hooks.org.client import OktaClient
 from okta_hooks.org.credentials import OrgNotConfigured
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from .check import Check
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 #: So many receivers are named; `flask okta-hooks receivers` lists all.
 _MOST_FAILING: Final = 3
@@ -93,7 +93,7 @@ class _Examination:
         self._receivers = state.hooks[hook].receivers
         self._connected = self._receivers.connected(app)
         self._names = [receiver.name for receiver in self._connected]
-        self._secrets = state.secrets[hook]
+        self._secrets = [each.reveal() for each in state.secrets[hook]]
         self._own = Ownership(url=configured_url(state, hook))
 
     def guarded(self, name: str, checks: Callable[[], Iterable[Check]]) -> Iterator[Check]:

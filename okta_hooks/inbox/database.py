@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import logging
+import os
 import threading
 import time
 from contextlib import contextmanager
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.logs import plain_logger
+from okta_hooks.secret import frameless, revealed
 
 from . import schema, sqlite
 from .file_system import EPHEMERAL, file_system
@@ -22,9 +24,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from okta_hooks.secret import Secret
+
     _Row: TypeAlias = tuple[Any, ...]
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 #: How many seconds an operation may take, unless its caller gives another time.
 SECONDS: Final = 5.0
@@ -71,16 +75,9 @@ class Database:
     :raises InboxUnavailable: if the URL cannot be understood, or its driver is not installed.
     """
 
-    def __init__(self, url: str, folder: str) -> None:
-        try:
-            self._system = _system(sa.make_url(url), folder)
-        except ImportError as error:
-            raise InboxUnavailable(
-                f"{error}: for PostgreSQL, pip install 'okta-hooks[postgresql]'"
-            ) from error
-        except (sa.exc.ArgumentError, ValueError):
-            # `from None`, and no word of it: a password may stand where a port should.
-            raise InboxUnavailable("OKTA_HOOKS_INBOX is no URL of a database") from None
+    def __init__(self, url: str | Secret, folder: str) -> None:
+        self._system = _system(url, folder)
+        #: Without a password.
         self.url = self._system.url
         #: The file, if it is SQLite.
         self.path = self._system.path
@@ -94,14 +91,27 @@ class Database:
         self._dropping = threading.Lock()
         self._is_open = False
         self._is_logged = False
+        #: The one that has opened it.
+        self._process: int | None = None
         #: Changes when the database that was opened may have been replaced by another:
         #: another file, or a server that lacks the last transactions. Ids may be given out again.
         self.generation = 0
 
     def close(self) -> None:
-        """Close the connections. The database opens again when it is used again."""
+        """Close the connections. The database opens again when it is used again.
+
+        In a child of the process that has opened it this does nothing: to close what it has inherited would end
+        the sessions of its parent.
+        """
+        if self._is_inherited:
+            return
         self._system.engine.dispose()
         self._is_open = False
+
+    @property
+    def _is_inherited(self) -> bool:
+        """Whether another process has opened the connections."""
+        return self._process is not None and self._process != os.getpid()
 
     def open(self, *, seconds: float | None = None) -> None:
         """Connect, and create the tables if they are not there. Any use of the inbox does this.
@@ -111,6 +121,12 @@ class Database:
         self._open(_deadline(seconds))
 
     def _open(self, deadline: float) -> None:
+        if self._is_inherited:
+            raise InboxUnavailable(
+                f"the inbox was opened by the process {self._process}, of which this one was forked off",
+                is_transient=False,
+            )
+        self._process = os.getpid()
         if self._is_open and not self._system.is_moved():
             return
         if not self._opening.acquire(timeout=_left(deadline)):
@@ -290,12 +306,22 @@ class Database:
         return self._system.next_ids(connection, table, number)
 
 
-def _system(url: sa.URL, folder: str) -> _System:
-    if url.get_backend_name() == "sqlite":
-        return sqlite.SQLite(url, folder, CONNECTIONS + 1)
-    from .postgresql import PostgreSQL  # its driver need not be installed
+@frameless
+def _system(text: str | Secret, folder: str) -> _System:
+    try:
+        url = sa.make_url(revealed(text))
+        if url.get_backend_name() == "sqlite":
+            return sqlite.SQLite(url, folder, CONNECTIONS + 1)
+        from .postgresql import PostgreSQL  # its driver need not be installed
 
-    return PostgreSQL(url, CONNECTIONS + 1)
+        return PostgreSQL(url, CONNECTIONS + 1)
+    except ImportError as error:
+        raise InboxUnavailable(
+            f"{error}: for PostgreSQL, pip install 'okta-hooks[postgresql]'"
+        ) from None
+    except (sa.exc.ArgumentError, ValueError):
+        # No word of it: a password may stand where a port should.
+        raise InboxUnavailable("OKTA_HOOKS_INBOX is no URL of a database") from None
 
 
 def _deadline(seconds: float | None) -> float:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from okta_hooks.secret import Secret
+
 
 class Inbox:
     """One database with everything that is done to it. It belongs to one process; many threads may use it.
@@ -38,7 +40,7 @@ class Inbox:
 
     def __init__(
         self,
-        url: str,
+        url: str | Secret,
         *,
         folder: str = ".",
         clock: Callable[[], float] = time.time,

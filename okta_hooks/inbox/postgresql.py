@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.secret import frameless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -107,26 +108,48 @@ class PostgreSQL:
     path: Final = None
 
     def __init__(self, url: sa.URL, connections: int) -> None:
-        self.url = url
-        known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+        options = psycopg.pq.Conninfo.get_defaults()
+        known = {option.keyword.decode() for option in options}
         if unknown := sorted(url.query.keys() - known - _PINNED.keys()):
             raise InboxUnavailable(
                 f"OKTA_HOOKS_INBOX has a parameter that PostgreSQL does not know: {unknown[0]}"
             )
-        given = {name: url.query[name] for name in _CONNECT.keys() & url.query.keys()}
+        # SQLAlchemy 2.0 and 2.1 mean different drivers by the bare name.
+        meant = url.set(drivername="postgresql+psycopg").difference_update_query(_PINNED)
+        # libpq's own mark of what is not to be shown, such as `sslpassword`.
+        hidden = {option.keyword.decode() for option in options if option.dispchar == b"*"}
+        shown = meant.difference_update_query(hidden)
+        self.url = shown.set(password="***") if meant.password else shown  # noqa: S106 - stands for one
         self.engine = sa.create_engine(
-            # SQLAlchemy 2.0 and 2.1 mean different drivers by the bare name.
-            url.set(drivername="postgresql+psycopg").difference_update_query(_PINNED),
-            connect_args=_CONNECT | given,
+            self.url,
+            # SQLAlchemy itself would keep the password among the variables of its frames.
+            creator=self._connect,
             pool_size=connections,
             max_overflow=-1,
             pool_use_lifo=True,
             hide_parameters=True,
             use_native_hstore=False,
         )
-        sa.event.listen(self.engine, "do_connect", _connect)
+        _, parameters = self.engine.dialect.create_connect_args(meant)
+        self._parameters: dict[str, Any] = {**_CONNECT, **parameters, **_PINNED}
         sa.event.listen(self.engine, "connect", _end_connecting)
         sa.event.listen(self.engine, "handle_error", _mark_disconnected)
+
+    @frameless
+    def _connection(self) -> _Connection:
+        return _Connection.connect(**self._parameters)
+
+    def _connect(self) -> _Connection:
+        """Connect.
+
+        The transaction that this begins is still open when SQLAlchemy asks its first questions:
+        what a role has set must not matter to these either.
+        """
+        give_up_at = time.monotonic() + _SECONDS_TO_CONNECT_AGAIN
+        while True:
+            raw = self._connection()
+            if _is_fit(raw, give_up_at):
+                return raw
 
     def prepare(self) -> None:
         """Do nothing: a server is there or not."""
@@ -203,28 +226,21 @@ def _begin(raw: _Connection, access: str, seconds: float) -> str:
     return f"BEGIN ISOLATION LEVEL READ COMMITTED{access}{given}"
 
 
-def _connect(_: object, __: object, args: list[Any], parameters: dict[str, Any]) -> _Connection:
-    """Connect, and look what kind of server answered.
-
-    The transaction that this begins is still open when SQLAlchemy asks its first questions:
-    what a role has set must not matter to these either.
-    """
-    give_up_at = time.monotonic() + _SECONDS_TO_CONNECT_AGAIN
-    while True:
-        raw = _Connection.connect(*args, **parameters | _PINNED)
-        try:
-            raw.deadline = time.monotonic() + _CONNECT_SECONDS
-            _examine(raw)
-        except psycopg.OperationalError:
-            raw.close()
-            # A role may end sessions that say nothing for some milliseconds, before a slow machine has said anything.
-            if time.monotonic() > give_up_at:
-                raise
-        except BaseException:
-            raw.close()
+def _is_fit(raw: _Connection, give_up_at: float) -> bool:
+    """Look what kind of server answered; return False if it has ended the session, and another may be tried."""
+    try:
+        raw.deadline = time.monotonic() + _CONNECT_SECONDS
+        _examine(raw)
+    except psycopg.OperationalError:
+        raw.close()
+        # A role may end sessions that say nothing for some milliseconds, before a slow machine has said anything.
+        if time.monotonic() > give_up_at:
             raise
-        else:
-            return raw
+        return False
+    except BaseException:
+        raw.close()
+        raise
+    return True
 
 
 def _examine(raw: _Connection) -> None:

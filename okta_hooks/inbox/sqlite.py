@@ -15,12 +15,16 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.logs import plain_logger
 
+from . import file_access
 from .file_system import identity
 from .write_queue import write_queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+logger = plain_logger(__name__)
 
 #: How long a new connection may try to make its settings, if it was not opened for an operation with a deadline.
 _PREPARE_SECONDS: Final = 5.0
@@ -90,10 +94,12 @@ class SQLite:
     placeholder: Final = "?"
 
     def __init__(self, url: sa.URL, folder: str, connections: int) -> None:
-        self.path = Path(folder, str(url.database)).resolve()
+        self._named = Path(folder, str(url.database)).absolute()
+        self.path = self._named.resolve()
         self.url = url.set(database=str(self.path))
         self._queue = write_queue(self.path.with_name(f"{self.path.name}.turn"))
         self._opened: tuple[int, int] | None = None
+        self._is_examined = False
         self._here = threading.local()
         self.engine = sa.create_engine(
             self.url,
@@ -112,6 +118,10 @@ class SQLite:
         _create_file(self.path)
         _unlock_companions(self.path)
         self._opened = identity(self.path)
+        if not self._is_examined:
+            self._is_examined = True
+            for complaint in file_access.complaints(self._named, os.geteuid()):
+                logger.warning("The inbox is not its owner's alone. %s", complaint)
 
     def is_moved(self) -> bool:
         """Return whether the file is another than the one that was opened, or none.
@@ -235,7 +245,7 @@ def _unlock_companions(path: Path) -> None:
 
 def _create_file(path: Path) -> None:
     """Create the file for its owner alone: SQLite gives its companions the same mode."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    file_access.make_folder(path.parent)
     # Never open a file that is there: closing it would drop every lock that SQLite has on it in this process.
     # https://www.sqlite.org/howtocorrupt.html, section 2.2
     with contextlib.suppress(FileExistsError):

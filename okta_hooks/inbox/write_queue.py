@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import logging
 import os
 import threading
 import time
@@ -13,13 +12,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
+from okta_hooks.logs import plain_logger
+
 from .file_system import identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 _SECONDS_BETWEEN_TRIES: Final = 0.0005
 #: The byte of the queue's file that is locked by the process whose turn it is.

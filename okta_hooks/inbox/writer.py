@@ -5,7 +5,6 @@ A request stops waiting at its deadline, whatever the database does: a database'
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.host_code import contained
+from okta_hooks.logs import plain_logger
 from okta_hooks.threads import start_thread
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .inbox import Inbox
     from .intake import NewDelivery, Stored
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 _IDLE_SECONDS: Final = 30.0
 _MOST_WAITING: Final = 1000

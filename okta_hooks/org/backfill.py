@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks.exceptions import InboxUnavailable, OktaRefused, OktaUnavailable, as_sentence
 from okta_hooks.inbox.cursor import SECONDS, Cursor
+from okta_hooks.logs import plain_logger
 from okta_hooks.wire.events import Delivery
 from okta_hooks.wire.limits import LOG_RETENTION
 from okta_hooks.work import dispatch
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .client import LogPage, OktaClient
     from .registration import NamedHook
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 _OVERLAP_SECONDS: Final = 3600.0
 #: A first backfill begins this long before now: the clocks of this host and of Okta may differ.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import math
 import time
 from dataclasses import replace
@@ -20,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from urllib.parse import urlencode, urlsplit
 
 from okta_hooks.exceptions import OktaRefused, OktaUnavailable
+from okta_hooks.logs import plain_logger
+from okta_hooks.printable import printable
 from okta_hooks.wire import reading
 from okta_hooks.wire.limits import LARGEST_LOG_PAGE
 from okta_hooks.wire.protocol import okta_time
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from .sdk import Response
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 _HOOKS: Final = "/api/v1/eventHooks"
 _LOGS: Final = "/api/v1/logs"
@@ -86,7 +87,7 @@ class OktaClient:
         self.url = self._transport.url
         #: With what the org is asked.
         self.credentials = self._transport.credentials
-        self._tell = tell
+        self._tell: Callable[[str], Any] = lambda line: tell(printable(line))
         self._wait = wait
         # What the org's clock showed, and when that was by this process's own.
         self._date: tuple[float, float] | None = None

@@ -9,9 +9,12 @@ from urllib.parse import urlsplit
 
 from okta_hooks.exceptions import ConfigurationError
 
+from .urls import shown
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from okta_hooks.secret import Secret
     from okta_hooks.settings import Settings
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -60,7 +63,7 @@ def _token_from(settings: Settings) -> str:
     return _source(settings.api_token, "OKTA_HOOKS_API_TOKEN", "OKTA_CLIENT_TOKEN")
 
 
-def _source(setting: str | None, key: str, variable: str) -> str:
+def _source(setting: str | Secret | None, key: str, variable: str) -> str:
     """Return where a value comes from: the app's setting wins over the SDK's variable, and that over its file."""
     if setting is not None:
         return key
@@ -92,8 +95,12 @@ def check(settings: Settings, client: Mapping[str, Any]) -> None:
         )
     url_from = _source(settings.org_url, "OKTA_HOOKS_ORG_URL", "OKTA_CLIENT_ORGURL")
     if not _is_of_an_org(url):
-        # What stands before an @ may be a password.
-        found = "has an @ in it" if "@" in url else f"is {url!r}"
+        # What stands before an @ may be a password, and what begins otherwise a token.
+        found = "is no such URL"
+        if "@" in url:
+            found = "has an @ in it"
+        elif url.startswith(("https://", "http://")):
+            found = f"is {shown(url)!r}"
         raise ConfigurationError(
             f"{url_from} {found}: it must be https:// and a host, and nothing behind it."
         )

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from okta_hooks.secret import Secret
+
     from .hooks import RegisteredHook
     from .subscription import Plan
 
@@ -20,8 +22,8 @@ OF_OKTA: Final = frozenset(
 )
 
 
-def body(plan: Plan, secret: str | None) -> dict[str, Any]:
-    """Return what Okta takes to create or replace the hook of a plan. It holds the secret.
+def body(plan: Plan, secret: Secret | None) -> dict[str, Any]:
+    """Return what Okta takes to create or replace the hook of a plan. It holds the secret, which does not show in it.
 
     A replacement drops what it does not mention, so it begins with the document as it was read.
 

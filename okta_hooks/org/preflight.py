@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks.calling import HttpSender, Request
+from okta_hooks.secret import revealed
 from okta_hooks.wire.protocol import CHALLENGE_HEADER
 
 if TYPE_CHECKING:
@@ -40,14 +41,8 @@ def complaint(document: Mapping[str, Any]) -> str | None:
     :param document: What Okta is to be given of the hook, with the secret.
     :raises NotAsked: if there is no answer.
     """
-    config = document["channel"]["config"]
     challenge = secrets.token_urlsafe(30)
-    headers = {"Accept": "application/json", CHALLENGE_HEADER: challenge}
-    headers |= {each["key"]: each["value"] or "" for each in config.get("headers") or ()}
-    scheme = config.get("authScheme")
-    if scheme:
-        headers[scheme["key"]] = scheme["value"]
-    request = Request(method="GET", url=config["uri"], headers=headers)
+    request = _request(document["channel"]["config"], challenge)
     try:
         answer = HttpSender(_TIMEOUT_SECONDS)(request)
     except TimeoutError as error:
@@ -55,6 +50,15 @@ def complaint(document: Mapping[str, Any]) -> str | None:
     except OSError as error:
         raise NotAsked(str(error) or type(error).__name__) from error
     return _wrong_with(answer, challenge)
+
+
+def _request(config: Mapping[str, Any], challenge: str) -> Request:
+    headers = {"Accept": "application/json", CHALLENGE_HEADER: challenge}
+    headers |= {each["key"]: each["value"] or "" for each in config.get("headers") or ()}
+    scheme = config.get("authScheme")
+    if scheme:
+        headers[scheme["key"]] = revealed(scheme["value"])
+    return Request(method="GET", url=config["uri"], headers=headers)
 
 
 def _wrong_with(answer: Answer, challenge: str) -> str | None:

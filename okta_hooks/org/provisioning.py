@@ -26,6 +26,8 @@ from .urls import shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from okta_hooks.secret import Secret
+
     from .client import OktaClient
     from .hooks import RegisteredHook
     from .ownership import Ownership
@@ -48,7 +50,7 @@ class Replacement:
 def apply(
     client: OktaClient,
     plan: Plan,
-    secret: str | None,
+    secret: Secret | None,
     *,
     verifies: bool = True,
     own: Ownership,

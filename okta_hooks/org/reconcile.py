@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from array import array
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from okta_hooks.inbox.contradictions import Match
 from okta_hooks.inbox.intake import incoming
+from okta_hooks.logs import plain_logger
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery, Envelope
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 FAILED_DELIVERY: Final = "event_hook.delivery"
 

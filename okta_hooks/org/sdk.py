@@ -25,12 +25,13 @@ from okta.jwt import JWT
 from okta.request_executor import RequestExecutor
 
 from okta_hooks.exceptions import ConfigurationError, OktaUnavailable
+from okta_hooks.secret import frameless, revealed
 
 from . import credentials, network
 from .urls import origin
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Coroutine, Mapping
 
     from okta_hooks.settings import Settings
 
@@ -87,7 +88,7 @@ class Transport:
                 client = self._executor._http_client  # noqa: SLF001 - nothing public takes a session
                 client.set_session(asked)
                 request, error = await self._executor.create_request(
-                    method, path, body, keep_empty_params=True
+                    method, path, revealed(body), keep_empty_params=True
                 )
                 if error is not None:
                     refused = asked.answer
@@ -98,8 +99,12 @@ class Transport:
                 _, response, text, error = await self._executor.fire_request(request)
                 return response, text, error
 
+        return self._read(send())
+
+    @frameless
+    def _read(self, sending: Coroutine[Any, Any, Any]) -> Response:
         try:
-            response, text, error = self._runner.run(send(), context=contextvars.copy_context())
+            response, text, error = self._runner.run(sending, context=contextvars.copy_context())
         except Exception as failure:  # noqa: BLE001 - the SDK's text may quote headers, whatever it raises
             raise OktaUnavailable(
                 f"{self.url} cannot be asked: Okta's SDK failed with {type(failure).__name__}. "
@@ -171,6 +176,7 @@ def _session(certificates: ssl.SSLContext) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=connector)
 
 
+@frameless
 def _executor(
     settings: Settings,
 ) -> tuple[Any, str, credentials.Credentials, network.Proxy]:
@@ -182,7 +188,7 @@ def _executor(
     url = str(settings.org_url or client.get("orgUrl", "")).strip().rstrip("/")
     client["orgUrl"] = url
     if settings.api_token is not None:
-        client["token"] = settings.api_token
+        client["token"] = settings.api_token.reveal()
         if client["authorizationMode"] == "PrivateKey":
             client["authorizationMode"] = "SSWS"
     credentials.check(settings, client)

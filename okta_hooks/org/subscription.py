@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from okta_hooks import catalog
 from okta_hooks.exceptions import SubscriptionImpossible
+from okta_hooks.printable import printable
 from okta_hooks.receivers import matches, why_never
 from okta_hooks.wire.limits import MOST_EVENT_TYPES
 
@@ -137,7 +138,7 @@ def shown_change(change: Change) -> Change:
 def described(live: RegisteredHook) -> str:
     """Return a hook in words: what it has now, but for its secret, which Okta does not tell."""
     has_secret = f"its secret in {live.auth_header}" if live.auth_header else "no secret"
-    return (
+    return printable(
         f"{live.name!r} ({live.id}) at {shown(live.url or '')}, {has_secret}, {live.status}, "
         f"{live.verification_status}, types {', '.join(sorted(live.event_types)) or 'none'}"
     )

@@ -6,6 +6,7 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from okta_hooks.printable import printable
 from okta_hooks.wire.protocol import path_of
 
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
@@ -76,10 +77,10 @@ def same_path(url: str, path: str) -> bool:
 
 
 def shown(url: str) -> str:
-    """Return a URL without what may be secret in it: user, password, query."""
+    """Return a URL without what may be secret in it: user, password, query. What does not show is escaped."""
     try:
         parts = urlsplit(url)
     except ValueError:  # what is secret in it cannot be told from the rest
         return "(a malformed URL)"
     host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}" if host else parts.path
+    return printable(f"{parts.scheme}://{host}{parts.path}" if host else parts.path)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import queue
 import re
+import secrets
 import signal
 import sys
 
@@ -16,6 +18,7 @@ from .org import Org
 from .server import Simulator
 
 PORT = 8088
+TOKEN_VARIABLE = "OKTA_SIMULATOR_TOKEN"  # noqa: S105 - the name of a variable
 _HIGHEST_PORT = 65535
 
 
@@ -53,7 +56,10 @@ def main(arguments: list[str] | None = None) -> None:
         "--port", type=_port, default=PORT, help="0 takes any (default: %(default)s)"
     )
     parser.add_argument(
-        "--token", type=_token, default="simulator", help="the API token (default: %(default)s)"
+        "--token",
+        type=_token,
+        default=os.environ.get(TOKEN_VARIABLE) or f"00{secrets.token_urlsafe(30)}",
+        help=f"the API token (default: the one in {TOKEN_VARIABLE}, or else a new one at each start)",
     )
     parser.add_argument("--seed", type=int, help="make the same ids and events each time")
     parser.add_argument(

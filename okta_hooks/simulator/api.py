@@ -10,6 +10,7 @@ from flask import Flask, Response, request
 
 from . import errors, org_settings
 from .admission import API, OAUTH, RATE_LIMITS, RateLimits, add_admission
+from .callers import add_check_of_callers
 from .errors import RequestRefused, TokenRefused
 from .json_bodies import as_answer, no_content, read_object
 from .own_paths import add_own_paths
@@ -28,6 +29,7 @@ def create_app(org: Org, rate_limits: dict[str, int] | None = None) -> Flask:
     app = Flask(__name__)
     # The SDK of the 2.9 line writes a slash before each query.
     app.url_map.strict_slashes = False
+    add_check_of_callers(app, org)
     add_admission(app, org, RateLimits({**RATE_LIMITS, **(rate_limits or {})}))
     _add_refusals(app, org)
     _add_oauth(app, org)

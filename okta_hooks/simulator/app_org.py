@@ -64,7 +64,7 @@ class AppOrg(Org):
             *_, last = self.register(
                 self._state.url_of(name),
                 eligible,
-                secret=next(iter(self._state.secrets[name]), None),
+                secret=next((each.reveal() for each in self._state.secrets[name]), None),
                 auth_header=self._state.settings.auth_header,
                 name=name,
             )

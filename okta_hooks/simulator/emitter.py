@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
+
+from okta_hooks.logs import plain_logger
 
 from .log_events import object_at, quota_warning, with_debug_data
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from .quota import Quota
     from .system_log import SystemLog
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 FAULTS: Final = ("duplicate", "reorder", "lost", "log_only")
 

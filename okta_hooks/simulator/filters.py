@@ -5,16 +5,17 @@ https://developer.okta.com/docs/guides/event-hook-filtering/main/
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+from okta_hooks.logs import plain_logger
 
 from .expressions import UnsupportedExpressionError, read_condition
 
 if TYPE_CHECKING:
     from .expressions import Condition
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 _LANGUAGE: Final = "EXPRESSION_LANGUAGE"
 

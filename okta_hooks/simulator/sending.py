@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextvars
-import logging
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
+
+from okta_hooks.logs import plain_logger
 
 from . import outgoing
 from .log_events import failed_delivery
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from .event_hooks import SimulatedHook
     from .hook_registry import HookRegistry
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 _ACCEPTED: Final = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
 #: What is calling a hook or a receiver in this context, and so must not be settled in it. A context variable,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from okta_hooks.logs import plain_logger
 from okta_hooks.wire.limits import MOST_ACTIVE_HOOKS
 
 from .api import create_app
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .org import Org
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 #: How often the server looks whether it is to stop.
 _SECONDS_TO_NOTICE: Final = 0.05
@@ -28,6 +28,8 @@ _SECONDS_TO_NOTICE: Final = 0.05
 
 class Simulator:
     """An org that listens on 127.0.0.1, and delivers as time passes. It is a context manager.
+
+    It answers nobody but this machine: not a web page from elsewhere that a browser on it has open.
 
     :param org: The org. It takes on the URL when it starts.
     :param port: The port; 0 leaves the choice to the system.

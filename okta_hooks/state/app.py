@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import random
 import threading
@@ -17,9 +16,11 @@ from flask import current_app, request, request_started
 from okta_hooks import settings
 from okta_hooks.clocks import boot_time
 from okta_hooks.exceptions import ConfigurationError, InboxUnavailable
+from okta_hooks.logs import plain_logger
 from okta_hooks.wire import protocol
 from okta_hooks.wire.protocol import path_of
 
+from .presented import hidden
 from .refusals import Refusals
 
 if TYPE_CHECKING:
@@ -28,10 +29,11 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from okta_hooks.receivers import Hook
+    from okta_hooks.secret import Secret
 
     from .runtime import Runtime
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 EXTENSION: Final = "okta_hooks"
 #: The key of the WSGI environment under which the monotonic time stands at which a request came in.
@@ -54,6 +56,19 @@ def state_of(app: Flask) -> AppState:
             "No hook is registered in this app: app.register_blueprint(EventHook(name))."
         )
     return state
+
+
+#: The states of this process, and what the children of a process have inherited and must leave alone.
+_states: weakref.WeakSet[AppState] = weakref.WeakSet()
+_inherited: list[Runtime] = []
+
+
+def _begin_anew() -> None:
+    for state in list(_states):
+        state.begin_anew()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 class Reconfigured:
@@ -85,7 +100,7 @@ class AppState:
         #: As they were read; None once they have been compared with what became of them.
         self._as_read: dict[str, Any] | None = settings.keys_in(app.config)
         self.hooks: dict[str, Hook] = {}
-        self.secrets: dict[str, tuple[str, ...]] = {}
+        self.secrets: dict[str, tuple[Secret, ...]] = {}
         self.secret_lists: dict[str, int] = {}
         self.refusals = Refusals()
         self._endpoints: dict[str, str] = {}
@@ -97,6 +112,7 @@ class AppState:
         self._pid_at_work: int | None = None
         self._lock = threading.Lock()
         self._without_receiver: set[str] = set()
+        _states.add(self)
         # Weakly, so that apps of a test suite can go. Earlier than any `before_request` of the host.
         request_started.connect(self._on_request, sender=app)
 
@@ -136,7 +152,7 @@ class AppState:
     def configure(
         self,
         *,
-        inbox: str | None,
+        inbox: str | Secret | None,
         worker: str,
         clock: Callable[[], float] | None = None,
         elapsed: Callable[[], float] | None = None,
@@ -151,7 +167,7 @@ class AppState:
         :param jitter: The worker's: see :func:`okta_hooks.work.retry.back_off`; None leaves it as it is.
         """
         before = self.settings, self._clock, self._elapsed, self._jitter
-        changed = replace(self.settings, inbox=inbox, worker=worker)
+        changed = replace(self.settings, inbox=settings.inbox_url(inbox), worker=worker)
         self._use(
             changed,
             clock or self._clock,
@@ -188,6 +204,15 @@ class AppState:
         runtime, self._runtime, self._pid_at_work = self._runtime, None, None
         return runtime if runtime is not None and runtime.pid == os.getpid() else None
 
+    def begin_anew(self) -> None:
+        """Forget what the parent of this process has at work, in a child that was forked off."""
+        # A thread that held it may not have come along.
+        self._lock = threading.Lock()
+        if self._runtime is not None:
+            # Kept: a connection that nobody refers to any more is closed, and with it the parent's.
+            _inherited.append(self._runtime)
+        self._runtime, self._pid_at_work = None, None
+
     def _the_app(self) -> Flask:
         app = self._app()
         if app is None:
@@ -216,9 +241,8 @@ class AppState:
 
     def _tell_of_changes(self, app: Flask) -> None:
         """Warn of keys that were set too late: nothing reads them again."""
-        before, self._as_read = self._as_read or {}, None
-        now = settings.keys_in(app.config)
-        changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+        changed = settings.changed_keys(self._as_read or {}, app.config)
+        self._as_read = None
         if changed:
             logger.warning(
                 "%s changed after the hook was registered, and nothing reads %s again: "
@@ -241,6 +265,11 @@ class AppState:
             )
 
     def _on_request(self, app: Flask, **_: Any) -> None:
+        with hidden(request.environ, self.settings.auth_header):
+            self._begin(app)
+
+    def _begin(self, app: Flask) -> None:
+        """Start what this process has at work, unless that was done at an earlier request."""
         if self._as_read is not None:
             self._tell_of_changes(app)
         if self.settings.inbox is None or app.testing or self._pid_at_work == os.getpid():

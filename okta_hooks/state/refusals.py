@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import Final
 
+from okta_hooks.logs import plain_logger
 from okta_hooks.outage import Lines, Outage
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 _SECONDS_BETWEEN_WARNINGS: Final = 60
 

@@ -15,6 +15,8 @@ from okta_hooks.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from flask.sansio.app import App
 
+    from okta_hooks.secret import Secret
+
 _KEY = "OKTA_HOOKS_INBOX"
 
 
@@ -58,7 +60,7 @@ def check_url(app: Flask, hook: str, prefix: str, subdomain: str | None) -> None
             )
 
 
-def check_inbox(app: Flask, url: str | None) -> None:
+def check_inbox(app: Flask, url: Secret | None) -> None:
     """Look at whether the inbox can be opened in this Python, and its file made in its folder.
 
     :param url: One that the settings have let pass.
@@ -66,7 +68,7 @@ def check_inbox(app: Flask, url: str | None) -> None:
     """
     if url is None:
         return
-    scheme, _, rest = url.partition("://")
+    scheme, path = _parts(url)
     if scheme != "sqlite":
         if not _has("psycopg"):
             raise ConfigurationError(
@@ -79,7 +81,13 @@ def check_inbox(app: Flask, url: str | None) -> None:
             f"{_KEY} is an SQLite file, which needs the file locks of a POSIX system. Here, use PostgreSQL."
         )
     if not app.testing:  # then the tests' own inbox comes in its place
-        _check_folder(Path(app.instance_path, rest.partition("?")[0].removeprefix("/")).parent)
+        _check_folder(Path(app.instance_path, path).parent)
+
+
+def _parts(url: Secret) -> tuple[str, str]:
+    """Return the scheme of an inbox's URL, and if that is of a file its path: what else it has may be secret."""
+    scheme, _, rest = url.reveal().partition("://")
+    return scheme, rest.partition("?")[0].removeprefix("/") if scheme == "sqlite" else ""
 
 
 def _check_folder(folder: Path) -> None:

@@ -70,7 +70,12 @@ class Runtime:
                 atexit.register(self._stop_worker)
 
     def close(self) -> None:
-        """Stop the worker and the writer, and close the inbox's connections."""
+        """Stop the worker and the writer, and close the inbox's connections.
+
+        In a child of the process that it belongs to this does nothing.
+        """
+        if self.pid != os.getpid():
+            return
         with self._lock:
             self._is_closed = True
         if self._is_working:
@@ -80,5 +85,6 @@ class Runtime:
         self.inbox.close()
 
     def _stop_worker(self) -> None:
-        if not self.worker.stop(_SECONDS_TO_STOP):
+        # A child that was forked off and ends has inherited this, and no worker.
+        if self.pid == os.getpid() and not self.worker.stop(_SECONDS_TO_STOP):
             self.worker.abandon()

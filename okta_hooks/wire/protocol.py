@@ -15,12 +15,17 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from okta_hooks.secret import Secret
+
 #: The header of the one GET by which Okta checks who owns the endpoint.
 CHALLENGE_HEADER: Final = "X-Okta-Verification-Challenge"
 #: Okta's own challenges are about 40 characters long.
 LONGEST_CHALLENGE: Final = 1024
 #: Where Okta puts the secret unless it is told otherwise.
 DEFAULT_AUTH_HEADER: Final = "Authorization"
+
+#: What may be wrong with a request without the header: it is logged.
+NO_HEADER: Final = "no such header: is the authentication field at Okta named as configured here?"
 
 
 def answer_challenge(challenge: str) -> str:
@@ -36,21 +41,22 @@ def path_of(url: str) -> str:
     return urlsplit(url).path.rstrip("/") or "/"
 
 
-def encodings(secret: str) -> tuple[bytes, ...]:
+def encodings(secret: Secret) -> tuple[bytes, ...]:
     """Return the bytes that a secret may be on the wire.
 
     HTTP does not say how a header with other than ASCII characters is encoded:
     UTF-8 and, where it can be, Latin-1 are both the secret.
     """
-    utf8 = secret.encode()
+    text = secret.reveal()
+    utf8 = text.encode()
     try:
-        latin1 = secret.encode("latin-1")
+        latin1 = text.encode("latin-1")
     except UnicodeEncodeError:
         return (utf8,)
     return (utf8,) if latin1 == utf8 else (utf8, latin1)
 
 
-def authenticate(presented: bytes, secrets: Sequence[str]) -> int | None:
+def authenticate(presented: bytes, secrets: Sequence[Secret]) -> int | None:
     """Return the position of the secret that was presented, or None if it is none of them.
 
     Every secret is compared, each in constant time: the time it takes depends on lengths only.
@@ -67,7 +73,7 @@ def authenticate(presented: bytes, secrets: Sequence[str]) -> int | None:
     return matched
 
 
-def tag_of(secrets: Sequence[str]) -> int:
+def tag_of(secrets: Sequence[Secret]) -> int:
     """Return a 16-bit hash of a list of secrets and their order, by which it is told from another list.
 
     It is stored, so it is short on purpose: one in 65,536 of all guesses at a secret has the same tag,
@@ -75,19 +81,17 @@ def tag_of(secrets: Sequence[str]) -> int:
     """
     digest = hashlib.blake2b(digest_size=2)
     for secret in secrets:
-        value = secret.encode()
+        value = secret.reveal().encode()
         digest.update(len(value).to_bytes(8))
         digest.update(value)
     return int.from_bytes(digest.digest())
 
 
-def hint(presented: bytes | None, secrets: Sequence[str]) -> str:
+def hint(presented: bytes, secrets: Sequence[Secret]) -> str:
     """Return what may be wrong with a header that did not match, judged by its length alone: it is logged.
 
-    :param presented: The raw bytes of the header, or None if there was no such header.
+    :param presented: The raw bytes of the header.
     """
-    if presented is None:
-        return "no such header: is the authentication field at Okta named as configured here?"
     lengths = {len(expected) for secret in secrets for expected in encodings(secret)}
     if len(presented) > max(lengths):
         return "longer than the secret: a scheme in front of it, or the header twice?"

@@ -35,6 +35,12 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_no_answer_is_taken_for_something_else(host: Flask, row: Row) -> None:
+    """Whatever it is, a browser is told to believe the type that is said."""
+    assert ask(host, row).headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 def test_answer_table(host: Flask, row: Row) -> None:
     """Each request gets its answer, and the host's error handlers never see it."""
     response = ask(host, row)

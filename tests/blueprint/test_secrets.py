@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from flask import Flask
 
+from okta_hooks.secret import Secret
 from okta_hooks.wire import protocol
 
 from .support import CREATED, RIGHT, SECRET, URL, assert_problem, post, verify
@@ -91,10 +92,17 @@ def test_the_inbox_learns_which_secret_it_was(
 
     state = app.extensions["okta_hooks"]
     assert list(
-        state.runtime().inbox.overview.secret_use("okta", protocol.tag_of(["new", "old"]))
+        state.runtime().inbox.overview.secret_use(
+            "okta", protocol.tag_of([Secret("new"), Secret("old")])
+        )
     ) == [1]
     for other in (["old", "new"], ["newer", "new"], ["old"]):
-        assert state.runtime().inbox.overview.secret_use("okta", protocol.tag_of(other)) == {}
+        assert (
+            state.runtime().inbox.overview.secret_use(
+                "okta", protocol.tag_of([Secret(each) for each in other])
+            )
+            == {}
+        )
     state.close()
 
 

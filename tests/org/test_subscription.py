@@ -16,6 +16,7 @@ from okta_hooks.org.hooks import (
     RegisteredHook,
 )
 from okta_hooks.org.subscription import Demand, Plan, demand, needed_types, plan
+from okta_hooks.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 
 URL = "https://app.example.com/okta/events"
+SECRET = Secret("s3cret")
 
 
 def test_a_pattern_needs_what_is_generally_available(
@@ -149,14 +151,14 @@ def test_filters_of_no_known_form(given: dict[str, Any] | None) -> None:
     made = planned(live)
 
     assert made.kept == ()
-    assert "filter" not in body(made, "s3cret")["events"]
+    assert "filter" not in body(made, SECRET)["events"]
 
 
 def test_the_body_of_a_new_hook() -> None:
     """It is what Okta takes, and it alone has the secret."""
     made = planned(None, url="https://b/")
 
-    assert body(made, "s3cret") == {
+    assert body(made, SECRET) == {
         "name": "Staff",
         "events": {"type": "EVENT_TYPE", "items": ["user.lifecycle.create"]},
         "channel": {
@@ -165,7 +167,7 @@ def test_the_body_of_a_new_hook() -> None:
             "config": {
                 "uri": "https://b/",
                 "headers": [],
-                "authScheme": {"type": "HEADER", "key": "Authorization", "value": "s3cret"},
+                "authScheme": {"type": "HEADER", "key": "Authorization", "value": SECRET},
             },
         },
     }

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import random
 import signal
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from urllib.error import HTTPError
 
 import pytest
 
@@ -20,13 +22,17 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run the command."""
+def running(*arguments: str, token: str = "simulator") -> Iterator[subprocess.Popen[str]]:
+    """Run the command.
+
+    :param token: What the variable for the token holds.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "okta_hooks.simulator", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        env=os.environ | {"OKTA_SIMULATOR_TOKEN": token},
     )
     try:
         with process:
@@ -59,6 +65,23 @@ def test_the_command_runs_an_org(serve: Callable[..., Endpoint], number: signal.
         process.send_signal(number)
         assert process.wait(10) == 0
         assert process.stdout.read() == ""
+
+
+def test_the_command_makes_a_token_at_each_start() -> None:
+    """Without an option or the variable, nobody knows the token but who sees what the command prints."""
+    tokens = []
+    for _ in range(2):
+        with running("--port", "0", "--seed", "1", token="") as process:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            tokens.append(line.rpartition(" ")[2].strip("'.\n"))
+            url = line.split()[4].rstrip(",")
+            assert call(f"{url}/api/v1/eventHooks", token=tokens[-1]) == []
+            with pytest.raises(HTTPError, match="401"):
+                call(f"{url}/api/v1/eventHooks", token="simulator")
+
+    assert tokens[0] != tokens[1]
+    assert min(map(len, tokens)) > 30
 
 
 def test_the_command_takes_a_time_until_a_changed_hook_receives(

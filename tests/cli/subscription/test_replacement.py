@@ -11,6 +11,7 @@ from flask import request
 from okta_hooks import EventHook
 from okta_hooks.org import hook_request, subscription
 from okta_hooks.org.client import _hook
+from okta_hooks.secret import Secret, revealed
 from tests.support import SECRET
 
 from .support import CREATE, DEACTIVATE, World
@@ -37,7 +38,7 @@ def test_what_is_not_known_stays(world: World) -> None:
     )
     made = subscription.plan(needed, live, name="Staff", url=None, auth_header="Authorization")
 
-    body = hook_request.body(made, "s3cret")
+    body = revealed(hook_request.body(made, Secret("s3cret")))
 
     assert body["region"] == {"of": "tomorrow"}
     assert "region" in made.kept

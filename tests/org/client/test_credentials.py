@@ -30,6 +30,7 @@ pytestmark = NEEDS_SDK
     [
         (None, TOKEN, "OKTA_HOOKS_ORG_URL is not set"),
         ("acme.okta.com", TOKEN, "it must be https:// and a host"),
+        (TOKEN, None, "it must be https:// and a host"),
         ("https://acme.okta.com/api/v1", TOKEN, "nothing behind it"),
         ("http://acme.okta.com", TOKEN, "it must be https:// and a host"),
         (
@@ -63,7 +64,7 @@ def test_a_configuration_that_cannot_be_right(
 @pytest.mark.parametrize(
     ("url", "token", "said"),
     [
-        ("acme.okta.com", TOKEN, "OKTA_CLIENT_ORGURL is 'acme.okta.com'"),
+        ("acme.okta.com", TOKEN, "OKTA_CLIENT_ORGURL is no such URL"),
         ("https://acme-admin.okta.com", TOKEN, "OKTA_CLIENT_ORGURL is 'https://acme-admin"),
         ("https://acme.okta.com", f"SSWS {TOKEN}", "OKTA_CLIENT_TOKEN holds a blank"),
     ],

@@ -58,7 +58,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 @pytest.fixture
 def served(certificate: tuple[str, str]) -> Iterator[str]:
     """Serve an org over TLS, and return its URL on the loopback."""
-    simulator = Simulator(SimulatedOrg(token=TOKEN, seed=1, send=answer_challenge))
+    simulator = Simulator(SimulatedOrg(url=ORG, token=TOKEN, seed=1, send=answer_challenge))
     with serving(simulator.app, ssl_context=certificate) as url:
         yield url
 

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import okta_hooks
+from okta_hooks import EventHook, Reject
+from okta_hooks.doctor.check import failure
+from okta_hooks.exceptions import OktaRefused, OktaUnavailable, as_sentence
+from okta_hooks.logs import get_logger, plain_logger
+from okta_hooks.org.hooks import RegisteredHook
+from okta_hooks.org.subscription import described
+from okta_hooks.org.urls import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask
+
+FORGED = "Ada\x1b[2J\r\nINFO: all is well \u202e\u2028"
+SHOWN = r"Ada\x1b[2J\x0d\x0aINFO: all is well \u202e\u2028"
+
+
+def test_a_message_stands_on_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever an argument is, a text or an error that has one, what does not show in it is escaped."""
+    plain_logger("okta_hooks.a").warning("1: %s, %s", FORGED, ValueError(FORGED))
+    get_logger("okta_hooks.b").warning("2: %s, %s", FORGED, ValueError(FORGED))
+
+    assert caplog.messages == [f"1: {SHOWN}, {SHOWN}", f"2: {SHOWN}, {SHOWN}"]
+
+
+def test_a_message_that_shows_is_left_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    """Then its arguments stay apart, for those who gather messages by their kind."""
+    error = ValueError("Straße 🔑")
+    plain_logger("okta_hooks.a").warning("%s: 100%%", error)
+
+    (record,) = caplog.records
+    assert (record.msg, record.args) == ("%s: 100%%", (error,))
+
+
+def test_what_has_no_text_is_left_to_the_host(caplog: pytest.LogCaptureFixture) -> None:
+    """A message that cannot be formatted is passed on: that its text is asked for here raises nothing."""
+
+    class Silent(Exception):
+        def __str__(self) -> str:
+            raise LookupError
+
+    logger = plain_logger("okta_hooks.silent")
+    record = logging.LogRecord(logger.name, logging.INFO, "", 1, "%s", (Silent(),), None)
+
+    assert logger.filter(record)
+
+
+def test_every_logger_of_the_package_is_one_of_these() -> None:
+    """No module gets a logger from the standard library, but the one that makes them, and for the SDK's own."""
+    package = Path(okta_hooks.__file__).parent
+    others = [
+        (path.relative_to(package).as_posix(), line.strip())
+        for path in package.rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "getLogger(" in line
+    ]
+
+    assert sorted({path for path, _ in others}) == ["logs.py", "org/sdk.py"]
+    assert all("__name__" not in line for _, line in others)
+
+
+def test_the_error_of_a_receiver_in_the_log(
+    make_app: Callable[..., Flask],
+    okta: EventHook,
+    body: Callable[..., bytes],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A display name with control characters, which a receiver quotes, writes no line of its own."""
+
+    @okta.on("user.lifecycle.create")
+    def refuse(sender: Flask, **_: Any) -> None:
+        raise Reject(f"no account for {FORGED}")
+
+    app = make_app(okta, INBOX=f"sqlite:///{tmp_path}/inbox.sqlite3")
+    app.testing = True
+    app.test_client().post(
+        "/okta/events",
+        data=body("user.lifecycle.create"),
+        headers={"Authorization": "correct horse"},
+    )
+    state = app.extensions["okta_hooks"]
+    state.runtime().worker.drain()
+    state.close()
+
+    (message,) = [text for text in caplog.messages if text.startswith("Dead letter")]
+    assert message.endswith(f"no account for {SHOWN}")
+    assert re.fullmatch(r"[^\x00-\x1f]*", message)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OktaRefused(400, "E1", FORGED, [FORGED]), OktaUnavailable(FORGED), Reject(FORGED)],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_an_error_says(error: Exception) -> None:
+    """Text of Okta's, or of a receiver's, is on one line where an error is printed, and kept as it came."""
+    assert SHOWN in str(error)
+    assert SHOWN in as_sentence(error)
+    assert "\x1b" not in str(error)
+    assert FORGED in vars(error).values()
+
+
+def test_what_is_told_of_a_hook_and_of_a_check() -> None:
+    """Names, states and URLs that Okta has, and what the doctor quotes, do nothing to a terminal."""
+    hook = RegisteredHook(id=FORGED, name=FORGED, status=FORGED)
+    check = failure("endpoint", f"It says {FORGED}.", f"Rename {FORGED}.")
+
+    for text in (described(hook), check.text, check.cure or "", shown("https://a/\x1b[2J")):
+        assert "\x1b" not in text
+        assert "\n" not in text
+        assert r"\x1b[2J" in text
