@@ -39,8 +39,8 @@ CHUNKS: Final = (
     "the server does not pass the body on.",
     (
         "Let the proxy send the length: nginx does, unless proxy_request_buffering is off. "
-        "Or serve the app by a server that takes chunks, such as gunicorn or waitress; uWSGI needs http-chunked-input "
-        "and passes none on, nor do adapters from WSGI to ASGI."
+        "Or serve the app by a server that passes chunks on, such as gunicorn or waitress; uWSGI does not, "
+        "nor do adapters from WSGI to ASGI."
     ),
 )
 FORCE_HTTPS: Final = (

@@ -149,6 +149,21 @@ def test_a_server_that_leaves_sigterm_to_the_system(host: Host, name: str) -> No
     assert receipts(host, "slow")["crm"] == ("claimed", 0)
 
 
+@pytest.mark.parametrize("inbox_url", ["SQLite", "PostgreSQL"], indirect=True)
+def test_a_server_that_takes_its_time_at_sigterm(host: Host) -> None:
+    """What is killed after it, such as the first process of a container, has written down that it was told to end."""
+    for number in range(1, 3):
+        server = host.flask_run("tests.acceptance.lives_on")
+        _begin(host, server, number)
+        server.send(signal.SIGTERM)
+        until(lambda: _is_stopping(host))
+        server.kill()
+        host.let_leases_run_out()
+
+    _begin(host, host.flask_run(DEADLY), 3)
+    assert deaths(host) == 0
+
+
 def _serve(host: Host, name: str) -> Server:
     if name == "flask run":
         return host.flask_run(DEADLY)

@@ -1,7 +1,7 @@
 """Drive the hook through servers that pip installs, and print what came of it: ``python -m tests.servers [NAME ...]``.
 
-Each serves the same app over a new SQLite inbox. It is asked as Okta asks, with a length and in chunks; stopped
-by SIGTERM, while one receiver is running and another has failed, and started again; killed, and started again.
+Each serves the same app over a new SQLite inbox. It is asked as Okta asks, with a length and in chunks;
+stopped by SIGTERM and by SIGINT, while one receiver is running and another has failed; killed; and started again.
 The exit status is 1 if an event that was acknowledged has not been handled in the end.
 """
 
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +30,8 @@ from okta_hooks.inbox.tables import event, receipt
 from okta_hooks.wire.protocol import CHALLENGE_HEADER
 from tests.acceptance.conftest import SESSION_START, Host, Process, until
 from tests.support import SECRET
+
+from . import PAUSE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -58,6 +61,7 @@ SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
 #: Those that run no threads of the system: receivers run in a process of their own.
 WITHOUT_THREADS: Final = ("gunicorn gevent",)
 DELIVERIES: Final = 5
+REQUESTS_AT_ONCE: Final = 40
 SECONDS_OF_A_RUN: Final = 3.0
 SECONDS_TO_END: Final = 20.0
 SECONDS_TO_START: Final = 30.0
@@ -98,7 +102,9 @@ class Findings:
     verified: int | None = None
     plain: list[int | None] = field(default_factory=list)
     chunked: list[int | None] = field(default_factory=list)
+    at_once: int = 0
     at_sigterm: str = ""
+    at_sigint: str = ""
     after_kill: str = ""
     acknowledged: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
@@ -115,21 +121,19 @@ class Subject(Host):
         self._config = {"WORKER": "external"} if name in WITHOUT_THREADS else {}
         self.found = Findings()
         self._send = HttpSender()
+        self.server: Served
 
-    def start(self) -> Served:
+    def start(self) -> None:
         """Start it, and whoever runs its receivers."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port: int = free.getsockname()[1]
         command = [part.format(port=port) for part in self._command]
-        self.server: Served = self._start(
-            functools.partial(Served, port=port), command, self._config
-        )
+        self.server = self._start(functools.partial(Served, port=port), command, self._config)
         if self._config:
             self.worker("tests.servers.app")
         # A health check, say: threads of the web process start with its first request.
         until(lambda: self.ask("GET", {}), "it answers", SECONDS_TO_START)
-        return self.server
 
     def close(self) -> None:
         """End everything, and print nothing."""
@@ -150,6 +154,16 @@ class Subject(Host):
             return self._send(request)
         except OSError:
             return None
+
+    def count_at_once(self) -> int:
+        """Return how many requests are served at once, by how long many take that wait."""
+        url = f"http://127.0.0.1:{self.server.port}/pause"
+        request, send = Request(method="GET", url=url, headers={}), HttpSender(60)
+        began = time.monotonic()
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+            answers = list(pool.map(send, [request] * REQUESTS_AT_ONCE))
+        rounds = max(1, round((time.monotonic() - began) / PAUSE - 0.3))
+        return round(len(answers) / rounds)
 
     def deliver(self, uuid: str, *, seconds: float = 0, chunked: bool = False) -> int | None:
         """Deliver an event, and return the status."""
@@ -210,35 +224,39 @@ def drive(subject: Subject) -> Findings:
         subject.deliver(f"chunked-{number}", chunked=True) for number in range(DELIVERIES)
     ]
     found.lost |= subject.await_done(found.acknowledged)
-    _stop(subject)
+    found.at_once = subject.count_at_once()
+    found.at_sigterm = _stop(subject, signal.SIGTERM)
+    found.at_sigint = _stop(subject, signal.SIGINT)
     _kill(subject)
     runs = subject.ran("begin")
     found.twice = len(runs) - len(set(runs))
     return found
 
 
-def _stop(subject: Subject) -> None:
-    """SIGTERM, while one receiver is running, and another has failed."""
-    subject.deliver_surely("flaky")
-    subject.deliver_surely("running", seconds=SECONDS_OF_A_RUN)
-    subject.await_run("running", "crm", "begin")
-    until(lambda: any(each.attempts for each in subject.inbox.overview.show("flaky")[0].receipts))
+def _stop(subject: Subject, number: signal.Signals) -> str:
+    """Stop it while one receiver is running, and another has failed; return what became of the run."""
+    failing, running = f"flaky-{number.name}", f"running-{number.name}"
+    subject.deliver_surely(failing)
+    subject.deliver_surely(running, seconds=SECONDS_OF_A_RUN)
+    subject.await_run(running, "crm", "begin")
+    until(lambda: any(each.attempts for each in subject.inbox.overview.show(failing)[0].receipts))
     began = time.monotonic()
-    subject.server.send(signal.SIGTERM)
+    subject.server.send(number)
     try:
         subject.server.await_end(SECONDS_TO_END)
         ended = f"{time.monotonic() - began:.1f} s"
     except subprocess.TimeoutExpired:
         ended = "did not end"
     subject.server.kill()
-    if WITHOUT_THREADS.count(subject.name):
-        subject.await_run("running", "crm")
-    finished = "finished" if ("running", "crm") in subject.ran() else "cut off"
+    if subject.name in WITHOUT_THREADS:
+        subject.await_run(running, "crm")
+    is_finished = (running, "crm") in subject.ran()
     subject.start()
-    subject.found.lost |= subject.await_done({"flaky", "running"})
-    deaths = subject.deaths_of("running")
-    counted = "" if finished == "finished" else f", {deaths or 'no'} death{'s' * (deaths != 1)}"
-    subject.found.at_sigterm = f"{finished}, {ended}{counted}"
+    subject.found.lost |= subject.await_done({failing, running})
+    if is_finished:
+        return f"finished, {ended}"
+    deaths = subject.deaths_of(running)
+    return f"cut off, {ended}, {deaths or 'no'} death{'s' * (deaths != 1)}"
 
 
 def _kill(subject: Subject) -> None:
@@ -269,21 +287,25 @@ def _is_installed(command: tuple[str, ...]) -> bool:
     )
 
 
+def _row(name: str, found: Findings) -> dict[str, str]:
+    return {
+        "server": name,
+        "GET": str(found.verified),
+        "POST": _in_words(found.plain),
+        "in chunks": _in_words(found.chunked),
+        "at once": str(found.at_once),
+        "SIGTERM": found.at_sigterm,
+        "SIGINT": found.at_sigint,
+        "kill -9": found.after_kill,
+        "lost": str(len(found.lost)),
+        "twice": str(found.twice),
+    }
+
+
 def main(names: list[str]) -> int:
     """Drive the servers of these names, or all; return the exit status."""
-    console = Console(width=140)
-    table = Table(
-        "server",
-        "verified",
-        "plain",
-        "chunked",
-        "a run of 3 s at SIGTERM",
-        "kill -9",
-        "lost",
-        "twice",
-    )
-    table.title = "kill -9: handled before + after it"
-    lost = 0
+    console = Console(width=150)
+    rows, lost = [], 0
     for name in names or SERVERS:
         if not _is_installed(SERVERS[name]):
             console.print(f"{name}: not installed, left out")
@@ -297,19 +319,17 @@ def main(names: list[str]) -> int:
                 raise
             subject.close()
         lost += len(found.lost)
-        row = [
-            name,
-            str(found.verified),
-            _in_words(found.plain),
-            _in_words(found.chunked),
-            found.at_sigterm,
-            found.after_kill,
-            str(len(found.lost)),
-            str(found.twice),
-        ]
-        console.print(" | ".join(row))
-        table.add_row(*row)
+        rows.append(_row(name, found))
+        console.print(" | ".join(rows[-1].values()))
+    table = Table(*(rows[0] if rows else ()))
+    for row in rows:
+        table.add_row(*row.values())
     console.print(table)
+    console.print(
+        "SIGTERM, SIGINT: what became of a run of 3 s, and after which time the server had ended\n"
+        "kill -9: events that were handled before it + after it\n"
+        "twice: runs that were repeated, after one of these or a retry"
+    )
     return 1 if lost else 0
 
 
