@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 APP: Final = "tests.servers.app:app"
 ASGI: Final = "tests.servers.asgi:asgi"
+LIFESPAN: Final = "tests.servers.asgi:with_lifespan"
 GUNICORN: Final = ("gunicorn", "--bind=127.0.0.1:{port}", "--workers=2")
 UVICORN: Final = ("uvicorn", "--port={port}")
 HYPERCORN: Final = ("hypercorn", "--bind=127.0.0.1:{port}")
@@ -55,6 +56,8 @@ SERVERS: Final[Mapping[str, tuple[str, ...]]] = {
     "uvicorn, a2wsgi": (*UVICORN, ASGI),
     "uvicorn, WSGI mode": (*UVICORN, "--interface=wsgi", APP),
     "uvicorn, 2 workers": (*UVICORN, "--workers=2", ASGI),
+    "uvicorn, lifespan": (*UVICORN, LIFESPAN),
+    "uvicorn, 2, lifespan": (*UVICORN, "--workers=2", LIFESPAN),
     "hypercorn, a2wsgi": (*HYPERCORN, ASGI),
     "hypercorn, WSGI mode": (*HYPERCORN, f"wsgi:{APP}"),
 }
@@ -281,7 +284,7 @@ def _in_words(statuses: list[int | None]) -> str:
 def _is_installed(command: tuple[str, ...]) -> bool:
     if command[0] == "tests.servers.program":
         return Path(sys.executable).with_name(command[1]).exists()
-    needs_adapter = ASGI in command
+    needs_adapter = ASGI in command or LIFESPAN in command
     return find_spec(command[0]) is not None and (
         not needs_adapter or find_spec("a2wsgi") is not None
     )
