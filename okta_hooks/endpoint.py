@@ -186,7 +186,7 @@ def _read(call: _Call) -> Envelope | Response:
     except request_body.NotPassedOn:
         # Okta has sent something, so this is no mistake of its: what is sent again may come to another server.
         status = HTTPStatus.SERVICE_UNAVAILABLE
-        reason = "The body was sent in chunks (Transfer-Encoding), and the server does not pass it on to the app."
+        reason = "The body was sent in chunks, without its length, and the server does not pass it on to the app."
     except request_body.Undecodable:
         status = HTTPStatus.BAD_REQUEST
         reason = (

@@ -44,7 +44,7 @@ class TooSlow(Exception):
 
 
 class NotPassedOn(Exception):
-    """The client sends a body in chunks, and the server gives the app none of it."""
+    """The client sends a body without its length, and the server gives the app none of it."""
 
 
 class Undecodable(Exception):
@@ -58,7 +58,7 @@ def read(longest: int, deadline: float) -> bytes:
     :param deadline: The monotonic time until which it may take.
     :raises TooSlow: if it took longer.
     :raises RequestEntityTooLarge: if it is larger, as it came or decompressed.
-    :raises NotPassedOn: if it was sent in chunks, and did not come this far.
+    :raises NotPassedOn: if it was sent without its length, and did not come this far.
     :raises Undecodable: if it cannot be decompressed.
     :raises HTTPException: if the client is gone.
     :raises OSError: likewise.
@@ -78,18 +78,23 @@ def read(longest: int, deadline: float) -> bytes:
         raise TooSlow
     if len(body) > longest:
         raise RequestEntityTooLarge
-    if not body and _was_chunked(request.environ):
+    if not body and _was_without_length(request.environ):
         raise NotPassedOn
     coding = request.headers.get("Content-Encoding", "").strip().lower()
     return _decompressed(body, coding, longest) if body and coding not in _AS_IT_IS else body
 
 
-def _was_chunked(environ: dict[str, Any]) -> bool:
-    """Return whether a body without a length was sent, through a server that does not end it: Werkzeug reads none.
+def _was_without_length(environ: dict[str, Any]) -> bool:
+    """Return whether a body came without its length, through a server that does not say where it ends: none is read.
 
     https://werkzeug.palletsprojects.com/en/stable/wsgi/#werkzeug.wsgi.get_input_stream
     """
-    return "HTTP_TRANSFER_ENCODING" in environ and "wsgi.input_terminated" not in environ
+    if "wsgi.input_terminated" in environ:
+        return False
+    # HTTP/2 has no header that says so.
+    is_older = str(environ.get("SERVER_PROTOCOL", "HTTP/1")).startswith("HTTP/1")
+    has_length = bool(environ.get("CONTENT_LENGTH"))
+    return "HTTP_TRANSFER_ENCODING" in environ or not (is_older or has_length)
 
 
 def _decompressed(body: bytes, coding: str, longest: int) -> bytes:

@@ -71,12 +71,12 @@ def leave(file: int) -> None:
     """Have it noted in that file no more, which is about to be closed."""
     with _note.lock:
         if _note.descriptor is not None and _note.file == file:
-            _lead_nowhere()
+            _lead_nowhere(_note.descriptor)
 
 
-def _lead_nowhere() -> None:
+def _lead_nowhere(descriptor: int) -> None:
     nowhere = _nowhere()
-    os.dup2(nowhere, _note.descriptor or 0, inheritable=False)
+    os.dup2(nowhere, descriptor, inheritable=False)
     os.close(nowhere)
     _note.file = None
 
@@ -92,7 +92,7 @@ def _forget() -> None:
     _note.lock = threading.Lock()  # somebody may have held it
     if _note.descriptor is not None:
         with suppress(OSError):
-            _lead_nowhere()
+            _lead_nowhere(_note.descriptor)
 
 
 os.register_at_fork(after_in_child=_forget)

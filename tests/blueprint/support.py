@@ -91,6 +91,7 @@ def wrapped(events: Any) -> bytes:
 
 WRONG = {"Authorization": "wrong"}
 NOT_PASSED_ON = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+HTTP_2 = {"SERVER_PROTOCOL": "HTTP/2", "CONTENT_LENGTH": ""}
 GZIP, DEFLATE = {"Content-Encoding": "gzip"}, {"Content-Encoding": "deflate"}
 ROWS = {
     "GET, right secret": Row("GET", 200, RIGHT | CHALLENGE),
@@ -122,6 +123,8 @@ ROWS = {
     "POST, empty": Row("POST", 400, RIGHT),
     "POST, chunked, empty": Row("POST", 400, RIGHT, b"", CHUNKED),
     "POST, chunked, not passed on": Row("POST", 503, RIGHT, wrapped([]), NOT_PASSED_ON),
+    "POST, HTTP/2, not passed on": Row("POST", 503, RIGHT, wrapped([]), HTTP_2),
+    "POST, HTTP/2, empty": Row("POST", 400, RIGHT, b"", HTTP_2 | {"CONTENT_LENGTH": "0"}),
     "POST, wrong secret, not passed on": Row("POST", 401, WRONG, wrapped([]), NOT_PASSED_ON),
     "POST, gzip": Row("POST", 204, RIGHT | GZIP, gzip.compress(wrapped([]))),
     "POST, gzip, largest": Row("POST", 204, RIGHT | GZIP, gzip.compress(wrapped([]).ljust(SMALL))),

@@ -126,7 +126,7 @@ def test_the_hint_tells_lengths_only(
         ("POST, too large", "OKTA_HOOKS_MAX_BODY, 2000 bytes"),
         ("POST, not JSON", "not JSON"),
         ("POST, empty", "The body is empty"),
-        ("POST, chunked, not passed on", "(Transfer-Encoding), and the server does not pass it on"),
+        ("POST, chunked, not passed on", "in chunks, without its length, and the server does not"),
         ("POST, gzip, too large", "OKTA_HOOKS_MAX_BODY, 2000 bytes"),
         ("POST, said to be gzip", "not compressed as its Content-Encoding says"),
         ("POST, another compression", "gzip and deflate can be read"),
