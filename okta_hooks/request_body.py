@@ -176,13 +176,14 @@ class _Read:
         """Shut the connection for reading."""
         if self._connection is None:
             return
+        # First: the read that this ends asks at once, in its own thread, why it has ended.
+        self.is_ended = True
         # By another object of the same connection: that of a TLS connection would take the TLS off.
         with (
             suppress(OSError),
             socket.socket(fileno=os.dup(self._connection.fileno())) as same,
         ):
             same.shutdown(socket.SHUT_RD)
-        self.is_ended = True
 
 
 class _Watchdog:
