@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test coverage model chaos backfill-kills bench bench-quick check format docs dist lock audit catalog clean
+.PHONY: demo test coverage model chaos backfill-kills servers bench bench-quick check format docs dist lock audit catalog clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -34,6 +34,16 @@ chaos: $(READY)  ## 100,000 events on each database while processes are killed: 
 
 backfill-kills: $(READY)  ## a backfill of 30,000 events that is killed 20 times, on each database
 	BACKFILL_KILLS=20 $(BIN)/pytest tests/acceptance/test_backfill.py -k killed -rP
+
+SERVERS := .venv/servers
+
+$(SERVERS): $(READY)
+	$(BIN)/python -m pip install --quiet --group servers
+	$(BIN)/python -m pip install --quiet "uwsgi>=2.0.28" || echo "uWSGI cannot be installed here: it needs a C compiler."
+	touch $(SERVERS)
+
+servers: $(SERVERS)  ## a matrix of web servers, stopped and killed, in 5 minutes: make servers NAMES="waitress 'flask run'"
+	$(BIN)/python -m tests.servers $(NAMES)
 
 BENCH := .venv/bench
 

@@ -45,9 +45,10 @@ class EventHook(Blueprint):
     def __init__(self, name: str, *, url_prefix: str = "/okta/events") -> None:
         super().__init__(name, __name__, url_prefix=url_prefix)
         self.receivers = receivers.Receivers()
-        # Okta follows no redirect, so neither form of the URL may answer with one.
-        self.add_url_rule("/", "verify", self._verify, methods=["GET"], strict_slashes=False)
-        self.add_url_rule("/", "receive", self._receive, methods=["POST"], strict_slashes=False)
+        # Okta follows no redirect, so neither form of the URL may answer with one. The rule is the prefix as it is:
+        # with a slash after it, Werkzeug would answer 404 to another method at the form without.
+        self.add_url_rule("", "verify", self._verify, methods=["GET"], strict_slashes=False)
+        self.add_url_rule("", "receive", self._receive, methods=["POST"], strict_slashes=False)
 
     def on(
         self,
@@ -120,16 +121,17 @@ class EventHook(Blueprint):
                 "At a second URL it needs a second name: register_blueprint(hook, name=..., url_prefix=...)."
             )
         prefix, subdomain = options.get("url_prefix"), options.get("subdomain")
+        prefix = (self.url_prefix if prefix is None else prefix) or "/"
         registration.check_url(
             host,
             self.name,
-            (self.url_prefix if prefix is None else prefix) or "/",
+            prefix,
             self.subdomain if subdomain is None else subdomain,
         )
         registration.check_inbox(host, state.settings.inbox)
         state.add(self, endpoint)
         host.extensions[EXTENSION] = state
-        super().register(app, options)
+        super().register(app, {**options, "url_prefix": prefix})
 
     def _verify(self, **_: Any) -> Response:
         """Answer Okta's verification: the view of GET."""

@@ -19,6 +19,8 @@ from .secret import frameless
 if TYPE_CHECKING:
     from flask import Flask
 
+#: The type of a refusal of ours: https://www.rfc-editor.org/rfc/rfc9457
+_PROBLEM: Final = "application/problem+json"
 #: How long Okta waits for an answer, in seconds.
 TIMEOUT: Final = 3.0
 #: So much of an answer is read: what Okta looks at is shorter.
@@ -27,12 +29,16 @@ _LONGEST_ANSWER: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is sent to a hook. Its representation shows no header, for one of them holds the secret."""
+    """What is sent to a hook; ``chunked`` over HTTP, or with the length of its body.
+
+    Its representation shows no header, for one of them holds the secret.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
+    chunked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +48,12 @@ class Answer:
     status: int
     body: bytes = b""
     location: str | None = None
+    content_type: str | None = None
+
+    @property
+    def is_problem(self) -> bool:
+        """Whether it is a refusal as this library writes them: what is in front of it answers with pages of its own."""
+        return (self.content_type or "").partition(";")[0].strip().lower() == _PROBLEM
 
 
 #: Sends a request and returns the answer. It raises :class:`TimeoutError` if there is none in time,
@@ -110,14 +122,17 @@ def _exchange(connection: http.client.HTTPConnection, request: Request) -> Answe
     connection.putrequest(request.method, target, skip_accept_encoding=True)
     for name, value in request.headers.items():
         connection.putheader(name, value.encode())
-    if request.method == "POST":
+    if request.chunked:
+        connection.putheader("Transfer-Encoding", "chunked")
+    elif request.method == "POST":
         connection.putheader("Content-Length", str(len(request.body)))
-    connection.endheaders(request.body or None)
+    connection.endheaders(request.body or None, encode_chunked=request.chunked)
     response = connection.getresponse()
     return Answer(
         status=response.status,
         body=response.read(_LONGEST_ANSWER),
         location=response.getheader("Location"),
+        content_type=response.getheader("Content-Type"),
     )
 
 
@@ -147,6 +162,7 @@ def app_sender(app: Flask) -> Send:
             status=response.status_code,
             body=response.get_data(),
             location=response.headers.get("Location"),
+            content_type=response.headers.get("Content-Type"),
         )
 
     return send

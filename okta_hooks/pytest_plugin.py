@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from .secret import Secret
     from .simulator.app_org import AppOrg
+    from .state import AppState
     from .wire.events import LogEvent
 
 
@@ -70,14 +71,22 @@ def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any,
     An absolute path and another database are left alone: whoever names them in a test means them.
     """
     made = yield
-    app = made.application if isinstance(made, FlaskClient) else made
-    extensions = getattr(app, "extensions", None) if isinstance(app, Flask) else None
-    state = extensions.get("okta_hooks") if isinstance(extensions, dict) else None
+    state = _state_of(made)
     if state is not None and _is_in_instance_folder(state.settings.inbox):
         folder = request.getfixturevalue("tmp_path_factory").mktemp("okta_hooks")
         moved = state.configure(inbox=_inbox_in(folder), worker=state.settings.worker)
         request.addfinalizer(moved.restore)
     return made
+
+
+def _state_of(made: Any) -> AppState | None:
+    """Return the state of the app that a fixture has made, or whose client, or None if it is something else."""
+    # By its type: `isinstance` would ask what is neither for its `__class__`, and by that wake what is lazy.
+    kind = type(made)
+    if issubclass(kind, FlaskClient):
+        return _state_of(made.application)
+    extensions = getattr(made, "extensions", None) if issubclass(kind, Flask) else None
+    return extensions.get("okta_hooks") if isinstance(extensions, dict) else None
 
 
 def _is_in_instance_folder(inbox: Secret | None) -> bool:

@@ -1,4 +1,4 @@
-"""Reading the body of a request until a deadline, however slowly it comes.
+"""Reading the body of a request until a deadline, however slowly it comes, and undoing its compression.
 
 Where a server reads from the connection while the app reads the body, its ``read(n)`` returns when n bytes have come,
 so to look at the clock between two reads ends none of them. Two servers give the connection to the app;
@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
@@ -32,19 +33,33 @@ _MOST_TO_DRAIN: Final = 64 * 1024
 _SECONDS_TO_DRAIN: Final = 1.0
 _SECONDS_BETWEEN_LOOKS: Final = 0.1
 _LOOKS_BEFORE_THE_END: Final = 100
+#: Values of Content-Encoding that say nothing.
+_AS_IT_IS: Final = frozenset({"", "identity"})
+#: How zlib is told that what comes has the header of gzip.
+_GZIP: Final = 16 + zlib.MAX_WBITS
 
 
 class TooSlow(Exception):
     """The body had not come by the deadline."""
 
 
+class NotPassedOn(Exception):
+    """The client sends a body without its length, and the server gives the app none of it."""
+
+
+class Undecodable(Exception):
+    """The body is not compressed as its header says, or in a way that is not known here."""
+
+
 def read(longest: int, deadline: float) -> bytes:
-    """Return the body of the request.
+    """Return the body of the request, decompressed.
 
     :param longest: How many bytes it may have.
     :param deadline: The monotonic time until which it may take.
     :raises TooSlow: if it took longer.
-    :raises RequestEntityTooLarge: if it is larger.
+    :raises RequestEntityTooLarge: if it is larger, as it came or decompressed.
+    :raises NotPassedOn: if it was sent without its length, and did not come this far.
+    :raises Undecodable: if it cannot be decompressed.
     :raises HTTPException: if the client is gone.
     :raises OSError: likewise.
     """
@@ -63,7 +78,40 @@ def read(longest: int, deadline: float) -> bytes:
         raise TooSlow
     if len(body) > longest:
         raise RequestEntityTooLarge
-    return body
+    if not body and _was_without_length(request.environ):
+        raise NotPassedOn
+    coding = request.headers.get("Content-Encoding", "").strip().lower()
+    return _decompressed(body, coding, longest) if body and coding not in _AS_IT_IS else body
+
+
+def _was_without_length(environ: dict[str, Any]) -> bool:
+    """Return whether a body came without its length, through a server that does not say where it ends: none is read.
+
+    https://werkzeug.palletsprojects.com/en/stable/wsgi/#werkzeug.wsgi.get_input_stream
+    """
+    if "wsgi.input_terminated" in environ:
+        return False
+    # HTTP/2 has no header that says so.
+    is_older = str(environ.get("SERVER_PROTOCOL", "HTTP/1")).startswith("HTTP/1")
+    has_length = bool(environ.get("CONTENT_LENGTH"))
+    return "HTTP_TRANSFER_ENCODING" in environ or not (is_older or has_length)
+
+
+def _decompressed(body: bytes, coding: str, longest: int) -> bytes:
+    """Undo a compression, by no more than so many bytes: a few of them may stand for millions."""
+    # A "deflate" may come with the header of zlib, as it should, or without: RFC 9110, 8.4.1.2.
+    formats = {"gzip": (_GZIP,), "x-gzip": (_GZIP,), "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS)}
+    for bits in formats.get(coding, ()):
+        decoder = zlib.decompressobj(bits)
+        try:
+            decoded = decoder.decompress(body, longest + 1)
+        except zlib.error:
+            continue
+        if len(decoded) > longest:
+            raise RequestEntityTooLarge
+        if decoder.eof and not decoder.unused_data:
+            return decoded
+    raise Undecodable
 
 
 def drain() -> None:
@@ -128,13 +176,14 @@ class _Read:
         """Shut the connection for reading."""
         if self._connection is None:
             return
+        # First: the read that this ends asks at once, in its own thread, why it has ended.
+        self.is_ended = True
         # By another object of the same connection: that of a TLS connection would take the TLS off.
         with (
             suppress(OSError),
             socket.socket(fileno=os.dup(self._connection.fileno())) as same,
         ):
             same.shutdown(socket.SHUT_RD)
-        self.is_ended = True
 
 
 class _Watchdog:

@@ -27,20 +27,25 @@ if TYPE_CHECKING:
     from okta_hooks.state import AppState
 
 _PLAIN: Final = re.compile(r"[\w.~-]+", re.ASCII)
-_MEANINGS: Final[Mapping[int, str]] = {
-    204: "accepted: what has an inbox has stored it, what has none has run its receivers.",
-    301: "a redirect, which Okta does not follow: register the URL it leads to.",
-    302: "a redirect, which Okta does not follow. A login wall?",
-    307: "a redirect, which Okta does not follow: register the URL it leads to.",
-    308: "a redirect, which Okta does not follow: register the URL it leads to.",
+_ACCEPTED: Final = "accepted: what has an inbox has stored it, what has none has run its receivers."
+#: Of refusals in the form that this library gives them.
+_OURS: Final[Mapping[int, str]] = {
     400: "refused: the body holds no events. Okta would not send it again.",
     401: "refused: the secret is wrong. Okta would not send it again.",
-    404: "no hook at that URL.",
-    405: "something is at that URL, and it is no hook.",
     413: "refused: the body is larger than OKTA_HOOKS_MAX_BODY. Okta would not send it again.",
     500: "a receiver failed (without an inbox). Okta may send it once more.",
     503: "the inbox did not take it in time. Okta may send it once more.",
 }
+#: Of all others.
+_OF_OTHERS: Final[Mapping[int, str]] = {
+    301: "a redirect, which Okta does not follow: register the URL it leads to.",
+    302: "a redirect, which Okta does not follow. A login wall?",
+    307: "a redirect, which Okta does not follow: register the URL it leads to.",
+    308: "a redirect, which Okta does not follow: register the URL it leads to.",
+    404: "no hook at that URL.",
+    405: "something is at that URL, and it is no hook.",
+}
+_NOT_OURS: Final = "not an answer of this library: what is in front of it?"
 
 
 @click.command()
@@ -97,14 +102,14 @@ def send(
         body=json.dumps(delivery, separators=(",", ":")).encode(),
     )
     answer = _send(state, request, over_http=url is not None)
-    meaning = _MEANINGS.get(answer.status, "not an answer of this library: what is in front of it?")
+    meaning = _meaning(answer)
     if as_json:
         click.echo(json.dumps({"status": answer.status, "meaning": meaning}))
     else:
         uuids = _uuids(delivery) if state.settings.inbox is not None else []
         if answer.status == HTTPStatus.NO_CONTENT and url is None and uuids:
             meaning = "accepted: it is stored in the inbox, for the app's worker."
-        click.echo(" ".join([f"{answer.status}: {meaning}", *_hint(state, name, answer.status)]))
+        click.echo(" ".join([f"{answer.status}: {meaning}", *_hint(state, name, answer)]))
         if answer.status == HTTPStatus.NO_CONTENT and uuids:
             _print_uuids(uuids)
     if answer.status != HTTPStatus.NO_CONTENT:
@@ -144,9 +149,18 @@ def _uuids(delivery: Any) -> list[str]:
     return [uuid for uuid in found if isinstance(uuid, str) and _PLAIN.fullmatch(uuid)]
 
 
-def _hint(state: AppState, hook: str, status: int) -> Iterator[str]:
+def _meaning(answer: Answer) -> str:
+    if answer.status == HTTPStatus.NO_CONTENT:
+        return _ACCEPTED
+    return (_OURS if answer.is_problem else _OF_OTHERS).get(answer.status, _NOT_OURS)
+
+
+def _hint(state: AppState, hook: str, answer: Answer) -> Iterator[str]:
     """Return what this app can say about an answer from elsewhere."""
     path = state.path_of(hook)
+    status = answer.status
+    if status == HTTPStatus.UNAUTHORIZED and not answer.is_problem:
+        return
     if status == HTTPStatus.NOT_FOUND and path is not None:
         yield f"This app's hook is at {path or '/'}."
     elif status == HTTPStatus.UNAUTHORIZED and not state.secrets[hook]:

@@ -15,9 +15,11 @@ from .check import failure, ok, ordinal, skipped, warning
 from .refusals import (
     ANOTHER_SECRET,
     CACHE,
+    CHUNKS,
     HEADER_CURE,
     LIMIT,
     LOOK_IN_FRONT,
+    NO_204,
     other_path,
     redirect,
     unwanted,
@@ -72,23 +74,24 @@ def checks(answers: Answers, expected: Expected) -> Iterator[Check]:
         yield skipped("delivery", "What else there is to ask needs an answer.")
         return
     yield ok("reachable", "It answers.")
-    yield from redirects(answers)
+    yield from redirects(answers, expected)
     yield from challenge(answers, expected)
     yield from header(answers, expected)
     yield from delivery(answers, expected)
     yield from wrong_secret(answers)
     yield from other_secrets(answers)
+    yield from chunked(answers, expected)
     yield from large(answers)
     yield from burst(answers)
     yield from speed(answers)
 
 
-def redirects(answers: Answers) -> Iterator[Check]:
+def redirects(answers: Answers, expected: Expected) -> Iterator[Check]:
     """Look for redirects, which Okta does not follow."""
     name = "redirect"
     for method, outcome in (("GET", answers.verified), ("POST", answers.delivered)):
         if outcome is not None and outcome.is_redirect:
-            text, cure = redirect(outcome)
+            text, cure = redirect(outcome, expected)
             yield failure(name, f"A {method} is answered with {outcome.status}: {text}", cure)
             return
     other = answers.with_other_slash
@@ -163,12 +166,13 @@ def header(answers: Answers, expected: Expected) -> Iterator[Check]:
             "or the served app expects another header.",
             f"{HEADER_CURE} The same setting must be in force where the app is served.",
         )
-    elif wrong.status == HTTPStatus.UNAUTHORIZED:
+    elif wrong.status == HTTPStatus.UNAUTHORIZED and wrong.is_ours:
         yield ok(name, f"{expected.header} arrives: a verification with a wrong secret gets 401.")
     else:
         text, cure = unwanted(wrong, expected)
+        not_401 = "" if wrong.status == HTTPStatus.UNAUTHORIZED else ", not 401"
         yield warning(
-            name, f"A verification with a wrong secret gets {wrong.status}, not 401: {text}", cure
+            name, f"A verification with a wrong secret gets {wrong.status}{not_401}: {text}", cure
         )
 
 
@@ -187,7 +191,22 @@ def delivery(answers: Answers, expected: Expected) -> Iterator[Check]:
         cure = "As for challenge."
     elif outcome.status == HTTPStatus.UNAUTHORIZED and wrong and wrong.status == HTTPStatus.OK:
         text, cure = "the secret does not arrive.", "As for auth-header."
+    elif _only_204_fails(answers):
+        text, cure = NO_204
     yield failure(name, f"One without events is answered with {outcome.status}: {text}", cure)
+
+
+def _only_204_fails(answers: Answers) -> bool:
+    """Return whether the hook's other answers come through, and a 500 that it does not give comes instead of 204."""
+    delivered, refused = answers.delivered, answers.delivered_wrongly
+    return (
+        answers.verified.verification == answers.challenge
+        and delivered is not None
+        and delivered.status == HTTPStatus.INTERNAL_SERVER_ERROR
+        and not delivered.is_ours
+        and refused is not None
+        and refused.is_ours
+    )
 
 
 def wrong_secret(answers: Answers) -> Iterator[Check]:
@@ -203,7 +222,7 @@ def wrong_secret(answers: Answers) -> Iterator[Check]:
             "Set OKTA_HOOKS_SECRET where the app is served, drop OKTA_HOOKS_ALLOW_UNAUTHENTICATED, "
             "and see that no proxy adds the secret.",
         )
-    elif outcome.status == HTTPStatus.UNAUTHORIZED:
+    elif outcome.status == HTTPStatus.UNAUTHORIZED and outcome.is_ours:
         yield ok(name, "A delivery with a wrong secret gets 401.")
 
 
@@ -216,6 +235,26 @@ def other_secrets(answers: Answers) -> Iterator[Check]:
                 f"The served app does not know the secret in {ordinal(number)} position.",
                 "Give the same OKTA_HOOKS_SECRET to it, and restart it.",
             )
+
+
+def chunked(answers: Answers, expected: Expected) -> Iterator[Check]:
+    """Look at whether a body comes through that is sent in chunks, without its length."""
+    name = "chunked"
+    outcome = answers.in_chunks
+    if outcome is None:
+        return
+    if outcome.status == HTTPStatus.NO_CONTENT:
+        yield ok(name, "A delivery in chunks, without a length, is accepted.")
+        return
+    if outcome.is_ours or outcome.status in (
+        HTTPStatus.LENGTH_REQUIRED,
+        HTTPStatus.NOT_IMPLEMENTED,
+    ):
+        text, cure = CHUNKS
+    else:
+        text, cure = unwanted(outcome, expected)
+    said = f"with {outcome.status}" if outcome.status else "with a broken connection"
+    yield warning(name, f"A delivery in chunks, without a length, is answered {said}: {text}", cure)
 
 
 def large(answers: Answers) -> Iterator[Check]:

@@ -266,7 +266,7 @@ class _Examination:
         url = f"https://{host.name_of(posts_to, config)}{path}"
         most = self._state.settings.max_body
         size = max(probes.LARGE, (config.get("MAX_CONTENT_LENGTH") or 0) + 1)
-        with self._nothing_stored():
+        with self._nothing_stored(), host.rate_limits(self._app) as limits:
             found = probes.ask_app(
                 app_sender(self._app),
                 url,
@@ -279,6 +279,7 @@ class _Examination:
             self._expected(url),
             config=config,
             has_csrf="csrf" in self._app.extensions,
+            limits=limits,
         )
 
     def _expected(self, url: str) -> Expected:

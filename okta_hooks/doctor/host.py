@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .check import failure, ok
-from .refusals import unwanted
+from flask import request_finished
+
+from .check import failure, listed, ok, warning
+from .refusals import LIMIT, unwanted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
+
+    from flask import Flask
 
     from .check import Check
     from .probes import Outcome, OwnAnswers
@@ -33,13 +38,33 @@ def name_of(url: str | None, config: Mapping[str, Any]) -> str:
     return asked or config.get("SERVER_NAME") or trusted[0].lstrip(".") or "localhost"
 
 
+@contextmanager
+def rate_limits(app: Flask) -> Iterator[set[str]]:
+    """Collect against which limits Flask-Limiter counts what is asked of an app in this process."""
+    found: set[str] = set()
+
+    def note(_: object, **__: object) -> None:
+        limiters = app.extensions.get("limiter", ())
+        with suppress(Exception):  # another version may keep something else there
+            found.update(str(each.limit) for one in limiters for each in one.current_limits)
+
+    with request_finished.connected_to(note, sender=app):
+        yield found
+
+
 def checks(
-    answers: OwnAnswers, expected: Expected, *, config: Mapping[str, Any], has_csrf: bool
+    answers: OwnAnswers,
+    expected: Expected,
+    *,
+    config: Mapping[str, Any],
+    has_csrf: bool,
+    limits: Collection[str] = (),
 ) -> Iterator[Check]:
     """Say what keeps Okta's requests from the hook within the app.
 
     :param config: Flask's.
     :param has_csrf: Whether Flask-WTF protects the app.
+    :param limits: What :func:`rate_limits` has found.
     """
     for what, outcome, wanted in (
         ("verification", answers.verified, HTTPStatus.OK),
@@ -52,6 +77,10 @@ def checks(
         yield failure(_NAME, f"In the app itself a {what} ends {said}: {text}", cure)
         return
     large = answers.large
+    if large is not None and large.status == HTTPStatus.TOO_MANY_REQUESTS:
+        text, cure = unwanted(large, expected)
+        yield failure(_NAME, f"In the app itself the second delivery ends with 429: {text}", cure)
+        return
     if large is not None and large.status != HTTPStatus.NO_CONTENT:
         limit = config.get("MAX_CONTENT_LENGTH")
         yield failure(
@@ -59,6 +88,14 @@ def checks(
             f"In the app itself a large delivery ends with {large.status or 'no answer'}"
             + (f": MAX_CONTENT_LENGTH is {limit}." if limit is not None else "."),
             _BODY_IS_READ,
+        )
+        return
+    if limits:
+        yield warning(
+            _NAME,
+            f"Flask-Limiter counts requests to the hook ({listed(sorted(limits))}): what is above that is answered "
+            "with 429, and lost.",
+            LIMIT,
         )
         return
     yield ok(_NAME, "Within the app nothing stands before the hook.")

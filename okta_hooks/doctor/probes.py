@@ -32,24 +32,25 @@ _REDIRECTS: Final = range(300, 400)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one request: an answer, or the error there was instead."""
+    """What became of one request: an answer, or the error there was instead.
+
+    ``is_ours`` says of a refusal that this library gave it, and not something in front of it.
+    """
 
     seconds: float
     status: int | None = None
     body: bytes = field(default=b"", repr=False)
     location: str | None = None
+    is_ours: bool = False
     error: Exception | None = None
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether a refusal is in the words of this library, and not of something in front of it."""
-        document = self._document()
-        return isinstance(document, dict) and {"type", "title", "status", "detail"} <= set(document)
 
     @property
     def verification(self) -> str | None:
         """The challenge that it gives back, whichever that is."""
-        document = self._document()
+        try:
+            document: Any = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
         value = document.get("verification") if isinstance(document, dict) else None
         return value if isinstance(value, str) else None
 
@@ -57,12 +58,6 @@ class Outcome:
     def is_redirect(self) -> bool:
         """Whether it leads elsewhere."""
         return self.status in _REDIRECTS
-
-    def _document(self) -> Any:
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            return None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,6 +73,7 @@ class Answers:
     delivered_wrongly: Outcome | None = None
     with_other_secrets: dict[int, Outcome] = field(default_factory=dict)
     with_other_slash: Outcome | None = None
+    in_chunks: Outcome | None = None
     large: Outcome | None = None
     burst: tuple[Outcome, ...] = ()
 
@@ -90,6 +86,7 @@ class Answers:
             self.delivered,
             self.delivered_wrongly,
             self.with_other_slash,
+            self.in_chunks,
             *self.with_other_secrets.values(),
             *self.burst,
         ):
@@ -98,7 +95,7 @@ class Answers:
 
 
 def ask(send: Send, url: str, *, header: str, live: Sequence[str], large: int = LARGE) -> Answers:
-    """Send the probes to an endpoint: 30 requests at the most, none with an event in it.
+    """Send the probes to an endpoint: 31 requests at the most, none with an event in it.
 
     :param header: The header that carries the secret.
     :param live: The live secrets; none if it takes everybody.
@@ -124,6 +121,7 @@ def ask(send: Send, url: str, *, header: str, live: Sequence[str], large: int = 
         answers.with_other_secrets[number] = endpoint.post({header: secret})
     if endpoint.has_path:
         answers.with_other_slash = endpoint.post(right, other_slash=True)
+    answers.in_chunks = endpoint.post(right, in_chunks=True)
     answers.large = endpoint.post(right, size=large)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         answers.burst = tuple(pool.map(lambda _: endpoint.post(right), range(BURST)))
@@ -164,16 +162,30 @@ class _Endpoint:
         return self._ask("GET", self._url, {CHALLENGE_HEADER: challenge, **headers})
 
     def post(
-        self, headers: Mapping[str, str], *, size: int = 0, other_slash: bool = False
+        self,
+        headers: Mapping[str, str],
+        *,
+        size: int = 0,
+        other_slash: bool = False,
+        in_chunks: bool = False,
     ) -> Outcome:
         # Padded with blanks, which JSON allows at its end.
         body = json.dumps({"data": {"events": []}}).encode().ljust(size)
         parts = urlsplit(self._url)
         path = parts.path.rstrip("/") + ("" if parts.path.endswith("/") else "/")
         url = parts._replace(path=path).geturl() if other_slash else self._url
-        return self._ask("POST", url, {"Content-Type": "application/json", **headers}, body)
+        headers = {"Content-Type": "application/json", **headers}
+        return self._ask("POST", url, headers, body, chunked=in_chunks)
 
-    def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Outcome:
+    def _ask(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        chunked: bool = False,
+    ) -> Outcome:
         if self._timeouts >= _MOST_TIMEOUTS:
             return Outcome(seconds=PROBE_TIMEOUT, error=TimeoutError())
         request = Request(
@@ -181,6 +193,7 @@ class _Endpoint:
             url=url,
             headers={"Accept": "application/json", **headers},
             body=body,
+            chunked=chunked,
         )
         began = time.monotonic()
         try:
@@ -193,4 +206,5 @@ class _Endpoint:
             status=answer.status,
             body=answer.body,
             location=answer.location,
+            is_ours=answer.is_problem,
         )

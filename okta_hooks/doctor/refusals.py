@@ -32,8 +32,28 @@ CACHE: Final = (
     "Exclude the path from the cache of the proxy or CDN: it ignores `Cache-Control: no-store`."
 )
 LIMIT: Final = (
-    "Exempt the hook from the rate limiter, here (limiter.exempt(okta)) or in front: "
-    "an import of a thousand users is a thousand events within minutes."
+    "Exempt the hook from the rate limiter, in the app or in front: an import of a thousand users is a thousand events "
+    "within minutes. The default limits of Flask-Limiter hold for the hook, too: limiter.exempt(okta)."
+)
+CHUNKS: Final = (
+    "the server does not pass the body on.",
+    (
+        "Let the proxy send the length: nginx does, unless proxy_request_buffering is off. "
+        "Or serve the app by a server that passes chunks on, such as gunicorn or waitress; uWSGI does not, "
+        "nor do adapters from WSGI to ASGI."
+    ),
+)
+FORCE_HTTPS: Final = (
+    "That is a wall that wants https, such as force_https of Flask-Talisman, and TLS ends in front of it: "
+    "let the proxy send X-Forwarded-Proto, and the app believe it (ProxyFix with x_proto=1). "
+    "Where an http URL was asked, around the proxy, only the https URL tells more."
+)
+NO_204: Final = (
+    "every other answer of the hook comes through, and its 204, which has no body, does not.",
+    (
+        "Hypercorn's WSGI mode makes a 500 of each answer without a body: serve the app by a WSGI server, or give "
+        "Hypercorn an ASGI app (a2wsgi.WSGIMiddleware). If it is another server: look for an after_request of the app."
+    ),
 )
 LOOK_IN_FRONT: Final = (
     "Look into the logs of the app and of what is in front of it: "
@@ -98,7 +118,7 @@ def unwanted(outcome: Outcome, expected: Expected) -> tuple[str, str]:
     if status is None:
         return diagnosis(outcome)
     if outcome.is_redirect:
-        return redirect(outcome)
+        return redirect(outcome, expected)
     if outcome.is_ours:
         return _OF_THIS_LIBRARY.get(status, _REFUSED)
     return _OF_OTHERS.get(status) or _by_class(status, expected)
@@ -126,16 +146,27 @@ def other_path(expected: Expected) -> str:
     return LOOK_IN_FRONT
 
 
-def redirect(outcome: Outcome) -> tuple[str, str]:
+def redirect(outcome: Outcome, expected: Expected) -> tuple[str, str]:
     """Return what a redirect means, and what to do."""
     where = f" to {shown(outcome.location)}" if outcome.location else ""
     text = f"a redirect{where}, and Okta follows none."
+    if _forces_https(outcome, expected):
+        return text, FORCE_HTTPS
     if _is_login(outcome):
         return text, (
             "That is a login wall: let the hook pass it, with `if request.blueprint == okta.name` "
             "in a before_request of the app, or by its path in the proxy."
         )
     return text, "Register the URL that it leads to, or stop redirecting this one."
+
+
+def _forces_https(outcome: Outcome, expected: Expected) -> bool:
+    """Return whether it leads to what was asked, by https."""
+    try:
+        asked, to = urlsplit(expected.url), urlsplit(outcome.location or "")
+    except ValueError:
+        return False
+    return (to.scheme, to.hostname, to.path) == ("https", asked.hostname, asked.path)
 
 
 def _is_login(outcome: Outcome) -> bool:

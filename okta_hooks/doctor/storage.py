@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox.consistency import Kind
-from okta_hooks.inbox.file_system import EPHEMERAL, file_system
+from okta_hooks.inbox.file_system import EPHEMERAL, file_system, is_shared
 
 from .check import age, failure, listed, ok, ordinal, skipped, warning
 
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 
     from .check import Check
 
-#: File systems over a network, on which the locks and the WAL of SQLite do not work.
-_REMOTE: Final = frozenset(
-    {"9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "nfs", "nfs4", "smb3", "smbfs"}
-)
 _FILE: Final = "inbox-file"
 _LITTLE_SPACE: Final = 1024**3
 _NO_SPACE: Final = 100 * 1024**2
@@ -60,10 +56,10 @@ def durability(path: Path, kind: str | None) -> Iterator[Check]:
             f"{path} lies on a file system ({kind}) that may not survive a restart.",
             "Put it on a disk or a volume, and say so with an absolute path in OKTA_HOOKS_INBOX.",
         )
-    elif kind in _REMOTE:
+    elif is_shared(kind):
         yield failure(
             _FILE,
-            f"{path} lies on a file system of another machine ({kind}): SQLite's locks do not work there.",
+            f"{path} lies on a file system ({kind}) on which SQLite's locks may not work.",
             "Put it on a disk of this machine, or use PostgreSQL.",
         )
 
@@ -110,7 +106,7 @@ def access(path: Path, status: os.stat_result, me: int) -> Iterator[Check]:
     if status.st_uid != me:
         yield warning(
             _FILE,
-            f"{path} belongs to another user than the one that asks.",
+            f"{path} belongs to another user ({status.st_uid}) than the one that asks ({me}).",
             "Run this as the user that runs the app: what is writable to one may not be to the other.",
         )
     if not mode & 0o077 and status.st_uid == me:

@@ -17,7 +17,7 @@ from okta_hooks.logs import plain_logger
 from okta_hooks.secret import frameless, revealed
 
 from . import schema, sqlite
-from .file_system import EPHEMERAL, file_system
+from .file_system import EPHEMERAL, file_system, is_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -155,10 +155,18 @@ class Database:
             return
         self._is_logged = True
         logger.info("The inbox is %s.", self.url.set(query={}).render_as_string(hide_password=True))
-        if self.path is not None and (kind := file_system(self.path)) in EPHEMERAL:
+        kind = None if self.path is None else file_system(self.path)
+        if kind in EPHEMERAL:
             logger.warning(
                 "The inbox %s lies on a file system (%s) that may not survive a restart: "
                 "put it on a disk or a volume, or events will be lost.",
+                self.path,
+                kind,
+            )
+        elif is_shared(kind):
+            logger.warning(
+                "The inbox %s lies on a file system (%s) on which SQLite's locks may not work, so that events may be "
+                "lost, or handled twice: put it on a disk of this machine, or use PostgreSQL.",
                 self.path,
                 kind,
             )

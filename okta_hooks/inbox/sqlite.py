@@ -18,7 +18,7 @@ from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.logs import plain_logger
 
 from . import file_access
-from .file_system import identity
+from .file_system import identity, owner_and_me
 from .write_queue import write_queue
 
 if TYPE_CHECKING:
@@ -116,6 +116,10 @@ class SQLite:
     def prepare(self) -> None:
         """Create the file if there is none, and note which it is."""
         _create_file(self.path)
+        if not os.access(self.path, os.R_OK):
+            raise InboxUnavailable(
+                f"{owner_and_me(self.path)}, which may not read it", is_transient=True
+            )
         _unlock_companions(self.path)
         self._opened = identity(self.path)
         if not self._is_examined:

@@ -91,15 +91,16 @@ class Workers:
             connection.execute(worker.insert().values(id=worker_id, alive_until=now))
         return dead
 
-    def mark_stopping(self, worker_id: str) -> None:
+    def mark_stopping(self, worker_id: str | None = None) -> None:
         """Mark a worker as being stopped.
 
         If its process ends before it has given back its claims, that counts as a death with none of them.
+
+        :param worker_id: None: all that are in the list.
         """
+        which = sa.true() if worker_id is None else worker.c.id == worker_id
         with self._database.transaction() as connection:
-            connection.execute(
-                worker.update().where(worker.c.id == worker_id).values(is_stopping=1)
-            )
+            connection.execute(worker.update().where(which).values(is_stopping=1))
 
     def mark_alone(self, worker_id: str, claim: Claim | None) -> None:
         """Mark one claim of a worker as running with nothing beside it; with None, undo that.

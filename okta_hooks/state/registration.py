@@ -98,11 +98,12 @@ def _check_folder(folder: Path) -> None:
     if not there.is_dir():
         problem = f"{there} is no folder"
     elif not os.access(there, os.W_OK | os.X_OK):
-        problem = f"the user {os.getuid()} may not write to {there}"
+        problem = f"the user {os.getuid()} may not write to {there}, which belongs to the user {there.stat().st_uid}"
     else:
         return
     raise ConfigurationError(
-        f"{_KEY} is an SQLite file in {folder}, and {problem}. Let this user write there, "
+        f"{_KEY} is an SQLite file in {folder}, and {problem}. Let this user write there "
+        "(to a volume: chown it, or run the app as its owner), "
         "or name another file, with its whole path: sqlite:////var/lib/app/okta_hooks.sqlite3."
     )
 

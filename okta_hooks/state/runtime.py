@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
 from okta_hooks.exceptions import ConfigurationError
 from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.writer import Writer
+from okta_hooks.work import sigterm
 from okta_hooks.work.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from multiprocessing.util import Finalize
 
     from flask import Flask
 
@@ -57,6 +60,7 @@ class Runtime:
         self._lock = threading.Lock()
         self._is_working = False
         self._is_closed = False
+        self._at_exit: Finalize | None = None
 
     def work(self) -> None:
         """Start the worker in a thread of this process, once; it stops when the process exits.
@@ -65,9 +69,11 @@ class Runtime:
         """
         with self._lock:
             if not self._is_working and not self._is_closed:
+                sigterm.listen()
                 self.worker.start()
                 self._is_working = True
                 atexit.register(self._stop_worker)
+                self._at_exit = _at_exit_of_a_child(self._stop_worker)
 
     def close(self) -> None:
         """Stop the worker and the writer, and close the inbox's connections.
@@ -80,11 +86,24 @@ class Runtime:
             self._is_closed = True
         if self._is_working:
             atexit.unregister(self._stop_worker)
+            if self._at_exit is not None:
+                self._at_exit.cancel()
             self._stop_worker()
         self.writer.stop(_SECONDS_TO_STOP)
         self.inbox.close()
 
     def _stop_worker(self) -> None:
+        atexit.unregister(self._stop_worker)  # a child of multiprocessing may come to both
         # A child that was forked off and ends has inherited this, and no worker.
         if self.pid == os.getpid() and not self.worker.stop(_SECONDS_TO_STOP):
             self.worker.abandon()
+
+
+def _at_exit_of_a_child(function: Callable[[], None]) -> Finalize | None:
+    """Have a function called when this process ends, if it is a child of multiprocessing: few come to ``atexit``."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is None or process.parent_process() is None:
+        return None
+    from multiprocessing.util import Finalize  # who is no child need not have it
+
+    return Finalize(None, function, exitpriority=0)

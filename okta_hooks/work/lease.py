@@ -16,6 +16,8 @@ from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
 
+from . import sigterm
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -171,9 +173,19 @@ class FileLease:
                 return []
             if self._file is None and not self._get_lock():
                 return None
+            self._heed_sigterm()
             died = self._inbox.workers.lead(self._worker_id)
             self._leads = True
             return died
+
+    def _heed_sigterm(self) -> None:
+        """Look into the file whether who led before was told to end, and have it noted there if this process is."""
+        if self._file is None:
+            return
+        if os.fstat(self._file).st_size:
+            self._inbox.workers.mark_stopping()
+            os.ftruncate(self._file, 0)
+        sigterm.note_in(self._file)
 
     def _is_deposed(self) -> bool:
         now = self._inbox.elapsed()
@@ -217,6 +229,7 @@ class FileLease:
     def _unlock(self) -> None:
         with self._guard:
             if self._file is not None:
+                sigterm.leave(self._file)
                 os.close(self._file)
             self._held.discard(self._path)
             self._file = None
@@ -236,7 +249,7 @@ class Heartbeat:
 
     :param on_died: Gets the receipts that died with other workers.
     :param stopping: Is set when the worker is to stop.
-    :param on_stopping: Is called in that thread when that is so, until it returns True.
+    :param on_stopping: Is called in that thread when that is so, or the process was told to end, until it returns True.
     """
 
     def __init__(
@@ -270,7 +283,8 @@ class Heartbeat:
         due_at = time.monotonic() + HEARTBEAT_SECONDS
         while not self._is_over.wait(_LOOK_SECONDS):
             try:
-                if self._stopping.is_set() and not is_marked:
+                is_told = self._stopping.is_set() or sigterm.has_come()
+                if is_told and not is_marked:
                     # Soon: a server may end this process a second after it has told it to stop.
                     is_marked = self._on_stopping()
                 if time.monotonic() >= due_at:

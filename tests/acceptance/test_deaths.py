@@ -128,6 +128,63 @@ def test_a_server_that_renews_its_processes(host: Host) -> None:
     assert receipts(host, "slow")["crm"][1] == 0
 
 
+@SQLITE
+@pytest.mark.parametrize("name", ["waitress", "flask run"])
+def test_a_server_that_leaves_sigterm_to_the_system(host: Host, name: str) -> None:
+    """Nothing of Python's runs when it ends: that it was told to is found out all the same, and is no death."""
+    for number in range(1, DEATHS + 2):
+        server = _serve(host, name)
+        _begin(host, server, number)
+        server.send(signal.SIGTERM)
+        assert server.await_end() == -signal.SIGTERM
+
+    server = _serve(host, name)
+    _begin(host, server, DEATHS + 2)
+    assert deaths(host) == 0
+    server.kill()
+
+    server = _serve(host, name)
+    _begin(host, server, DEATHS + 3)
+    assert deaths(host) == 1
+    assert receipts(host, "slow")["crm"] == ("claimed", 0)
+
+
+@pytest.mark.parametrize("inbox_url", ["SQLite", "PostgreSQL"], indirect=True)
+def test_a_server_that_takes_its_time_at_sigterm(host: Host) -> None:
+    """What is killed after it, such as the first process of a container, has written down that it was told to end."""
+    for number in range(1, 3):
+        server = host.flask_run("tests.acceptance.lives_on")
+        _begin(host, server, number)
+        server.send(signal.SIGTERM)
+        until(lambda: _is_stopping(host))
+        server.kill()
+        host.let_leases_run_out()
+
+    _begin(host, host.flask_run(DEADLY), 3)
+    assert deaths(host) == 0
+
+
+def _serve(host: Host, name: str) -> Server:
+    if name == "flask run":
+        return host.flask_run(DEADLY)
+    return host.serve("waitress", "--listen=127.0.0.1:0", f"{DEADLY}:app")
+
+
+def _begin(host: Host, server: Server, number: int) -> None:
+    """Wait until the receiver has begun to run on its event so often."""
+    if number == 1:
+        host.send_until_stored(server, "slow", seconds=60)
+        # What is in hand beside it would be cut off, too.
+        until(lambda: _is_done(host, "audit") and _is_done(host, "killer"))
+    else:
+        _get(host, server)
+    host.await_run("slow", "crm", "begin", times=number)
+
+
+def _is_done(host: Host, receiver: str) -> bool:
+    return receipts(host, "slow").get(receiver, ("", 0))[0] == "done"
+
+
 def _get(host: Host, server: Server) -> None:
     """Ask for a page, until there is an answer: the process may just be another."""
 

@@ -80,6 +80,21 @@ def test_a_server_that_stops_finishes_what_is_in_hand(
     host.await_state(claimed=1, done=1)
 
 
+@SQLITE
+def test_a_child_of_multiprocessing_finishes_what_is_in_hand(host: Host) -> None:
+    """So it is in servers that serve in such a process, granian for one: it does not come to ``atexit``."""
+    server = host.serve("tests.acceptance.child")
+    host.send_until_stored(server, "running", "waiting", seconds=2)
+    host.await_run("running", "crm", "begin")
+
+    server.send(signal.SIGTERM)
+
+    assert server.await_end() == 0
+    assert ("running", "crm") in host.ran()
+    assert ("waiting", "crm") not in host.ran("begin")
+    host.await_state(claimed=1, done=1)
+
+
 def test_a_worker_that_stops_finishes_what_is_in_hand(host: Host) -> None:
     """At SIGTERM the receiver that is running finishes, and the next worker has only the rest."""
     host.store("running", "waiting", seconds=2)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import logging
+import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import Flask, redirect
@@ -88,6 +90,9 @@ def wrapped(events: Any) -> bytes:
 
 
 WRONG = {"Authorization": "wrong"}
+NOT_PASSED_ON = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+HTTP_2 = {"SERVER_PROTOCOL": "HTTP/2", "CONTENT_LENGTH": ""}
+GZIP, DEFLATE = {"Content-Encoding": "gzip"}, {"Content-Encoding": "deflate"}
 ROWS = {
     "GET, right secret": Row("GET", 200, RIGHT | CHALLENGE),
     "GET, no secret": Row("GET", 200, CHALLENGE),
@@ -116,6 +121,32 @@ ROWS = {
     "POST, shorter than said": Row("POST", 400, RIGHT, wrapped([]), {"CONTENT_LENGTH": "1999"}),
     "POST, broken off": Row("POST", 400, RIGHT, Interrupted(), CHUNKED),
     "POST, empty": Row("POST", 400, RIGHT),
+    "POST, chunked, empty": Row("POST", 400, RIGHT, b"", CHUNKED),
+    "POST, chunked, not passed on": Row("POST", 503, RIGHT, wrapped([]), NOT_PASSED_ON),
+    "POST, HTTP/2, not passed on": Row("POST", 503, RIGHT, wrapped([]), HTTP_2),
+    "POST, HTTP/2, empty": Row("POST", 400, RIGHT, b"", HTTP_2 | {"CONTENT_LENGTH": "0"}),
+    "POST, wrong secret, not passed on": Row("POST", 401, WRONG, wrapped([]), NOT_PASSED_ON),
+    "POST, gzip": Row("POST", 204, RIGHT | GZIP, gzip.compress(wrapped([]))),
+    "POST, gzip, largest": Row("POST", 204, RIGHT | GZIP, gzip.compress(wrapped([]).ljust(SMALL))),
+    "POST, gzip, too large": Row(
+        "POST", 413, RIGHT | GZIP, gzip.compress(wrapped([]).ljust(SMALL + 1))
+    ),
+    "POST, gzip, chunked": Row("POST", 204, RIGHT | GZIP, gzip.compress(wrapped([])), CHUNKED),
+    "POST, deflate": Row("POST", 204, RIGHT | DEFLATE, zlib.compress(wrapped([]))),
+    "POST, deflate without a header": Row(
+        "POST", 204, RIGHT | DEFLATE, zlib.compress(wrapped([]), wbits=-zlib.MAX_WBITS)
+    ),
+    "POST, deflate, too large": Row(
+        "POST", 413, RIGHT | DEFLATE, zlib.compress(wrapped([]).ljust(SMALL + 1))
+    ),
+    "POST, identity": Row("POST", 204, RIGHT | {"Content-Encoding": "identity"}, wrapped([])),
+    "POST, said to be gzip": Row("POST", 400, RIGHT | GZIP, wrapped([])),
+    "POST, gzip, cut off": Row("POST", 400, RIGHT | GZIP, gzip.compress(wrapped([]))[:-1]),
+    "POST, gzip and more": Row("POST", 400, RIGHT | GZIP, gzip.compress(wrapped([])) + b"x"),
+    "POST, another compression": Row("POST", 400, RIGHT | {"Content-Encoding": "br"}, b"x"),
+    "POST, wrong secret, a bomb": Row(
+        "POST", 401, WRONG | GZIP, gzip.compress(wrapped([]).ljust(SMALL + 1))
+    ),
     "POST, not JSON": Row("POST", 400, RIGHT, b"eventType=com.okta.event_hook"),
     "POST, not UTF-8": Row("POST", 400, RIGHT, b'{"data":{"events":["\xff"]}}'),
     "POST, nested too deep": Row("POST", 400, RIGHT, b"[" * SMALL),

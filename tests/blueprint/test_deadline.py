@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import logging
 import subprocess
 import sys
 import time
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -181,6 +183,21 @@ def test_unreadable_events_are_told_of_together(
     (record,) = (record for record in caplog.records if record.levelno >= logging.WARNING)
     assert len(record.getMessage()) < 500
     assert events_of(storing) == MOST_EVENTS
+
+
+def test_a_bomb(app: Flask) -> None:
+    """Of what unpacks to much more than a body may have, no more than that is unpacked."""
+    packed = gzip.compress(bytes(300 * 1024 * 1024), compresslevel=1)
+    headers = RIGHT | {"Content-Encoding": "gzip"}
+    tracemalloc.start()
+    try:
+        answer = app.test_client().post(URL, data=packed, headers=headers)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert_problem(answer, 413)
+    assert most < 50 * 1024 * 1024
 
 
 MEASURE = """

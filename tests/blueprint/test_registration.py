@@ -238,3 +238,13 @@ def test_configuration_that_stays_is_not_told_of(
     assert post(app, body()).status_code == 204
 
     assert "changed after" not in caplog.text
+
+
+@pytest.mark.parametrize("slash", ["", "/"], ids=["without slash", "with slash"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
+def test_other_methods(make_app: AppFactory, okta: EventHook, method: str, slash: str) -> None:
+    """The hook is there, and does not take them: 405 at either form of its URL, with what it takes."""
+    answer = make_app(okta).test_client().open(URL + slash, method=method)
+
+    assert answer.status_code == 405
+    assert {"GET", "POST"} <= set(answer.allow)

@@ -83,7 +83,7 @@ def test_an_inbox_for_which_something_is_missing(
 def test_a_folder_that_is_not_writable(
     make_app: AppFactory, okta: EventHook, tmp_path: Path, below: str
 ) -> None:
-    """The error names the folder and the user; nothing is made, and in a test the folder is not looked at."""
+    """The error names the folder and both users; nothing is made, and in a test the folder is not looked at."""
     tmp_path.chmod(0o555)
     for folder in tmp_path.parents[:3]:  # pytest's own
         folder.chmod(folder.stat().st_mode | 0o755)
@@ -92,7 +92,10 @@ def test_a_folder_that_is_not_writable(
         pytest.raises(RuntimeError, match=r"may not write to .* another file") as caught,
     ):
         make_app(okta, INBOX=f"sqlite:///{tmp_path}/{below}x.db")
-    assert f"may not write to {tmp_path}. " in str(caught.value)
+    me, owner = _NOBODY if os.getuid() == 0 else os.getuid(), tmp_path.stat().st_uid
+    assert f"the user {me} may not write to {tmp_path}, which belongs to the user {owner}. " in str(
+        caught.value
+    )
     assert list(tmp_path.iterdir()) == []
 
     tested = make_app(INBOX=f"sqlite:///{tmp_path}/{below}x.db")

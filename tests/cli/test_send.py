@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import functools
 import json
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from flask import Flask, Response, redirect
+from flask import Flask, Response, redirect, request
 
 from okta_hooks import EventHook
 from okta_hooks.cli import group
@@ -351,6 +352,10 @@ def other_answers(make_app: Callable[..., Flask]) -> Iterator[str]:
     app.post("/moved", endpoint="moved")(lambda: redirect("/in", 308))
     app.get("/page", endpoint="page")(lambda: "Hello")
     app.post("/tea", endpoint="tea")(lambda: Response(status=418))
+    for status in (400, 401, 413, 500, 503):
+        app.post(f"/{status}", endpoint=f"of-a-proxy-{status}")(
+            functools.partial(Response, '{"status": 1}', status, mimetype="application/json")
+        )
     with serving(app) as base:
         yield base
 
@@ -371,6 +376,10 @@ def other_answers(make_app: Callable[..., Flask]) -> Iterator[str]:
         ("/nowhere", "404: no hook at that URL. This app's hook is at /okta/events.\n"),
         ("/page", "405: something is at that URL, and it is no hook."),
         ("/tea", "418: not an answer of this library: what is in front of it?"),
+        *(
+            (f"/{status}", f"{status}: not an answer of this library: what is in front of it?\n")
+            for status in (400, 401, 413, 500, 503)
+        ),
     ],
 )
 def test_what_other_answers_mean(direct: Flask, other_answers: str, path: str, told: str) -> None:
@@ -379,6 +388,21 @@ def test_what_other_answers_mean(direct: Flask, other_answers: str, path: str, t
 
     assert result.exit_code == 1
     assert result.stdout.startswith(told)
+
+
+@pytest.mark.parametrize("prefix", ["/hooks/okta", "/hooks/okta/"])
+def test_the_app_is_asked_at_the_url_that_is_registered(
+    make_app: Callable[..., Flask], okta: EventHook, seen: list[Any], prefix: str
+) -> None:
+    """With or without a slash at the end, as it was given: a wall of the host's may let just that pass."""
+    app = make_app()
+    app.register_blueprint(okta, url_prefix=prefix)
+    app.before_request(lambda: None if request.path == prefix else redirect("/login"))
+
+    result = send(app, "user.session.start")
+
+    assert result.exit_code == 0, result.output
+    assert len(seen) == 1
 
 
 def test_no_secret_was_sent(

@@ -43,7 +43,7 @@ def test_a_healthy_endpoint(make: Callable[..., Flask], slash: str) -> None:
     assert {name for name, (check, *_) in found.items() if check["level"] == "ok"} == {
         *("secret", "header", "receivers", "host"),
         *("reachable", "redirect", "challenge", "auth-header", "delivery", "wrong-secret"),
-        *("body-size", "burst", "answer-time"),
+        *("chunked", "body-size", "burst", "answer-time"),
         *("inbox", "worker", "backlog", "dead-letters", "consistency"),
     } | {name for name in found if name == "inbox-file"} - troubles(found).keys()
     assert len(requests) <= 40

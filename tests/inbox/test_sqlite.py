@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from okta_hooks.inbox import Inbox
+from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.inbox import Inbox, file_system
 from okta_hooks.inbox.intake import Stored
 from tests.support import states
 
@@ -132,6 +133,59 @@ def test_a_disk_is_not_warned_of(
 
     is_ephemeral = kind in {"tmpfs", "ramfs", "overlayfs"}
     assert ("may not survive" in caplog.text) is is_ephemeral
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_warned_of"),
+    [
+        *((kind, True) for kind in ("nfs4", "cifs", "virtiofs", "9p", "fuse.sshfs", "fuse.s3fs")),
+        *((kind, False) for kind in ("ext4", "xfs", "btrfs", "zfs", "fuseblk")),
+    ],
+)
+def test_a_file_system_of_another_machine_is_warned_of(
+    open_sqlite: OpenInbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    kind: str,
+    is_warned_of: bool,
+) -> None:
+    """Over a network, or through another process, SQLite's locks may not work: the first opening says so, once."""
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "22 1 0:20 / / rw - ext4 /dev/sda1 rw\n"
+        f"36 22 0:32 / {tmp_path} rw,relatime shared:1 - {kind} somewhere rw\n"
+    )
+    monkeypatch.setattr(file_system, "_MOUNTS", mounts)
+
+    opened = open_sqlite()
+    opened.open()
+    opened.overview.counts()
+
+    told = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(told) == is_warned_of
+    for record in told:
+        assert f"({kind}) on which SQLite's locks may not work" in record.getMessage()
+        assert str(tmp_path) in record.getMessage()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="makes a file of another user's")
+def test_a_file_of_another_user(tmp_path: Path, open_sqlite: OpenInbox) -> None:
+    """One that this process may not even read is named, with both users: a command of root's may have made it."""
+    path = tmp_path / "file.sqlite3"
+    path.touch(0o600)
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o777)
+    os.setresuid(65534, 65534, 0)
+    try:
+        with pytest.raises(InboxUnavailable) as raised:
+            open_sqlite().open()
+    finally:
+        os.setresuid(0, 0, 0)
+
+    said = f"{path} belongs to the user 0, and this process runs as the user 65534, which may"
+    assert said in str(raised.value)
 
 
 def test_a_file_that_was_deleted_is_noticed(

@@ -289,3 +289,25 @@ def test_org(early, okta_org):
     )
 
     result.assert_outcomes(passed=1)
+
+
+def test_what_is_no_app_is_not_touched(run: Runner) -> None:
+    """What a fixture returns may be lazy, or refuse every question: nothing is asked of it, its class neither."""
+    result = run(
+        """
+import pytest
+
+class Lazy:
+    def __getattribute__(self, name):
+        raise RuntimeError(f"It was asked for its {name}.")
+
+@pytest.fixture
+def lazy():
+    return Lazy()
+
+def test_lazy(lazy):
+    assert type(lazy) is Lazy
+"""
+    )
+
+    result.assert_outcomes(passed=1)

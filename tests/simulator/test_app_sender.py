@@ -118,7 +118,7 @@ def test_a_url_may_begin_with_the_root_of_the_app(url: str) -> None:
             with_subdomains,
             {"TRUSTED_HOSTS": ["a.test"]},
             {"subdomain": "in"},
-            "at https://in.localhost/okta/events/ or https://in.a.test/okta/events",
+            "at https://in.localhost/okta/events or https://in.a.test/okta/events",
         ),
         (
             with_subdomains,
