@@ -243,10 +243,22 @@ class AppState:
     def _on_request(self, app: Flask, **_: Any) -> None:
         if self._as_read is not None:
             self._tell_of_changes(app)
-        if self.settings.inbox is None or app.testing or self._pid_at_work == os.getpid():
+        if self._is_to_start(app):
+            # The first request of a process imports SQLAlchemy: that counts as time that Okta has waited.
+            request.environ[BEGAN] = time.monotonic()
+            self.start()
+
+    def _is_to_start(self, app: Flask) -> bool:
+        is_at_work = self._pid_at_work == os.getpid()
+        return self.settings.inbox is not None and not app.testing and not is_at_work
+
+    def start(self) -> None:
+        """Start what this process is to have at work, unless it has, or the app is being tested.
+
+        A failure is logged, and the next request tries again.
+        """
+        if not self._is_to_start(self._the_app()):
             return
-        # The first request of a process imports SQLAlchemy: that counts as time that Okta has waited.
-        request.environ[BEGAN] = time.monotonic()
         try:
             runtime = self.runtime()
             runtime.writer.start()
