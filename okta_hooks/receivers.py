@@ -176,9 +176,24 @@ class Receivers:
         self._lock = threading.Lock()
 
     @property
-    def is_empty(self) -> bool:
-        """Whether none is connected, for whatever app."""
-        return not any(signal.receivers for signal in list(self._namespace.values()))
+    def names(self) -> set[str]:
+        """The names of all that were connected, for whatever app, and are still there."""
+        known = list(self._identities.values())
+        return {identity.name for identity in known if identity.reference() is not None}
+
+    def has_any(self, sender: object) -> bool:
+        """Return whether any is connected, muted or not.
+
+        :param sender: The application: a receiver may be connected for one only.
+        """
+        return any(
+            True for signal in list(self._namespace.values()) for _ in signal.receivers_for(sender)
+        )
+
+    def unnamed(self, sender: object) -> list[str]:
+        """Return the names of connected receivers that were given none, and have that of their function."""
+        named = {each.name for each in list(self._identities.values()) if each.is_named}
+        return [receiver.name for receiver in self.connected(sender) if receiver.name not in named]
 
     def signal(self, pattern: str) -> NamedSignal:
         """Return the signal of a pattern; the same one each time.

@@ -12,6 +12,7 @@ from flask.cli import with_appcontext
 
 from okta_hooks.org.backfill import interruptible, keep_up
 from okta_hooks.org.client import OktaClient
+from okta_hooks.state import script
 
 from .context import connected_receivers, state_of_app, with_inbox
 from .options import Span
@@ -70,6 +71,14 @@ def worker(
         click.echo("No receivers are connected in this app, so there is nothing to do.", err=True)
         if drain:
             return
+    else:
+        for name, hook in state.hooks.items():
+            if not hook.receivers.has_any(at_work.app):
+                click.echo(
+                    f"No receiver is connected to the hook {name!r} in this app: its events stay pending.",
+                    err=True,
+                )
+    script.tell_of_names(at_work.app, state.hooks)
     if not drain:
         work_with_signals(lambda: _work(state, runtime, backfill), on_signal)
         return

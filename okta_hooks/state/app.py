@@ -20,6 +20,7 @@ from okta_hooks.exceptions import ConfigurationError, InboxUnavailable
 from okta_hooks.wire import protocol
 from okta_hooks.wire.protocol import path_of
 
+from . import script
 from .refusals import Refusals
 
 if TYPE_CHECKING:
@@ -227,13 +228,21 @@ class AppState:
                 "it" if len(changed) == 1 else "them",
             )
 
+    def _tell_of_script(self, app: Flask) -> None:
+        """Log what keeps receivers of this process from their events, or others from what these have begun."""
+        if self.settings.inbox is None or self.settings.worker == "thread":
+            script.tell_of_second_copy(self.hooks)
+        if self.settings.inbox is not None and self.settings.worker == "thread":
+            script.tell_of_names(app, self.hooks)
+
     def tell_of_no_receiver(self, hook: Hook) -> None:
-        """Log once, of a hook whose events are stored in this process, that nobody is connected to it."""
-        is_told = self.settings.worker == "external" or hook.name in self._without_receiver
-        if not is_told and hook.receivers.is_empty:
+        """Log once, of a hook whose events this process is to handle, that nobody is connected to it."""
+        is_elsewhere = self.settings.worker == "external" and self.settings.inbox is not None
+        is_told = is_elsewhere or hook.name in self._without_receiver
+        if not is_told and not hook.receivers.has_any(self._the_app()):
             self._without_receiver.add(hook.name)
             logger.error(
-                "Events of the hook %r are stored, but no receiver is connected to it in this process, so that "
+                "Events of the hook %r arrive, but no receiver is connected to it in this process, so that "
                 "nothing here handles them. Is the module with the receivers imported where the app is made? "
                 "If the app is started as a script, `from app import okta` in there makes a second hook: "
                 "put the hook into a module of its own.",
@@ -243,6 +252,7 @@ class AppState:
     def _on_request(self, app: Flask, **_: Any) -> None:
         if self._as_read is not None:
             self._tell_of_changes(app)
+            self._tell_of_script(app)
         if self._is_to_start(app):
             # The first request of a process imports SQLAlchemy: that counts as time that Okta has waited.
             request.environ[BEGAN] = time.monotonic()

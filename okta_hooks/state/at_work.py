@@ -32,7 +32,7 @@ def drain(app: Flask, until: float | None = None) -> int:
     An attempt that has failed is due again later: it is not waited for.
     While another worker has an SQLite inbox this waits until nothing is due, or until that worker has stopped.
 
-    :param until: When to stop at the latest, by :func:`time.monotonic`: no receiver is called after that.
+    :param until: When to stop at the latest, by ``time.monotonic()``: no receiver is called after that.
         One that is running then is waited for.
     :return: how many attempts were made here.
     :raises RuntimeError: if no hook is registered in the app, or it has no inbox.
