@@ -114,12 +114,13 @@ def doubt(pattern: str) -> str | None:
     reason = why_never(pattern)
     if reason is None:
         return None
-    near = _suggestion(pattern)
+    near = suggestion(pattern)
     meant = f" Is {near!r} meant?" if near and near != pattern else ""
     return f"For {pattern!r} nothing is subscribed to: {reason}.{meant}"
 
 
-def _suggestion(pattern: str) -> str | None:
+def suggestion(pattern: str) -> str | None:
+    """Return the pattern of Okta's types that may be meant by another, or None if none is near."""
     from . import catalog  # keeps `import okta_hooks` fast
 
     if pattern.endswith(".*"):
@@ -180,6 +181,11 @@ class Receivers:
         """The names of all that were connected, for whatever app, and are still there."""
         known = list(self._identities.values())
         return {identity.name for identity in known if identity.reference() is not None}
+
+    @property
+    def patterns(self) -> set[str]:
+        """The patterns that anything is connected to."""
+        return {name for name, signal in list(self._namespace.items()) if signal.receivers}
 
     def has_any(self, sender: object) -> bool:
         """Return whether any is connected, muted or not.
