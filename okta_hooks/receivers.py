@@ -58,6 +58,11 @@ def why_uncallable(receiver: object) -> str | None:
         signature = inspect.signature(receiver)
     except (TypeError, ValueError):  # of some callables of C none is known
         return None
+    empty, positional = inspect.Parameter.empty, inspect.Parameter.POSITIONAL_ONLY
+    parameters = [each for each in signature.parameters.values() if each.kind is positional]
+    for parameter in parameters[1:]:
+        if parameter.default is empty:  # `bind` of Python 3.13 takes it for one of **extra
+            return f"missing a required positional-only argument: {parameter.name!r}"
     try:
         signature.bind(object(), event=None, delivery=None, hook=None, attempt=1)
     except TypeError as error:

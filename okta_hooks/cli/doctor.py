@@ -14,8 +14,8 @@ from flask.cli import with_appcontext
 from okta_hooks.doctor import LEVELS, examine
 from okta_hooks.printable import printable
 
+from .completion import complete_hook
 from .context import app_of_command, one_hook, state_of_app
-from .known import complete_hook
 from .options import as_json_option, check_url
 from .output import counted, echo
 

@@ -15,14 +15,9 @@ from okta_hooks.inbox.tables import CLAIMED, DEAD, DONE, PENDING, STATES
 from okta_hooks.printable import printable
 from okta_hooks.work.retry import LONGEST_WAIT
 
+from .completion import complete_hook, complete_receiver, complete_type
 from .context import state_of_app, with_inbox
-from .known import (
-    check_receiver,
-    check_selection,
-    complete_hook,
-    complete_receiver,
-    complete_type,
-)
+from .known import check_receiver, check_selection
 from .not_replayed import Obstacles
 from .options import Moment, as_json_option
 from .output import counted, echo, is_or_are, iso, readable_json, shortened

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from .known import complete_hook
+from .completion import complete_hook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
