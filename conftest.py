@@ -117,6 +117,7 @@ def open_page(namespace: dict[str, Any]) -> None:
     page = Page()
     stack = ExitStack()
     stack.enter_context(mock.patch.dict(os.environ))
+    os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, and tables would be as narrow
     # An app that nobody can import has its instance folder below the current one.
     stack.enter_context(chdir(stack.enter_context(tempfile.TemporaryDirectory())))
     stack.callback(page.close)

@@ -12,7 +12,7 @@ from .exceptions import (
     UnreadableDelivery,
     UnreadableEvent,
 )
-from .state import state_of
+from .state import drain, start, state_of
 
 if TYPE_CHECKING:
     from .wire.events import (
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
         UserAgent,
         UserBehavior,
     )
+    from .wire.raw import load_event
+
+    __version__: str
 
 __all__ = [
     "Actor",
@@ -65,12 +68,24 @@ __all__ = [
     "UnreadableEvent",
     "UserAgent",
     "UserBehavior",
+    "__version__",
+    "drain",
+    "load_event",
+    "start",
     "state_of",
 ]
 
 
 def __getattr__(name: str) -> Any:
     # The classes of events take longer to make than all the rest, and most apps never name them.
+    if name == "__version__":
+        from importlib.metadata import version  # keeps `import okta_hooks` fast
+
+        return version("okta-hooks")
+    if name == "load_event":
+        from .wire import raw  # keeps `import okta_hooks` fast
+
+        return raw.load_event
     if name in __all__:
         from .wire import events  # keeps `import okta_hooks` fast
 

@@ -252,6 +252,8 @@ def _store(call: _Call, new: NewDelivery) -> Response:
 def _run_in_request(
     call: _Call, envelope: Envelope, delivery: Delivery
 ) -> Response | BaseExceptionGroup:
+    if not call.app.testing:
+        call.state.tell_of_no_receiver(call.hook)
     failures = dispatch.run_delivery(call.app, call.hook, delivery, envelope.events)
     if not failures:
         return Response(status=HTTPStatus.NO_CONTENT)

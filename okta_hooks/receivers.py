@@ -58,6 +58,11 @@ def why_uncallable(receiver: object) -> str | None:
         signature = inspect.signature(receiver)
     except (TypeError, ValueError):  # of some callables of C none is known
         return None
+    empty, positional = inspect.Parameter.empty, inspect.Parameter.POSITIONAL_ONLY
+    parameters = [each for each in signature.parameters.values() if each.kind is positional]
+    for parameter in parameters[1:]:
+        if parameter.default is empty:  # `bind` of Python 3.13 takes it for one of **extra
+            return f"missing a required positional-only argument: {parameter.name!r}"
     try:
         signature.bind(object(), event=None, delivery=None, hook=None, attempt=1)
     except TypeError as error:
@@ -114,12 +119,13 @@ def doubt(pattern: str) -> str | None:
     reason = why_never(pattern)
     if reason is None:
         return None
-    near = _suggestion(pattern)
+    near = suggestion(pattern)
     meant = f" Is {near!r} meant?" if near and near != pattern else ""
     return f"For {pattern!r} nothing is subscribed to: {reason}.{meant}"
 
 
-def _suggestion(pattern: str) -> str | None:
+def suggestion(pattern: str) -> str | None:
+    """Return the pattern of Okta's types that may be meant by another, or None if none is near."""
     from . import catalog  # keeps `import okta_hooks` fast
 
     if pattern.endswith(".*"):
@@ -176,9 +182,29 @@ class Receivers:
         self._lock = threading.Lock()
 
     @property
-    def is_empty(self) -> bool:
-        """Whether none is connected, for whatever app."""
-        return not any(signal.receivers for signal in list(self._namespace.values()))
+    def names(self) -> set[str]:
+        """The names of all that were connected, for whatever app, and are still there."""
+        known = list(self._identities.values())
+        return {identity.name for identity in known if identity.reference() is not None}
+
+    @property
+    def patterns(self) -> set[str]:
+        """The patterns that anything is connected to."""
+        return {name for name, signal in list(self._namespace.items()) if signal.receivers}
+
+    def has_any(self, sender: object) -> bool:
+        """Return whether any is connected, muted or not.
+
+        :param sender: The application: a receiver may be connected for one only.
+        """
+        return any(
+            True for signal in list(self._namespace.values()) for _ in signal.receivers_for(sender)
+        )
+
+    def unnamed(self, sender: object) -> list[str]:
+        """Return the names of connected receivers that were given none, and have that of their function."""
+        named = {each.name for each in list(self._identities.values()) if each.is_named}
+        return [receiver.name for receiver in self.connected(sender) if receiver.name not in named]
 
     def signal(self, pattern: str) -> NamedSignal:
         """Return the signal of a pattern; the same one each time.

@@ -33,6 +33,11 @@ delivery_refused: Final = _service.signal(
     "delivery-refused",
     "A delivery was not accepted. Arguments: ``hook``, ``status`` (the answer's), ``reason``.",
 )
+receiver_started: Final = _service.signal(
+    "receiver-started",
+    "A receiver is about to be called for an event. Arguments: ``hook``, ``receiver`` (its name), ``event``, "
+    "``delivery``, ``attempt``.",
+)
 receiver_done: Final = _service.signal(
     "receiver-done",
     "A receiver has handled an event. Arguments: ``hook``, ``receiver`` (its name), ``event``, "

@@ -15,6 +15,7 @@ from okta_hooks.wire import events
 IMPORTED_WHEN_USED = [
     "okta_hooks.wire.events",
     "okta_hooks.wire.reading",
+    "okta_hooks.wire.raw",
     "okta_hooks.work.dispatch",
     "okta_hooks.catalog",
     "okta_hooks._event_types",
@@ -46,6 +47,7 @@ PATHS = [
     "okta_hooks.signals:inconsistency_found",
     "okta_hooks.signals:receiver_done",
     "okta_hooks.signals:receiver_failed",
+    "okta_hooks.signals:receiver_started",
     "okta_hooks.simulator:Answer",
     "okta_hooks.simulator:HttpSender",
     "okta_hooks.simulator:Org",
@@ -103,7 +105,7 @@ def not_code(opened: list[str]) -> list[str]:
     return [name for name in opened if not name.endswith((".py", ".pyc"))]
 
 
-@pytest.mark.parametrize("name", okta_hooks.__all__)
+@pytest.mark.parametrize("name", sorted({*okta_hooks.__all__} - {"__version__"}))
 def test_every_name_is_there(name: str) -> None:
     """What ``__all__`` promises can be imported, and is a class or a function of this package."""
     value = getattr(okta_hooks, name)
@@ -111,6 +113,11 @@ def test_every_name_is_there(name: str) -> None:
     assert isinstance(value, type | FunctionType)
     assert value.__name__ == name
     assert value.__module__.startswith("okta_hooks.")
+
+
+def test_version() -> None:
+    """The version is that of the distribution."""
+    assert okta_hooks.__version__ == importlib.metadata.version("okta-hooks")
 
 
 def test_import_of_everything() -> None:

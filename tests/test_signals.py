@@ -62,6 +62,7 @@ def test_service_signals_are_documented() -> None:
         signals.hook_verified: "hook-verified",
         signals.delivery_stored: "delivery-stored",
         signals.delivery_refused: "delivery-refused",
+        signals.receiver_started: "receiver-started",
         signals.receiver_failed: "receiver-failed",
         signals.event_done: "event-done",
         signals.event_dead: "event-dead",

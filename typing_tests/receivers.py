@@ -15,7 +15,11 @@ from okta_hooks import (
     OktaHooksError,
     Reject,
     RetryLater,
+    __version__,
+    drain,
+    load_event,
     signals,
+    start,
     state_of,
 )
 from okta_hooks.catalog import RELEASE, CatalogEntry, EventType, get, suggest
@@ -105,3 +109,15 @@ okta.on(known, "brand.new.type")
 release: str = RELEASE
 assert_type(get("user.session.start"), CatalogEntry | None)
 assert_type(suggest("user.session.strat"), str | None)
+
+
+def by_hand(app: Flask, event: LogEvent) -> None:
+    assert_type(load_event(event.raw), LogEvent)
+    assert_type(load_event("{}"), LogEvent)
+    assert_type(load_event(b"{}"), LogEvent)
+    assert_type(drain(app), int)
+    assert_type(drain(app, until=1.5), int)
+    start(app)
+    assert_type(__version__, str)
+    assert_type(signals.receiver_started, NamedSignal)
+    load_event([])  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from okta_hooks.exceptions import ConfigurationError, InboxUnavailable
+from okta_hooks.printable import printable
 from okta_hooks.state import app_object, state_of
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def with_inbox(command: F) -> F:
         try:
             return command(state.runtime(), *args, **kwargs)
         except InboxUnavailable as error:
-            raise click.ClickException(f"The inbox cannot be used: {error}") from error
+            raise click.ClickException(
+                f"The inbox cannot be used: {printable(str(error))}"
+            ) from error
 
     return wrapped  # type: ignore[return-value]

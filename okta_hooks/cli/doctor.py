@@ -12,10 +12,12 @@ import click
 from flask.cli import with_appcontext
 
 from okta_hooks.doctor import LEVELS, examine
+from okta_hooks.printable import printable
 
+from .completion import complete_hook
 from .context import app_of_command, one_hook, state_of_app
 from .options import as_json_option, check_url
-from .output import counted
+from .output import counted, echo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +37,9 @@ _MARGIN: Final = 24
     help="What to ask; by default OKTA_HOOKS_URL, or with --name what Okta has.",
 )
 @click.option("--name", help="What the hook is called at Okta.")
-@click.option("--hook", help="Which hook of this app, if it has several.")
+@click.option(
+    "--hook", shell_complete=complete_hook, help="Which hook of this app, if it has several."
+)
 @click.option("--offline", is_flag=True, help="Ask neither Okta nor the URL.")
 @as_json_option
 def doctor(
@@ -75,6 +79,6 @@ def doctor(
 
 def _print(check: Check) -> None:
     level = click.style(check.level.ljust(8), fg=_COLOURS.get(check.level))
-    click.echo(f"{level} {check.name.ljust(_MARGIN - 10)} {check.text}")
+    echo(f"{level} {check.name.ljust(_MARGIN - 10)} {printable(check.text)}")
     if check.cure is not None:
-        click.echo(f"{' ' * _MARGIN}-> {check.cure}")
+        echo(f"{' ' * _MARGIN}-> {printable(check.cure)}")

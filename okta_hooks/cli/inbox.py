@@ -12,12 +12,16 @@ from flask.cli import AppGroup, with_appcontext
 
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.inbox.tables import CLAIMED, DEAD, DONE, PENDING, STATES
+from okta_hooks.printable import printable
 from okta_hooks.work.retry import LONGEST_WAIT
 
-from .context import connected_receivers, state_of_app, with_inbox
+from .completion import complete_hook, complete_receiver, complete_type
+from .context import state_of_app, with_inbox
+from .known import check_receiver, check_selection
 from .not_replayed import Obstacles
 from .options import Moment, as_json_option
-from .output import counted, is_or_are, iso, print_rows, print_table, shortened
+from .output import counted, echo, is_or_are, iso, readable_json, shortened
+from .table import print_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,8 +39,16 @@ def selection(command: F) -> F:
         [
             click.argument("uuids", nargs=-1),
             click.option("--state", "states", multiple=True, type=click.Choice(STATES)),
-            click.option("--type", "patterns", multiple=True, help="An event type, a.b.* or *."),
-            click.option("--hook", help="Only of the hook of this name."),
+            click.option(
+                "--type",
+                "patterns",
+                multiple=True,
+                shell_complete=complete_type,
+                help="An event type, a.b.* or *.",
+            ),
+            click.option(
+                "--hook", shell_complete=complete_hook, help="Only of the hook of this name."
+            ),
             click.option("--since", type=Moment(), help="Received at or after this time, or age."),
             click.option("--until", type=Moment(), help="Received before this time, or age."),
             click.option(
@@ -89,8 +101,9 @@ def inbox(runtime: Runtime, check: bool, max_age: float, as_json: bool) -> None:
         print_table([{"events": state, "": getattr(counts, state)} for state in STATES])
         click.echo(f"oldest open event: {'none' if age is None else f'{age:.0f} s'}")
         for item in found:
-            click.echo(
-                f"inconsistent: {item.number} times a {item.kind.description}, of the hook {item.hook}"
+            times = counted(item.number, "time")
+            echo(
+                f"inconsistent: {times} a {item.kind.description}, of the hook {printable(item.hook)}"
             )
     if check and (counts.dead or (age or 0.0) > max_age or found):
         sys.exit(1)
@@ -120,12 +133,14 @@ events = AppGroup("events", help="Look at stored events.")
 
 @events.command("list")
 @selection
-@click.option("--limit", default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @as_json_option
 @with_inbox
 def list_events(runtime: Runtime, limit: int, as_json: bool, **chosen: Any) -> None:
     """List events, newest first."""
-    found = runtime.inbox.overview.find(Selection(**chosen), limit=limit)
+    selected = Selection(**chosen)
+    check_selection(runtime.inbox, selected)
+    found = runtime.inbox.overview.find(selected, limit=limit)
     # What programs get as the reason is the event's own.
     given_up = {} if as_json else runtime.inbox.receipts.first_dead([one.id for one in found])
     rows = [
@@ -146,7 +161,10 @@ def list_events(runtime: Runtime, limit: int, as_json: bool, **chosen: Any) -> N
         }
         for event in found
     ]
-    print_rows(rows, as_json=as_json)
+    if as_json:
+        click.echo(json.dumps(rows))
+    else:
+        print_table(rows)
 
 
 @events.command("show")
@@ -163,16 +181,17 @@ def show_event(runtime: Runtime, uuid: str, as_json: bool) -> None:
         return
     for item in found:
         event = item.event
-        click.echo(f"{event.type or '(no type)'}  {event.uuid}  hook {event.hook}  {event.state}")
-        delivery = f", {event.event_id}" if event.event_id else ""
-        click.echo(f"received {iso(event.received_at)} via {event.via}{delivery}")
+        type_ = printable(event.type or "(no type)")
+        echo(f"{type_}  {event.uuid}  hook {printable(event.hook)}  {event.state}")
+        delivery = f", {printable(event.event_id)}" if event.event_id else ""
+        echo(f"received {iso(event.received_at)} via {event.via}{delivery}")
         if event.reason:
-            click.echo(f"reason: {event.reason}")
+            echo(f"reason: {printable(event.reason)}")
         if item.receipts:
             print_table([{**asdict(row), "due": iso(row.due or None)} for row in item.receipts])
         else:
             click.echo(f"(no receipts: {_WITHOUT_RECEIPTS[event.state]})")
-        click.echo(json.dumps(item.raw, indent=2) if event.has_body else "(its body is gone)")
+        echo(readable_json(item.raw) if event.has_body else "(its body is gone)")
 
 
 def _as_json(item: EventDetails) -> dict[str, Any]:
@@ -183,7 +202,11 @@ def _as_json(item: EventDetails) -> dict[str, Any]:
 @click.command()
 @with_appcontext
 @selection
-@click.option("--receiver", help="Reset the receipt of this receiver, and nothing else.")
+@click.option(
+    "--receiver",
+    shell_complete=complete_receiver,
+    help="Reset the receipt of this receiver, and nothing else.",
+)
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @as_json_option
 @with_inbox
@@ -203,8 +226,9 @@ def replay(
             "Say which events: uuids, --state, --type, --since, --unreceived ..."
         )
     if receiver is not None:
-        _check_receiver(runtime, receiver)
+        check_receiver(runtime.inbox, receiver)
     found = Selection(**chosen)
+    check_selection(runtime.inbox, found)
     # Before the replay: what it has changed is open, too.
     obstacles = Obstacles(runtime.inbox.overview, found, receiver)
     number = runtime.inbox.upkeep.replay(found, receiver=receiver, dry_run=dry_run)
@@ -214,17 +238,9 @@ def replay(
         verb = "would be" if dry_run else is_or_are(number)
         click.echo(f"{counted(number, 'event')} {verb} replayed.")
     for line in obstacles.lines:
-        click.echo(line, err=True)
+        echo(printable(line), err=True)
     if chosen["uuids"] and not number:
         sys.exit(1)
-
-
-def _check_receiver(runtime: Runtime, receiver: str) -> None:
-    known = {name for _, name in connected_receivers(state_of_app())}
-    known |= {row.receiver for row in runtime.inbox.overview.receivers()}
-    if receiver not in known and not runtime.inbox.receipts.is_known(receiver):
-        there_are = f"there are: {', '.join(sorted(known))}" if known else "there are none"
-        raise click.UsageError(f"No receiver {receiver!r} is known; {there_are}.")
 
 
 @click.command()

@@ -12,6 +12,9 @@ import click
 from flask.cli import AppGroup
 
 from okta_hooks.exceptions import ConfigurationError
+from okta_hooks.printable import printable
+
+from .output import colours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,10 +43,11 @@ class LazyGroup(AppGroup):
 
         Flask makes the app within the command, and that is where the app's hooks are registered.
         """
+        ctx.color = colours()
         try:
             return super().invoke(ctx)
         except ConfigurationError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(printable(str(error))) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands, in order."""

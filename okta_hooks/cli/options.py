@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import click
 
+from .completion import complete_hook
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -107,7 +109,11 @@ def hook_options(command: F) -> F:
         [
             click.option("--url", callback=check_url, help="Where Okta delivers to, as a whole."),
             click.option("--name", help="What the hook is called at Okta."),
-            click.option("--hook", help="Which hook of this app, if it has several."),
+            click.option(
+                "--hook",
+                shell_complete=complete_hook,
+                help="Which hook of this app, if it has several.",
+            ),
         ]
     ):
         command = option(command)

@@ -15,6 +15,7 @@ from okta_hooks.org.lookup import listed, unknown
 from okta_hooks.org.refusals import cure
 from okta_hooks.org.registration import readable_hooks, registration_of
 from okta_hooks.org.urls import shown
+from okta_hooks.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,9 +48,9 @@ def open_org(
             yield client
         except OktaRefused as error:
             advice = cure(error, permissions, client.credentials)
-            raise click.ClickException(as_sentence(error) + advice) from error
+            raise click.ClickException(printable(as_sentence(error) + advice)) from error
         except OktaUnavailable as error:
-            raise click.ClickException(as_sentence(error)) from error
+            raise click.ClickException(printable(as_sentence(error))) from error
 
 
 def hook_at_okta(

@@ -1,48 +1,55 @@
-"""How commands print rows and times."""
+"""How commands print lines, times and progress."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from okta_hooks.printable import printable
 
 _LONGEST_ERROR: Final = 160
 _SECONDS_BETWEEN_LINES: Final = 10.0
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
-    """Print rows, all with the same keys, as JSON or as a table."""
-    if as_json:
-        click.echo(json.dumps(rows))
-    else:
-        print_table(rows)
+def colours() -> bool | None:
+    """Return whether to write in colours, or None if that depends on whether the output is a terminal.
+
+    https://no-color.org/, https://force-color.org/; the first that is set decides, as for Python itself.
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return False if os.environ.get("TERM") == "dumb" else None
 
 
-def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print rows in columns, under the keys of the first."""
-    if not rows:
-        click.echo("(none)")
-        return
-    cells = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for line in cells:
-        padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
-        click.echo("  ".join(padded).rstrip())
+def has_bars() -> bool:
+    """Return whether the standard error can show a progress bar, which goes back to the beginning of its line."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
+def echo(text: str, *, err: bool = False) -> None:
+    """Print a line; what the encoding of the output does not have is escaped."""
+    encoding = getattr(sys.stderr if err else sys.stdout, "encoding", None) or "utf-8"
+    click.echo(text.encode(encoding, "backslashreplace").decode(encoding), err=err)
+
+
+def readable_json(document: Any) -> str:
+    """Return JSON for people: letters of any language are themselves, and what does not show is escaped."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    # What is to be escaped can only stand within strings, where an escape means the same.
+    return "".join(
+        character
+        if character == "\n" or printable(character) == character
+        else f"\\u{ord(character):04x}"
+        for character in text
+    )
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
@@ -78,7 +85,7 @@ class Progress:
     """
 
     def __init__(self, *, bar: bool) -> None:
-        self._has_bar = bar and sys.stderr.isatty()
+        self._has_bar = bar and has_bars()
         self._bar: Any = None
         self._position = 0.0
         self._began = self._told_at = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import click
@@ -9,10 +10,12 @@ from flask.cli import with_appcontext
 
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox.tables import STATES
+from okta_hooks.printable import printable
 
 from .context import app_of_command, connected_receivers, state_of_app
 from .options import as_json_option
-from .output import iso, print_rows
+from .output import iso
+from .table import print_table
 
 if TYPE_CHECKING:
     from okta_hooks.inbox.overview import ReceiverCounts
@@ -32,7 +35,7 @@ def receivers(as_json: bool) -> None:
                 (row.hook, row.receiver): row for row in state.runtime().inbox.overview.receivers()
             }
         except InboxUnavailable as error:
-            click.echo(f"The inbox cannot be used: {error}", err=True)
+            click.echo(f"The inbox cannot be used: {printable(str(error))}", err=True)
     connected = connected_receivers(state)
     rows = []
     for key in sorted({*connected, *known}):
@@ -50,4 +53,7 @@ def receivers(as_json: bool) -> None:
                 **{name: getattr(seen, name, 0) for name in STATES},
             }
         )
-    print_rows(rows, as_json=as_json)
+    if as_json:
+        click.echo(json.dumps(rows))
+    else:
+        print_table(rows)

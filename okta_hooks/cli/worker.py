@@ -12,15 +12,19 @@ from flask.cli import with_appcontext
 
 from okta_hooks.org.backfill import interruptible, keep_up
 from okta_hooks.org.client import OktaClient
+from okta_hooks.state import script
 
 from .context import connected_receivers, state_of_app, with_inbox
 from .options import Span
 from .org import open_org
-from .output import counted, is_or_are, iso
+from .output import counted, has_bars, is_or_are, iso
 from .stopping import work_with_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from click._termui_impl import ProgressBar
 
     from okta_hooks.state import AppState
     from okta_hooks.state.runtime import Runtime
@@ -70,6 +74,14 @@ def worker(
         click.echo("No receivers are connected in this app, so there is nothing to do.", err=True)
         if drain:
             return
+    else:
+        for name, hook in state.hooks.items():
+            if not hook.receivers.has_any(at_work.app):
+                click.echo(
+                    f"No receiver is connected to the hook {name!r} in this app: its events stay pending.",
+                    err=True,
+                )
+    script.tell_of_names(at_work.app, state.hooks)
     if not drain:
         work_with_signals(lambda: _work(state, runtime, backfill), on_signal)
         return
@@ -84,9 +96,9 @@ def _work(state: AppState, runtime: Runtime, backfill: float | None) -> None:
 
 def _drain(state: AppState, runtime: Runtime, on_signal: Callable[[int], None]) -> None:
     """Work until nothing is due, and tell what was done and what is left."""
-    length = runtime.inbox.overview.counts().open
-    with click.progressbar(length=length, label="Draining", file=sys.stderr) as bar:
-        total = work_with_signals(lambda: runtime.worker.drain(bar.update), on_signal)
+    with _bar(runtime) if has_bars() else nullcontext() as bar:
+        progress = None if bar is None else bar.update
+        total = work_with_signals(lambda: runtime.worker.drain(progress), on_signal)
     click.echo(f"{counted(total, 'attempt')}.")
     later = runtime.inbox.receipts.later(list(connected_receivers(state)))
     if later.number:
@@ -94,6 +106,11 @@ def _drain(state: AppState, runtime: Runtime, on_signal: Callable[[int], None]) 
             f"{counted(later.number, 'receipt')} {is_or_are(later.number)} due later, "
             f"the next at {iso(later.next_due)}."
         )
+
+
+def _bar(runtime: Runtime) -> AbstractContextManager[ProgressBar[int]]:
+    length = runtime.inbox.overview.counts().open
+    return click.progressbar(length=length, label="Draining", file=sys.stderr)
 
 
 @contextmanager

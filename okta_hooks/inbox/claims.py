@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from okta_hooks.wire import reading
+from okta_hooks.printable import printable
 
 from .assignments import EARLIEST
 from .statements import IDS, close_events
@@ -204,7 +203,7 @@ class Claims:
                 "new_state": state,
                 "new_due": now + wait if state == PENDING else 0.0,
                 "new_wait": wait if state == PENDING else None,
-                "new_error": error and _escaped(error, _LONGEST_ERROR),
+                "new_error": error and printable(error)[:_LONGEST_ERROR],
             }
             connection.execute(_SETTLE, settled)
         return counted, close_events(
@@ -293,11 +292,6 @@ class Claims:
                 )
                 .values(state=PENDING, worker=None, claims=receipt.c.claims - 1)
             )
-
-
-def _escaped(text: str, longest: int) -> str:
-    """Return a text of printable ASCII with everything else written as an escape."""
-    return json.dumps(text)[1:-1][:longest] if not reading.is_plain(text) else text
 
 
 _Fence = tuple[int, str, int]

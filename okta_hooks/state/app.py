@@ -20,6 +20,7 @@ from okta_hooks.logs import plain_logger
 from okta_hooks.wire import protocol
 from okta_hooks.wire.protocol import path_of
 
+from . import script
 from .presented import hidden
 from .refusals import Refusals
 
@@ -251,13 +252,21 @@ class AppState:
                 "it" if len(changed) == 1 else "them",
             )
 
+    def _tell_of_script(self, app: Flask) -> None:
+        """Log what keeps receivers of this process from their events, or others from what these have begun."""
+        if self.settings.inbox is None or self.settings.worker == "thread":
+            script.tell_of_second_copy(self.hooks)
+        if self.settings.inbox is not None and self.settings.worker == "thread":
+            script.tell_of_names(app, self.hooks)
+
     def tell_of_no_receiver(self, hook: Hook) -> None:
-        """Log once, of a hook whose events are stored in this process, that nobody is connected to it."""
-        is_told = self.settings.worker == "external" or hook.name in self._without_receiver
-        if not is_told and hook.receivers.is_empty:
+        """Log once, of a hook whose events this process is to handle, that nobody is connected to it."""
+        is_elsewhere = self.settings.worker == "external" and self.settings.inbox is not None
+        is_told = is_elsewhere or hook.name in self._without_receiver
+        if not is_told and not hook.receivers.has_any(self._the_app()):
             self._without_receiver.add(hook.name)
             logger.error(
-                "Events of the hook %r are stored, but no receiver is connected to it in this process, so that "
+                "Events of the hook %r arrive, but no receiver is connected to it in this process, so that "
                 "nothing here handles them. Is the module with the receivers imported where the app is made? "
                 "If the app is started as a script, `from app import okta` in there makes a second hook: "
                 "put the hook into a module of its own.",
@@ -272,10 +281,23 @@ class AppState:
         """Start what this process has at work, unless that was done at an earlier request."""
         if self._as_read is not None:
             self._tell_of_changes(app)
-        if self.settings.inbox is None or app.testing or self._pid_at_work == os.getpid():
+            self._tell_of_script(app)
+        if self._is_to_start(app):
+            # The first request of a process imports SQLAlchemy: that counts as time that Okta has waited.
+            request.environ[BEGAN] = time.monotonic()
+            self.start()
+
+    def _is_to_start(self, app: Flask) -> bool:
+        is_at_work = self._pid_at_work == os.getpid()
+        return self.settings.inbox is not None and not app.testing and not is_at_work
+
+    def start(self) -> None:
+        """Start what this process is to have at work, unless it has, or the app is being tested.
+
+        A failure is logged, and the next request tries again.
+        """
+        if not self._is_to_start(self._the_app()):
             return
-        # The first request of a process imports SQLAlchemy: that counts as time that Okta has waited.
-        request.environ[BEGAN] = time.monotonic()
         try:
             runtime = self.runtime()
             runtime.writer.start()

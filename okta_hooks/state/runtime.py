@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import sys
 import threading
@@ -48,7 +49,8 @@ class Runtime:
             raise ConfigurationError("There is no inbox: OKTA_HOOKS_INBOX is None.")
         self.pid = os.getpid()
         self.inbox = Inbox(config.inbox, folder=app.instance_path, clock=clock, elapsed=elapsed)
-        self.worker = Worker(
+        self._make_worker = functools.partial(
+            Worker,
             app,
             hooks,
             self.inbox,
@@ -56,6 +58,7 @@ class Runtime:
             retention=config.retention,
             jitter=jitter,
         )
+        self.worker = self._make_worker()
         self.writer = Writer(self.inbox, self.worker.wake)
         self._lock = threading.Lock()
         self._is_working = False
@@ -74,6 +77,13 @@ class Runtime:
                 self._is_working = True
                 atexit.register(self._stop_worker)
                 self._at_exit = _at_exit_of_a_child(self._stop_worker)
+
+    def drain(self, until: float | None = None) -> int:
+        """Run receivers in this thread until nothing is due: see :func:`okta_hooks.drain`.
+
+        It has a worker of its own: that of this process may be at work, and several threads may drain at once.
+        """
+        return self._make_worker().drain(until=until)
 
     def close(self) -> None:
         """Stop the worker and the writer, and close the inbox's connections.

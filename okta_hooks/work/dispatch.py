@@ -42,18 +42,24 @@ def run(
     delivery: Delivery,
     attempt: int,
 ) -> BaseException | None:
-    """Call one receiver for one event, in an application context of its own.
+    """Send ``receiver_started``, and call one receiver for one event, in an application context of its own.
 
     :param app: The application object itself, not a proxy: receivers may be connected to it alone.
     :param attempt: 1 for the first time.
     :return: what the receiver raised, or None. No signal has been sent about it: see :func:`notify_ran`.
     """
+    context: dict[str, Any] = {
+        "hook": hook,
+        "event": event,
+        "delivery": delivery,
+        "attempt": attempt,
+    }
 
     def call() -> None:
+        # In here, so that a handler of it counts against the timeout.
+        signals.notify(signals.receiver_started, app, **context, receiver=receiver.name)
         with app.app_context():
-            host_code.call(
-                app, receiver.call, event=event, delivery=delivery, hook=hook, attempt=attempt
-            )
+            host_code.call(app, receiver.call, **context)
 
     if receiver.timeout is None:
         return host_code.contained(call)

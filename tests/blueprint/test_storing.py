@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 
 from okta_hooks import EventHook, endpoint, signals
 from tests.support import Calls, counts
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from blinker import NamedSignal
-    from flask import Flask
 
     AppFactory = Callable[..., Flask]
     BodyFactory = Callable[..., bytes]
@@ -146,24 +146,35 @@ def test_the_position_of_the_secret_is_stored(
         assert connection.scalars(query).all() == [1, 0]
 
 
+def nothing(sender: Flask, **extra: Any) -> None:
+    pass
+
+
 @pytest.mark.parametrize(
-    ("worker", "is_connected", "times"),
-    [("thread", False, 1), ("thread", True, 0), ("external", False, 0)],
+    ("config", "connected", "times"),
+    [
+        ({}, "not", 1),
+        ({}, "to this app", 0),
+        ({}, "to another app", 1),
+        ({"WORKER": "external"}, "not", 0),
+        ({"WORKER": "external", "INBOX": None}, "not", 1),
+    ],
 )
 def test_events_that_nobody_is_connected_to(
     make_app: Callable[..., Flask],
     inbox_url: str,
     body: Callable[..., bytes],
     caplog: pytest.LogCaptureFixture,
-    worker: str,
-    is_connected: bool,
+    config: dict[str, Any],
+    connected: str,
     times: int,
 ) -> None:
-    """A process with a worker of its own and no receiver says so once; where workers are others, that is usual."""
+    """A process that is to run receivers and has none says so once; where workers are others, that is usual."""
     okta = EventHook("okta")
-    if is_connected:
-        okta.on("user.session.start")(lambda *_, **__: None)
-    app = make_app(okta, INBOX=inbox_url, WORKER=worker)
+    app = make_app(okta, **{"INBOX": inbox_url} | config)
+    if connected != "not":
+        sender = app if connected == "to this app" else Flask("other")
+        okta.signal("user.session.start").connect(nothing, sender=sender)
 
     assert [post(app, body(CREATED)).status_code for _ in range(2)] == [204, 204]
 

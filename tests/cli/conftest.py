@@ -41,6 +41,12 @@ def okta(okta: EventHook) -> EventHook:
     return okta
 
 
+@pytest.fixture(autouse=True)
+def _wide_as_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Print tables as wide as they are: pytest-xdist sets ``COLUMNS``."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def app(make_app: AppFactory, okta: EventHook, inbox_url: str) -> Iterator[Flask]:
     """Return an app over the database of this test."""

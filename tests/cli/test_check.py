@@ -58,8 +58,8 @@ def test_the_check_fails_and_says_why(app: Flask, broken: Inbox) -> None:
     result = run(app, "inbox", "--check")
 
     assert result.exit_code == 1
-    assert f"inconsistent: 1 times a {UNHELD}, of the hook okta\n" in result.output
-    assert f"inconsistent: 1 times a {FOREIGN}, of the hook renamed\n" in result.output
+    assert f"inconsistent: 1 time a {UNHELD}, of the hook okta\n" in result.output
+    assert f"inconsistent: 1 time a {FOREIGN}, of the hook renamed\n" in result.output
     assert states(broken)["lost"] == "claimed"
 
 

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from okta_hooks import EventHook
+from okta_hooks.cli import group
 from tests.support import PATIENCE, SQLITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from okta_hooks import EventHook
+    from flask import Flask
+
     from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.intake import NewDelivery
 
@@ -145,3 +148,21 @@ def test_signals_are_handled_as_before_when_it_has_ended(run: Run, okta: EventHo
     run("worker", "--drain")
 
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+@SQLITE
+def test_a_hook_without_receivers_is_named(
+    make_app: Callable[..., Flask], okta: EventHook, inbox_url: str
+) -> None:
+    """If another hook of the app has receivers, the events of this one would wait without a word."""
+    okta.on("*", name="a")(lambda *_, **__: None)
+    app = make_app(okta, EventHook("second", url_prefix="/second"), INBOX=inbox_url)
+
+    result = app.test_cli_runner().invoke(group, ["worker", "--drain"])
+    app.extensions["okta_hooks"].close()
+
+    assert (
+        "No receiver is connected to the hook 'second' in this app: its events stay pending."
+        in result.stderr
+    )
+    assert "'okta'" not in result.stderr

@@ -202,7 +202,7 @@ def one_more(sender: Flask, event: LogEvent, user: str, **extra: Any) -> None: .
     [
         (no_extra, "no_extra cannot be called: got an unexpected keyword argument 'delivery'"),
         (event_alone, "event_alone cannot be called: multiple values for argument 'event'"),
-        (positional, "positional cannot be called: "),
+        (positional, "positional cannot be called: missing a required"),
         (one_more, "one_more cannot be called: missing a required argument: 'user'"),
         (Account.method, "Account.method cannot be called: missing a required argument"),
         (functools.partial(one_more, user="x"), None),

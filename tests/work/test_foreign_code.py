@@ -40,7 +40,13 @@ ERRORS = [
     KeyboardInterrupt(),
     Unprintable(),
 ]
-OF_A_RUN = [signals.receiver_done, signals.receiver_failed, signals.event_done, signals.event_dead]
+OF_A_RUN = [
+    signals.receiver_started,
+    signals.receiver_done,
+    signals.receiver_failed,
+    signals.event_done,
+    signals.event_dead,
+]
 
 
 @pytest.fixture(params=ERRORS, ids=lambda error: type(error).__name__)
@@ -88,6 +94,7 @@ def test_nobody_is_told_before_it_is_settled(system: System, signal: Any) -> Non
         system.drain()
 
     expected = {
+        signals.receiver_started: [("claimed", 0), ("claimed", 0), ("claimed", 0)],
         signals.receiver_done: [("done", 1)],
         signals.receiver_failed: [("pending", 1), ("dead", 1)],
         signals.event_done: [("done", 1)],

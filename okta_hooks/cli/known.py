@@ -1,0 +1,78 @@
+"""What a person names, refused if neither the inbox nor the app knows it."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+import click
+
+from okta_hooks import catalog
+from okta_hooks.inbox.selection import Selection
+from okta_hooks.receivers import check_pattern, matches, suggestion
+
+from .completion import known_receivers
+from .context import state_of_app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.state import AppState
+
+
+def check_selection(inbox: Inbox, chosen: Selection) -> None:
+    """Let only hooks and patterns pass that somebody knows.
+
+    :raises click.UsageError: if a pattern is none, or fits no type of Okta's, of a receiver or in the inbox;
+        or if no hook has that name.
+    """
+    state = state_of_app()
+    for pattern in chosen.patterns:
+        _check_pattern(inbox, state, pattern)
+    hook = chosen.hook
+    if hook is not None and hook not in state.hooks and not _has(inbox, Selection(hook=hook)):
+        raise click.UsageError(_unknown("hook", hook, state.hooks))
+
+
+def _check_pattern(inbox: Inbox, state: AppState, pattern: str) -> None:
+    try:
+        check_pattern(pattern)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if any(matches(pattern, name) for name in catalog.entries()):
+        return
+    patterns = {one for hook in state.hooks.values() for one in hook.receivers.patterns}
+    if pattern in patterns or _has(inbox, Selection(patterns=(pattern,))):
+        return
+    near = suggestion(pattern) or _near(pattern, patterns)
+    meant = f" Is {near!r} meant?" if near else ""
+    raise click.UsageError(
+        f"No event type {pattern!r} is known, to Okta, a receiver or the inbox.{meant}"
+    )
+
+
+def check_receiver(inbox: Inbox, receiver: str) -> None:
+    """Let only a receiver pass that is connected, or that the inbox remembers.
+
+    :raises click.UsageError: if it is neither.
+    """
+    known = known_receivers(state_of_app(), inbox)
+    if receiver not in known and not inbox.receipts.is_known(receiver):
+        raise click.UsageError(_unknown("receiver", receiver, known))
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    there_are = f"there are: {', '.join(sorted(known))}" if known else "there are none"
+    near = _near(name, known)
+    meant = f" Is {near!r} meant?" if near else ""
+    return f"No {kind} {name!r} is known; {there_are}.{meant}"
+
+
+def _near(name: str, known: Iterable[str]) -> str | None:
+    found = difflib.get_close_matches(name, list(known), 1)
+    return found[0] if found else None
+
+
+def _has(inbox: Inbox, chosen: Selection) -> bool:
+    return bool(inbox.overview.find(chosen, limit=1))

@@ -1,0 +1,113 @@
+"""What is told of an app that is made by the script that was started: ``python app.py``.
+
+Python knows that module as ``__main__``. Whoever else imports it, a worker or the script's own parts, gets another
+copy of it, by another name.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from inspect import getattr_static
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from okta_hooks.receivers import Receivers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import ModuleType
+
+    from flask import Flask
+
+    from okta_hooks.receivers import Hook
+
+logger = logging.getLogger(__name__)
+
+_MAIN: Final = "__main__"
+
+
+def tell_of_names(app: Flask, hooks: Mapping[str, Hook]) -> None:
+    """Log which receivers have names that no other process knows, because they are the script's."""
+    names = [
+        name
+        for hook in hooks.values()
+        for name in hook.receivers.unnamed(app)
+        if name.startswith(f"{_MAIN}:")
+    ]
+    if not names:
+        return
+    module = _name_of(sys.modules[_MAIN])
+    imported = f" as {module!r}" if module else ""
+    cure = names[0].replace(_MAIN, module or "my-app", 1)
+    logger.warning(
+        "%s named after the script that was started: %s. A worker or another server, which imports that module%s, "
+        "knows them by other names, and does not go on with what they have begun. "
+        "Give each a name: @okta.on(..., name=%r).",
+        "A receiver is" if len(names) == 1 else "Receivers are",
+        ", ".join(names),
+        imported,
+        cure,
+    )
+
+
+def tell_of_second_copy(hooks: Mapping[str, Hook]) -> None:
+    """Log which receivers are connected to a hook's copy, which a second import of the script has made."""
+    main = sys.modules[_MAIN]
+    for copy in _copies_of(main):
+        for other in list(vars(copy).values()):
+            hook = hooks.get(other.name) if _is_hook(other) else None
+            if hook is None or hook is other:
+                continue
+            mine = {_in(copy, name) for name in hook.receivers.names}
+            lost = sorted({_in(copy, name) for name in other.receivers.names} - mine)
+            if lost:
+                logger.error(
+                    "The script that was started was imported once more, as %r, and made a second hook %r: "
+                    "nothing that arrives here reaches what is connected to that, %s. "
+                    "Put the hook into a module of its own, which both import.",
+                    copy.__name__,
+                    hook.name,
+                    ", ".join(lost),
+                )
+
+
+def _is_hook(value: Any) -> bool:
+    # To ask a proxy such as `flask.request` for an attribute is an error outside a request.
+    return isinstance(getattr_static(value, "receivers", None), Receivers)
+
+
+def _copies_of(main: ModuleType) -> list[ModuleType]:
+    """Return the modules that were made of the same file."""
+    file = getattr(main, "__file__", None)
+    if not isinstance(file, str):
+        return []
+    found = []
+    for module in list(sys.modules.values()):
+        other = getattr(module, "__file__", None)
+        if module is main or not isinstance(other, str) or Path(other).name != Path(file).name:
+            continue
+        if Path(other).resolve() == Path(file).resolve():
+            found.append(module)
+    return found
+
+
+def _in(copy: ModuleType, name: str) -> str:
+    """Return the name of a receiver as it is in a copy of the script."""
+    return name.replace(f"{_MAIN}:", f"{copy.__name__}:", 1) if name.startswith(_MAIN) else name
+
+
+def _name_of(main: ModuleType) -> str | None:
+    """Return by which name Flask's command imports the script, if it has a file."""
+    if main.__spec__ is not None:  # python -m
+        return main.__spec__.name
+    file = getattr(main, "__file__", None)
+    if not isinstance(file, str):
+        return None
+    path = Path(file).resolve()
+    parts = [path.stem]
+    for folder in path.parents:
+        if not (folder / "__init__.py").exists():
+            break
+        parts.insert(0, folder.name)
+    return ".".join(parts)

@@ -1,0 +1,126 @@
+"""An app that is made by the script that was started, which Python knows as ``__main__``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Said = Callable[..., str]
+
+APP = """
+from flask import Flask
+from okta_hooks import EventHook
+
+okta = EventHook("okta")
+app = Flask(__name__)
+app.config.update(OKTA_HOOKS_SECRET="correct horse", OKTA_HOOKS_INBOX={inbox!r}, OKTA_HOOKS_WORKER={worker!r})
+app.register_blueprint(okta)
+{receivers}
+if __name__ == "__main__":
+    for _ in range(30):  # the first request imports what a busy machine may take long for
+        answer = app.test_client().post(
+            "/okta/events",
+            json={{"data": {{"events": [{{"uuid": "1", "eventType": "user.session.start"}}]}}}},
+            headers={{"Authorization": "correct horse"}},
+        )
+        if answer.status_code == 204:
+            break
+    assert answer.status_code == 204, answer.text
+    app.extensions["okta_hooks"].close()
+"""
+OWN = """
+@okta.on("*")
+def own(sender, **extra):
+    pass
+"""
+OTHERS = """
+from app import okta
+
+@okta.on("*")
+def others(sender, **extra):
+    pass
+"""
+
+
+@pytest.fixture
+def said(tmp_path: Path) -> Said:
+    """Return a function that runs an app as a script, and returns what it logs."""
+
+    def run(
+        receivers: str,
+        *,
+        start: tuple[str, ...] = ("app.py",),
+        worker: str = "thread",
+        has_inbox: bool = True,
+    ) -> str:
+        inbox = f"sqlite:///{tmp_path}/inbox.sqlite3" if has_inbox else None
+        script = APP.format(inbox=inbox, worker=worker, receivers=receivers)
+        folder = tmp_path / "shop"
+        folder.mkdir(exist_ok=True)
+        (folder / "__init__.py").touch()
+        for place in (tmp_path, folder):
+            (place / "app.py").write_text(script, encoding="utf-8")
+            (place / "receivers.py").write_text(OTHERS, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, *start], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [(("app.py",), "app"), (("-m", "shop.app"), "shop.app"), (("shop/app.py",), "shop.app")],
+    ids=["script", "module", "script in a package"],
+)
+def test_names_that_no_other_process_knows(said: Said, start: tuple[str, ...], name: str) -> None:
+    """The receivers of the script are told of, with a name that every process knows."""
+    line = said(OWN, start=start)
+
+    assert "named after the script that was started: __main__:own." in line
+    assert f"imports that module as '{name}'" in line
+    assert f"@okta.on(..., name='{name}:own')" in line
+
+
+@pytest.mark.parametrize(
+    ("receivers", "options"),
+    [
+        (OWN.replace('"*"', '"*", name="app:own"'), {}),
+        (OWN.replace('"*"', '"*", name="__main__:own"'), {}),
+        (OWN, {"worker": "external"}),
+        (OWN, {"has_inbox": False}),
+        ("import json\nokta.on('*', name='a')(lambda sender, **extra: None)", {}),
+    ],
+    ids=["name", "the old name", "external worker", "no inbox", "elsewhere"],
+)
+def test_names_that_do_no_harm(said: Said, receivers: str, options: dict[str, str]) -> None:
+    """Who has given a name, also the one that the inbox knows, or whose worker is another, reads nothing."""
+    assert "script" not in said(receivers, **options)
+
+
+@pytest.mark.parametrize("has_inbox", [True, False])
+@pytest.mark.parametrize("receivers", ["", OWN.replace('"*"', '"*", name="own"')])
+def test_receivers_of_a_second_copy(said: Said, receivers: str, has_inbox: bool) -> None:
+    """What another module connects to ``from app import okta`` is told of by name: it would never be called."""
+    line = said(f"import receivers\n{receivers}", has_inbox=has_inbox)
+
+    assert "was imported once more, as 'app', and made a second hook 'okta'" in line
+    assert "what is connected to that, receivers:others. " in line
+    assert ("no receiver is connected" in line) == (not receivers)
+
+
+def test_a_second_copy_that_does_no_harm(said: Said) -> None:
+    """If the script has all receivers itself, it does not matter who imports it again."""
+    line = said(f"{OWN}\nimport app as copy")
+
+    assert "once more" not in line
+    assert "script" not in said(f"{OWN}\nimport app as copy", worker="external")
