@@ -17,6 +17,7 @@ from .deliveries import Deliveries
 from .intake import Intake
 from .overview import Overview
 from .receipts import Receipts
+from .totals import Totals
 from .upkeep import Upkeep
 from .workers import Workers
 
@@ -58,6 +59,7 @@ class Inbox:
         self.workers = Workers(self.database, self._now)
         self.overview = Overview(self.database, self._now)
         self.receipts = Receipts(self.database, self._now)
+        self.totals = Totals(self.database)
         self.upkeep = Upkeep(self.database, self._now)
         self.consistency = Consistency(self.database, self._now)
 

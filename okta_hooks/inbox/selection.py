@@ -50,8 +50,10 @@ class Selection:
         if self.until is not None:
             found.append(delivery.c.received_at < self.until)
         if self.unreceived:
+            # Receipts go with the body.
             found += [
                 event.c.state == DONE,
+                delivery.c.body.is_not(None),
                 ~sa.exists().where(receipt.c.event_id == event.c.id),
             ]
         return found

@@ -265,7 +265,7 @@ MUTANTS: Final[dict[str, tuple[Callable[[], Any], str, str, dict[str, float]]]] 
     "assigns again": (
         assigns_again,
         "PostgreSQL",
-        "vanishes|is opened",
+        "vanishes|is opened|number of done",
         {"deliver": 4.0, "start": 5.0},
     ),
     "acknowledges before the commit": (
@@ -326,7 +326,7 @@ MUTANTS: Final[dict[str, tuple[Callable[[], Any], str, str, dict[str, float]]]] 
     "replays what is open": (
         replays_what_is_open,
         "SQLite",
-        "neither done nor dead",
+        "neither done nor dead|number of done",
         {"replay": 20.0, "deliver": 0.4, "finish": 0.4},
     ),
 }
