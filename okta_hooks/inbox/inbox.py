@@ -14,6 +14,7 @@ from .contradictions import Contradictions
 from .cursor import Cursors
 from .database import Database
 from .deliveries import Deliveries
+from .hours import Hours
 from .intake import Intake
 from .overview import Overview
 from .receipts import Receipts
@@ -59,6 +60,7 @@ class Inbox:
         self.workers = Workers(self.database, self._now)
         self.overview = Overview(self.database, self._now)
         self.receipts = Receipts(self.database, self._now)
+        self.hours = Hours(self.database, self._now)
         self.totals = Totals(self.database)
         self.upkeep = Upkeep(self.database, self._now)
         self.consistency = Consistency(self.database, self._now)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from .database import Database
 
-_LATEST_DELIVERIES: Final = 1000
 #: People wait for it, no request does: some of it grows with the inbox.
 _SECONDS: Final = 120.0
 
@@ -251,55 +250,6 @@ class Overview:
                 )
                 for row in connection.execute(known)
             ]
-
-    def secret_use(
-        self, hook: str, secret_list: int, *, ignoring: str | None = None
-    ) -> dict[int, tuple[float, float]]:
-        """Return when each of a hook's secrets first and last authenticated a delivery, by its position.
-
-        A position means something in one list only, so what counts is what was received
-        since the last delivery that knew another list.
-
-        :param secret_list: The tag of the list that is live now.
-        :param ignoring: A source whose deliveries do not count.
-        """
-        by_okta = (
-            delivery.c.hook == hook,
-            delivery.c.via == "hook",
-            delivery.c.source.is_distinct_from(ignoring) if ignoring else sa.true(),
-        )
-        other_list = sa.select(sa.func.max(delivery.c.received_at)).where(
-            *by_okta, delivery.c.secret_list.is_distinct_from(secret_list)
-        )
-        with self._database.reading(seconds=_SECONDS) as connection:
-            since = connection.scalar(other_list) or 0.0
-            rows = connection.execute(
-                sa.select(
-                    delivery.c.secret,
-                    sa.func.min(delivery.c.received_at).label("first"),
-                    sa.func.max(delivery.c.received_at).label("last"),
-                )
-                .where(
-                    *by_okta,
-                    delivery.c.secret.is_not(None),
-                    delivery.c.received_at > since,
-                )
-                .group_by(delivery.c.secret)
-            )
-            return {row.secret: (row.first, row.last) for row in rows}
-
-    def sources(self, hook: str) -> set[str]:
-        """Return what sent the latest deliveries to a hook: URLs of hooks at Okta."""
-        latest = (
-            sa.select(delivery.c.source)
-            .where(delivery.c.hook == hook, delivery.c.via == "hook")
-            .order_by(delivery.c.id.desc())
-            .limit(_LATEST_DELIVERIES)
-            .subquery()
-        )
-        query = sa.select(latest.c.source).where(latest.c.source.is_not(None)).distinct()
-        with self._database.reading(seconds=_SECONDS) as connection:
-            return set(connection.scalars(query))
 
     def arrivals(self, hook: str, keys: Sequence[str]) -> dict[str, Arrival]:
         """Return how those of the events came that are there, by their keys."""

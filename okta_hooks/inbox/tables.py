@@ -141,6 +141,25 @@ total = sa.Table(
     ),
 )
 
+# What was received in each hour that is over: to look at deliveries themselves takes longer the more there are.
+hour = sa.Table(
+    "okta_hooks_hour",
+    metadata,
+    # A row with an empty hook says that all of its hour is here.
+    sa.Column("hook", sa.Text, primary_key=True),
+    # Of the epoch.
+    sa.Column("hour", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("via", sa.Text, primary_key=True),
+    # As those of the deliveries; an empty text and -1 stand for NULL.
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("secret_list", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("secret", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("deliveries", sa.Integer, nullable=False),
+    sa.Column("events", sa.Integer, nullable=False),
+    sa.Column("first_at", sa.Double, nullable=False),
+    sa.Column("last_at", sa.Double, nullable=False),
+)
+
 worker = sa.Table(
     "okta_hooks_worker",
     metadata,
