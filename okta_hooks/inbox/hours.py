@@ -42,10 +42,11 @@ class Received(NamedTuple):
 
 
 class Numbers(NamedTuple):
-    """How much was received, and when at last, in seconds since the epoch."""
+    """How much was received, and when first and last, in seconds since the epoch."""
 
     deliveries: int
     events: int
+    first_at: float
     last_at: float
 
 
@@ -110,10 +111,11 @@ class Hours:
                 ]
         found: dict[tuple[str, str], Numbers] = {}
         for one in parts:
-            was = found.get((one.hook, one.via), Numbers(0, 0, 0.0))
+            was = found.get((one.hook, one.via), Numbers(0, 0, one.first_at, one.last_at))
             found[one.hook, one.via] = Numbers(
                 was.deliveries + one.deliveries,
                 was.events + one.events,
+                min(was.first_at, one.first_at),
                 max(was.last_at, one.last_at),
             )
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -160,29 +160,57 @@ class Overview:
         with self._database.reading(seconds=_SECONDS) as connection:
             return any(connection.execute(q.limit(1)).first() is not None for q in (waiting, due))
 
-    def find(self, chosen: Selection, *, limit: int = 100) -> list[StoredEvent]:
-        """Return events, newest first."""
+    def find(
+        self, chosen: Selection, *, limit: int = 100, before: int | None = None
+    ) -> list[StoredEvent]:
+        """Return events, newest first.
+
+        :param before: The id of the last event of the page before: only what comes after it.
+        """
+        columns = (
+            event.c.id,
+            event.c.hook,
+            event.c.key.label("uuid"),
+            event.c.type,
+            event.c.published,
+            event.c.state,
+            event.c.reason,
+            delivery.c.via,
+            delivery.c.event_id,
+            delivery.c.received_at,
+            delivery.c.body.is_not(None).label("has_body"),
+        )
+        # The order of the index that finds them.
+        order = (delivery.c.received_at, event.c.id) if chosen.is_by_time else (event.c.id,)
         query = (
-            sa.select(
-                event.c.id,
-                event.c.hook,
-                event.c.key.label("uuid"),
-                event.c.type,
-                event.c.published,
-                event.c.state,
-                event.c.reason,
-                delivery.c.via,
-                delivery.c.event_id,
-                delivery.c.received_at,
-                delivery.c.body.is_not(None).label("has_body"),
-            )
+            sa.select(*columns)
             .join(delivery, delivery.c.id == event.c.delivery_id)
-            .where(*chosen.conditions())
-            .order_by(event.c.id.desc())
+            .order_by(*(column.desc() for column in order))
             .limit(limit)
         )
         with self._database.reading(seconds=_SECONDS) as connection:
-            return [StoredEvent(**row) for row in connection.execute(query).mappings()]
+            if before is not None:
+                row = connection.execute(_place(order, before)).one_or_none()
+                if row is None:
+                    return []
+                query = query.where(sa.tuple_(*order) < sa.tuple_(*row))
+            # Each of these states has an index, and no two have one together.
+            has_indexes = bool(chosen.states) and DONE not in chosen.states
+            parts = (
+                [replace(chosen, states=(state,)) for state in dict.fromkeys(chosen.states)]
+                if has_indexes
+                else [chosen]
+            )
+            found = [
+                StoredEvent(**row)
+                for part in parts
+                for row in connection.execute(query.where(*part.conditions(connection))).mappings()
+            ]
+        if len(parts) > 1:
+            found.sort(
+                key=lambda one: (chosen.is_by_time and one.received_at, one.id), reverse=True
+            )
+        return found[:limit]
 
     def show(self, uuid: str) -> list[EventDetails]:
         """Return the events of a uuid (one per hook that got it), each with its receipts and its body."""
@@ -267,3 +295,12 @@ def _number(connection: sa.Connection, table: sa.Table, state: str) -> int:
     """Return how many rows are in a state for which there is an index."""
     query = sa.select(sa.func.count()).select_from(table).where(table.c.state == state)
     return int(connection.scalar(query) or 0)
+
+
+def _place(order: Sequence[Any], event_id: int) -> sa.Select[Any]:
+    """Select where an event stands in an order."""
+    return (
+        sa.select(*order)
+        .join(delivery, delivery.c.id == event.c.delivery_id)
+        .where(event.c.id == event_id)
+    )

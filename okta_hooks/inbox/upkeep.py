@@ -57,11 +57,13 @@ class Upkeep:
         :param dry_run: Only count.
         :return: how many events.
         """
+        with self._database.reading(seconds=_SECONDS) as connection:
+            conditions = chosen.conditions(connection)
         query = (
             sa.select(event.c.id, event.c.hook, event.c.state)
             .join(delivery, delivery.c.id == event.c.delivery_id)
             .where(
-                *chosen.conditions(),
+                *conditions,
                 event.c.state.in_([DONE, DEAD] if receiver is None else [CLAIMED, DONE, DEAD]),
                 delivery.c.body.is_not(None),
             )

@@ -71,9 +71,12 @@ def test_what_was_received(
     found = inbox.hours.received(begin)
 
     last = begin + 7 * HOUR / 2
-    assert found == {("okta", "hook"): (8, 16, last), ("other", "backfill"): (8, 16, last)}
-    assert inbox.hours.received(begin + HOUR / 2 + 1)["okta", "hook"] == (6, 12, last)
-    assert inbox.hours.received(last)["okta", "hook"] == (1, 2, last)
+    assert found == {
+        ("okta", "hook"): (8, 16, begin, last),
+        ("other", "backfill"): (8, 16, begin, last),
+    }
+    assert inbox.hours.received(begin + HOUR / 2 + 1)["okta", "hook"] == (6, 12, begin + HOUR, last)
+    assert inbox.hours.received(last)["okta", "hook"] == (1, 2, last, last)
     assert inbox.hours.received(last + 1) == {}
 
 
