@@ -6,7 +6,7 @@ import tempfile
 import uuid
 import warnings
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import sqlalchemy as sa
@@ -199,6 +199,7 @@ def delivery(clock: Clock, body: Callable[..., bytes]) -> Callable[..., NewDeliv
         hook: str = "okta",
         type: str = "user.lifecycle.create",  # noqa: A002 - Okta's word
         whole: bytes | None = None,
+        via: Literal["hook", "backfill"] = "hook",
         **envelope: Any,
     ) -> NewDelivery:
         if whole is None:
@@ -211,7 +212,7 @@ def delivery(clock: Clock, body: Callable[..., bytes]) -> Callable[..., NewDeliv
         received = Delivery(
             event_id=read.event_id,
             source=read.source,
-            via="hook",
+            via=via,
             received_at=datetime.fromtimestamp(clock.now, UTC),
         )
         return incoming(hook, read, received)

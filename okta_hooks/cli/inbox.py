@@ -82,10 +82,17 @@ def init_db(runtime: Runtime) -> None:
     show_default=True,
     help="Seconds from which on an open event is a backlog.",
 )
+@click.option(
+    "--recount",
+    is_flag=True,
+    help="Count what is done anew, which takes the longer the more there is.",
+)
 @as_json_option
 @with_inbox
-def inbox(runtime: Runtime, check: bool, max_age: float, as_json: bool) -> None:
+def inbox(runtime: Runtime, check: bool, max_age: float, recount: bool, as_json: bool) -> None:
     """Count events by state, and tell how old the oldest open one is."""
+    if recount and runtime.inbox.totals.recount():
+        click.echo("The numbers of what is done were wrong, and are right now.", err=True)
     counts = runtime.inbox.overview.counts()
     age = counts.oldest_pending_seconds
     found = (
@@ -189,6 +196,8 @@ def show_event(runtime: Runtime, uuid: str, as_json: bool) -> None:
             echo(f"reason: {printable(event.reason)}")
         if item.receipts:
             print_table([{**asdict(row), "due": iso(row.due or None)} for row in item.receipts])
+        elif event.state == DONE and not event.has_body:
+            click.echo("(no receipts: they went with its body)")
         else:
             click.echo(f"(no receipts: {_WITHOUT_RECEIPTS[event.state]})")
         echo(readable_json(item.raw) if event.has_body else "(its body is gone)")

@@ -165,7 +165,7 @@ class _Examination:
         )
         live = len(self._secrets)
         if live > 1:
-            used = inbox.overview.secret_use(
+            used = inbox.hours.secret_use(
                 self._hook,
                 self._state.secret_lists[self._hook],
                 ignoring=testing.SAMPLE_SOURCE,

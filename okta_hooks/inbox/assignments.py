@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from . import totals
 from .tables import CLAIMED, DEAD, DONE, PENDING, event, receipt
+from .totals import Change
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,11 +80,12 @@ class Assignments:
         with self._database.transaction() as connection:
             return {row.id: row.readings for row in connection.execute(counted)}
 
-    def assign(self, assignments: Sequence[Assignment]) -> list[Assignment]:
+    def assign(self, assignments: Sequence[Assignment], worker_id: str = "") -> list[Assignment]:
         """Give events a receipt for each receiver that is to have them.
 
         An event that no receiver is to have is done, one that cannot be read is dead.
 
+        :param worker_id: The worker that counts what is done by that.
         :return: those that counted: the others were assigned by another worker meanwhile.
         """
         if not assignments:
@@ -105,6 +108,11 @@ class Assignments:
             for (state, reason), of_these in becomes.items():
                 chosen = event.update().where(event.c.id.in_(of_these))
                 connection.execute(chosen.values(state=state, reason=reason))
+            change = Change()
+            for item in counted:
+                if item.reason is None and not item.receivers:
+                    change.add(item.event.hook, "", events=1)
+            totals.add(self._database, connection, worker_id, change)
         return counted
 
 

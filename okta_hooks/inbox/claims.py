@@ -10,9 +10,11 @@ import sqlalchemy as sa
 
 from okta_hooks.printable import printable
 
+from . import totals
 from .assignments import EARLIEST
 from .statements import IDS, close_events
 from .tables import CLAIMED, DEAD, DONE, PENDING, event, receipt, worker
+from .totals import Change
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -55,12 +57,16 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What is to become of a claimed receipt: done, dead, or pending again after ``wait`` seconds."""
+    """What is to become of a claimed receipt: done, dead, or pending again after ``wait`` seconds.
+
+    ``seconds`` is how long the receiver ran, or None if it was not called.
+    """
 
     claim: Claim
     state: str
     wait: float = 0.0
     error: str | None = None
+    seconds: float | None = None
 
 
 class Claims:
@@ -206,9 +212,16 @@ class Claims:
                 "new_error": error and printable(error)[:_LONGEST_ERROR],
             }
             connection.execute(_SETTLE, settled)
-        return counted, close_events(
-            self._database, connection, [item.claim.event_id for item in counted]
-        )
+        closed = close_events(self._database, connection, [item.claim.event_id for item in counted])
+        change = Change()
+        claims = {one.claim.event_id: one.claim for one in counted}
+        for event_id, state in closed.items():
+            if state == DONE:
+                change.add(claims[event_id].hook, claims[event_id].receiver, events=1)
+        for one in counted:
+            change.add_attempt(one.claim.hook, one.claim.receiver, one.state, one.seconds)
+        totals.add(self._database, connection, worker_id, change)
+        return counted, closed
 
     def confirm(self, settlements: Sequence[Settlement]) -> tuple[list[Settlement], dict[int, str]]:
         """Return of settlements what the database has of them, as :meth:`settle` would.

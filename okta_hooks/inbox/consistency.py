@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import sqlalchemy as sa
 
+from . import totals
 from .statements import HAS_DEAD, IDS, has_open, lock_events
 from .tables import CLAIMED, DEAD, DONE, PENDING, event, lane, receipt
+from .totals import Change, done_receipts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,7 +94,7 @@ class Consistency:
                 _bring_forward(now, longest_wait),
                 True,
             ),
-            (Kind.NO_EVENT, _stray_receipts(), _delete_receipts, True),
+            (Kind.NO_EVENT, _stray_receipts(), self._delete_receipts, True),
             (Kind.UNKNOWN_HOOK, _foreign_events(hooks), None, False),
         )
         found = []
@@ -115,7 +117,20 @@ class Consistency:
     def _repair_events(self, connection: sa.Connection, rows: Sequence[Any]) -> None:
         ids = [row.id for row in rows]
         lock_events(self._database, connection, ids)
-        connection.execute(_REOPEN_OR_CLOSE, {"ids": ids})
+        change = Change()
+        for row in connection.execute(_REOPEN_OR_CLOSE, {"ids": ids}):
+            if row.state == DONE:
+                change.add(row.hook, "", events=1)
+        totals.add(self._database, connection, "", change)
+
+    def _delete_receipts(self, connection: sa.Connection, rows: Sequence[Any]) -> None:
+        ids = [row.event_id for row in rows]
+        strays = receipt.c.event_id.in_(ids) & ~sa.exists().where(event.c.id == receipt.c.event_id)
+        change = Change()
+        for hook, receiver, number in done_receipts(connection, strays):
+            change.add(hook, receiver, receipts=-number)
+        connection.execute(receipt.delete().where(strays))
+        totals.add(self._database, connection, "", change)
 
 
 def _oldest(state: str) -> sa.Subquery:
@@ -183,12 +198,6 @@ def _stray_receipts() -> Any:
     return sa.select(looked_at).where(~has_event).limit(_BATCH)
 
 
-def _delete_receipts(connection: sa.Connection, rows: Sequence[Any]) -> None:
-    ids = [row.event_id for row in rows]
-    strays = receipt.c.event_id.in_(ids) & ~sa.exists().where(event.c.id == receipt.c.event_id)
-    connection.execute(receipt.delete().where(strays))
-
-
 def _foreign_events(hooks: Sequence[str]) -> Any:
     looked_at = _oldest(PENDING)
     # Another app may use the same inbox.
@@ -204,4 +213,5 @@ _REOPEN_OR_CLOSE: Final = (
     event.update()
     .where(event.c.id.in_(IDS), event.c.state == CLAIMED, ~has_open(event.c.id))
     .values(state=sa.case((HAS_DEAD, DEAD), (_HAS_ANY, DONE), else_=PENDING))
+    .returning(event.c.hook, event.c.state)
 )

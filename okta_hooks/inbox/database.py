@@ -18,6 +18,7 @@ from okta_hooks.secret import frameless, revealed
 
 from . import schema, sqlite
 from .file_system import EPHEMERAL, file_system, is_shared
+from .totals import count_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -177,7 +178,8 @@ class Database:
                 return
         with self._begun(time.monotonic() + _SECONDS_TO_UPGRADE, reads=False) as connection:
             self._system.lock_schema(connection)
-            schema.create(connection)
+            if schema.create(connection):
+                count_all(self, connection)
 
     @contextmanager
     def transaction(

@@ -14,9 +14,12 @@ from .contradictions import Contradictions
 from .cursor import Cursors
 from .database import Database
 from .deliveries import Deliveries
+from .hours import Hours
 from .intake import Intake
 from .overview import Overview
 from .receipts import Receipts
+from .space import Space
+from .totals import Totals
 from .upkeep import Upkeep
 from .workers import Workers
 
@@ -58,8 +61,11 @@ class Inbox:
         self.claims = Claims(self.database, self._now)
         self.deliveries = Deliveries(self.database)
         self.workers = Workers(self.database, self._now)
+        self.hours = Hours(self.database, self._now)
         self.overview = Overview(self.database, self._now)
+        self.space = Space(self.database, self.overview, self.hours, self._now)
         self.receipts = Receipts(self.database, self._now)
+        self.totals = Totals(self.database)
         self.upkeep = Upkeep(self.database, self._now)
         self.consistency = Consistency(self.database, self._now)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -10,14 +10,13 @@ import sqlalchemy as sa
 from okta_hooks.wire import reading
 
 from .selection import Selection
-from .tables import CLAIMED, PENDING, STATES, delivery, event, lane, receipt
+from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, lane, receipt, total
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .database import Database
 
-_LATEST_DELIVERIES: Final = 1000
 #: People wait for it, no request does: some of it grows with the inbox.
 _SECONDS: Final = 120.0
 
@@ -113,8 +112,8 @@ class Overview:
     def counts(self) -> Counts:
         """Return how many events are in each state, and how old the oldest open one is."""
         with self._database.reading(seconds=_SECONDS) as connection:
-            counted = sa.select(event.c.state, sa.func.count()).group_by(event.c.state)
-            found: dict[str, int] = {row[0]: row[1] for row in connection.execute(counted)}
+            found = {state: _number(connection, event, state) for state in (PENDING, CLAIMED, DEAD)}
+            done = connection.scalar(sa.select(sa.func.sum(total.c.events)))
             oldest = [
                 connection.scalar(
                     sa.select(delivery.c.received_at)
@@ -127,9 +126,7 @@ class Overview:
             ]
         received = [at for at in oldest if at is not None]
         age = max(0.0, self._clock() - min(received)) if received else None
-        return Counts(
-            **{state: found.get(state, 0) for state in STATES}, oldest_pending_seconds=age
-        )
+        return Counts(**found, done=int(done or 0), oldest_pending_seconds=age)
 
     def next_due(self, receivers: Sequence[tuple[str, str]]) -> float | None:
         """Return when the next attempt is due, in seconds since the epoch, or None if none is to come.
@@ -163,29 +160,57 @@ class Overview:
         with self._database.reading(seconds=_SECONDS) as connection:
             return any(connection.execute(q.limit(1)).first() is not None for q in (waiting, due))
 
-    def find(self, chosen: Selection, *, limit: int = 100) -> list[StoredEvent]:
-        """Return events, newest first."""
+    def find(
+        self, chosen: Selection, *, limit: int = 100, before: int | None = None
+    ) -> list[StoredEvent]:
+        """Return events, newest first.
+
+        :param before: The id of the last event of the page before: only what comes after it.
+        """
+        columns = (
+            event.c.id,
+            event.c.hook,
+            event.c.key.label("uuid"),
+            event.c.type,
+            event.c.published,
+            event.c.state,
+            event.c.reason,
+            delivery.c.via,
+            delivery.c.event_id,
+            delivery.c.received_at,
+            delivery.c.body.is_not(None).label("has_body"),
+        )
+        # The order of the index that finds them.
+        order = (delivery.c.received_at, event.c.id) if chosen.is_by_time else (event.c.id,)
         query = (
-            sa.select(
-                event.c.id,
-                event.c.hook,
-                event.c.key.label("uuid"),
-                event.c.type,
-                event.c.published,
-                event.c.state,
-                event.c.reason,
-                delivery.c.via,
-                delivery.c.event_id,
-                delivery.c.received_at,
-                delivery.c.body.is_not(None).label("has_body"),
-            )
+            sa.select(*columns)
             .join(delivery, delivery.c.id == event.c.delivery_id)
-            .where(*chosen.conditions())
-            .order_by(event.c.id.desc())
+            .order_by(*(column.desc() for column in order))
             .limit(limit)
         )
         with self._database.reading(seconds=_SECONDS) as connection:
-            return [StoredEvent(**row) for row in connection.execute(query).mappings()]
+            if before is not None:
+                row = connection.execute(_place(order, before)).one_or_none()
+                if row is None:
+                    return []
+                query = query.where(sa.tuple_(*order) < sa.tuple_(*row))
+            # Each of these states has an index, and no two have one together.
+            has_indexes = bool(chosen.states) and DONE not in chosen.states
+            parts = (
+                [replace(chosen, states=(state,)) for state in dict.fromkeys(chosen.states)]
+                if has_indexes
+                else [chosen]
+            )
+            found = [
+                StoredEvent(**row)
+                for part in parts
+                for row in connection.execute(query.where(*part.conditions(connection))).mappings()
+            ]
+        if len(parts) > 1:
+            found.sort(
+                key=lambda one: (chosen.is_by_time and one.received_at, one.id), reverse=True
+            )
+        return found[:limit]
 
     def show(self, uuid: str) -> list[EventDetails]:
         """Return the events of a uuid (one per hook that got it), each with its receipts and its body."""
@@ -220,16 +245,30 @@ class Overview:
 
     def receivers(self) -> list[ReceiverCounts]:
         """Return for each receiver that was ever connected: when last, and its receipts by state."""
-        counted = sa.select(
-            receipt.c.hook, receipt.c.receiver, receipt.c.state, sa.func.count()
-        ).group_by(receipt.c.hook, receipt.c.receiver, receipt.c.state)
+        # One look into the index of each state.
+        counted = sa.union_all(
+            *(
+                sa.select(
+                    receipt.c.hook,
+                    receipt.c.receiver,
+                    sa.literal(state).label("state"),
+                    sa.func.count(),
+                )
+                .where(receipt.c.state == state)
+                .group_by(receipt.c.hook, receipt.c.receiver)
+                for state in (PENDING, CLAIMED, DEAD)
+            ),
+            sa.select(
+                total.c.hook, total.c.receiver, sa.literal(DONE), sa.func.sum(total.c.receipts)
+            ).group_by(total.c.hook, total.c.receiver),
+        )
         known = sa.select(lane.c.hook, lane.c.receiver, lane.c.seen_at).order_by(
             lane.c.hook, lane.c.receiver
         )
         with self._database.reading(seconds=_SECONDS) as connection:
             numbers: dict[tuple[str, str], dict[str, int]] = {}
             for hook, name, state, number in connection.execute(counted):
-                numbers.setdefault((hook, name), {})[state] = number
+                numbers.setdefault((hook, name), {})[state] = int(number)
             return [
                 ReceiverCounts(
                     hook=row.hook,
@@ -239,55 +278,6 @@ class Overview:
                 )
                 for row in connection.execute(known)
             ]
-
-    def secret_use(
-        self, hook: str, secret_list: int, *, ignoring: str | None = None
-    ) -> dict[int, tuple[float, float]]:
-        """Return when each of a hook's secrets first and last authenticated a delivery, by its position.
-
-        A position means something in one list only, so what counts is what was received
-        since the last delivery that knew another list.
-
-        :param secret_list: The tag of the list that is live now.
-        :param ignoring: A source whose deliveries do not count.
-        """
-        by_okta = (
-            delivery.c.hook == hook,
-            delivery.c.via == "hook",
-            delivery.c.source.is_distinct_from(ignoring) if ignoring else sa.true(),
-        )
-        other_list = sa.select(sa.func.max(delivery.c.received_at)).where(
-            *by_okta, delivery.c.secret_list.is_distinct_from(secret_list)
-        )
-        with self._database.reading(seconds=_SECONDS) as connection:
-            since = connection.scalar(other_list) or 0.0
-            rows = connection.execute(
-                sa.select(
-                    delivery.c.secret,
-                    sa.func.min(delivery.c.received_at).label("first"),
-                    sa.func.max(delivery.c.received_at).label("last"),
-                )
-                .where(
-                    *by_okta,
-                    delivery.c.secret.is_not(None),
-                    delivery.c.received_at > since,
-                )
-                .group_by(delivery.c.secret)
-            )
-            return {row.secret: (row.first, row.last) for row in rows}
-
-    def sources(self, hook: str) -> set[str]:
-        """Return what sent the latest deliveries to a hook: URLs of hooks at Okta."""
-        latest = (
-            sa.select(delivery.c.source)
-            .where(delivery.c.hook == hook, delivery.c.via == "hook")
-            .order_by(delivery.c.id.desc())
-            .limit(_LATEST_DELIVERIES)
-            .subquery()
-        )
-        query = sa.select(latest.c.source).where(latest.c.source.is_not(None)).distinct()
-        with self._database.reading(seconds=_SECONDS) as connection:
-            return set(connection.scalars(query))
 
     def arrivals(self, hook: str, keys: Sequence[str]) -> dict[str, Arrival]:
         """Return how those of the events came that are there, by their keys."""
@@ -299,3 +289,18 @@ class Overview:
         with self._database.reading(seconds=_SECONDS) as connection:
             rows = connection.execute(query).all()
         return {row.key: Arrival(row.via, row.received_at) for row in rows}
+
+
+def _number(connection: sa.Connection, table: sa.Table, state: str) -> int:
+    """Return how many rows are in a state for which there is an index."""
+    query = sa.select(sa.func.count()).select_from(table).where(table.c.state == state)
+    return int(connection.scalar(query) or 0)
+
+
+def _place(order: Sequence[Any], event_id: int) -> sa.Select[Any]:
+    """Select where an event stands in an order."""
+    return (
+        sa.select(*order)
+        .join(delivery, delivery.c.id == event.c.delivery_id)
+        .where(event.c.id == event_id)
+    )

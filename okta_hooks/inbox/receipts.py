@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from .tables import CLAIMED, DEAD, PENDING, receipt
+from .selection import hooks_of_events
+from .tables import CLAIMED, DEAD, PENDING, lane, receipt, total
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,16 +76,21 @@ class Receipts:
 
     def failing(self, *, limit: int) -> list[Failing]:
         """Return receivers that have failed and are tried again, those first that have for longest."""
-        is_failing = receipt.c.state.in_([PENDING, CLAIMED]) & (receipt.c.attempts > 0)
-        oldest = (
-            sa.select(
-                receipt.c.hook,
-                receipt.c.receiver,
-                sa.func.min(receipt.c.event_id).label("event_id"),
+        # What was never tried is due at 0 or before: so each is a look into an index.
+        failing = sa.union_all(
+            *(
+                sa.select(receipt.c.hook, receipt.c.receiver, receipt.c.event_id).where(*conditions)
+                for conditions in (
+                    (receipt.c.state == PENDING, receipt.c.due > 0, receipt.c.attempts > 0),
+                    (receipt.c.state == CLAIMED, receipt.c.attempts > 0),
+                )
             )
-            .where(is_failing)
-            .group_by(receipt.c.hook, receipt.c.receiver)
-            .order_by(sa.func.min(receipt.c.event_id), receipt.c.receiver)
+        ).subquery()
+        first = sa.func.min(failing.c.event_id)
+        oldest = (
+            sa.select(failing.c.hook, failing.c.receiver, first.label("event_id"))
+            .group_by(failing.c.hook, failing.c.receiver)
+            .order_by(first, failing.c.receiver)
             .limit(limit)
             .subquery()
         )
@@ -111,7 +117,19 @@ class Receipts:
             return Later(*connection.execute(query).one())
 
     def is_known(self, receiver: str) -> bool:
-        """Return whether any receipt is of a receiver of this name."""
-        query = sa.select(receipt.c.event_id).where(receipt.c.receiver == receiver).limit(1)
+        """Return whether a receiver of this name was ever connected, or has a receipt."""
         with self._database.reading(seconds=_SECONDS) as connection:
-            return connection.execute(query).first() is not None
+            open_or_dead = [
+                sa.select(receipt.c.receiver).where(
+                    receipt.c.state == state,
+                    receipt.c.hook.in_(hooks_of_events(connection)),
+                    receipt.c.receiver == receiver,
+                )
+                for state in (PENDING, CLAIMED, DEAD)
+            ]
+            queries = (
+                sa.select(lane.c.receiver).where(lane.c.receiver == receiver),
+                sa.select(total.c.receiver).where(total.c.receiver == receiver),
+                *open_or_dead,
+            )
+            return any(connection.execute(query.limit(1)).first() for query in queries)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from .tables import SCHEMA_VERSION, meta, metadata
+from .tables import SCHEMA_VERSION, event, meta, metadata, total
 
 
 def is_current(connection: sa.Connection) -> bool:
@@ -12,11 +12,14 @@ def is_current(connection: sa.Connection) -> bool:
     return _is_current(connection, sa.inspect(connection))
 
 
-def create(connection: sa.Connection) -> None:
-    """Create what is missing: tables, and columns and indexes that a newer version has added."""
+def create(connection: sa.Connection) -> bool:
+    """Create what is missing: tables, and columns and indexes that a newer version has added.
+
+    :return: whether there was an inbox of an earlier version, so that what is done has to be counted.
+    """
     inspector = sa.inspect(connection)
     if _is_current(connection, inspector):
-        return
+        return False
     present = set(inspector.get_table_names())
     for table in metadata.sorted_tables:
         if table.name in present:
@@ -24,6 +27,7 @@ def create(connection: sa.Connection) -> None:
     metadata.create_all(connection)
     connection.execute(meta.delete())
     connection.execute(meta.insert().values(schema_version=SCHEMA_VERSION))
+    return event.name in present and total.name not in present
 
 
 def _is_current(connection: sa.Connection, inspector: sa.Inspector) -> bool:

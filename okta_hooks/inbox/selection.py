@@ -27,12 +27,33 @@ class Selection:
     until: float | None = None
     unreceived: bool = False
 
-    def conditions(self) -> list[Any]:
+    @property
+    def is_by_time(self) -> bool:
+        """Whether it says when the events were received."""
+        return self.since is not None or self.until is not None
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether there is an index for it, so that finding some takes no longer the more events there are."""
+        if self.uuids:
+            return True
+        only_open_or_dead = bool(self.states) and DONE not in self.states
+        others = bool(self.patterns) or self.hook is not None or self.unreceived
+        if self.is_by_time:
+            return not others and not self.states
+        return only_open_or_dead or not (others or self.states)
+
+    def conditions(self, connection: sa.Connection) -> list[Any]:
         """Return what to put into a WHERE over events and their deliveries."""
         found: list[Any] = []
         if self.uuids:
             found.append(event.c.key.in_([*self.uuids, *map(log_key, self.uuids)]))
-        if self.states:
+            if self.hook is None:
+                # The index begins with the hook.
+                found.append(event.c.hook.in_(hooks_of_events(connection)))
+        if len(self.states) == 1:  # SQLite has no index for a list of one
+            found.append(event.c.state == self.states[0])
+        elif self.states:
             found.append(event.c.state.in_(self.states))
         if self.patterns and "*" not in self.patterns:
             exact = [event.c.type == p for p in self.patterns if not p.endswith(".*")]
@@ -50,8 +71,21 @@ class Selection:
         if self.until is not None:
             found.append(delivery.c.received_at < self.until)
         if self.unreceived:
+            # Receipts go with the body.
             found += [
                 event.c.state == DONE,
+                delivery.c.body.is_not(None),
                 ~sa.exists().where(receipt.c.event_id == event.c.id),
             ]
         return found
+
+
+def hooks_of_events(connection: sa.Connection) -> list[str]:
+    """Return the hooks that have events: one look into an index for each."""
+    found: list[str] = []
+    query = sa.select(sa.func.min(event.c.hook))
+    hook = connection.scalar(query)
+    while hook is not None:
+        found.append(hook)
+        hook = connection.scalar(query.where(event.c.hook > hook))
+    return found

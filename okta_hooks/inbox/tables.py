@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 PENDING: Final = "pending"
 CLAIMED: Final = "claimed"
 DONE: Final = "done"
@@ -104,6 +104,60 @@ sa.Index(
     receipt.c.worker,
     sqlite_where=receipt.c.state == CLAIMED,
     postgresql_where=receipt.c.state == CLAIMED,
+)
+
+sa.Index(
+    "okta_hooks_receipt_dead",
+    receipt.c.hook,
+    receipt.c.receiver,
+    receipt.c.event_id,
+    sqlite_where=receipt.c.state == DEAD,
+    postgresql_where=receipt.c.state == DEAD,
+)
+
+#: Up to how many seconds the attempts of each of the columns ``within_0``, ``within_1`` ... of a total took.
+DURATIONS: Final = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+# What would otherwise have to be counted among all that is done. Only the sum over `part` means something: whoever
+# writes often has rows of its own, so that nobody waits for another.
+total = sa.Table(
+    "okta_hooks_total",
+    metadata,
+    sa.Column("hook", sa.Text, primary_key=True),
+    # Empty for what is of no receiver.
+    sa.Column("receiver", sa.Text, primary_key=True),
+    # The worker that counts here; empty for all others.
+    sa.Column("part", sa.Text, primary_key=True),
+    # How many events and receipts are done now.
+    sa.Column("events", _BigId, nullable=False, server_default="0"),
+    sa.Column("receipts", _BigId, nullable=False, server_default="0"),
+    # How many attempts have ended so at any time, and how long they took.
+    sa.Column("done", _BigId, nullable=False, server_default="0"),
+    sa.Column("retried", _BigId, nullable=False, server_default="0"),
+    sa.Column("dead", _BigId, nullable=False, server_default="0"),
+    sa.Column("seconds", sa.Double, nullable=False, server_default="0"),
+    *(
+        sa.Column(f"within_{number}", _BigId, nullable=False, server_default="0")
+        for number in range(len(DURATIONS))
+    ),
+)
+
+# What was received in each hour that is over: to look at deliveries themselves takes longer the more there are.
+hour = sa.Table(
+    "okta_hooks_hour",
+    metadata,
+    # A row with an empty hook says that all of its hour is here.
+    sa.Column("hook", sa.Text, primary_key=True),
+    # Of the epoch.
+    sa.Column("hour", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("via", sa.Text, primary_key=True),
+    # As those of the deliveries; an empty text and -1 stand for NULL.
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("secret_list", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("secret", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("deliveries", sa.Integer, nullable=False),
+    sa.Column("events", sa.Integer, nullable=False),
+    sa.Column("first_at", sa.Double, nullable=False),
+    sa.Column("last_at", sa.Double, nullable=False),
 )
 
 worker = sa.Table(

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from . import totals
 from .statements import lock_events
 from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, receipt
+from .totals import Change, done_receipts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,11 +57,13 @@ class Upkeep:
         :param dry_run: Only count.
         :return: how many events.
         """
+        with self._database.reading(seconds=_SECONDS) as connection:
+            conditions = chosen.conditions(connection)
         query = (
-            sa.select(event.c.id, event.c.state)
+            sa.select(event.c.id, event.c.hook, event.c.state)
             .join(delivery, delivery.c.id == event.c.delivery_id)
             .where(
-                *chosen.conditions(),
+                *conditions,
                 event.c.state.in_([DONE, DEAD] if receiver is None else [CLAIMED, DONE, DEAD]),
                 delivery.c.body.is_not(None),
             )
@@ -100,7 +104,12 @@ class Upkeep:
             "error": None,
         }
         ids = [row.id for row in rows]
+        change = Change()
+        for row in rows:
+            if row.state == DONE:
+                change.add(row.hook, "", events=-1)
         if receiver is not None:
+            _forget(change, connection, event_ids=ids, receiver=receiver)
             connection.execute(
                 receipt.update()
                 .where(
@@ -113,9 +122,11 @@ class Upkeep:
             connection.execute(
                 event.update().where(event.c.id.in_(ids)).values(state=CLAIMED, reason=None)
             )
+            totals.add(self._database, connection, "", change)
             return
         done = [row.id for row in rows if row.state == DONE]
         dead = [row.id for row in rows if row.state == DEAD]
+        _forget(change, connection, event_ids=done)
         connection.execute(receipt.delete().where(receipt.c.event_id.in_(done)))
         connection.execute(
             receipt.update()
@@ -130,13 +141,14 @@ class Upkeep:
                 state=sa.case((has_receipts, CLAIMED), else_=PENDING), reason=None, readings=None
             )
         )
+        totals.add(self._database, connection, "", change)
 
     def prune(self, *, bodies_before: float, keys_before: float) -> int:
-        """Forget what is old and done: bodies first, keys and receipts later. One small batch.
+        """Forget what is old and done: bodies and receipts first, keys later. One small batch.
 
         A delivery with an event that is not done keeps everything.
 
-        :param bodies_before: Deliveries received before this lose their body.
+        :param bodies_before: Deliveries received before this lose their body, and the receipts of their events.
         :param keys_before: Deliveries received before this go altogether.
         :return: how many deliveries; call again until it is 0.
         """
@@ -147,9 +159,12 @@ class Upkeep:
         oldest = delivery.c.received_at
         with self._database.transaction(seconds=_SECONDS) as connection:
             gone = self._still(connection, finished, ancient.order_by(oldest).limit(_BATCH))
-            self._delete(connection, gone)
+            change = Change()
+            self._delete(connection, gone, change)
             bare = self._still(connection, finished, stale.order_by(oldest).limit(_BATCH))
+            self._delete_receipts(connection, bare, change)
             connection.execute(delivery.update().where(delivery.c.id.in_(bare)).values(body=None))
+            totals.add(self._database, connection, "", change)
         return len(gone) + len(bare)
 
     def _still(self, connection: sa.Connection, finished: Any, batch: Any) -> Sequence[int]:
@@ -181,17 +196,43 @@ class Upkeep:
                 found = connection.scalars(query.order_by(event.c.id).limit(_BATCH)).all()
                 lock_events(self._database, connection, found)
                 ids = connection.scalars(query.where(event.c.id.in_(found))).all()
+                change = Change()
+                _forget(change, connection, event_ids=ids)
                 connection.execute(receipt.delete().where(receipt.c.event_id.in_(ids)))
                 gone = event.delete().where(event.c.id.in_(ids)).returning(event.c.delivery_id)
                 touched = set(connection.scalars(gone))
                 bare = ~sa.exists().where(event.c.delivery_id == delivery.c.id)
                 connection.execute(delivery.delete().where(delivery.c.id.in_(touched), bare))
+                totals.add(self._database, connection, "", change)
             total += len(ids)
             if len(found) < _BATCH:
                 return total
 
-    def _delete(self, connection: sa.Connection, delivery_ids: Sequence[int]) -> None:
-        of_these = sa.select(event.c.id).where(event.c.delivery_id.in_(delivery_ids))
-        connection.execute(receipt.delete().where(receipt.c.event_id.in_(of_these)))
-        connection.execute(event.delete().where(event.c.delivery_id.in_(delivery_ids)))
+    def _delete(
+        self, connection: sa.Connection, delivery_ids: Sequence[int], change: Change
+    ) -> None:
+        self._delete_receipts(connection, delivery_ids, change)
+        finished = event.delete().where(event.c.delivery_id.in_(delivery_ids))
+        for hook in connection.scalars(finished.returning(event.c.hook)):
+            change.add(hook, "", events=-1)
         connection.execute(delivery.delete().where(delivery.c.id.in_(delivery_ids)))
+
+    def _delete_receipts(
+        self, connection: sa.Connection, delivery_ids: Sequence[int], change: Change
+    ) -> None:
+        """Delete the receipts of deliveries that are finished: all of them are done."""
+        of_these = sa.select(event.c.id).where(event.c.delivery_id.in_(delivery_ids))
+        _forget(change, connection, event_ids=of_these)
+        connection.execute(receipt.delete().where(receipt.c.event_id.in_(of_these)))
+
+
+def _forget(
+    change: Change, connection: sa.Connection, *, event_ids: Any, receiver: str | None = None
+) -> None:
+    """Add to a change that the receipts of these events will not be done any more."""
+    condition = sa.and_(
+        receipt.c.event_id.in_(event_ids),
+        sa.true() if receiver is None else receipt.c.receiver == receiver,
+    )
+    for hook, name, number in done_receipts(connection, condition):
+        change.add(hook, name, receipts=-number)

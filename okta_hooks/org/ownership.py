@@ -60,7 +60,7 @@ def delivered_ids(inbox: Inbox, hook: str) -> frozenset[str]:
     """Return the ids of the hooks at Okta that have lately delivered to a hook of the app."""
     return frozenset(
         source.rpartition(_HOOK_IN_SOURCE)[2]
-        for source in inbox.overview.sources(hook)
+        for source in inbox.hours.sources(hook)
         if _HOOK_IN_SOURCE in source
     )
 

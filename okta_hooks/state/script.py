@@ -6,12 +6,12 @@ copy of it, by another name.
 
 from __future__ import annotations
 
-import logging
 import sys
 from inspect import getattr_static
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from okta_hooks.logs import plain_logger
 from okta_hooks.receivers import Receivers
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from okta_hooks.receivers import Hook
 
-logger = logging.getLogger(__name__)
+logger = plain_logger(__name__)
 
 _MAIN: Final = "__main__"
 

@@ -70,7 +70,7 @@ class FanOut:
         return list(counted.values())
 
     def _assign(self, decided: Sequence[Assignment]) -> list[Assignment]:
-        assigned = self._resources.inbox.assignments.assign(decided)
+        assigned = self._resources.inbox.assignments.assign(decided, self._resources.worker_id)
         self._read.difference_update(item.event.event_id for item in decided)
         for item in assigned:
             if item.reason is not None:

@@ -57,12 +57,16 @@ class Housekeeping:
         self._seen_at = now
 
     def clean(self) -> list[DeadReceipt]:
-        """Prune a batch, and make dead letters of a batch of orphans, if it is time to.
+        """Fold totals, write hours down, prune a batch, and make dead letters of a batch of orphans, if it is time to.
 
         :return: the receipts that are dead now.
         """
         if not self._is_clock_trusted():
             return []
+        if self._is_time("fold", _BETWEEN_SECONDS):
+            self._inbox.totals.fold()
+        if self._is_time("hours", _BETWEEN_SECONDS) and self._inbox.hours.write_down():
+            self._again("hours")
         died: list[DeadReceipt] = []
         if self._is_time("orphans", _BETWEEN_SECONDS):
             died = self._inbox.workers.dead_letter_orphans(_ORPHAN_SECONDS)

@@ -234,12 +234,14 @@ class Lane:
         event: LogEvent | None = None
         error: BaseException | None
         me = threading.get_ident()
+        began: float | None = None
         try:
             event = reading.load_event(raw)
             # Last of all: whatever it has waited for until now, the lease may have run out meanwhile.
             if not resources.may_run:
                 return None
-            self._running[me] = _Run(event, resources.inbox.elapsed())
+            began = resources.inbox.elapsed()
+            self._running[me] = _Run(event, began)
             error = dispatch.run(
                 resources.app,
                 receiver,
@@ -260,7 +262,11 @@ class Lane:
             with self._changed:
                 self._given_up.append(error.thread)
         settlement = retry.outcome(
-            claim, error, max_attempts=resources.max_attempts, jitter=resources.jitter()
+            claim,
+            error,
+            max_attempts=resources.max_attempts,
+            jitter=resources.jitter(),
+            seconds=None if began is None else max(resources.inbox.elapsed() - began, 0.0),
         )
         return Attempt(settlement, delivery, event, error)
 

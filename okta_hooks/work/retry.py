@@ -29,24 +29,31 @@ def back_off(attempts: int, jitter: float) -> float:
 
 
 def outcome(
-    claim: Claim, error: BaseException | None, *, max_attempts: int, jitter: float
+    claim: Claim,
+    error: BaseException | None,
+    *,
+    max_attempts: int,
+    jitter: float,
+    seconds: float | None = None,
 ) -> Settlement:
     """Return what is to become of a receipt after an attempt.
 
     :param error: What the receiver raised, or None.
     :param max_attempts: After so many attempts the receipt is dead.
     :param jitter: As for :func:`back_off`.
+    :param seconds: How long the receiver ran.
     """
     if error is None:
-        return Settlement(claim=claim, state=DONE)
+        return Settlement(claim=claim, state=DONE, seconds=seconds)
     if isinstance(error, Reject):
-        return Settlement(claim=claim, state=DEAD, error=text_of(error))
+        return Settlement(claim=claim, state=DEAD, error=text_of(error), seconds=seconds)
     return _failed(
         claim,
         f"{type(error).__name__}: {text_of(error)}",
         max_attempts=max_attempts,
         jitter=jitter,
         wait=_asked_for(error),
+        seconds=seconds,
     )
 
 
@@ -56,14 +63,21 @@ def refused(claim: Claim, *, max_attempts: int, jitter: float) -> Settlement:
 
 
 def _failed(
-    claim: Claim, text: str, *, max_attempts: int, jitter: float, wait: float | None = None
+    claim: Claim,
+    text: str,
+    *,
+    max_attempts: int,
+    jitter: float,
+    wait: float | None = None,
+    seconds: float | None = None,
 ) -> Settlement:
     attempts = claim.attempts + 1
     if attempts >= max_attempts:
-        return Settlement(claim=claim, state=DEAD, error=f"{attempts} attempts; the last: {text}")
+        given_up = f"{attempts} attempts; the last: {text}"
+        return Settlement(claim=claim, state=DEAD, error=given_up, seconds=seconds)
     if wait is None:
         wait = back_off(attempts, jitter)
-    return Settlement(claim=claim, state=PENDING, wait=wait, error=text)
+    return Settlement(claim=claim, state=PENDING, wait=wait, error=text, seconds=seconds)
 
 
 def _asked_for(error: BaseException) -> float | None:

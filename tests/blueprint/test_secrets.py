@@ -92,13 +92,13 @@ def test_the_inbox_learns_which_secret_it_was(
 
     state = app.extensions["okta_hooks"]
     assert list(
-        state.runtime().inbox.overview.secret_use(
+        state.runtime().inbox.hours.secret_use(
             "okta", protocol.tag_of([Secret("new"), Secret("old")])
         )
     ) == [1]
     for other in (["old", "new"], ["newer", "new"], ["old"]):
         assert (
-            state.runtime().inbox.overview.secret_use(
+            state.runtime().inbox.hours.secret_use(
                 "okta", protocol.tag_of([Secret(each) for each in other])
             )
             == {}

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox import Inbox, metadata
 from okta_hooks.inbox.intake import Stored
-from tests.support import impossible
+from tests.support import claim, fan_out, impossible, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,14 +102,17 @@ def test_eight_processes_create_the_tables_at_once(
 def test_an_older_schema_is_brought_up_to_date(
     open_inbox: OpenInbox, delivery: DeliveryFactory, engine: sa.Engine
 ) -> None:
-    """Columns, indexes and tables that a newer version has added appear on opening; what is there stays."""
+    """What a newer version has added appears on opening; what is there stays, and what is done is counted."""
     older = open_inbox()
-    older.intake.store([delivery("a")])
+    older.intake.store([delivery("a"), delivery("d", "e")])
+    fan_out(older, "a", limit=2)
+    settle(older, claim(older, limit=1))
     older.close()
     with engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE okta_hooks_delivery DROP COLUMN secret"))
         connection.execute(sa.text("DROP INDEX okta_hooks_event_dead"))
         connection.execute(sa.text("DROP TABLE okta_hooks_cursor"))
+        connection.execute(sa.text("DROP TABLE okta_hooks_total"))
         connection.execute(sa.text("UPDATE okta_hooks_meta SET schema_version = 0"))
 
     newer = open_inbox()
@@ -122,7 +125,12 @@ def test_an_older_schema_is_brought_up_to_date(
     }
     assert found.has_table("okta_hooks_cursor")
     with engine.connect() as connection:
-        assert connection.scalar(sa.text("SELECT schema_version FROM okta_hooks_meta")) == 3
+        assert connection.scalar(sa.text("SELECT schema_version FROM okta_hooks_meta")) == 4
+    assert newer.overview.counts().done == 1
+    assert {row.receiver: row.done for row in newer.totals.attempts()} == {"a": 0}
+    with engine.connect() as connection:
+        receipts = sa.text("SELECT sum(receipts) FROM okta_hooks_total WHERE receiver = 'a'")
+        assert connection.scalar(receipts) == 1
 
 
 def test_a_newer_schema_is_left_alone(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,33 +17,6 @@ if TYPE_CHECKING:
     from tests.support import Clock
 
     DeliveryFactory = Callable[..., NewDelivery]
-
-
-def test_when_each_secret_was_last_used(
-    inbox: Inbox, delivery: DeliveryFactory, clock: Clock
-) -> None:
-    """The positions of one list are told, by the first and last delivery of each; of other lists and hooks none is."""
-
-    def store(uuid: str, secret: int | None, among: int | None, **values: Any) -> float:
-        clock.now += HOUR
-        new = replace(delivery(uuid, **values), secret=secret, secret_list=among)
-        inbox.intake.store([new])
-        return clock.now
-
-    store("a", 1, 2)
-    store("b", 0, 1)
-    assert inbox.overview.secret_use("okta", 2) == {}
-    old = store("c", 1, 2), store("d", 1, 2)
-    assert inbox.overview.secret_use("okta", 2) == {1: old}
-    store("e", 0, 2, source="of a sample")
-    new = store("f", 0, 2, source=None)
-    store("g", 0, 1, hook="other")
-    assert inbox.overview.secret_use("okta", 2, ignoring="of a sample") == {0: (new, new), 1: old}
-    store("h", None, None)
-    assert inbox.overview.secret_use("okta", 2) == {}
-
-
-# For people
 
 
 def test_counts(inbox: Inbox, delivery: DeliveryFactory, clock: Clock) -> None:

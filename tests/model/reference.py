@@ -155,6 +155,7 @@ class Reference:
             if old is not None and old.has_body and not delivered.has_body:
                 self._check_bare(delivered, slot, notes)
         self._check_rows()
+        self._check_totals()
 
     def _check_receipt(  # noqa: C901 - one rule after another
         self,
@@ -364,8 +365,12 @@ class Reference:
         if gone.event_id not in self.rows.events:
             if gone.state not in (DONE, DEAD):
                 raise self._violation("an open receipt vanishes", gone)
-        elif notes.get("operation") != "replay" or gone.state != DONE:
+        elif gone.state != DONE:
             raise self._violation("a receipt vanishes", gone)
+        elif notes.get("operation") != "replay":
+            event = self.rows.events[gone.event_id]
+            if self.rows.deliveries[event.delivery_id].has_body:
+                raise self._violation("a receipt vanishes before its body", gone)
 
     def _check_gone_event(
         self, gone: EventRow, slot: Slot, before: Rows, notes: dict[str, Any]
@@ -433,6 +438,19 @@ class Reference:
                 raise self._violation("an event is dead, and a receiver has it open", event)
             if event.state != DONE and not rows.deliveries[event.delivery_id].has_body:
                 raise self._violation("an event that is not done has no body", event)
+
+    def _check_totals(self) -> None:
+        """Check the numbers that are kept of what is done."""
+        rows = self.rows
+        done = sum(event.state == DONE for event in rows.events.values())
+        if rows.done_events != done:
+            raise self._violation("the number of done events is wrong", rows.done_events, done)
+        done_receipts: dict[str, int] = {}
+        for receipt in rows.receipts.values():
+            if receipt.state == DONE:
+                done_receipts[receipt.receiver] = done_receipts.get(receipt.receiver, 0) + 1
+        if {name: number for name, number in rows.done_receipts.items() if number} != done_receipts:
+            raise self._violation("the number of done receipts is wrong", rows.done_receipts)
 
     def acknowledge(self, keys: list[str]) -> None:
         """Take note that a delivery was answered with 204."""

@@ -61,6 +61,9 @@ class Rows:
     receipts: dict[tuple[int, str], ReceiptRow] = field(default_factory=dict)
     deliveries: dict[int, DeliveryRow] = field(default_factory=dict)
     workers: dict[str, WorkerRow] = field(default_factory=dict)
+    #: How many events are done by the totals, and receipts of each receiver.
+    done_events: int = 0
+    done_receipts: dict[str, int] = field(default_factory=dict)
 
 
 class Observer:
@@ -78,12 +81,14 @@ class Observer:
     def look(self) -> Rows:
         """Return everything that is in the database."""
         tables = self._look_sqlite() if self._is_sqlite else self._look_postgresql()
-        events, receipts, deliveries, workers = tables
+        events, receipts, deliveries, workers, totals = tables
         return Rows(
             events={row[0]: EventRow(*row) for row in events},
             receipts={(row[0], row[1]): ReceiptRow(*row) for row in receipts},
             deliveries={row[0]: DeliveryRow(row[0], row[1], bool(row[2])) for row in deliveries},
             workers={row[0]: WorkerRow(*row) for row in workers},
+            done_events=sum(int(row[1]) for row in totals),
+            done_receipts={row[0]: int(row[2]) for row in totals},
         )
 
     def _look_sqlite(self) -> list[list[Any]]:
@@ -99,7 +104,7 @@ class Observer:
 
     def forget(self) -> None:
         """Delete everything."""
-        for table in ("receipt", "event", "delivery", "worker", "lane"):
+        for table in ("receipt", "event", "delivery", "worker", "lane", "total"):
             statement = f"DELETE FROM okta_hooks_{table}"
             if self._is_sqlite:
                 self._sqlite.execute(statement)
@@ -122,4 +127,5 @@ _QUERIES: Final = (
         "SELECT id, alive_until, is_stopping, alone_event, alone_receiver, alone_claims"
         " FROM okta_hooks_worker ORDER BY id"
     ),
+    "SELECT receiver, sum(events), sum(receipts) FROM okta_hooks_total GROUP BY receiver",
 )
