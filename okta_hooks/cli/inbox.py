@@ -11,6 +11,7 @@ import click
 from flask.cli import AppGroup, with_appcontext
 
 from okta_hooks.inbox.selection import Selection
+from okta_hooks.inbox.space import DAYS
 from okta_hooks.inbox.tables import CLAIMED, DEAD, DONE, PENDING, STATES
 from okta_hooks.printable import printable
 from okta_hooks.work.retry import LONGEST_WAIT
@@ -20,7 +21,7 @@ from .context import state_of_app, with_inbox
 from .known import check_receiver, check_selection
 from .not_replayed import Obstacles
 from .options import Moment, as_json_option
-from .output import counted, echo, is_or_are, iso, readable_json, shortened
+from .output import counted, echo, in_bytes, is_or_are, iso, readable_json, shortened
 from .table import print_table
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from okta_hooks.state.runtime import Runtime
 
 F = TypeVar("F", bound="Callable[..., Any]")
+
+#: From so many on it takes long to look at all.
+_MANY_EVENTS: Final = 200_000
 
 
 def selection(command: F) -> F:
@@ -100,13 +104,19 @@ def inbox(runtime: Runtime, check: bool, max_age: float, recount: bool, as_json:
         if check
         else []
     )
+    size = runtime.inbox.space.size()
     if as_json:
         told = {"inconsistencies": [_inconsistency(item) for item in found]} if check else {}
-        click.echo(json.dumps(asdict(counts) | told))
+        sizes = {"bytes": size.now, "bytes_in_100_days": size.later}
+        click.echo(json.dumps(asdict(counts) | sizes | told))
     else:
         click.echo(f"inbox: {_location(runtime)}")
         print_table([{"events": state, "": getattr(counts, state)} for state in STATES])
         click.echo(f"oldest open event: {'none' if age is None else f'{age:.0f} s'}")
+        later = (
+            "" if size.later is None else f"; at this rate {in_bytes(size.later)} in {DAYS} days"
+        )
+        click.echo(f"size: {in_bytes(size.now)}{later}")
         for item in found:
             times = counted(item.number, "time")
             echo(
@@ -141,13 +151,19 @@ events = AppGroup("events", help="Look at stored events.")
 @events.command("list")
 @selection
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@click.option("--before", type=int, help="The id of an event: go on behind it in the list.")
 @as_json_option
 @with_inbox
-def list_events(runtime: Runtime, limit: int, as_json: bool, **chosen: Any) -> None:
+def list_events(
+    runtime: Runtime, limit: int, before: int | None, as_json: bool, **chosen: Any
+) -> None:
     """List events, newest first."""
     selected = Selection(**chosen)
+    overview = runtime.inbox.overview
+    if not selected.is_quick and overview.newest_id() > _MANY_EVENTS:
+        click.echo("There is no index for this: every event is looked at.", err=True)
     check_selection(runtime.inbox, selected)
-    found = runtime.inbox.overview.find(selected, limit=limit)
+    found = overview.find(selected, limit=limit, before=before)
     # What programs get as the reason is the event's own.
     given_up = {} if as_json else runtime.inbox.receipts.first_dead([one.id for one in found])
     rows = [
@@ -165,13 +181,16 @@ def list_events(runtime: Runtime, limit: int, as_json: bool, **chosen: Any) -> N
                 if (failure := given_up.get(event.id))
                 else None
             ),
+            **({"id": event.id} if as_json else {}),
         }
         for event in found
     ]
     if as_json:
         click.echo(json.dumps(rows))
-    else:
-        print_table(rows)
+        return
+    print_table(rows)
+    if len(found) == limit:
+        click.echo(f"There may be more: --before {found[-1].id}", err=True)
 
 
 @events.command("show")

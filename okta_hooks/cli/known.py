@@ -31,7 +31,7 @@ def check_selection(inbox: Inbox, chosen: Selection) -> None:
     for pattern in chosen.patterns:
         _check_pattern(inbox, state, pattern)
     hook = chosen.hook
-    if hook is not None and hook not in state.hooks and not _has(inbox, Selection(hook=hook)):
+    if hook is not None and hook not in {*state.hooks, *inbox.overview.hooks()}:
         raise click.UsageError(_unknown("hook", hook, state.hooks))
 
 
@@ -43,7 +43,7 @@ def _check_pattern(inbox: Inbox, state: AppState, pattern: str) -> None:
     if any(matches(pattern, name) for name in catalog.entries()):
         return
     patterns = {one for hook in state.hooks.values() for one in hook.receivers.patterns}
-    if pattern in patterns or _has(inbox, Selection(patterns=(pattern,))):
+    if pattern in patterns or inbox.overview.find(Selection(patterns=(pattern,)), limit=1):
         return
     near = suggestion(pattern) or _near(pattern, patterns)
     meant = f" Is {near!r} meant?" if near else ""
@@ -72,7 +72,3 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
 def _near(name: str, known: Iterable[str]) -> str | None:
     found = difflib.get_close_matches(name, list(known), 1)
     return found[0] if found else None
-
-
-def _has(inbox: Inbox, chosen: Selection) -> bool:
-    return bool(inbox.overview.find(chosen, limit=1))

@@ -16,6 +16,8 @@ from okta_hooks.printable import printable
 _LONGEST_ERROR: Final = 160
 _SECONDS_BETWEEN_LINES: Final = 10.0
 
+_NEXT_UNIT: Final = 1000
+
 
 def colours() -> bool | None:
     """Return whether to write in colours, or None if that depends on whether the output is a terminal.
@@ -138,3 +140,13 @@ class Progress:
         if self._bar is not None:
             self._bar.__exit__(None, None, None)
             self._bar = None
+
+
+def in_bytes(number: int) -> str:
+    """Return a number of bytes as people read it: ``1.2 GB``."""
+    size = float(number)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < _NEXT_UNIT:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.3g} {unit}"
+        size /= _NEXT_UNIT
+    return f"{size:.3g} TB"

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from okta_hooks.wire import reading
 
-from .selection import Selection
+from .selection import Selection, hooks_of_events
 from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, lane, receipt, total
 
 if TYPE_CHECKING:
@@ -211,6 +211,16 @@ class Overview:
                 key=lambda one: (chosen.is_by_time and one.received_at, one.id), reverse=True
             )
         return found[:limit]
+
+    def hooks(self) -> list[str]:
+        """Return the hooks that have events."""
+        with self._database.reading(seconds=_SECONDS) as connection:
+            return hooks_of_events(connection)
+
+    def newest_id(self) -> int:
+        """Return the id of the last event that was stored; there are no more events than that."""
+        with self._database.reading(seconds=_SECONDS) as connection:
+            return int(connection.scalar(sa.select(sa.func.max(event.c.id))) or 0)
 
     def show(self, uuid: str) -> list[EventDetails]:
         """Return the events of a uuid (one per hook that got it), each with its receipts and its body."""

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 from flask.cli import ScriptInfo
 
 from okta_hooks import EventHook
 from okta_hooks.cli import group
-from okta_hooks.inbox.tables import STATES
+from okta_hooks.inbox.tables import STATES, total
 from tests.support import PATIENCE, claim, fan_out, settle
 
 from .support import printed, states
@@ -149,18 +151,23 @@ def test_inbox_as_json(filled: Inbox, run: Run) -> None:
     counts = printed(run("inbox", "--json"))
 
     age = counts.pop("oldest_pending_seconds")
+    now, later = counts.pop("bytes"), counts.pop("bytes_in_100_days")
     assert counts == {"pending": 1, "claimed": 0, "done": 2, "dead": 2}
+    assert 10_000 < now < later
     assert 0 <= age < PATIENCE
 
 
 def test_inbox_with_nothing_in_it(run: Run) -> None:
     """Nothing is open, so nothing has an age."""
-    assert printed(run("inbox", "--json", "--check")) == {
+    found = printed(run("inbox", "--json", "--check"))
+    assert found.pop("bytes") > 0
+    assert found == {
         "pending": 0,
         "claimed": 0,
         "done": 0,
         "dead": 0,
         "oldest_pending_seconds": None,
+        "bytes_in_100_days": None,
         "inconsistencies": [],
     }
     assert "oldest open event: none" in run("inbox").output
@@ -274,3 +281,21 @@ def test_worker_without_receivers(make_app: AppFactory, tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "No receivers are connected" in result.output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_inbox_recount(filled: Inbox, run: Run) -> None:
+    """What an older version has not counted is put right, and only then something is said."""
+    with filled.database.transaction() as connection:
+        connection.execute(sa.update(total).values(events=17))
+
+    assert "are right now" in run("inbox", "--recount").stderr
+
+    assert printed(run("inbox", "--json"))["done"] == 2
+    assert run("inbox", "--recount").stderr == ""
+
+
+def test_the_size_of_an_inbox(filled: Inbox, run: Run) -> None:
+    """People read it with a unit, and what it will be."""
+    assert re.search(
+        r"^size: \d+ kB; at this rate .* in 100 days$", run("inbox").output, re.MULTILINE
+    )

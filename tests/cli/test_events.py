@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,11 +41,12 @@ def test_events_list(filled: Inbox, run: Run) -> None:
         "received",
         "published",
         "reason",
+        "id",
     ]
     assert (rows[0]["type"], rows[0]["via"], rows[0]["hook"]) == (CREATED, "hook", "okta")
     assert "not a JSON object" in rows[1]["reason"]
     lines = run("events", "list").output.splitlines()
-    assert lines[0].split() == list(rows[0])
+    assert lines[0].split() == list(rows[0])[:-1]
     assert len(lines) == 6
 
 
@@ -170,3 +172,26 @@ def test_events_show_what_there_is_not(
     assert "(no receipts: no worker has taken it up yet)" in waiting
     assert " via hook\n" in waiting
     assert "None" not in dead + waiting
+
+
+def test_page_after_page(filled: Inbox, run: Run) -> None:
+    """Where the list goes on is said where there may be more, and each event is on one page."""
+    whole = uuids(run("events", "list", "--json"))
+    first = run("events", "list", "--limit", "2")
+    (place,) = re.findall(r"There may be more: --before (\d+)", first.stderr)
+    page = printed(run("events", "list", "--json", "--limit", "2"))
+    assert page[-1]["id"] == int(place)
+
+    rest = run("events", "list", "--limit", "9", "--json", "--before", place)
+
+    assert [row["uuid"] for row in page] + uuids(rest) == whole
+    assert "more" not in run("events", "list", "--before", place).stderr
+    assert uuids(run("events", "list", "--json", "--before", "99999")) == []
+
+
+def test_a_list_without_an_index(filled: Inbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said that it takes long, where there is much."""
+    monkeypatch.setattr("okta_hooks.cli.inbox._MANY_EVENTS", 3)
+
+    assert "every event is looked at" in run("events", "list", "--type", "group.*").stderr
+    assert "looked at" not in run("events", "list", "--state", "dead", "--type", "user.*").stderr
