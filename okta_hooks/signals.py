@@ -52,6 +52,21 @@ inconsistency_found: Final = _service.signal(
     "The inbox holds what it must not. Arguments: ``hook``, ``kind`` (what it is, as ``inbox --check --json`` has it), "
     "``number`` (of events or receipts), and ``repaired`` (whether that has been put right).",
 )
+events_recovered: Final = _service.signal(
+    "events-recovered",
+    "A worker's backfill has stored events that no delivery had brought within a minute: the hook fails. "
+    "Arguments: ``hook``, ``number``.",
+)
+registration_inactive: Final = _service.signal(
+    "registration-inactive",
+    "A hook at Okta that delivers to this app was found to be inactive or not verified. Arguments: ``hook``, ``name`` "
+    "(the hook's at Okta), ``status``, ``verification_status``.",
+)
+quota_reached: Final = _service.signal(
+    "quota-reached",
+    "So many events have come in 24 hours that Okta warns, or sends no more, as its quota is the org's. "
+    "Arguments: ``number`` (at least), ``limit``.",
+)
 event_done: Final = _service.signal(
     "event-done",
     "Every receiver has finished an event. Arguments: ``hook``, ``event``, ``delivery``.",

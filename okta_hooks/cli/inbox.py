@@ -20,7 +20,7 @@ from .completion import complete_hook, complete_receiver, complete_type
 from .context import state_of_app, with_inbox
 from .known import check_receiver, check_selection
 from .not_replayed import Obstacles
-from .options import Moment, as_json_option
+from .options import Moment, Span, as_json_option
 from .output import counted, echo, in_bytes, is_or_are, iso, readable_json, shortened
 from .table import print_table
 
@@ -87,14 +87,28 @@ def init_db(runtime: Runtime) -> None:
     help="Seconds from which on an open event is a backlog.",
 )
 @click.option(
+    "--max-silence",
+    type=Span(),
+    help="With --check: exit 1 if a hook has had no delivery for so long, such as 6h.",
+)
+@click.option(
     "--recount",
     is_flag=True,
     help="Count what is done anew, which takes the longer the more there is.",
 )
 @as_json_option
 @with_inbox
-def inbox(runtime: Runtime, check: bool, max_age: float, recount: bool, as_json: bool) -> None:
+def inbox(
+    runtime: Runtime,
+    check: bool,
+    max_age: float,
+    max_silence: float | None,
+    recount: bool,
+    as_json: bool,
+) -> None:
     """Count events by state, and tell how old the oldest open one is."""
+    if max_silence is not None and not check:
+        raise click.UsageError("--max-silence goes with --check.")
     if recount and runtime.inbox.totals.recount():
         click.echo("The numbers of what is done were wrong, and are right now.", err=True)
     counts = runtime.inbox.overview.counts()
@@ -104,9 +118,14 @@ def inbox(runtime: Runtime, check: bool, max_age: float, recount: bool, as_json:
         if check
         else []
     )
+    silent = {} if max_silence is None else _silent(runtime, max_silence)
     size = runtime.inbox.space.size()
     if as_json:
-        told = {"inconsistencies": [_inconsistency(item) for item in found]} if check else {}
+        told: dict[str, Any] = {}
+        if check:
+            told["inconsistencies"] = [_inconsistency(item) for item in found]
+        if max_silence is not None:
+            told["silent"] = {hook: iso(last) for hook, last in silent.items()}
         sizes = {"bytes": size.now, "bytes_in_100_days": size.later}
         click.echo(json.dumps(asdict(counts) | sizes | told))
     else:
@@ -122,8 +141,18 @@ def inbox(runtime: Runtime, check: bool, max_age: float, recount: bool, as_json:
             echo(
                 f"inconsistent: {times} a {item.kind.description}, of the hook {printable(item.hook)}"
             )
-    if check and (counts.dead or (age or 0.0) > max_age or found):
+        for hook, last in silent.items():
+            since = "ever" if last is None else f"since {iso(last)}"
+            echo(f"silent: no delivery of the hook {printable(hook)} {since}")
+    if check and (counts.dead or (age or 0.0) > max_age or found or silent):
         sys.exit(1)
+
+
+def _silent(runtime: Runtime, seconds: float) -> dict[str, float | None]:
+    """Return the app's hooks that have had no delivery for so long, each with when the last came."""
+    now = runtime.inbox.clock()
+    last = {hook: runtime.inbox.hours.last_delivery(hook) for hook in state_of_app().hooks}
+    return {hook: at for hook, at in last.items() if at is None or now - at > seconds}
 
 
 def _location(runtime: Runtime) -> str:

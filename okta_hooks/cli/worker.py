@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 import click
 from flask.cli import with_appcontext
 
-from okta_hooks.org.backfill import interruptible, keep_up
+from okta_hooks.org.backfill import interruptible
 from okta_hooks.org.client import OktaClient
+from okta_hooks.org.keep_up import keep_up
 from okta_hooks.state import script
 
 from .context import connected_receivers, state_of_app, with_inbox

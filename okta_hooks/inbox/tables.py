@@ -156,6 +156,7 @@ hour = sa.Table(
     sa.Column("secret", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("deliveries", sa.Integer, nullable=False),
     sa.Column("events", sa.Integer, nullable=False),
+    sa.Column("recovered", sa.Integer, nullable=False),
     sa.Column("first_at", sa.Double, nullable=False),
     sa.Column("last_at", sa.Double, nullable=False),
 )

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from okta_hooks import signals
 from okta_hooks.exceptions import InboxUnavailable, OktaRefused, OktaUnavailable, as_sentence
 from okta_hooks.inbox.cursor import SECONDS, Cursor
+from okta_hooks.inbox.hours import is_recovered
 from okta_hooks.logs import plain_logger
 from okta_hooks.wire.events import Delivery
 from okta_hooks.wire.limits import LOG_RETENTION
@@ -16,7 +18,6 @@ from okta_hooks.work import dispatch
 from .log import TIME_FORMAT, LogReader, forgotten
 from .log_end import MILLISECOND, SLACK_SECONDS, published_at
 from .log_versions import HookPage, LogVersions
-from .refusals import cure
 from .retries import may_pass, pause_after
 from .selector import LogSelectors
 from .tally import Tally
@@ -93,6 +94,7 @@ class Backfill:
         #: What is yet to be compared of pages that are stored.
         self._late: list[HookPage] = []
         self._cursor: Cursor | None = None
+        self._recovered: dict[str, int] = {}
         # The last URLs that were made of a time, and that Okta refused: see `_page`.
         self._start_url = ""
         self._refused_url: str | None = None
@@ -296,6 +298,7 @@ class Backfill:
         if not stored.new:
             return
         self.tally.contradicting += self._versions.announce(page, stored)
+        self._note_recovered(page.new, stored)
         dispatch.notify_stored(
             self._worker.app,
             hook=self._worker.hooks[page.new.hook],
@@ -305,6 +308,34 @@ class Backfill:
             dead=stored.dead,
         )
         self._worker.wake()
+
+    def _note_recovered(self, new: NewDelivery, stored: Stored) -> None:
+        """Count the events that are new though a hook has had time to bring them."""
+        received_at = new.delivery.received_at.timestamp()
+        known = set(stored.duplicate_places)
+        number = sum(
+            place not in known and is_recovered(item.published, received_at)
+            for place, item in enumerate(new.events)
+        )
+        if number:
+            self._recovered[new.hook] = self._recovered.get(new.hook, 0) + number
+
+    def tell_of_recovered(self) -> None:
+        """Log how many events no hook had brought, of those since the last call, and send ``events_recovered``."""
+        recovered, self._recovered = self._recovered, {}
+        for hook, number in recovered.items():
+            logger.warning(
+                "The backfill has brought %d events of the hook %r that no delivery had: does the hook fail? "
+                "flask okta-hooks doctor looks for the reason.",
+                number,
+                hook,
+            )
+            signals.notify(
+                signals.events_recovered,
+                self._worker.app,
+                hook=self._worker.hooks[hook],
+                number=number,
+            )
 
 
 def _is_before(cursor: Cursor, since: float | None) -> bool:
@@ -324,35 +355,3 @@ def cursor_under_other_name(
     found = (inbox.cursors.of(name) for name in client.other_names(tell))
     known = [cursor for cursor in found if cursor is not None]
     return max(known, key=lambda cursor: cursor.reached_at or 0.0, default=None)
-
-
-def keep_up(state: AppState, client: OktaClient, stopping: threading.Event, seconds: float) -> None:
-    """Read the log again and again beside other work: whatever fails is logged, and tried again.
-
-    It begins where the last backfill stopped, or some minutes ago if there was none.
-
-    :param seconds: How long to wait between.
-    """
-    reading = Backfill(state, client, stopping)
-    has_begun = False
-    while not stopping.is_set():
-        try:
-            if not has_begun:
-                reading.begin()
-                has_begun = True
-            if state.runtime().worker.has_receivers():
-                before = sum(reading.tally.new.values())
-                reading.catch_up()
-                brought = sum(reading.tally.new.values()) - before
-                if brought:
-                    logger.info("The backfill has brought %d events.", brought)
-        except (OktaUnavailable, OktaRefused, InboxUnavailable) as error:
-            said = as_sentence(error)
-            if isinstance(error, OktaRefused):
-                said += cure(error, ("okta.logs.read",), client.credentials)
-            logger.error("The backfill failed, and is tried again: %s", said)  # noqa: TRY400 - no bug
-            has_begun = False
-        except Exception:
-            # The worker beside it must not stop with it.
-            logger.exception("The backfill failed, and is tried again.")
-        stopping.wait(seconds)

@@ -19,3 +19,5 @@ LOG_RETENTION: Final = timedelta(days=90)
 LARGEST_LOG_PAGE: Final = 1000
 #: How many events that hooks ask for are delivered in 24 hours at the most, to all hooks of an org together.
 MOST_EVENTS_A_DAY: Final = 400_000
+#: Of these, Okta warns at this share.
+WARNED_AT: Final = 0.7

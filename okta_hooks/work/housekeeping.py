@@ -6,7 +6,9 @@ An orphan is a pending receipt whose receiver has not been connected for long.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from okta_hooks.wire.limits import MOST_EVENTS_A_DAY, WARNED_AT
 
 from .retry import LONGEST_WAIT
 
@@ -20,12 +22,20 @@ if TYPE_CHECKING:
 _SEEN_SECONDS: Final = 60.0
 _INSPECT_SECONDS: Final = 60.0
 _BETWEEN_SECONDS: Final = 600.0
+_DAY: Final = 24 * 3600.0
 _ORPHAN_SECONDS: Final = 24 * 3600.0
 _KEYS_KEPT: Final = timedelta(days=100)
 #: Nothing is deleted or given up in so many seconds after a start, or after the clock was set.
 _SECONDS_TO_TRUST: Final = 600.0
 #: By how many seconds the clock may differ from the time that has passed since the last look.
 _JUMP_SECONDS: Final = 60.0
+
+
+class Quota(NamedTuple):
+    """How many events have come in 24 hours, at least, and how many are allowed; the quota is the org's."""
+
+    number: int
+    allowed: int
 
 
 class Housekeeping:
@@ -43,6 +53,7 @@ class Housekeeping:
         self._offset = inbox.clock() - now
         self._trusted_since = now
         self._seen_at: float | None = None
+        self._quota_level = 0
         self._timers: dict[str, float] = {}
 
     def see(self, connected: Sequence[tuple[str, str]]) -> None:
@@ -77,6 +88,22 @@ class Housekeeping:
         if self._is_time("prune", _BETWEEN_SECONDS) and self._prune(trusted):
             self._again("prune")
         return died
+
+    def quota(self) -> Quota | None:
+        """Look how much of Okta's quota is used, if it is time to.
+
+        :return: that, if it has got to a level at which Okta warns, or stops, since the last look.
+        """
+        if not self._is_time("quota", _BETWEEN_SECONDS):
+            return None
+        received = self._inbox.hours.received(self._inbox.clock() - _DAY)
+        # Two hooks may have had the same events: so it is at least as much as one has had.
+        number = max((one.events for (_, via), one in received.items() if via == "hook"), default=0)
+        before, self._quota_level = self._quota_level, 0
+        for level, share in enumerate((WARNED_AT, 1.0), 1):
+            if number >= share * MOST_EVENTS_A_DAY:
+                self._quota_level = level
+        return Quota(number, MOST_EVENTS_A_DAY) if self._quota_level > before else None
 
     def prune(self) -> int:
         """Forget one batch of what retention does not keep; return how many deliveries."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from okta_hooks.inbox.workers import DeadReceipt
     from okta_hooks.wire.events import Delivery, LogEvent
 
+    from .housekeeping import Quota
     from .resources import Resources
 
 logger = get_logger(__name__)
@@ -51,6 +53,11 @@ class Notices:
             if item.repaired or self._numbers.get((item.kind, item.hook)) != item.number:
                 self._unsent.append(partial(self._send_inconsistency, item))
             self._numbers[item.kind, item.hook] = item.number
+
+    def add_quota(self, found: Quota | None) -> None:
+        """Add that much of Okta's quota is used, if that was found."""
+        if found is not None:
+            self._unsent.append(partial(self._send_quota, found))
 
     def send_until_stopped(self) -> None:
         """Send what is added, until the worker is to stop."""
@@ -123,6 +130,19 @@ class Notices:
             kind=found.kind,
             number=found.number,
             repaired=found.repaired,
+        )
+
+    def _send_quota(self, found: Quota) -> None:
+        is_used_up = found.number >= found.allowed
+        logger.log(
+            logging.ERROR if is_used_up else logging.WARNING,
+            "At least %d events have come in 24 hours; of an org, Okta sends %d in that time to all of its hooks, "
+            "and no more.",
+            found.number,
+            found.allowed,
+        )
+        signals.notify(
+            signals.quota_reached, self._resources.app, number=found.number, limit=found.allowed
         )
 
     def _event_at(self, delivery_id: int, ordinal: int) -> tuple[Delivery, LogEvent | None]:

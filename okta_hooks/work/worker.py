@@ -309,6 +309,7 @@ class Worker:
     def _keep_house(self, connected: Sequence[_Key]) -> None:
         self.housekeeping.see(connected)
         self._notices.add_dead(self.housekeeping.clean(), NOT_CONNECTED)
+        self._notices.add_quota(self.housekeeping.quota())
         self._repair()
 
     def _repair(self) -> None:

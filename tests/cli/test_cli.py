@@ -299,3 +299,24 @@ def test_the_size_of_an_inbox(filled: Inbox, run: Run) -> None:
     assert re.search(
         r"^size: \d+ kB; at this rate .* in 100 days$", run("inbox").output, re.MULTILINE
     )
+
+
+def test_a_hook_that_is_silent(
+    inbox: Inbox, delivery: DeliveryFactory, run: Run, clock: Clock
+) -> None:
+    """It fails if no delivery has come for so long, or ever; what a backfill has brought is none."""
+    inbox.intake.store([delivery("a", via="backfill")])
+    ever = run("inbox", "--check", "--max-silence", "6h", status=1)
+    assert "silent: no delivery of the hook okta ever" in ever.stdout
+
+    clock.now -= 7 * 3600
+    inbox.intake.store([delivery("b")])
+    since = run("inbox", "--check", "--max-silence", "6h", "--json", "--max-age", "99999", status=1)
+    assert list(printed(since)["silent"]) == ["okta"]
+    assert (
+        printed(run("inbox", "--check", "--max-silence", "8h", "--json", "--max-age", "99999"))[
+            "silent"
+        ]
+        == {}
+    )
+    run("inbox", "--max-silence", "6h", status=2)

@@ -12,8 +12,9 @@ import pytest
 
 from okta_hooks.cli import group
 from okta_hooks.exceptions import OktaUnavailable
-from okta_hooks.org.backfill import Backfill, keep_up
+from okta_hooks.org.backfill import Backfill
 from okta_hooks.org.client import OktaClient
+from okta_hooks.org.keep_up import keep_up
 from okta_hooks.org.reconcile import reconcile
 from okta_hooks.simulator import Org, Simulator
 from tests.org.backfill.support import Impatient

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from okta_hooks import signals
 from okta_hooks.inbox.selection import Selection
-from okta_hooks.work.housekeeping import Housekeeping
+from okta_hooks.work.housekeeping import Housekeeping, Quota
 from tests.support import DAY, Calls, Clock, receipts, states, until
 
 from .support import Heard, await_
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import pytest
     from blinker import NamedSignal
 
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.intake import NewDelivery
     from okta_hooks.inbox.workers import DeadReceipt
 
     from .support import System
@@ -113,3 +116,29 @@ def test_keys_are_kept_as_long_as_bodies(system: System, clock: Clock) -> None:
     clock.now += 1
     assert worker.housekeeping.prune() == 1
     assert states(system.inbox) == {}
+
+
+def test_the_quota(
+    inbox: Inbox,
+    delivery: Callable[..., NewDelivery],
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each level is told once, by what the hook with the most has had in 24 hours; and again the next day."""
+    monkeypatch.setattr("okta_hooks.work.housekeeping.MOST_EVENTS_A_DAY", 10)
+    house = Housekeeping(inbox, timedelta(days=30))
+
+    def store(number: int, hook: str = "okta", via: str = "hook") -> Quota | None:
+        inbox.intake.store([delivery(*(str(uuid4()) for _ in range(number)), hook=hook, via=via)])
+        clock.now += 601
+        return house.quota()
+
+    assert store(6) is None
+    assert store(6, hook="other") is None
+    assert store(100, via="backfill") is None
+    assert store(1) == Quota(7, 10)
+    assert store(1) is None
+    assert store(4) == Quota(12, 10)
+    clock.now += 24 * 3600
+    assert store(1) is None
+    assert store(9) == Quota(10, 10)

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from okta_hooks import EventHook
 from okta_hooks.inbox.cursor import Cursor
-from okta_hooks.org.backfill import keep_up
+from okta_hooks.org.keep_up import keep_up
 from tests.support import NEEDS_SDK, SQLITE
 
 from .support import Impatient, Log, inbox_of, open_org, page, reading
