@@ -111,7 +111,7 @@ def test_a_hook_that_is_switched_off(
             hooks.look()
         (told,) = heard.arguments
         assert (told["name"], told["status"], told["verification_status"]) == (
-            "Staff",
+            "Staff 1",
             "INACTIVE",
             "VERIFIED",
         )
