@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from flask import Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from . import request_body, signals
+from . import request_body, signals, tracing
 from .exceptions import InboxUnavailable, UnreadableDelivery
 from .host_code import contained
 from .logs import plain_logger
@@ -109,6 +109,20 @@ def receive(hook: Hook) -> Response | BaseExceptionGroup:
 
     :return: the answer; or with no inbox, in an app that is being tested, what its receivers raised.
     """
+    span = tracing.begin(lambda tracer: tracer.receive(hook.name))
+    if span is None:
+        return _receive(hook, None)
+    status = HTTPStatus.INTERNAL_SERVER_ERROR.value
+    try:
+        answer = _receive(hook, span.traceparent)
+        if isinstance(answer, Response):
+            status = answer.status_code
+        return answer
+    finally:
+        tracing.end(span, outcome=str(status))
+
+
+def _receive(hook: Hook, traceparent: str | None) -> Response | BaseExceptionGroup:
     call = _call(hook)
     secret = call.secret
     if secret is None and not call.is_open:
@@ -122,6 +136,7 @@ def receive(hook: Hook) -> Response | BaseExceptionGroup:
         source=envelope.source,
         via="hook",
         received_at=datetime.now(UTC),
+        traceparent=traceparent,
     )
     if call.state.settings.inbox is None:
         return _run_in_request(call, envelope, delivery)

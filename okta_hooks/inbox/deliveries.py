@@ -43,6 +43,7 @@ class Deliveries:
             source=row.source,
             via=row.via,
             received_at=datetime.fromtimestamp(row.received_at, UTC),
+            traceparent=row.traceparent,
         )
         return made, row.body
 

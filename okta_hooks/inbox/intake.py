@@ -224,6 +224,7 @@ def _rows_of(deliveries: Sequence[NewDelivery]) -> _Rows:
             new.secret_list,
             new.body,
             new.delivery.received_at.timestamp(),
+            new.delivery.traceparent,
         )
         for new in deliveries
     ]
@@ -259,6 +260,7 @@ _STORED_OF_DELIVERY: Final = (
     delivery.c.secret_list,
     delivery.c.body,
     delivery.c.received_at,
+    delivery.c.traceparent,
 )
 _STORED_OF_EVENT: Final = (
     event.c.delivery_id,

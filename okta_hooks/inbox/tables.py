@@ -31,6 +31,7 @@ delivery = sa.Table(
     sa.Column("secret_list", sa.Integer),
     sa.Column("body", sa.Text),
     sa.Column("received_at", sa.Double, nullable=False),
+    sa.Column("traceparent", sa.Text),
     sqlite_autoincrement=True,  # an id never comes back
 )
 sa.Index(

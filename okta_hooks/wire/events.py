@@ -284,13 +284,15 @@ class Delivery:
 
     ``event_id`` is the envelope's ``eventId``: other hooks get the same event under another one.
     ``source`` is the URL of the hook at Okta. ``via`` is ``"hook"`` or ``"backfill"``.
-    ``received_at`` is an aware datetime in UTC.
+    ``received_at`` is an aware datetime in UTC. ``traceparent`` is that of the span in which it was received, as W3C's
+    Trace Context has it, if :mod:`okta_hooks.opentelemetry` recorded one.
     """
 
     event_id: str | None
     source: str | None
     via: str
     received_at: datetime
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from okta_hooks import host_code, signals
+from okta_hooks import host_code, signals, tracing
 from okta_hooks.exceptions import Reject, UnreadableEvent
 from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
@@ -56,10 +56,20 @@ def run(
     }
 
     def call() -> None:
-        # In here, so that a handler of it counts against the timeout.
-        signals.notify(signals.receiver_started, app, **context, receiver=receiver.name)
-        with app.app_context():
-            host_code.call(app, receiver.call, **context)
+        error: BaseException | None = None
+        span = tracing.begin(
+            lambda tracer: tracer.process(hook.name, receiver.name, event, delivery, attempt)
+        )
+        try:
+            # In here, so that a handler of it counts against the timeout.
+            signals.notify(signals.receiver_started, app, **context, receiver=receiver.name)
+            with app.app_context():
+                host_code.call(app, receiver.call, **context)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            tracing.end(span, error)
 
     if receiver.timeout is None:
         return host_code.contained(call)
