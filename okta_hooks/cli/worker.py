@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +12,7 @@ from flask.cli import with_appcontext
 from okta_hooks.org.backfill import interruptible, keep_up
 from okta_hooks.org.client import OktaClient
 from okta_hooks.state import script
+from okta_hooks.threads import start_thread
 
 from .context import connected_receivers, state_of_app, with_inbox
 from .options import Span
@@ -122,8 +122,7 @@ def _backfilling(state: AppState, seconds: float) -> Iterator[None]:
         with OktaClient(state.settings, wait=interruptible(stopping)) as client:
             keep_up(state, client, stopping, seconds)
 
-    thread = threading.Thread(target=run, name="okta-hooks-backfill", daemon=True)
-    thread.start()
+    thread = start_thread(run, name="okta-hooks-backfill")
     yield
     # A request to Okta may take longer than this. The page is lost then, and read again by the next backfill.
     thread.join(_SECONDS_TO_STOP)
