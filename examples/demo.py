@@ -61,8 +61,8 @@ VIEW_SECONDS = 0.1
 http = build_opener(ProxyHandler({}))
 
 
-class Happening(NamedTuple):
-    """Something that happens at the company: one event at Okta."""
+class Event(NamedTuple):
+    """An event that the org is to record."""
 
     type: str
     target: list[str]
@@ -72,7 +72,7 @@ class Hour(NamedTuple):
     """What happens in one hour, and how to tell of it."""
 
     title: str
-    happenings: list[Happening]
+    events: list[Event]
 
 
 class Tally(NamedTuple):
@@ -103,9 +103,9 @@ def plan_day(rng: random.Random) -> tuple[list[Hour], list[Hour], list[Hour]]:
     movers = [f"{name}@example.com" for name in rng.sample(STAFF, 20)]
     leavers = movers[:10]
 
-    def about(people: Iterable[str], *types: str, **also: str) -> list[Happening]:
+    def about(people: Iterable[str], *types: str, **also: str) -> list[Event]:
         rest = [f"{kind}:{name}" for kind, name in also.items()]
-        return [Happening(each, [f"user:{who}", *rest]) for who in people for each in types]
+        return [Event(each, [f"user:{who}", *rest]) for who in people for each in types]
 
     join, leave = "group.user_membership.add", "group.user_membership.remove"
     new = everybody[len(STAFF) :]
@@ -207,9 +207,9 @@ class Okta:
         created = self.call("POST", "/api/v1/eventHooks", hook)
         self.call("POST", f"/api/v1/eventHooks/{created['id']}/lifecycle/verify")
 
-    def emit(self, happening: Happening) -> None:
+    def emit(self, event: Event) -> None:
         """Let something happen."""
-        self.call("POST", "/simulator/events", happening._asdict())
+        self.call("POST", "/simulator/events", event._asdict())
 
     def deliveries(self) -> list[dict[str, Any]]:
         """Return all deliveries, and what became of them."""
@@ -312,12 +312,12 @@ class Demo:
     def run(self) -> list[Tally]:
         """Play the day, and return what became of it once there is no more to wait for."""
         morning, noon, afternoon = plan_day(random.Random(4))  # noqa: S311 - nothing is a secret
-        day = [happening for hour in morning + noon + afternoon for happening in hour.happenings]
+        day = [event for hour in morning + noon + afternoon for event in hour.events]
         self._progress.update(self._bars["happened"], total=len(day), completed=0)
 
         self._app.start()
         self._say(f"The app listens at {self._app.url}, the Okta org at {self._okta.url}.")
-        self._okta.register(f"{self._app.url}/okta/events", {happening.type for happening in day})
+        self._okta.register(f"{self._app.url}/okta/events", {event.type for event in day})
         self._say("Its hook is registered and verified.")
         self._play(morning)
         self._await_acknowledgement()
@@ -337,8 +337,8 @@ class Demo:
     def _play(self, hours: Iterable[Hour]) -> None:
         for hour in hours:
             self._say(hour.title)
-            for happening in hour.happenings:
-                self._okta.emit(happening)
+            for event in hour.events:
+                self._okta.emit(event)
                 self._progress.advance(self._bars["happened"])
                 if time.monotonic() > self._shown_at + VIEW_SECONDS:
                     self._look()

@@ -15,14 +15,18 @@ T = TypeVar("T")
 _LOOK_SECONDS: Final = 0.25
 
 
-def start_thread(target: Callable[..., Any], *arguments: Any, name: str) -> threading.Thread:
-    """Start a daemon thread in an empty context, and return it.
+def start_thread(
+    target: Callable[..., Any], *arguments: Any, name: str, daemon: bool = True
+) -> threading.Thread:
+    """Start a thread in an empty context, and return it.
 
     A thread that took the context of whoever starts it along would report everything it does
     as part of the request that happened to start it.
+
+    :param daemon: Whether the process may end while it runs.
     """
     thread = threading.Thread(
-        target=contextvars.Context().run, args=(target, *arguments), name=name, daemon=True
+        target=contextvars.Context().run, args=(target, *arguments), name=name, daemon=daemon
     )
     thread.start()
     return thread

@@ -50,6 +50,17 @@ def test_a_hop_names_a_function_that_exists(file: str, name: str) -> None:
     assert isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef)
 
 
+def test_threads_are_started_in_an_empty_context() -> None:
+    """One module makes threads, so that none takes the context of whoever starts it along."""
+    making = {
+        path.relative_to(ROOT / "okta_hooks").as_posix()
+        for path in (ROOT / "okta_hooks").rglob("*.py")
+        if re.search(r"\bThread\(", path.read_text(encoding="utf-8"))
+    }
+
+    assert making == {"threads.py"}
+
+
 def test_every_module_is_described_and_no_other() -> None:
     """The page has a paragraph on each module and folder of the package."""
     section = PAGE.partition("## The modules")[2].partition("\n## ")[0]

@@ -96,6 +96,27 @@ def test_every_dependency_is_justified() -> None:
     assert set(re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE)) == declared
 
 
+@pytest.mark.parametrize("name", ["README.md", "docs/quickstart.md"])
+@pytest.mark.parametrize("package", ["Flask", "marshmallow", "SQLAlchemy"])
+def test_the_lowest_versions_are_the_required_ones(name: str, package: str) -> None:
+    """A page that says what has to be there names the versions that pyproject.toml requires."""
+    lowest = {
+        re.split(r"[\[<>=]", line)[0]: line.partition(">=")[2]
+        for line in PROJECT["project"]["dependencies"]
+    }
+
+    sentence = re.search(r"^It needs .*or newer", page(name), re.MULTILINE)
+    assert sentence
+    assert re.search(rf"\b{package} {re.escape(lowest[package.lower()])}(?![.\d]*\d)", sentence[0])
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/quickstart.md", ".gitignore"])
+def test_the_inbox_is_kept_out_of_version_control(name: str) -> None:
+    """Whoever starts is told to ignore the instance folder, and the project, whose examples have one, does."""
+    assert "instance/" in page(name)
+    assert ".gitignore" in page(name) or "\ninstance/\n" in page(name)
+
+
 def test_the_order_of_modules_is_the_checked_one() -> None:
     """CONTRIBUTING.md has the modules in the order that import-linter checks."""
     contracts = PROJECT["tool"]["importlinter"]["contracts"]

@@ -131,7 +131,8 @@ class Progress:
 
     def tell(self, line: str) -> None:
         """Say something else in between."""
-        click.echo(f"\n{line}" if self._bar is not None else line, err=True)
+        shown = printable(line)
+        click.echo(f"\n{shown}" if self._bar is not None else shown, err=True)
 
     def __enter__(self) -> Self:
         return self

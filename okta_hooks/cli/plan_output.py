@@ -9,6 +9,7 @@ import click
 from okta_hooks.org import terraform
 from okta_hooks.org.subscription import shown_change
 from okta_hooks.org.urls import shown
+from okta_hooks.printable import printable
 
 from .output import counted
 
@@ -43,7 +44,7 @@ def print_plan(
     if made.live is None:
         _line("+", f"{made.name!r} at {url}", err=err)
     elif made.is_in_step:
-        click.echo(f"{made.live.name!r} ({made.live.id}) at {url} is in step.", err=err)
+        click.echo(printable(f"{made.live.name!r} ({made.live.id}) at {url} is in step."), err=err)
         if made.auth_header is not None:
             click.echo(_WHAT_IS_NOT_COMPARED, err=err)
     else:
@@ -58,7 +59,7 @@ def print_plan(
     for event_type in made.remove:
         _line("-", f"{event_type} (nobody receives it)", indent=4, err=err)
     if made.replaces and made.kept:
-        click.echo(f"      kept: {', '.join(made.kept)}", err=err)
+        click.echo(printable(f"      kept: {', '.join(made.kept)}"), err=err)
     if made.replaces and made.lost:
         _line("-", f"lost: {', '.join(made.lost)}", indent=4, err=err)
     click.echo(f"Plan: {_summary(made, verifies=verifies)}", err=err)
@@ -81,12 +82,12 @@ def print_hcl(made: Plan, warnings: Sequence[str], hook: str) -> None:
 
 def _warn(warnings: Sequence[str]) -> None:
     for warning in warnings:
-        click.secho(f"Warning: {warning}", fg="yellow", err=True)
+        click.secho(f"Warning: {printable(warning)}", fg="yellow", err=True)
 
 
 def _line(sign: str, text: str, *, indent: int = 2, err: bool) -> None:
     colour = {"+": "green", "-": "red", "~": "yellow"}[sign]
-    click.echo(f"{' ' * indent}{click.style(sign, fg=colour)} {text}", err=err)
+    click.echo(f"{' ' * indent}{click.style(sign, fg=colour)} {printable(text)}", err=err)
 
 
 def _summary(made: Plan, *, verifies: bool = True) -> str:

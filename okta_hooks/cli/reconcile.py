@@ -13,11 +13,12 @@ from flask.cli import with_appcontext
 from okta_hooks.org.reconcile import reconcile as compare
 from okta_hooks.org.retries import MOST_FAILURES, patiently
 from okta_hooks.org.selector import LogSelector, restricted_types
+from okta_hooks.printable import printable
 
 from .context import app_of_command, one_hook, state_of_app, with_inbox
 from .options import Moment, as_json_option, check_url
 from .org import hook_at_okta, open_org
-from .output import Progress, counted, iso
+from .output import Progress, counted, echo, iso
 
 if TYPE_CHECKING:
     from okta_hooks.org.reconcile import Report
@@ -140,9 +141,8 @@ def _print(report: Report, document: dict[str, Any]) -> None:
             f"or {late['max']:g} s (the latest) after they were published."
         )
     for failure in report.failures[:_MOST_LISTED]:
-        click.echo(
-            f"failed: {failure['published']} {failure['event_id'] or '-'} {failure['reason'] or '-'}"
-        )
+        told = (failure["published"], failure["event_id"] or "-", failure["reason"] or "-")
+        echo(printable("failed: {} {} {}".format(*told)))
     _and_more(report.failed)
     for uuid in report.missing[:_MOST_LISTED]:
         click.echo(f"missing: {uuid}")
@@ -168,8 +168,15 @@ def _print_advice(report: Report, document: dict[str, Any]) -> None:
             f"and {are} not in the inbox. To bring {them}: {command}",
             err=True,
         )
-    if report.missing:
+    held_back = report.differing if report.has_too_many_differing else 0
+    if len(report.missing) > held_back:
         click.echo(f"To bring what has not arrived: {command}", err=True)
+    if held_back:
+        click.echo(
+            "What differs from what hooks delivered is brought, if edited previews are the reason, "
+            f"by {command} --store-differing",
+            err=True,
+        )
 
 
 def _and_more(number: int) -> None:

@@ -14,6 +14,7 @@ from flask.cli import with_appcontext
 
 from okta_hooks import testing
 from okta_hooks.calling import TIMEOUT, HttpSender, Request, app_sender
+from okta_hooks.printable import printable
 from okta_hooks.secret import revealed
 
 from .context import app_of_command, one_hook, state_of_app
@@ -129,7 +130,7 @@ def _send(state: AppState, request: Request, *, over_http: bool) -> Answer:
         ) from error
     except OSError as error:
         reason = str(error) or type(error).__name__
-        raise click.ClickException(f"No answer from {request.url}: {reason}.") from error
+        raise click.ClickException(printable(f"No answer from {request.url}: {reason}.")) from error
 
 
 def _print_uuids(uuids: Sequence[str]) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import queue
 import signal
-import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from okta_hooks.threads import next_in
+from okta_hooks.threads import next_in, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +36,7 @@ def work_with_signals(work: Callable[[], Any], on_signal: Callable[[int], None])
         for number in (signal.SIGTERM, signal.SIGINT)
     }
     try:
-        threading.Thread(target=run, name="okta-hooks-work", daemon=True).start()
+        start_thread(run, name="okta-hooks-work")
         while (number := next_in(arrived)) is not None:
             on_signal(number)
     finally:

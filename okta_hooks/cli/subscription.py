@@ -15,6 +15,7 @@ from okta_hooks.exceptions import SubscriptionImpossible, VerificationFailed, as
 from okta_hooks.org import lookup, provisioning, subscription
 from okta_hooks.org.ownership import ownership_of
 from okta_hooks.org.urls import same_path, shown
+from okta_hooks.printable import printable
 
 from . import verification
 from .context import app_of_command, one_hook, state_of_app
@@ -165,7 +166,7 @@ def apply(
                     own=ownership_of(state, ours),
                     is_named=name is not None or url is not None,
                     replacement=replacement,
-                    tell=lambda line: click.echo(line, err=as_json),
+                    tell=lambda line: click.echo(printable(line), err=as_json),
                 )
     if as_json:
         click.echo(json.dumps({"plan": document(made, warnings), "hook": hook_document(live)}))
@@ -203,7 +204,7 @@ def verify(url: str | None, name: str | None, hook: str | None, as_json: bool) -
     if as_json:
         click.echo(json.dumps(hook_document(live)))
     else:
-        click.echo(f"The hook {live.name!r} ({live.id}) is verified.")
+        click.echo(printable(f"The hook {live.name!r} ({live.id}) is verified."))
     if not live.is_active:
         click.echo("It is inactive and gets no events: apply activates it.", err=True)
 
@@ -280,7 +281,7 @@ def _errors_for_people(state: AppState, hook: str, name: str | None) -> Iterator
     try:
         yield
     except SubscriptionImpossible as error:
-        raise click.ClickException(error.reason) from error
+        raise click.ClickException(printable(error.reason)) from error
     except VerificationFailed as error:
         again = verification.command(
             state, hook, name=error.name, url=error.url, named=name is not None

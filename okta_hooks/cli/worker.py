@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +13,7 @@ from okta_hooks.org.backfill import interruptible
 from okta_hooks.org.client import OktaClient
 from okta_hooks.org.keep_up import keep_up
 from okta_hooks.state import script
+from okta_hooks.threads import start_thread
 
 from .context import connected_receivers, state_of_app, with_inbox
 from .options import Span
@@ -123,8 +123,7 @@ def _backfilling(state: AppState, seconds: float) -> Iterator[None]:
         with OktaClient(state.settings, wait=interruptible(stopping)) as client:
             keep_up(state, client, stopping, seconds)
 
-    thread = threading.Thread(target=run, name="okta-hooks-backfill", daemon=True)
-    thread.start()
+    thread = start_thread(run, name="okta-hooks-backfill")
     yield
     # A request to Okta may take longer than this. The page is lost then, and read again by the next backfill.
     thread.join(_SECONDS_TO_STOP)

@@ -50,7 +50,8 @@ class Report:
     ``missing`` are uuids. ``failures`` are deliveries that Okta recorded as failed, the first of ``failed``.
     ``unidentified`` have no uuid that tells them from others. ``not_compared`` of ``by_hook`` have lost their bodies:
     only their uuid is known to have arrived. ``not_meant`` were not meant for the hook, and are not in the
-    inbox, though a backfill would bring them.
+    inbox, though a backfill would bring them. ``differing`` of the missing are not what hooks delivered under
+    their uuids; with ``has_too_many_differing`` a backfill does not bring these, unless it is told to.
     """
 
     meant: int = 0
@@ -67,6 +68,8 @@ class Report:
     pages: int = 0
     reached_at: float | None = None
     gap: tuple[float, float] | None = None
+    differing: int = 0
+    has_too_many_differing: bool = False
     lateness: array[float] = field(default_factory=lambda: array("d"))
 
     def late(self, quantile: float) -> float | None:
@@ -164,6 +167,7 @@ def _compare(
     new = incoming(hook, Envelope(events=tuple(meant)), _NO_DELIVERY)
     matches = inbox.contradictions.compare(new, meant)
     if warning := limit.warning([(new, matches)]):
+        report.has_too_many_differing = True
         tell(warning)
     limit.note([(new, matches)])
     arrived = inbox.overview.arrivals(hook, [event.key for event in new.events])
@@ -181,6 +185,7 @@ def _compare(
                 report.under_way += 1
             else:
                 report.missing.append(raw["uuid"])
+                report.differing += match is Match.DIFFERENT
         elif arrival.via == "hook":
             report.by_hook += 1
             report.not_compared += match is Match.NOT_COMPARED

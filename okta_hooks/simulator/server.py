@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from okta_hooks.logs import plain_logger
+from okta_hooks.threads import start_thread
 from okta_hooks.wire.limits import MOST_ACTIVE_HOOKS
 
 from .api import create_app
@@ -70,15 +71,24 @@ class Simulator:
         self.org.url = f"http://127.0.0.1:{self.port}"
         self._stopping.clear()
         self._threads = [
-            threading.Thread(target=self._server.serve_forever, args=(_SECONDS_TO_NOTICE,)),
+            # A program that has started an org goes on until it stops it.
+            start_thread(
+                self._server.serve_forever,
+                _SECONDS_TO_NOTICE,
+                name="okta-hooks-simulator",
+                daemon=False,
+            ),
             *(
-                threading.Thread(target=self.org.keep_delivering, args=(self._stopping,))
+                start_thread(
+                    self.org.keep_delivering,
+                    self._stopping,
+                    name=f"okta-hooks-simulator-{number}",
+                    daemon=False,
+                )
                 # One for each active hook, so that hooks that hang delay no other.
-                for _ in range(MOST_ACTIVE_HOOKS)
+                for number in range(MOST_ACTIVE_HOOKS)
             ),
         ]
-        for thread in self._threads:
-            thread.start()
 
     def stop(self) -> None:
         """Finish the deliveries in hand, and stop. What is pending is not sent, and no fault of the API is left."""

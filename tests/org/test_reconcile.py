@@ -173,6 +173,25 @@ def test_failed_deliveries(simulator: Simulator, run: Callable[..., Result]) -> 
 
 
 @SQLITE
+def test_what_okta_gives_as_the_reason_moves_no_cursor(
+    simulator: Simulator, run: Callable[..., Result]
+) -> None:
+    """It is printed on one line, and what does not show is escaped."""
+    simulator.org.emit(CREATED)
+    simulator.org.settle()
+    (failed,) = simulator.org.deliveries()
+    target = {"id": failed["hookId"], "type": "EventHook"}
+    reason = "of\x1b[2J\nmissing: none"
+    outcome = {"result": "FAILURE", "reason": reason}
+    simulator.org.emit("event_hook.delivery", target=target, outcome=outcome)
+
+    printed = run().stdout
+
+    assert r"of\x1b[2J\x0amissing: none" in printed
+    assert "\x1b" not in printed
+
+
+@SQLITE
 def test_many_are_missing(simulator: Simulator, run: Callable[..., Result]) -> None:
     """For people the list ends after twenty; for programs it does not."""
     emit(simulator, 1100)

@@ -200,6 +200,22 @@ def test_many_previews_that_were_edited(
     assert read(app, "--since=1h", "--store-differing")["new"] == 0
 
 
+@pytest.mark.parametrize(("others", "plain"), [(0, 0), (1, 1)])
+def test_the_advice_of_reconcile_agrees_with_its_warning(
+    app: Flask, simulator: Simulator, delivery: DeliveryFactory, others: int, plain: int
+) -> None:
+    """A command that would hold the log's versions back is not said to bring them."""
+    events = lost(simulator, 8 + others)
+    inbox_of(app).intake.store([delivery(*map(edited, events[:8]))])
+
+    *_, last = lines = run(app, "reconcile", "--since=1h", status=1).stderr.splitlines()
+
+    assert last.endswith(" --store-differing")
+    assert sum(line.startswith("To bring what has not arrived: ") for line in lines) == plain
+    command = last.partition("flask okta-hooks ")[2].split()
+    assert json.loads(run(app, *command, "--json").stdout)["new"] == 8 + others
+
+
 def test_many_that_differ_page_after_page(
     serve: Callable[..., Log],
     connect: Callable[..., Flask],
