@@ -191,9 +191,7 @@ def _read(call: _Call) -> Envelope | Response:
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     try:
         body = request_body.read(settings.max_body, call.deadline)
-        if not body:
-            status, reason = HTTPStatus.BAD_REQUEST, "The body is empty: Okta sends none that is."
-        elif _has_too_many_values(body):
+        if _has_too_many_values(body):
             reason = f"The body holds more than {_MOST_VALUES:,} JSON values: Okta delivers far fewer at once."
         else:
             envelope = reading.load_delivery(body, keys_only=settings.inbox is not None)
@@ -205,15 +203,9 @@ def _read(call: _Call) -> Envelope | Response:
     except request_body.TooSlow:
         status = HTTPStatus.SERVICE_UNAVAILABLE
         reason = f"The body did not come within {_SECONDS_TO_STORE:g} s."
-    except request_body.NotPassedOn:
+    except request_body.Lost as lost:
         # Okta has sent something, so this is no mistake of its: what is sent again may come to another server.
-        status = HTTPStatus.SERVICE_UNAVAILABLE
-        reason = "The body was sent in chunks, without its length, and the server does not pass it on to the app."
-    except request_body.Undecodable:
-        status = HTTPStatus.BAD_REQUEST
-        reason = (
-            "The body is not compressed as its Content-Encoding says: gzip and deflate can be read."
-        )
+        status, reason = HTTPStatus.SERVICE_UNAVAILABLE, lost.reason
     except UnreadableDelivery as error:
         status, reason = HTTPStatus.BAD_REQUEST, error.reason
     except (HTTPException, OSError):

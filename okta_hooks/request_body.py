@@ -35,6 +35,7 @@ _SECONDS_BETWEEN_LOOKS: Final = 0.1
 _LOOKS_BEFORE_THE_END: Final = 100
 #: Values of Content-Encoding that say nothing.
 _AS_IT_IS: Final = frozenset({"", "identity"})
+_BEGINS_OF_JSON: Final = (b"{", b"[")
 #: How zlib is told that what comes has the header of gzip.
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
@@ -43,12 +44,15 @@ class TooSlow(Exception):
     """The body had not come by the deadline."""
 
 
-class NotPassedOn(Exception):
-    """The client sends a body without its length, and the server gives the app none of it."""
+class Lost(Exception):
+    """Something between the client and the hook has lost the body, or changed it so that nobody can read it.
 
+    :param reason: What has become of it, as a sentence.
+    """
 
-class Undecodable(Exception):
-    """The body is not compressed as its header says, or in a way that is not known here."""
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def read(longest: int, deadline: float) -> bytes:
@@ -58,8 +62,7 @@ def read(longest: int, deadline: float) -> bytes:
     :param deadline: The monotonic time until which it may take.
     :raises TooSlow: if it took longer.
     :raises RequestEntityTooLarge: if it is larger, as it came or decompressed.
-    :raises NotPassedOn: if it was sent without its length, and did not come this far.
-    :raises Undecodable: if it cannot be decompressed.
+    :raises Lost: if there is none, or it cannot be decompressed.
     :raises HTTPException: if the client is gone.
     :raises OSError: likewise.
     """
@@ -78,10 +81,24 @@ def read(longest: int, deadline: float) -> bytes:
         raise TooSlow
     if len(body) > longest:
         raise RequestEntityTooLarge
-    if not body and _was_without_length(request.environ):
-        raise NotPassedOn
-    coding = request.headers.get("Content-Encoding", "").strip().lower()
-    return _decompressed(body, coding, longest) if body and coding not in _AS_IT_IS else body
+    if not body:
+        raise Lost(_why_empty())
+    codings = [
+        name.strip() for name in request.headers.get("Content-Encoding", "").lower().split(",")
+    ]
+    return _decompressed(body, [name for name in codings if name not in _AS_IT_IS], longest)
+
+
+def _why_empty() -> str:
+    if _was_without_length(request.environ):
+        return "The body was sent in chunks, without its length, and the server does not pass it on to the app."
+    announced = request.content_length or 0
+    if announced:
+        return (
+            f"The body is empty, and {announced} bytes were announced: something has read them before, in the app "
+            "or in front of it."
+        )
+    return "The body is empty, and Okta sends none that is: something on the way has dropped it."
 
 
 def _was_without_length(environ: dict[str, Any]) -> bool:
@@ -97,21 +114,38 @@ def _was_without_length(environ: dict[str, Any]) -> bool:
     return "HTTP_TRANSFER_ENCODING" in environ or not (is_older or has_length)
 
 
-def _decompressed(body: bytes, coding: str, longest: int) -> bytes:
-    """Undo a compression, by no more than so many bytes: a few of them may stand for millions."""
+def _decompressed(body: bytes, codings: list[str], longest: int) -> bytes:
+    """Undo a compression, by no more than so many bytes: a few of them may stand for millions.
+
+    What is JSON already stays as it is: something on the way has decompressed it, and has left the header.
+    """
+    if not codings or body.lstrip()[:1] in _BEGINS_OF_JSON:
+        return body
     # A "deflate" may come with the header of zlib, as it should, or without: RFC 9110, 8.4.1.2.
     formats = {"gzip": (_GZIP,), "x-gzip": (_GZIP,), "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS)}
-    for bits in formats.get(coding, ()):
+    for bits in formats.get(codings[0], ()) if len(codings) == 1 else ():
+        with suppress(zlib.error):
+            return _inflated(body, bits, longest)
+    raise Lost(
+        "The body is not compressed as its Content-Encoding says: gzip and deflate can be read."
+    )
+
+
+def _inflated(body: bytes, bits: int, longest: int) -> bytes:
+    """Decompress all parts of a body: a gzip may have several, RFC 1952, 2.2.
+
+    :raises zlib.error: if it is not compressed so, or cut off.
+    """
+    decoded = b""
+    while body:
         decoder = zlib.decompressobj(bits)
-        try:
-            decoded = decoder.decompress(body, longest + 1)
-        except zlib.error:
-            continue
+        decoded += decoder.decompress(body, longest + 1 - len(decoded))
         if len(decoded) > longest:
             raise RequestEntityTooLarge
-        if decoder.eof and not decoder.unused_data:
-            return decoded
-    raise Undecodable
+        if not decoder.eof:
+            raise zlib.error("cut off")
+        body = decoder.unused_data
+    return decoded
 
 
 def drain() -> None:

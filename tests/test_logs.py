@@ -120,3 +120,26 @@ def test_what_is_told_of_a_hook_and_of_a_check() -> None:
         assert "\x1b" not in text
         assert "\n" not in text
         assert r"\x1b[2J" in text
+
+
+def test_a_traceback_is_escaped(caplog: pytest.LogCaptureFixture) -> None:
+    """The texts of errors, those of causes and of groups included, write no lines of their own and move no cursor."""
+    logger = plain_logger("okta_hooks.test")
+    try:
+        int("no number")
+    except ValueError as context:
+        cause = LookupError(FORGED)
+        cause.__context__ = context
+        group = ExceptionGroup("several", [ValueError(FORGED)])
+        group.__cause__ = cause
+    logger.error("It failed.", exc_info=group)
+
+    (record,) = caplog.records
+    text = logging.Formatter().format(record)
+
+    assert text.count(SHOWN) == 2
+    assert "\x1b" not in text
+    assert not any(line.lstrip(" |").startswith("INFO") for line in text.split("\n"))
+    assert "Traceback (most recent call last)" in text
+    assert record.exc_info
+    assert isinstance(record.exc_info[1], ExceptionGroup)  # what an error tracker gets

@@ -105,7 +105,7 @@ def _explained(
     what: str, outcome: Outcome, expected: Expected, config: Mapping[str, Any], *, has_csrf: bool
 ) -> tuple[str, str]:
     status = outcome.status
-    if status == HTTPStatus.BAD_REQUEST and outcome.is_ours and what == "delivery":
+    if status == HTTPStatus.SERVICE_UNAVAILABLE and outcome.is_ours and what == "delivery":
         return "the body is gone when the hook is asked.", _BODY_IS_READ
     if status == HTTPStatus.BAD_REQUEST and has_csrf and what == "delivery":
         return "CSRFProtect wants a token, and Okta has none.", "csrf.exempt(okta)"

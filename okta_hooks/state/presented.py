@@ -7,17 +7,26 @@ of frames would report the secret with it.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from okta_hooks.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_KEPT: Final = "okta_hooks.presented"
 
 
 def take(environ: dict[str, Any], header: str) -> bytes | None:
     """Return the raw bytes of a header, which WSGI has as Latin-1, and remove it; None if there is none."""
     value: str | None = environ.pop(_key(header), None)
     if value is None:
+        # Something in front may call the app a second time with the same environment.
+        kept = environ.get(_KEPT)
+        value = None if kept is None else kept.reveal()
+    if value is None:
         return None
+    environ[_KEPT] = Secret(value)
     try:
         return value.encode("latin-1")
     except UnicodeEncodeError:  # from a client that calls the app without a server between

@@ -120,11 +120,11 @@ ROWS = {
     ),
     "POST, shorter than said": Row("POST", 400, RIGHT, wrapped([]), {"CONTENT_LENGTH": "1999"}),
     "POST, broken off": Row("POST", 400, RIGHT, Interrupted(), CHUNKED),
-    "POST, empty": Row("POST", 400, RIGHT),
-    "POST, chunked, empty": Row("POST", 400, RIGHT, b"", CHUNKED),
+    "POST, empty": Row("POST", 503, RIGHT),
+    "POST, chunked, empty": Row("POST", 503, RIGHT, b"", CHUNKED),
     "POST, chunked, not passed on": Row("POST", 503, RIGHT, wrapped([]), NOT_PASSED_ON),
     "POST, HTTP/2, not passed on": Row("POST", 503, RIGHT, wrapped([]), HTTP_2),
-    "POST, HTTP/2, empty": Row("POST", 400, RIGHT, b"", HTTP_2 | {"CONTENT_LENGTH": "0"}),
+    "POST, HTTP/2, empty": Row("POST", 503, RIGHT, b"", HTTP_2 | {"CONTENT_LENGTH": "0"}),
     "POST, wrong secret, not passed on": Row("POST", 401, WRONG, wrapped([]), NOT_PASSED_ON),
     "POST, gzip": Row("POST", 204, RIGHT | GZIP, gzip.compress(wrapped([]))),
     "POST, gzip, largest": Row("POST", 204, RIGHT | GZIP, gzip.compress(wrapped([]).ljust(SMALL))),
@@ -140,10 +140,23 @@ ROWS = {
         "POST", 413, RIGHT | DEFLATE, zlib.compress(wrapped([]).ljust(SMALL + 1))
     ),
     "POST, identity": Row("POST", 204, RIGHT | {"Content-Encoding": "identity"}, wrapped([])),
-    "POST, said to be gzip": Row("POST", 400, RIGHT | GZIP, wrapped([])),
-    "POST, gzip, cut off": Row("POST", 400, RIGHT | GZIP, gzip.compress(wrapped([]))[:-1]),
-    "POST, gzip and more": Row("POST", 400, RIGHT | GZIP, gzip.compress(wrapped([])) + b"x"),
-    "POST, another compression": Row("POST", 400, RIGHT | {"Content-Encoding": "br"}, b"x"),
+    "POST, decompressed before": Row("POST", 204, RIGHT | GZIP, b" \n" + wrapped([])),
+    "POST, said to be another": Row(
+        "POST", 204, RIGHT | {"Content-Encoding": "utf-8"}, wrapped([])
+    ),
+    "POST, gzip of two parts": Row(
+        "POST", 204, RIGHT | GZIP, gzip.compress(wrapped([])[:9]) + gzip.compress(wrapped([])[9:])
+    ),
+    "POST, gzip of two parts, too large": Row(
+        "POST", 413, RIGHT | GZIP, 2 * gzip.compress(b" " * (SMALL // 2 + 1))
+    ),
+    "POST, gzip and identity": Row(
+        "POST", 204, RIGHT | {"Content-Encoding": "gzip, identity"}, gzip.compress(wrapped([]))
+    ),
+    "POST, said to be gzip": Row("POST", 503, RIGHT | GZIP, b"x"),
+    "POST, gzip, cut off": Row("POST", 503, RIGHT | GZIP, gzip.compress(wrapped([]))[:-1]),
+    "POST, gzip and more": Row("POST", 503, RIGHT | GZIP, gzip.compress(wrapped([])) + b"x"),
+    "POST, another compression": Row("POST", 503, RIGHT | {"Content-Encoding": "br"}, b"x"),
     "POST, wrong secret, a bomb": Row(
         "POST", 401, WRONG | GZIP, gzip.compress(wrapped([]).ljust(SMALL + 1))
     ),

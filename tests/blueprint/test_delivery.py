@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import io
 import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from flask import request
 
 from tests.support import Calls
 
@@ -156,3 +158,37 @@ def test_a_request_that_stores_nothing_opens_nothing_while_testing(
 
     assert set(threading.enumerate()) <= before
     assert not file.exists()
+
+
+def test_a_body_that_was_read_before(
+    make_app: AppFactory, okta: EventHook, body: BodyFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Okta has sent something, so it is asked to send it again; the log says what has become of it."""
+    app = make_app(okta)
+    app.before_request(lambda: request.stream.read() and None)
+    sent = body(CREATED)
+
+    response = post(app, sent)
+
+    assert_problem(response, 503)
+    assert f"{len(sent)} bytes were announced: something has read them before" in caplog.text
+
+
+def test_an_app_that_is_called_twice(
+    make_app: AppFactory, okta: EventHook, body: BodyFactory
+) -> None:
+    """Something in front that tries the same request again gets the same answer: the secret is not lost."""
+    app = make_app(okta)
+    inner, answers = app.wsgi_app, []
+
+    def again(environ: dict[str, Any], start_response: Any) -> Any:
+        sent = environ["wsgi.input"].read()
+        for _ in range(2):
+            environ["wsgi.input"] = io.BytesIO(sent)
+            answers.append(inner(environ, start_response))
+        return answers[-1]
+
+    app.wsgi_app = again  # type: ignore[method-assign]
+
+    assert post(app, body(CREATED)).status_code == 204
+    assert len(answers) == 2
