@@ -11,8 +11,10 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
+
+from werkzeug.test import Client
 
 from .secret import frameless
 
@@ -144,19 +146,24 @@ def app_sender(app: Flask) -> Send:
     :param app: The application that the hooks' URLs stand for. It sees the URL's host,
         and its own ``APPLICATION_ROOT`` as what it is mounted at, whether the URL begins with that or not.
     """
-    client = app.test_client(use_cookies=False)
     root = app.config["APPLICATION_ROOT"].rstrip("/")
 
     def send(request: Request) -> Answer:
         parts = urlsplit(request.url)
         path = parts.path.removeprefix(root) if parts.path.startswith(f"{root}/") else parts.path
-        response = client.open(
+
+        def call(environ: dict[str, Any], start_response: Any) -> Any:
+            # Here, and by the hook removed again: arguments of the client's would stand in its frames.
+            environ.update(_as_environ(request.headers))
+            return app(environ, start_response)
+
+        response = Client(call, use_cookies=False).open(
             path or "/",
             method=request.method,
             base_url=f"{parts.scheme}://{parts.netloc}{root}",
             query_string=parts.query,
-            headers=dict(request.headers),
             data=request.body,
+            environ_base={"REMOTE_ADDR": "127.0.0.1"},
         )
         return Answer(
             status=response.status_code,
@@ -166,3 +173,12 @@ def app_sender(app: Flask) -> Send:
         )
 
     return send
+
+
+def _as_environ(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers as WSGI has them."""
+    found = {}
+    for name, value in headers.items():
+        key = name.upper().replace("-", "_")
+        found[key if key in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{key}"] = value
+    return found

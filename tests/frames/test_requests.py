@@ -9,6 +9,7 @@ import pytest
 from flask import Flask, request
 
 from okta_hooks import EventHook, signals
+from okta_hooks.calling import Request, app_sender
 from tests.support import NEEDS_PSYCOPG
 
 from .support import HUSH, reporting
@@ -89,6 +90,26 @@ def test_an_inbox_that_cannot_be_used(
         assert post(app, body(), "Authorization", RIGHT) == "503"
 
     assert any("cannot be used" in message for message in reporter.messages)
+    assert reporter.leaks == []
+
+
+@NEEDS_PSYCOPG
+def test_what_send_sends(make: Callable[..., Flask], body: BodyFactory) -> None:
+    """``flask okta-hooks send`` calls the app in its own process: its frames do not have the secret either."""
+    with reporting() as reporter:
+        app = make(SECRET=RIGHT, INBOX=AWAY)
+        request_ = Request(
+            method="POST",
+            url="https://app.example.com/okta/events",
+            headers={"Authorization": RIGHT},
+            body=body("user.lifecycle.create"),
+        )
+        try:
+            assert app_sender(app)(request_).status == 503
+        finally:
+            app.extensions["okta_hooks"].close()
+
+    assert any("was not stored" in message for message in reporter.messages)
     assert reporter.leaks == []
 
 
