@@ -120,6 +120,21 @@ class Hours:
             )
         return found
 
+    def last_by_hook(self) -> dict[str, float]:
+        """Return when Okta last delivered something new to each hook, in seconds since the epoch."""
+        with self._database.reading() as connection:
+            live = _live_from(connection)
+            queries = (
+                sa.select(hour.c.hook, sa.func.max(hour.c.last_at))
+                .where(hour.c.via == "hook", hour.c.hour < live // HOUR)
+                .group_by(hour.c.hook),
+                sa.select(delivery.c.hook, sa.func.max(delivery.c.received_at))
+                .where(delivery.c.via == "hook", delivery.c.received_at >= live)
+                .group_by(delivery.c.hook),
+            )
+            # What was received later stands in the later query.
+            return {hook: at for query in queries for hook, at in connection.execute(query)}
+
     def sources(self, hook: str) -> set[str]:
         """Return what sent the latest deliveries to a hook: URLs of hooks at Okta."""
         found: set[str] = set()

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks.exceptions import InboxUnavailable, OktaRefused, OktaUnavailable, as_sentence
+from okta_hooks.inbox.counters import of_stored
 from okta_hooks.inbox.cursor import SECONDS, Cursor
 from okta_hooks.logs import plain_logger
 from okta_hooks.wire.events import Delivery
@@ -235,6 +236,7 @@ class Backfill:
         versions = [page.reduced_to_versions() for page in pages if page.versions]
         new = [each.new for each in versions]
         stored = self._inbox.intake.store(new, seconds=SECONDS, reserved=False) if new else []
+        self._inbox.counters.count(of_stored(new, stored))
         self._late.clear()
         self._versions.note(pages)
         for each, result in zip(versions, stored, strict=True):

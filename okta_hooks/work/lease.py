@@ -58,7 +58,22 @@ def lease_for(inbox: Inbox, worker_id: str) -> Lease:
     """Return the lease that fits the inbox's database."""
     if inbox.path is None:
         return RowLease(inbox, worker_id)
-    return FileLease(inbox, worker_id, inbox.path.with_name(inbox.path.name + ".lock"))
+    return FileLease(inbox, worker_id, _lock_file(inbox.path))
+
+
+def number_of_workers(inbox: Inbox) -> int:
+    """Return how many workers run receivers on an inbox now, in any process.
+
+    :raises InboxUnavailable: if the database does not do what it is asked.
+    """
+    if inbox.path is None:
+        beats, expired = inbox.workers.beats()
+        return len(beats.keys() - expired)
+    return int(FileLease.is_held(_lock_file(inbox.path)))
+
+
+def _lock_file(database: Path) -> Path:
+    return database.with_name(f"{database.name}.lock")
 
 
 class RowLease:
@@ -161,6 +176,26 @@ class FileLease:
     def forget_held(cls) -> None:
         """Forget which files are locked, in a child that was forked off: it has none of its parent's locks."""
         cls._held.clear()
+
+    @classmethod
+    def is_held(cls, path: Path) -> bool:
+        """Return whether anybody holds the lock on a file, in this process or another."""
+        # Within the guard: to close a file drops whatever locks this process has on it.
+        with cls._guard:
+            if path in cls._held:
+                return True
+            try:
+                file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            except OSError:  # nobody has made it
+                return False
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return True
+            else:
+                return False
+            finally:
+                os.close(file)
 
     def renew(self) -> list[DeadReceipt] | None:
         """Try to get the lock; who gets it takes every receipt back, for nobody else can run one."""
