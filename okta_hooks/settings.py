@@ -60,7 +60,7 @@ class Settings:
     url: str | Mapping[str, str] | None = field(default=None, repr=False)
     org_url: str | None = field(default=None, repr=False)
     api_token: Secret | None = None
-    operations_token: tuple[Secret, ...] = ()
+    operations_token: tuple[Secret, ...] | None = None
 
 
 def keys_in(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -47,6 +47,9 @@ class Lease(Protocol):
     def holds(self) -> bool:
         """Return whether this worker may still run what it has claimed."""
 
+    def is_watching(self) -> bool:
+        """Return whether a worker seems to be gone, and it takes some more time to be sure."""
+
     def give_up(self) -> None:
         """Let others take over at once. It can be got again."""
 
@@ -86,6 +89,7 @@ class RowLease:
         self._watch = _Watch()
         self._renewed_at = float("-inf")
         self._is_ended = False
+        self._seems_gone: set[str] = set()
 
     def renew(self) -> list[DeadReceipt] | None:
         """Beat if it is time to, and take receipts back from workers that beat no more."""
@@ -100,11 +104,16 @@ class RowLease:
             self._renewed_at = now
             beats, expired = workers.beats()
             gone = self._watch.gone(beats, expired, self._inbox.elapsed())
+            self._seems_gone = expired - gone - {self._worker_id}
             return workers.free({worker: beats[worker] for worker in gone - {self._worker_id}})
 
     def holds(self) -> bool:
         """Return whether the lease has not run out: a database that hangs stops the heartbeat."""
         return self._inbox.elapsed() < self._renewed_at + LEASE_SECONDS
+
+    def is_watching(self) -> bool:
+        """Return whether the lease of another has run out by the clock of the database, which may have been set."""
+        return bool(self._seems_gone)
 
     def give_up(self) -> None:
         """Delete the row."""
@@ -249,6 +258,10 @@ class FileLease:
     def holds(self) -> bool:
         """Return whether the lock was got, and what others left has been freed."""
         return self._leads
+
+    def is_watching(self) -> bool:
+        """Return False: who gets the lock knows that nobody else runs anything."""
+        return False
 
     def give_up(self) -> None:
         """Unlock the file, and leave the list."""
