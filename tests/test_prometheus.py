@@ -227,6 +227,24 @@ def test_a_writer_that_holds_the_lock(app: Flask, tmp_path: Path) -> None:
     assert scraped(registry_of(app))["okta_hooks_refused_total"] == {("okta", "401"): 1}
 
 
+def test_open_metrics(app: Flask) -> None:
+    """A scraper that asks for OpenMetrics gets that."""
+    from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+    from okta_hooks.metrics import Metrics, exposition
+
+    assert deliver(app, "a") == 204
+    drain(app)
+    accept = "application/openmetrics-text; version=1.0.0"
+
+    text, content_type = exposition(Metrics(app).figures(), accept)
+
+    assert content_type.startswith("application/openmetrics-text")
+    families = text_string_to_metric_families(text.decode())  # type: ignore[no-untyped-call]
+    found = {family.name for family in families}
+    assert found == LABELS.keys()
+
+
 def test_a_name_that_is_taken(app: Flask) -> None:
     """A registry refuses the collector twice: each sample would come twice."""
     from okta_hooks.prometheus import InboxCollector

@@ -73,7 +73,7 @@ class Gauges:
         with self._database.reading() as connection:
             for row in connection.execute(sa.select(lane.c.hook, lane.c.receiver)):
                 found.setdefault((row.hook, row.receiver), _Found())
-            for state, query in _QUERIES:
+            for state, query in QUERIES:
                 for row in connection.execute(query):
                     hook, receiver, number, first = tuple(row)
                     one = found.setdefault((hook, receiver), _Found())
@@ -134,14 +134,17 @@ def _of_receipts(state: str) -> sa.Select[Any]:
 
 
 def _of_events(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    # Not by the column itself: SQLite would go through the whole index that has events in the order of hooks.
+    hook: Any = event.c.hook.concat("")
     return (
-        sa.select(event.c.hook, sa.literal(""), sa.func.count(), sa.func.min(event.c.id))
+        sa.select(hook, sa.literal(""), sa.func.count(), sa.func.min(event.c.id))
         .where(*conditions)
-        .group_by(event.c.hook)
+        .group_by(hook)
     )
 
 
-_QUERIES: Final = (
+#: What is counted for each receiver, by state.
+QUERIES: Final = (
     (PENDING, _of_receipts(PENDING)),
     (CLAIMED, _of_receipts(CLAIMED)),
     (DEAD, _of_receipts(DEAD)),

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from okta_hooks.inbox.gauges import Arrived, Held
-from tests.support import DAY, HOUR, claim, fan_out, settle
+from okta_hooks.inbox.gauges import QUERIES, Arrived, Held
+from okta_hooks.inbox.tables import metadata
+from tests.support import DAY, HOUR, SQLITE, claim, fan_out, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
     from tests.support import Clock
 
     DeliveryFactory = Callable[..., NewDelivery]
+
+
+PARTIAL = {
+    index.name
+    for table in metadata.sorted_tables
+    for index in table.indexes
+    if index.dialect_options["sqlite"]["where"] is not None
+}
 
 
 def test_nothing_is_held(inbox: Inbox) -> None:
@@ -69,3 +78,16 @@ def test_what_has_arrived(inbox: Inbox, delivery: DeliveryFactory, clock: Clock)
         Arrived(hook="okta", last_at=began, events_24h=0),
         Arrived(hook="other", last_at=began + 2 * DAY, events_24h=1),
     ]
+
+
+@SQLITE
+def test_nothing_that_is_done_is_looked_at(inbox: Inbox) -> None:
+    """Each query goes through an index of what is open or dead, and through no other."""
+    inbox.open()
+    with inbox.database.reading() as connection:
+        for _, query in QUERIES:
+            made = query.compile(dialect=connection.dialect)
+            values = tuple(made.params[name] for name in made.positiontup or ())
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {made}", values).all()
+            used = {row.detail.rpartition(" INDEX ")[2] for row in plan if "SCAN" in row.detail}
+            assert used <= PARTIAL, plan
