@@ -30,12 +30,15 @@ if TYPE_CHECKING:
 
 URL = "/okta/events"
 SECRET = "correct horse battery staple"  # noqa: S105 - what the pages export
-#: Pages that ask Okta by its SDK, which is an extra.
+#: Pages that need an extra.
+collect_ignore: list[str] = []
 if importlib.util.find_spec("okta") is None:
-    collect_ignore = [
+    collect_ignore += [
         f"docs/how-to/{page}.md"
         for page in ("backfill", "from-admin-console", "register", "rotate")
     ]
+if importlib.util.find_spec("prometheus_client") is None:
+    collect_ignore.append("docs/how-to/monitor.md")
 COMMAND = "flask --app app okta-hooks "
 
 

@@ -12,7 +12,7 @@ PYTHONS = [
 ]
 
 # What the extras install; of psycopg both parts.
-EXTRAS = ("msgspec", "okta", "psycopg", "psycopg-binary")
+EXTRAS = ("msgspec", "okta", "prometheus-client", "psycopg", "psycopg-binary")
 
 # On all cores; a file stays together, for its tests share servers, and a page is one program.
 SUITE = ("pytest", "--numprocesses", "logical", "--dist", "loadfile", "--no-loadscope-reorder")

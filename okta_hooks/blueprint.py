@@ -18,7 +18,7 @@ from . import receivers, signals
 from .exceptions import ConfigurationError
 from .logs import plain_logger
 from .problem import problem
-from .state import EXTENSION, AppState, app_object, registration
+from .state import EXTENSION, AppState, app_object, registration, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,9 +151,12 @@ class EventHook(Blueprint):
             answer = endpoint.receive(self)
         except BaseException as error:  # noqa: BLE001 - whatever it is gets an answer
             answer = _failed(error, "A delivery to the hook %r was not stored.", self.name)
+            app = app_object()
+            with suppress(Exception):  # this may be what failed
+                state_of(app).count_refused(self.name, answer.status_code)
             signals.notify(
                 signals.delivery_refused,
-                app_object(),
+                app,
                 hook=self,
                 status=answer.status_code,
                 reason=type(error).__name__,

@@ -297,6 +297,7 @@ def _refuse(call: _Call, status: HTTPStatus, reason: str) -> Response:
 
 
 def _notify_refused(call: _Call, refusal: Response, reason: str) -> Response:
+    call.state.count_refused(call.hook.name, refusal.status_code)
     signals.notify(
         signals.delivery_refused,
         call.app,

@@ -45,6 +45,7 @@ class Settings:
     ``secret`` is the configured value, not yet resolved for one hook: see :func:`secrets_of`.
     ``inbox`` is the URL of a database, which may hold a password.
     ``url`` is where Okta delivers to, or a mapping of that by the names of hooks.
+    ``operations_token`` is every token that machines may present to :class:`okta_hooks.operations.Operations`.
     ``retention`` is a timedelta, ``max_body`` is in bytes.
     """
 
@@ -59,6 +60,7 @@ class Settings:
     url: str | Mapping[str, str] | None = field(default=None, repr=False)
     org_url: str | None = field(default=None, repr=False)
     api_token: Secret | None = None
+    operations_token: tuple[Secret, ...] | None = None
 
 
 def keys_in(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -351,6 +353,14 @@ def _token(name: str, value: Any) -> Secret | None:
     return None if text is None else Secret(text)
 
 
+def _tokens(name: str, value: Any) -> tuple[Secret, ...]:
+    if isinstance(value, Mapping):
+        _refuse(
+            name, value, "it must be a string, or a list of strings, of which any one is accepted."
+        )
+    return tuple(_secret(PREFIX + name.upper(), member) for member in _members(value))
+
+
 _CHECKS: Final[Mapping[str, Any]] = {
     "secret": _unresolved,
     "allow_unauthenticated": _bool,
@@ -363,4 +373,5 @@ _CHECKS: Final[Mapping[str, Any]] = {
     "url": _url,
     "org_url": _text,
     "api_token": _token,
+    "operations_token": _tokens,
 }

@@ -367,6 +367,26 @@ def test_texts_are_strings(key: str, value: float) -> None:
     assert "90210" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("value", "tokens"),
+    [("t", ["t"]), (["new", "old"], ["new", "old"]), (90210, ["90210"]), (None, []), ("", [])],
+)
+def test_tokens_of_operations(value: object, tokens: list[str]) -> None:
+    """One, several during a change, digits, or none."""
+    read = settings.read({"OKTA_HOOKS_OPERATIONS_TOKEN": value})
+
+    assert [one.reveal() for one in read.operations_token or ()] == tokens
+    assert "90210" not in repr(read)
+
+
+@pytest.mark.parametrize("value", [{"okta": "hush"}, ["hush", ""], "hush ", True, ["hush\n"]])
+def test_a_token_that_no_machine_can_present(value: object) -> None:
+    """It is refused by the name of its key, and not shown."""
+    with pytest.raises(RuntimeError, match="OKTA_HOOKS_OPERATIONS_TOKEN") as caught:
+        settings.read({"OKTA_HOOKS_OPERATIONS_TOKEN": value})
+    assert "hush" not in str(caught.value)
+
+
 def test_a_token_of_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment's digits arrive as a number, and are taken as the digits of a token."""
     monkeypatch.setenv("FLASK_OKTA_HOOKS_API_TOKEN", "90210")

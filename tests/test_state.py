@@ -87,7 +87,7 @@ def test_the_first_request_of_any_kind_starts_the_worker(
     first = make(WORKER="external")
     before = set(threading.enumerate())
     assert first.test_client().post(URL, data=body("a.b"), headers=SECRET).status_code == 204
-    assert threads_since(before) == {"okta-hooks-writer"}
+    assert threads_since(before) == {"okta-hooks-writer", "okta-hooks-counters"}
     second = make()
 
     assert second.test_client().get("/no/such/page").status_code == 404

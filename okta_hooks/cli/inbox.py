@@ -151,7 +151,8 @@ def inbox(
 def _silent(runtime: Runtime, seconds: float) -> dict[str, float | None]:
     """Return the app's hooks that have had no delivery for so long, each with when the last came."""
     now = runtime.inbox.clock()
-    last = {hook: runtime.inbox.hours.last_delivery(hook) for hook in state_of_app().hooks}
+    known = runtime.inbox.hours.last_by_hook()
+    last = {hook: known.get(hook) for hook in state_of_app().hooks}
     return {hook: at for hook, at in last.items() if at is None or now - at > seconds}
 
 

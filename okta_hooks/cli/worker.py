@@ -16,6 +16,7 @@ from okta_hooks.state import script
 from okta_hooks.threads import start_thread
 
 from .context import connected_receivers, state_of_app, with_inbox
+from .metrics_port import serving
 from .options import Span
 from .org import open_org
 from .output import counted, has_bars, is_or_are, iso
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from okta_hooks.state import AppState
     from okta_hooks.state.runtime import Runtime
+    from okta_hooks.work.worker import Worker
 
 _SECONDS_TO_STOP: Final = 10.0
 
@@ -41,20 +43,28 @@ _SECONDS_TO_STOP: Final = 10.0
     type=Span(),
     help="Also read Okta's System Log, as backfill does, so often: 5m.",
 )
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Also serve /metrics, for Prometheus, on this port.",
+)
 @with_inbox
 def worker(
     runtime: Runtime,
     drain: bool,
     backfill: float | None,
+    metrics_port: int | None,
 ) -> None:
     """Hand stored events to the receivers, until SIGTERM or SIGINT.
 
     The first signal finishes what is in hand; a second one does not wait for that.
     """
     state = state_of_app()
+    for option, value in (("--backfill", backfill), ("--metrics-port", metrics_port)):
+        if drain and value is not None:
+            raise click.UsageError(f"--drain comes to an end, {option} does not.")
     if backfill is not None:
-        if drain:
-            raise click.UsageError("--drain comes to an end, --backfill does not.")
         with open_org(state):
             pass  # what is not configured should show now, not in the log
     at_work = runtime.worker
@@ -71,22 +81,28 @@ def worker(
     at_work.on_standby = lambda: click.echo(
         "Another process dispatches: this one stands by.", err=True
     )
-    if not at_work.has_receivers():
-        click.echo("No receivers are connected in this app, so there is nothing to do.", err=True)
-        if drain:
-            return
-    else:
-        for name, hook in state.hooks.items():
-            if not hook.receivers.has_any(at_work.app):
-                click.echo(
-                    f"No receiver is connected to the hook {name!r} in this app: its events stay pending.",
-                    err=True,
-                )
+    if not _tell_of_receivers(state, at_work) and drain:
+        return
     script.tell_of_names(at_work.app, state.hooks)
     if not drain:
-        work_with_signals(lambda: _work(state, runtime, backfill), on_signal)
+        with serving(at_work.app, state, metrics_port):
+            work_with_signals(lambda: _work(state, runtime, backfill), on_signal)
         return
     _drain(state, runtime, on_signal)
+
+
+def _tell_of_receivers(state: AppState, at_work: Worker) -> bool:
+    """Tell which hooks have no receiver in this app, and return whether any has one."""
+    if not at_work.has_receivers():
+        click.echo("No receivers are connected in this app, so there is nothing to do.", err=True)
+        return False
+    for name, hook in state.hooks.items():
+        if not hook.receivers.has_any(at_work.app):
+            click.echo(
+                f"No receiver is connected to the hook {name!r} in this app: its events stay pending.",
+                err=True,
+            )
+    return True
 
 
 def _work(state: AppState, runtime: Runtime, backfill: float | None) -> None:

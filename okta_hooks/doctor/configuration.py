@@ -9,9 +9,10 @@ from okta_hooks.receivers import doubt, why_uncallable
 from .check import failure, listed, ok, ordinal, warning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from okta_hooks.receivers import Receiver
+    from okta_hooks.state.platform import Unfit
 
     from .check import Check
 
@@ -120,6 +121,12 @@ def mode(*, has_inbox: bool) -> Iterator[Check]:
             "and what fails is not tried again.",
             "Leave the key away, or give it the URL of a database.",
         )
+
+
+def platform(found: Iterable[Unfit]) -> Iterator[Check]:
+    """Look at what does not work on the platform that this runs on."""
+    for each in found:
+        yield warning("platform", each.text, each.cure)
 
 
 def limits(max_body: int) -> Iterator[Check]:

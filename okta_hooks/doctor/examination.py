@@ -20,6 +20,7 @@ from okta_hooks.org.client import OktaClient
 from okta_hooks.org.credentials import OrgNotConfigured
 from okta_hooks.org.ownership import Ownership, configured_url, ownership_of
 from okta_hooks.org.refusals import cure
+from okta_hooks.state import platform
 from okta_hooks.wire.protocol import path_of
 from okta_hooks.work.retry import LONGEST_WAIT
 
@@ -115,6 +116,7 @@ class _Examination:
         )
         yield from configuration.auth_header(settings.auth_header)
         yield from configuration.limits(settings.max_body)
+        yield from configuration.platform(platform.unfit(settings))
 
     def receivers(self) -> Iterator[Check]:
         patterns = {

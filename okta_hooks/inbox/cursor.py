@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from .counters import add, of_stored
 from .tables import cursor
 
 if TYPE_CHECKING:
@@ -72,4 +73,6 @@ class Cursors:
         with self._database.transaction(seconds=SECONDS) as connection:
             if connection.execute(move.returning(cursor.c.org)).first() is None:
                 return None
-            return self._intake.add(connection, deliveries)
+            stored = self._intake.add(connection, deliveries)
+            add(self._database, connection, of_stored(deliveries, stored))
+            return stored

@@ -22,15 +22,12 @@ _AT_ONCE: Final = 24
 _SECONDS: Final = 120.0
 _LATEST_DELIVERIES: Final = 1000
 _NO_NUMBER: Final = -1
-#: Okta delivers most events within seconds.
-_SECONDS_TO_BRING: Final = 60.0
 
 
 class Received(NamedTuple):
     """What was received alike within an hour.
 
     ``first_at`` and ``last_at`` are when, in seconds since the epoch. ``source`` is empty if there is none.
-    ``recovered`` of the events are those of :func:`is_recovered`, brought by a backfill.
     """
 
     hook: str
@@ -40,7 +37,6 @@ class Received(NamedTuple):
     secret: int
     deliveries: int
     events: int
-    recovered: int
     first_at: float
     last_at: float
 
@@ -50,7 +46,6 @@ class Numbers(NamedTuple):
 
     deliveries: int
     events: int
-    recovered: int
     first_at: float
     last_at: float
 
@@ -94,7 +89,7 @@ class Hours:
         with self._database.reading(seconds=_SECONDS) as connection:
             found = _look(connection, number * HOUR, (number + 1) * HOUR, parts=False)
         rows = [(one.hook, number, *one[1:]) for one in found]
-        rows.append(("", number, "", "", _NO_NUMBER, _NO_NUMBER, 0, 0, 0, 0.0, 0.0))
+        rows.append(("", number, "", "", _NO_NUMBER, _NO_NUMBER, 0, 0, 0.0, 0.0))
         with self._database.transaction(seconds=_SECONDS) as connection:
             self._database.add(connection, tuple(hour.c), rows, skip_known=True)
 
@@ -116,19 +111,29 @@ class Hours:
                 ]
         found: dict[tuple[str, str], Numbers] = {}
         for one in parts:
-            was = found.get((one.hook, one.via), Numbers(0, 0, 0, one.first_at, one.last_at))
+            was = found.get((one.hook, one.via), Numbers(0, 0, one.first_at, one.last_at))
             found[one.hook, one.via] = Numbers(
                 was.deliveries + one.deliveries,
                 was.events + one.events,
-                was.recovered + one.recovered,
                 min(was.first_at, one.first_at),
                 max(was.last_at, one.last_at),
             )
         return found
 
-    def last_delivery(self, hook: str) -> float | None:
-        """Return when a hook's last delivery was received, in seconds since the epoch, or None if none was."""
-        return max((one.last_at for one in self._by_okta(hook)), default=None)
+    def last_by_hook(self) -> dict[str, float]:
+        """Return when Okta last delivered something new to each hook, in seconds since the epoch."""
+        with self._database.reading() as connection:
+            live = _live_from(connection)
+            queries = (
+                sa.select(hour.c.hook, sa.func.max(hour.c.last_at))
+                .where(hour.c.via == "hook", hour.c.hour < live // HOUR)
+                .group_by(hour.c.hook),
+                sa.select(delivery.c.hook, sa.func.max(delivery.c.received_at))
+                .where(delivery.c.via == "hook", delivery.c.received_at >= live)
+                .group_by(delivery.c.hook),
+            )
+            # What was received later stands in the later query.
+            return {hook: at for query in queries for hook, at in connection.execute(query)}
 
     def sources(self, hook: str) -> set[str]:
         """Return what sent the latest deliveries to a hook: URLs of hooks at Okta."""
@@ -170,14 +175,6 @@ class Hours:
         return [one for one in rows if one.hook == hook and one.via == "hook"]
 
 
-def is_recovered(published: float | None, received_at: float) -> bool:
-    """Return whether an event that a backfill brought has had time to come by a hook.
-
-    :param published: When it was published, in seconds since the epoch, as is ``received_at``; None if not known.
-    """
-    return published is not None and received_at - published > _SECONDS_TO_BRING
-
-
 def _last(connection: sa.Connection) -> int | None:
     """Return the last hour that is written down."""
     found: int | None = connection.scalar(
@@ -209,14 +206,6 @@ def _look(
     number = (
         sa.select(sa.func.count()).where(event.c.delivery_id == delivery.c.id).scalar_subquery()
     )
-    is_late = (delivery.c.via == "backfill") & (
-        delivery.c.received_at - event.c.published > _SECONDS_TO_BRING
-    )
-    recovered = (
-        sa.select(sa.func.count())
-        .where(event.c.delivery_id == delivery.c.id, is_late)
-        .scalar_subquery()
-    )
     alike = (
         delivery.c.hook,
         delivery.c.via,
@@ -228,7 +217,6 @@ def _look(
         sa.select(
             *(column.label(name) for column, name in zip(alike, Received._fields, strict=False)),
             number.label("events"),
-            recovered.label("recovered"),
             delivery.c.received_at,
         )
         .where(
@@ -244,7 +232,6 @@ def _look(
         *keys,
         sa.func.count(),
         sa.cast(sa.func.sum(found.c.events), sa.BigInteger),
-        sa.cast(sa.func.sum(found.c.recovered), sa.BigInteger),
         sa.func.min(found.c.received_at),
         sa.func.max(found.c.received_at),
     ).group_by(*keys, *an_hour)

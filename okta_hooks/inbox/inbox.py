@@ -11,9 +11,11 @@ from .assignments import Assignments
 from .claims import Claims
 from .consistency import Consistency
 from .contradictions import Contradictions
+from .counters import Counters
 from .cursor import Cursors
 from .database import Database
 from .deliveries import Deliveries
+from .gauges import Gauges
 from .hours import Hours
 from .intake import Intake
 from .overview import Overview
@@ -62,10 +64,12 @@ class Inbox:
         self.deliveries = Deliveries(self.database)
         self.workers = Workers(self.database, self._now)
         self.hours = Hours(self.database, self._now)
+        self.gauges = Gauges(self.database, self.hours, self._now)
         self.overview = Overview(self.database, self._now)
         self.space = Space(self.database, self.overview, self.hours, self._now)
         self.receipts = Receipts(self.database, self._now)
         self.totals = Totals(self.database)
+        self.counters = Counters(self.database)
         self.upkeep = Upkeep(self.database, self._now)
         self.consistency = Consistency(self.database, self._now)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import sqlalchemy as sa
 
 from .selection import hooks_of_events
-from .tables import CLAIMED, DEAD, PENDING, lane, receipt, total
+from .tables import CLAIMED, DEAD, PENDING, event, lane, receipt, total
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,6 +105,25 @@ class Receipts:
         )
         with self._database.reading(seconds=_SECONDS) as connection:
             return [Failing(*row) for row in connection.execute(query)]
+
+    def due(self, receivers: Sequence[tuple[str, str]]) -> int:
+        """Return how much these receivers, each a hook and a name, could do now: receipts, and events without any."""
+        of_receipts = (
+            sa.select(sa.func.count())
+            .select_from(receipt)
+            .where(
+                receipt.c.state == PENDING,
+                receipt.c.due <= self._clock(),
+                sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(receivers),
+            )
+        )
+        of_events = (
+            sa.select(sa.func.count())
+            .select_from(event)
+            .where(event.c.state == PENDING, event.c.hook.in_({hook for hook, _ in receivers}))
+        )
+        with self._database.reading(seconds=_SECONDS) as connection:
+            return sum(connection.scalar(query) or 0 for query in (of_receipts, of_events))
 
     def later(self, receivers: Sequence[tuple[str, str]]) -> Later:
         """Return how many receipts of these receivers, each a hook and a name, are due later than now."""

@@ -15,6 +15,7 @@ CLAIMED: Final = "claimed"
 DONE: Final = "done"
 DEAD: Final = "dead"
 STATES: Final = (PENDING, CLAIMED, DONE, DEAD)
+_OF_LOG: Final = "~log"
 
 metadata = sa.MetaData()
 _BigId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -136,6 +137,8 @@ total = sa.Table(
     sa.Column("retried", _BigId, nullable=False, server_default="0"),
     sa.Column("dead", _BigId, nullable=False, server_default="0"),
     sa.Column("seconds", sa.Double, nullable=False, server_default="0"),
+    # Of how many attempts that is: some are given up without a call.
+    sa.Column("calls", _BigId, nullable=False, server_default="0"),
     *(
         sa.Column(f"within_{number}", _BigId, nullable=False, server_default="0")
         for number in range(len(DURATIONS))
@@ -157,9 +160,19 @@ hour = sa.Table(
     sa.Column("secret", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("deliveries", sa.Integer, nullable=False),
     sa.Column("events", sa.Integer, nullable=False),
-    sa.Column("recovered", sa.Integer, nullable=False),
     sa.Column("first_at", sa.Double, nullable=False),
     sa.Column("last_at", sa.Double, nullable=False),
+)
+
+# What has become of deliveries, for metrics: see `counters`. It only grows.
+counter = sa.Table(
+    "okta_hooks_counter",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("hook", sa.Text, primary_key=True),
+    sa.Column("via", sa.Text, primary_key=True),
+    sa.Column("result", sa.Text, primary_key=True),
+    sa.Column("number", _BigId, nullable=False),
 )
 
 worker = sa.Table(
@@ -198,4 +211,9 @@ meta = sa.Table(
 
 def log_key(uuid: str) -> str:
     """Return the key of the log's version of an event, if a hook delivered another under its uuid."""
-    return f"{uuid}~log"
+    return f"{uuid}{_OF_LOG}"
+
+
+def is_log_key(key: str) -> bool:
+    """Return whether :func:`log_key` has made a key."""
+    return key.endswith(_OF_LOG)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: For a look at everything: nobody waits for it.
 _SECONDS: Final = 600.0
 _WITHIN: Final = tuple(f"within_{number}" for number in range(len(DURATIONS)))
-_NUMBERS: Final = ("events", "receipts", "done", "retried", "dead", "seconds", *_WITHIN)
+_NUMBERS: Final = ("events", "receipts", "done", "retried", "dead", "seconds", "calls", *_WITHIN)
 _OUTCOMES: Final = {DONE: "done", PENDING: "retried", DEAD: "dead"}
 _SUMS: Final = [sa.func.coalesce(sa.func.sum(total.c[name]), 0).label(name) for name in _NUMBERS]
 
@@ -28,7 +28,7 @@ class Attempts:
     """What the attempts of a receiver have come to, at any time, in any process; and how long they took.
 
     ``within`` is how many took no longer than each of :data:`~okta_hooks.inbox.tables.DURATIONS`, in seconds.
-    An attempt that was given up without a call has no duration.
+    An attempt that was given up without a call has no duration: ``calls`` are those that have one.
     """
 
     hook: str
@@ -37,6 +37,7 @@ class Attempts:
     retried: int
     dead: int
     seconds: float
+    calls: int
     within: tuple[int, ...]
 
 
@@ -68,6 +69,7 @@ class Change:
         if seconds is None:
             return
         found["seconds"] += seconds
+        found["calls"] += 1
         place = bisect_left(DURATIONS, seconds)
         if place < len(DURATIONS):
             found[_WITHIN[place]] += 1
@@ -115,6 +117,7 @@ class Totals:
                     retried=int(row.retried),
                     dead=int(row.dead),
                     seconds=float(row.seconds),
+                    calls=int(row.calls),
                     within=tuple(within),
                 )
             )

@@ -15,6 +15,8 @@ from okta_hooks.host_code import contained
 from okta_hooks.logs import plain_logger
 from okta_hooks.threads import start_thread
 
+from .counters import of_stored
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -127,6 +129,7 @@ class Writer:
             for item in batch:
                 item.answer(error)
             return
+        self._inbox.counters.count(of_stored([item.new for item in batch], stored))
         for item, result in zip(batch, stored, strict=True):
             item.answer(result)
         if failure := contained(self._on_stored):

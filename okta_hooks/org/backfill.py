@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks import signals
 from okta_hooks.exceptions import InboxUnavailable, OktaRefused, OktaUnavailable, as_sentence
+from okta_hooks.inbox.counters import of_stored, recovered
 from okta_hooks.inbox.cursor import SECONDS, Cursor
-from okta_hooks.inbox.hours import is_recovered
 from okta_hooks.logs import plain_logger
 from okta_hooks.wire.events import Delivery
 from okta_hooks.wire.limits import LOG_RETENTION
@@ -237,6 +237,7 @@ class Backfill:
         versions = [page.reduced_to_versions() for page in pages if page.versions]
         new = [each.new for each in versions]
         stored = self._inbox.intake.store(new, seconds=SECONDS, reserved=False) if new else []
+        self._inbox.counters.count(of_stored(new, stored))
         self._late.clear()
         self._versions.note(pages)
         for each, result in zip(versions, stored, strict=True):
@@ -310,20 +311,13 @@ class Backfill:
         self._worker.wake()
 
     def _note_recovered(self, new: NewDelivery, stored: Stored) -> None:
-        """Count the events that are new though a hook has had time to bring them."""
-        received_at = new.delivery.received_at.timestamp()
-        known = set(stored.duplicate_places)
-        number = sum(
-            place not in known and is_recovered(item.published, received_at)
-            for place, item in enumerate(new.events)
-        )
-        if number:
+        if number := recovered(new, stored):
             self._recovered[new.hook] = self._recovered.get(new.hook, 0) + number
 
     def tell_of_recovered(self) -> None:
         """Log how many events no hook had brought, of those since the last call, and send ``events_recovered``."""
-        recovered, self._recovered = self._recovered, {}
-        for hook, number in recovered.items():
+        numbers, self._recovered = self._recovered, {}
+        for hook, number in numbers.items():
             logger.warning(
                 "The backfill has brought %d events of the hook %r that no delivery had: does the hook fail? "
                 "flask okta-hooks doctor looks for the reason.",

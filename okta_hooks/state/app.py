@@ -20,7 +20,7 @@ from okta_hooks.logs import plain_logger
 from okta_hooks.wire import protocol
 from okta_hooks.wire.protocol import path_of
 
-from . import script
+from . import platform, script
 from .presented import hidden
 from .refusals import Refusals
 
@@ -273,6 +273,12 @@ class AppState:
                 hook.name,
             )
 
+    def count_refused(self, hook: str, status: int) -> None:
+        """Count a delivery that was not accepted, for metrics; that is nothing the database has to do with now."""
+        if self.settings.inbox is not None:
+            with contextlib.suppress(InboxUnavailable):  # there is no driver for it
+                self.runtime().inbox.counters.count_refused(hook, status)
+
     def _on_request(self, app: Flask, **_: Any) -> None:
         with hidden(request.environ, self.settings.auth_header):
             self._begin(app)
@@ -299,6 +305,8 @@ class AppState:
         if not self._is_to_start(self._the_app()):
             return
         try:
+            for each in platform.unfit(self.settings):
+                logger.warning("%s %s", each.text, each.cure)
             runtime = self.runtime()
             runtime.writer.start()
             if self.settings.worker == "thread":

@@ -58,6 +58,8 @@ class Runtime:
             retention=config.retention,
             jitter=jitter,
         )
+        if not app.testing:
+            self.inbox.counters.flush_regularly()
         self.worker = self._make_worker()
         self.writer = Writer(self.inbox, self.worker.wake)
         self._lock = threading.Lock()
@@ -100,6 +102,7 @@ class Runtime:
                 self._at_exit.cancel()
             self._stop_worker()
         self.writer.stop(_SECONDS_TO_STOP)
+        self.inbox.counters.close()
         self.inbox.close()
 
     def _stop_worker(self) -> None:

@@ -47,6 +47,9 @@ class Lease(Protocol):
     def holds(self) -> bool:
         """Return whether this worker may still run what it has claimed."""
 
+    def is_watching(self) -> bool:
+        """Return whether a worker seems to be gone, and it takes some more time to be sure."""
+
     def give_up(self) -> None:
         """Let others take over at once. It can be got again."""
 
@@ -58,7 +61,22 @@ def lease_for(inbox: Inbox, worker_id: str) -> Lease:
     """Return the lease that fits the inbox's database."""
     if inbox.path is None:
         return RowLease(inbox, worker_id)
-    return FileLease(inbox, worker_id, inbox.path.with_name(inbox.path.name + ".lock"))
+    return FileLease(inbox, worker_id, _lock_file(inbox.path))
+
+
+def number_of_workers(inbox: Inbox) -> int:
+    """Return how many workers run receivers on an inbox now, in any process.
+
+    :raises InboxUnavailable: if the database does not do what it is asked.
+    """
+    if inbox.path is None:
+        beats, expired = inbox.workers.beats()
+        return len(beats.keys() - expired)
+    return int(FileLease.is_held(_lock_file(inbox.path)))
+
+
+def _lock_file(database: Path) -> Path:
+    return database.with_name(f"{database.name}.lock")
 
 
 class RowLease:
@@ -71,6 +89,7 @@ class RowLease:
         self._watch = _Watch()
         self._renewed_at = float("-inf")
         self._is_ended = False
+        self._seems_gone: set[str] = set()
 
     def renew(self) -> list[DeadReceipt] | None:
         """Beat if it is time to, and take receipts back from workers that beat no more."""
@@ -85,11 +104,16 @@ class RowLease:
             self._renewed_at = now
             beats, expired = workers.beats()
             gone = self._watch.gone(beats, expired, self._inbox.elapsed())
+            self._seems_gone = expired - gone - {self._worker_id}
             return workers.free({worker: beats[worker] for worker in gone - {self._worker_id}})
 
     def holds(self) -> bool:
         """Return whether the lease has not run out: a database that hangs stops the heartbeat."""
         return self._inbox.elapsed() < self._renewed_at + LEASE_SECONDS
+
+    def is_watching(self) -> bool:
+        """Return whether the lease of another has run out by the clock of the database, which may have been set."""
+        return bool(self._seems_gone)
 
     def give_up(self) -> None:
         """Delete the row."""
@@ -162,6 +186,26 @@ class FileLease:
         """Forget which files are locked, in a child that was forked off: it has none of its parent's locks."""
         cls._held.clear()
 
+    @classmethod
+    def is_held(cls, path: Path) -> bool:
+        """Return whether anybody holds the lock on a file, in this process or another."""
+        # Within the guard: to close a file drops whatever locks this process has on it.
+        with cls._guard:
+            if path in cls._held:
+                return True
+            try:
+                file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            except OSError:  # nobody has made it
+                return False
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return True
+            else:
+                return False
+            finally:
+                os.close(file)
+
     def renew(self) -> list[DeadReceipt] | None:
         """Try to get the lock; who gets it takes every receipt back, for nobody else can run one."""
         with self._lock:
@@ -214,6 +258,10 @@ class FileLease:
     def holds(self) -> bool:
         """Return whether the lock was got, and what others left has been freed."""
         return self._leads
+
+    def is_watching(self) -> bool:
+        """Return False: who gets the lock knows that nobody else runs anything."""
+        return False
 
     def give_up(self) -> None:
         """Unlock the file, and leave the list."""

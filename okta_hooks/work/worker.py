@@ -11,6 +11,7 @@ import os
 import random
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks.exceptions import InboxUnavailable
@@ -41,6 +42,8 @@ _POLL_SECONDS: Final = 0.4
 _STANDBY_SECONDS: Final = 0.5
 _SECONDS_AFTER_FAILURE: Final = 1.0
 _SECONDS_TO_ABANDON: Final = 2.0
+#: How long a drain stays for workers that seem to be gone: a little more than it takes to be sure.
+_SECONDS_TO_WATCH: Final = 15.0
 
 _Key = tuple[str, str]
 
@@ -87,6 +90,7 @@ class Worker:
         self._wake = threading.Event()
         self._lanes: dict[_Key, Lane] = {}
         self._thread: threading.Thread | None = None
+        self._watch_until = 0.0
         self._notices = Notices(self._resources)
         self._fan_out = FanOut(self._resources, self._notices)
 
@@ -231,6 +235,7 @@ class Worker:
         total = 0
         reported = self.closed
         self._resources.deadline = until
+        self._watch_until = time.monotonic() + _SECONDS_TO_WATCH
         try:
             with self._beating():
                 while not self.stopping.is_set() and not self._resources.is_late:
@@ -275,7 +280,18 @@ class Worker:
             # Another worker has taken this one for dead, and off the list: get a new lease.
             self.lease.give_up()
             return 0
-        return worked if worked or assigned else None
+        return worked if worked or assigned else self._watch()
+
+    def _watch(self) -> int | None:
+        """Wait a little if another worker seems to be gone, else return None.
+
+        What it died with is due as soon as that is sure. The next drain may be another process, which would have to
+        begin anew, and so would the one after it.
+        """
+        if not self.lease.is_watching() or time.monotonic() > self._watch_until:
+            return None
+        self.stopping.wait(_STANDBY_SECONDS)
+        return 0
 
     def _stand_by(self) -> None:
         report, self.on_standby = self.on_standby, None

@@ -166,3 +166,20 @@ def test_a_hook_without_receivers_is_named(
         in result.stderr
     )
     assert "'okta'" not in result.stderr
+
+
+@pytest.mark.parametrize("option", [["--metrics-port", "0"], ["--backfill", "5m"]])
+def test_what_does_not_come_to_an_end(run: Run, option: list[str]) -> None:
+    """A worker that stops when nothing is due serves and reads nothing beside."""
+    result = run("worker", "--drain", *option, status=2)
+
+    assert f"{option[0]} does not" in result.output
+
+
+def test_metrics_without_the_extra(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is to be installed is said, before anything has begun."""
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+
+    result = run("worker", "--metrics-port", "0", status=2)
+
+    assert "okta-hooks[prometheus]" in result.output

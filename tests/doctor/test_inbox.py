@@ -211,3 +211,14 @@ def test_a_file_that_cannot_be_made() -> None:
 
     assert found[-1].level == "failure"
     assert "this user may not make it" in found[-1].text
+
+
+def test_a_platform_that_freezes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where threads stand still between requests, that is told with the cure; elsewhere nothing is."""
+    assert "platform" not in examine(app, "--offline")
+    monkeypatch.setenv("K_SERVICE", "app")
+
+    first, *_ = examine(app, "--offline")["platform"]
+
+    assert (first["level"], "Cloud Run" in first["text"]) == ("warning", True)
+    assert "/okta/tick" in first["cure"]

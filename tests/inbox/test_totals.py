@@ -83,6 +83,7 @@ def test_attempts(inbox: Inbox, delivery: DeliveryFactory) -> None:
     assert (found.hook, found.receiver) == ("okta", "a")
     assert (found.done, found.retried, found.dead) == (1, 1, 2)
     assert found.seconds == pytest.approx(1000.21)
+    assert found.calls == 3
     assert found.within == (1, 1, 1, 2, 2, 2, 2, 2, 2)
 
 

@@ -1,0 +1,240 @@
+"""A blueprint for machines: whether an app lives and is ready, its metrics, and a tick that runs receivers."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from http import HTTPStatus
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
+
+from flask import Blueprint, Response, request
+
+from .exceptions import ConfigurationError, InboxUnavailable
+from .in_time import InTime
+from .logs import plain_logger
+from .outage import Lines, Outage
+from .problem import problem
+from .secret import frameless
+from .state import EXTENSION, app_object, presented, registration
+from .wire import protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flask import Flask
+    from flask.sansio.app import App
+
+    from .metrics import Metrics
+    from .secret import Secret
+    from .state import AppState
+
+__all__ = ["Operations"]
+
+logger = plain_logger(__name__)
+
+#: Whoever probes or scrapes is answered within a second.
+_SECONDS: Final = 0.8
+_ENDPOINTS: Final = "okta_hooks.operations"
+_TOO_SLOW: Final = f"it did not answer within {_SECONDS:g} s"
+_NOT_READY: Final = Lines(
+    begins="/readyz is answered with 503, because the inbox cannot be used: %s",
+    goes_on="/readyz has been answered with 503 for %.0f s now, %d times. The last: %s",
+    ends="/readyz is answered with 200 again, after %.0f s and %d answers of 503.",
+)
+_KEY: Final = "OKTA_HOOKS_OPERATIONS_TOKEN"
+
+
+class Operations(Blueprint):
+    """A blueprint with what machines ask an app: ``/livez``, ``/readyz``, ``/metrics`` and ``/tick``.
+
+    Whatever has ``OKTA_HOOKS_OPERATIONS_TOKEN`` as bearer token may read the metrics and tick; without that key
+    nobody may. Register it once in an app, beside its hooks.
+
+    :param url_prefix: The path below which they are.
+    :param tick_seconds: How long a tick may go on calling receivers. Whoever runs the app ends a request after some
+        time, which must be longer, by as much as a receiver takes.
+    """
+
+    def __init__(self, *, url_prefix: str = "/okta", tick_seconds: float = 25.0) -> None:
+        if not 0 < tick_seconds < float("inf"):
+            raise ValueError(
+                f"tick_seconds must be a number of seconds above 0, not {tick_seconds!r}."
+            )
+        super().__init__("okta_hooks_operations", __name__, url_prefix=url_prefix)
+        self._tick_seconds = tick_seconds
+        self.add_url_rule("/livez", "livez", _live)
+        self.add_url_rule("/readyz", "readyz", _ready)
+        self.add_url_rule("/metrics", "metrics", _metrics)
+        self.add_url_rule("/tick", "tick", self._tick, methods=["POST"])
+
+    def register(self, app: App, options: dict[str, Any]) -> None:
+        """Register with an app, as :meth:`flask.Flask.register_blueprint` asks a blueprint to.
+
+        :raises RuntimeError: if it is no app of Flask's.
+        """
+        host = registration.flask_app(app)
+        host.extensions.setdefault(_ENDPOINTS, _Endpoints(host))
+        super().register(app, options)
+
+    def _tick(self) -> Response:
+        """Run receivers until nothing is due, or until the time is over."""
+        mine = _mine()
+        if (refusal := mine.refusal()) is not None:
+            return refusal
+        until = time.monotonic() + self._tick_seconds
+        state = mine.state()
+        if state.settings.inbox is None:
+            return _json(HTTPStatus.OK, attempts=0, due=0, next_due=None)
+        try:
+            attempts = state.runtime().drain(until)
+            return _json(HTTPStatus.OK, attempts=attempts, **_to_do(state, mine.app))
+        except InboxUnavailable as error:
+            logger.error("A tick could not work off the inbox: %s", error)  # noqa: TRY400 - no traceback helps
+            return problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, "The inbox cannot be used: see the app's log."
+            )
+
+
+class _Endpoints:
+    """What one app has of these endpoints."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self._readiness = InTime(self._try_inbox)
+        self._not_ready = Outage(logger, _NOT_READY)
+        self._metrics: Metrics | None = None
+        self._is_told = False
+
+    def state(self) -> AppState:
+        """Return the state of the app.
+
+        :raises RuntimeError: if no hook is registered in it.
+        """
+        state: AppState | None = self.app.extensions.get(EXTENSION)
+        if state is None:
+            raise ConfigurationError(
+                "Operations has nothing to tell of: register an EventHook, too."
+            )
+        return state
+
+    def refusal(self) -> Response | None:
+        """Return how a request is answered that may not ask for this; None if it may."""
+        tokens = self.state().settings.operations_token
+        if not tokens:
+            if not self._is_told:
+                self._is_told = True
+                logger.warning(
+                    "%s is answered with 404 as long as %s is not set.", request.path, _KEY
+                )
+            return problem(HTTPStatus.NOT_FOUND, "The app's log says why there is nothing here.")
+        if presents_token(request.environ, tokens):
+            return None
+        answer = problem(
+            HTTPStatus.UNAUTHORIZED,
+            f"This needs the header Authorization: Bearer, and a token of {_KEY}.",
+        )
+        answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
+
+    def try_inbox(self) -> None:
+        """Do as if a delivery were to be stored.
+
+        :raises InboxUnavailable: if that cannot be done, or not in time.
+        """
+        try:
+            self._readiness.ask(_SECONDS)
+        except (TimeoutError, InboxUnavailable) as error:
+            reason = error if isinstance(error, InboxUnavailable) else InboxUnavailable(_TOO_SLOW)
+            self._not_ready.failed(reason)
+            raise reason from error
+        self._not_ready.worked()
+
+    def _try_inbox(self) -> None:
+        state = self.state()
+        if state.settings.inbox is not None:
+            # It writes nothing: everybody may ask.
+            with state.runtime().inbox.database.transaction(seconds=_SECONDS):
+                pass
+
+    def metrics(self) -> Metrics:
+        """Return what reads the metrics."""
+        if self._metrics is None:
+            from .metrics import Metrics  # its dependency is an extra
+
+            self._metrics = Metrics(self.app)
+        return self._metrics
+
+
+def _mine() -> _Endpoints:
+    mine: _Endpoints = app_object().extensions[_ENDPOINTS]
+    return mine
+
+
+def _live() -> Response:
+    """Answer that this process answers."""
+    return _json(HTTPStatus.OK, status="alive")
+
+
+def _ready() -> Response:
+    """Answer whether a delivery could be stored now."""
+    try:
+        _mine().try_inbox()
+    except InboxUnavailable:
+        # Everybody may ask: why it is so is for the log.
+        return _json(HTTPStatus.SERVICE_UNAVAILABLE, status="unavailable")
+    return _json(HTTPStatus.OK, status="ready")
+
+
+def _metrics() -> Response:
+    """Answer a scrape."""
+    mine = _mine()
+    if (refusal := mine.refusal()) is not None:
+        return refusal
+    if find_spec("prometheus_client") is None:
+        return problem(
+            HTTPStatus.NOT_IMPLEMENTED, "Metrics need pip install 'okta-hooks[prometheus]'."
+        )
+    from .metrics import exposition  # its dependency is an extra
+
+    try:
+        figures = mine.metrics().figures()
+    except InboxUnavailable as error:
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"The inbox cannot be read: {error.reason}.")
+    text, content_type = exposition(figures, request.headers.get("Accept", ""))
+    return Response(text, content_type=content_type, headers={"Cache-Control": "no-store"})
+
+
+def _to_do(state: AppState, app: Flask) -> dict[str, Any]:
+    """Return how much is due, and when the next is."""
+    connected = [
+        (name, receiver.name)
+        for name, hook in state.hooks.items()
+        for receiver in hook.receivers.connected(app)
+    ]
+    inbox = state.runtime().inbox
+    due = inbox.receipts.due(connected)
+    at = inbox.clock() if due else inbox.receipts.later(connected).next_due
+    next_due = None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+    return {"due": due, "next_due": next_due}
+
+
+@frameless
+def presents_token(environ: dict[str, Any], tokens: Sequence[Secret]) -> bool:
+    """Return whether a request has one of these as its bearer token, which is taken away from it.
+
+    Every one is compared in constant time.
+    """
+    given = presented.take(environ, "Authorization")
+    scheme, _, value = (given or b"").partition(b" ")
+    return scheme.lower() == b"bearer" and protocol.authenticate(value.strip(), tokens) is not None
+
+
+def _json(code: HTTPStatus, /, **fields: Any) -> Response:
+    return Response(
+        json.dumps(fields),
+        status=code,
+        mimetype="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
