@@ -37,7 +37,6 @@ logger = plain_logger(__name__)
 #: Whoever probes or scrapes is answered within a second.
 _SECONDS: Final = 0.8
 _ENDPOINTS: Final = "okta_hooks.operations"
-_TOO_SLOW: Final = f"it did not answer within {_SECONDS:g} s"
 _NOT_READY: Final = Lines(
     begins="/readyz is answered with 503, because the inbox cannot be used: %s",
     goes_on="/readyz has been answered with 503 for %.0f s now, %d times. The last: %s",
@@ -145,10 +144,13 @@ class _Endpoints:
         """
         try:
             self._readiness.ask(_SECONDS)
-        except (TimeoutError, InboxUnavailable) as error:
-            reason = error if isinstance(error, InboxUnavailable) else InboxUnavailable(_TOO_SLOW)
-            self._not_ready.failed(reason)
-            raise reason from error
+        except TimeoutError as error:
+            too_slow = InboxUnavailable(f"it did not answer within {_SECONDS:g} s")
+            self._not_ready.failed(too_slow)
+            raise too_slow from error
+        except InboxUnavailable as error:
+            self._not_ready.failed(error)
+            raise
         self._not_ready.worked()
 
     def _try_inbox(self) -> None:
