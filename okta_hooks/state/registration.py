@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flask import Flask
 
+from okta_hooks.database_url import behind_links, file_of, scheme
 from okta_hooks.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flask.sansio.app import App
 
     from okta_hooks.secret import Secret
@@ -68,8 +70,7 @@ def check_inbox(app: Flask, url: Secret | None) -> None:
     """
     if url is None:
         return
-    scheme, path = _parts(url)
-    if scheme != "sqlite":
+    if scheme(url) != "sqlite":
         if not _has("psycopg"):
             raise ConfigurationError(
                 f"{_KEY} is on PostgreSQL, and its driver is not installed: "
@@ -81,13 +82,7 @@ def check_inbox(app: Flask, url: Secret | None) -> None:
             f"{_KEY} is an SQLite file, which needs the file locks of a POSIX system. Here, use PostgreSQL."
         )
     if not app.testing:  # then the tests' own inbox comes in its place
-        _check_folder(Path(app.instance_path, path).parent)
-
-
-def _parts(url: Secret) -> tuple[str, str]:
-    """Return the scheme of an inbox's URL, and if that is of a file its path: what else it has may be secret."""
-    scheme, _, rest = url.reveal().partition("://")
-    return scheme, rest.partition("?")[0].removeprefix("/") if scheme == "sqlite" else ""
+        _check_folder(behind_links(file_of(url, app.instance_path)).parent)
 
 
 def _check_folder(folder: Path) -> None:

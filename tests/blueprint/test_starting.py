@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Blueprint, Flask
 
 from okta_hooks import EventHook
@@ -16,7 +18,6 @@ from .support import URL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     AppFactory = Callable[..., Flask]
 
@@ -102,6 +103,70 @@ def test_a_folder_that_is_not_writable(
     tested.testing = True
     with as_nobody():
         tested.register_blueprint(okta)
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Path:
+    """Return a folder of nobody's, beside one in which nobody may write."""
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(folder.stat().st_mode | 0o755)
+    (tmp_path / "closed").mkdir()
+    made = tmp_path / "my volume"
+    made.mkdir()
+    if os.getuid() == 0:
+        os.chown(made, _NOBODY, _NOBODY)
+    return made
+
+
+def close(folder: Path) -> None:
+    folder.chmod(0o555)
+
+
+def test_a_link_to_a_volume(
+    make_app: AppFactory, okta: EventHook, tmp_path: Path, volume: Path
+) -> None:
+    """The folder that counts is that which the link of the file leads to, as when the inbox is opened."""
+    link = tmp_path / "closed" / "okta_hooks.sqlite3"
+    link.symlink_to(volume / "x.db")
+    close(link.parent)
+    app = make_app(INBOX=f"sqlite:///{link}")
+
+    with as_nobody():
+        app.register_blueprint(okta)
+        inbox = app.extensions["okta_hooks"].runtime().inbox
+        inbox.open()
+        inbox.close()
+
+    assert (volume / "x.db").is_file()
+
+
+def test_a_link_to_where_nobody_may_write(
+    make_app: AppFactory, okta: EventHook, tmp_path: Path, volume: Path
+) -> None:
+    """A link in one's own folder makes no file elsewhere."""
+    link = volume / "okta_hooks.sqlite3"
+    link.symlink_to(tmp_path / "closed" / "x.db")
+    close(tmp_path / "closed")
+
+    with as_nobody(), pytest.raises(RuntimeError, match=r"may not write to .*/closed, which"):
+        make_app(okta, INBOX=f"sqlite:///{link}")
+
+
+def test_a_path_with_percent_signs(
+    make_app: AppFactory, okta: EventHook, tmp_path: Path, volume: Path
+) -> None:
+    """The folder that is looked at is the one that the installed SQLAlchemy makes of the URL."""
+    url = f"sqlite:///{tmp_path}/my%20volume/x.db"
+    named = Path(str(sa.make_url(url).database)).parent
+    if named != volume:
+        volume.rename(named)
+    close(tmp_path)
+    app = make_app(INBOX=url)
+
+    with as_nobody():
+        app.register_blueprint(okta)
+
+    assert app.extensions["okta_hooks"].runtime().inbox.path == named / "x.db"
 
 
 def test_a_folder_that_is_none(make_app: AppFactory, okta: EventHook, tmp_path: Path) -> None:
