@@ -117,9 +117,9 @@ class SQLite:
     def prepare(self) -> None:
         """Create the file if there is none, and note which it is."""
         _create_file(self.path)
-        if not os.access(self.path, os.R_OK):
+        if not os.access(self.path, os.R_OK | os.W_OK):
             raise InboxUnavailable(
-                f"{owner_and_me(self.path)}, which may not read it", is_transient=True
+                f"{owner_and_me(self.path)}, which may not read and write it", is_transient=True
             )
         _unlock_companions(self.path)
         self._opened = identity(self.path)

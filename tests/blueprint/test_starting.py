@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,28 +13,12 @@ from flask import Blueprint, Flask
 
 from okta_hooks import EventHook
 
-from .support import URL
+from .support import NOBODY, URL, as_nobody
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     AppFactory = Callable[..., Flask]
-
-_NOBODY = 65534
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Be a user who may not do everything."""
-    user = os.getuid()
-    if user != 0:
-        yield
-        return
-    os.setresuid(_NOBODY, _NOBODY, 0)
-    try:
-        yield
-    finally:
-        os.setresuid(0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +76,7 @@ def test_a_folder_that_is_not_writable(
         pytest.raises(RuntimeError, match=r"may not write to .* another file") as caught,
     ):
         make_app(okta, INBOX=f"sqlite:///{tmp_path}/{below}x.db")
-    me, owner = _NOBODY if os.getuid() == 0 else os.getuid(), tmp_path.stat().st_uid
+    me, owner = NOBODY if os.getuid() == 0 else os.getuid(), tmp_path.stat().st_uid
     assert f"the user {me} may not write to {tmp_path}, which belongs to the user {owner}. " in str(
         caught.value
     )
@@ -114,7 +97,7 @@ def volume(tmp_path: Path) -> Path:
     made = tmp_path / "my volume"
     made.mkdir()
     if os.getuid() == 0:
-        os.chown(made, _NOBODY, _NOBODY)
+        os.chown(made, NOBODY, NOBODY)
     return made
 
 
@@ -169,12 +152,42 @@ def test_a_path_with_percent_signs(
     assert app.extensions["okta_hooks"].runtime().inbox.path == named / "x.db"
 
 
-def test_a_folder_that_is_none(make_app: AppFactory, okta: EventHook, tmp_path: Path) -> None:
-    """A file stands where the folder should be."""
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("file/x.db", "file is no folder"),
+        ("folder", "and that is a folder"),
+        ("circle", "its symbolic links lead in a circle"),
+    ],
+)
+def test_a_path_at_which_no_file_can_be(
+    make_app: AppFactory, okta: EventHook, tmp_path: Path, name: str, said: str
+) -> None:
+    """A file stands where the folder should be, or the other way round, or a link leads to itself."""
     (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "circle").symlink_to("circle")
 
-    with pytest.raises(RuntimeError, match="file is no folder"):
-        make_app(okta, INBOX=f"sqlite:///{tmp_path}/file/x.db")
+    with pytest.raises(RuntimeError, match=f"^OKTA_HOOKS_INBOX .*{said}"):
+        make_app(okta, INBOX=f"sqlite:///{tmp_path}/{name}")
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o222, 0o000])
+def test_a_file_that_may_not_be_read_and_written(
+    make_app: AppFactory, okta: EventHook, volume: Path, mode: int
+) -> None:
+    """One that a command of another user's has made in a folder of this one's: both are named."""
+    file = volume / "x.db"
+    file.touch()
+    file.chmod(mode)
+
+    with as_nobody(), pytest.raises(RuntimeError, match=r"^OKTA_HOOKS_INBOX .*chown it") as caught:
+        make_app(okta, INBOX=f"sqlite:///{file}")
+
+    me, owner = NOBODY if os.getuid() == 0 else os.getuid(), file.stat().st_uid
+    assert f"the user {me} may not read and write it: it belongs to the user {owner}. " in str(
+        caught.value
+    )
 
 
 def in_the_prefix(app: Flask, okta: EventHook) -> None:
