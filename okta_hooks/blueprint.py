@@ -108,7 +108,7 @@ class EventHook(Blueprint):
         """Register with an app, as :meth:`flask.Flask.register_blueprint` asks a blueprint to.
 
         :raises RuntimeError: if the configuration cannot be right, the app has a hook of this name,
-            the URL has variables or belongs to another endpoint, or the inbox cannot be opened here.
+            the URL has variables or belongs to another endpoint, or the inbox cannot be opened and written here.
         """
         host = registration.flask_app(app)
         # Before the blueprint's own part, which refuses an equal name in words that name no cure for hooks.

@@ -93,7 +93,7 @@ def verify(hook: Hook) -> Response:
         logger.error("The verification of the hook %r was refused: %s", hook.name, error)
         return problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
-            "The inbox cannot be opened, so that nothing that is delivered could be stored.",
+            "The inbox cannot be opened and written, so that nothing that is delivered could be stored.",
         )
     logger.info("The verification of the hook %r was answered.", hook.name)
     signals.notify(signals.hook_verified, call.app, hook=hook)
@@ -155,18 +155,20 @@ def _receive(hook: Hook, traceparent: str | None) -> Response | BaseExceptionGro
 
 
 def _why_closed(call: _Call) -> BaseException | None:
-    """Return why the inbox cannot be opened, or None if it can, there is none, or the app is being tested."""
+    """Return why the inbox cannot be written, or None if it can, there is none, or the app is being tested."""
     if call.state.settings.inbox is None or call.app.testing:
         return None
     left = call.deadline - time.monotonic()
     failures: list[BaseException | None] = []
 
-    def open_it() -> None:
-        failures.append(contained(lambda: call.state.runtime().inbox.database.open(seconds=left)))
+    def try_it() -> None:
+        failures.append(
+            contained(lambda: call.state.runtime().inbox.upkeep.try_writing(seconds=left))
+        )
 
     # In another thread, because no time limit holds for everything: a name server may be silent.
-    start_thread(open_it, name="okta-hooks-opener").join(left)
-    return failures[0] if failures else InboxUnavailable("it did not open in time")
+    start_thread(try_it, name="okta-hooks-opener").join(left)
+    return failures[0] if failures else InboxUnavailable("it was not written in time")
 
 
 def _call(hook: Hook) -> _Call:

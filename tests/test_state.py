@@ -172,7 +172,8 @@ def test_an_inbox_that_fails_disturbs_no_other_page(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The host's pages work; a delivery gets the 503 that makes Okta send it again, and so does a verification."""
-    app = make_app(okta, INBOX=f"sqlite:///{tmp_path}")
+    app = make_app(okta, INBOX=f"sqlite:///{tmp_path}/inbox.sqlite3")
+    (tmp_path / "inbox.sqlite3").mkdir()
     app.add_url_rule("/", view_func=lambda: "hello")
 
     assert app.test_client().get("/").text == "hello"

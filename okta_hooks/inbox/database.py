@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import sqlalchemy as sa
 
+from okta_hooks.database_url import file_of
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.logs import plain_logger
 from okta_hooks.secret import frameless, revealed
@@ -321,7 +322,7 @@ def _system(text: str | Secret, folder: str) -> _System:
     try:
         url = sa.make_url(revealed(text))
         if url.get_backend_name() == "sqlite":
-            return sqlite.SQLite(url, folder, CONNECTIONS + 1)
+            return sqlite.SQLite(url, file_of(text, folder), CONNECTIONS + 1)
         from .postgresql import PostgreSQL  # its driver need not be installed
 
         return PostgreSQL(url, CONNECTIONS + 1)

@@ -8,12 +8,12 @@ import sqlite3
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
+from okta_hooks.database_url import behind_links
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.logs import plain_logger
 
@@ -23,6 +23,7 @@ from .write_queue import write_queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 logger = plain_logger(__name__)
 
@@ -86,16 +87,16 @@ class SQLite:
     """An SQLite file.
 
     :param url: Its URL, of SQLAlchemy.
-    :param folder: Where a relative path begins.
+    :param named: Its path, as the URL names it.
     :param connections: How many are kept at most.
     """
 
     insert: Final = staticmethod(insert)
     placeholder: Final = "?"
 
-    def __init__(self, url: sa.URL, folder: str, connections: int) -> None:
-        self._named = Path(folder, str(url.database)).absolute()
-        self.path = self._named.resolve()
+    def __init__(self, url: sa.URL, named: Path, connections: int) -> None:
+        self._named = named
+        self.path = behind_links(named)
         self.url = url.set(database=str(self.path))
         self._queue = write_queue(self.path.with_name(f"{self.path.name}.turn"))
         self._opened: tuple[int, int] | None = None
@@ -116,9 +117,9 @@ class SQLite:
     def prepare(self) -> None:
         """Create the file if there is none, and note which it is."""
         _create_file(self.path)
-        if not os.access(self.path, os.R_OK):
+        if not os.access(self.path, os.R_OK | os.W_OK):
             raise InboxUnavailable(
-                f"{owner_and_me(self.path)}, which may not read it", is_transient=True
+                f"{owner_and_me(self.path)}, which may not read and write it", is_transient=True
             )
         _unlock_companions(self.path)
         self._opened = identity(self.path)

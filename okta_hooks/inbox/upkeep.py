@@ -37,9 +37,14 @@ class Upkeep:
         self._database = database
         self._clock = clock
 
-    def try_writing(self) -> None:
-        """Write a delivery and take it back: nothing of it is left, and nobody else sees it."""
-        with self._database.transaction(seconds=_SECONDS) as connection:
+    def try_writing(self, *, seconds: float = _SECONDS) -> None:
+        """Write a delivery and take it back: nothing of it is left, and nobody else sees it.
+
+        To begin a transaction would not do: a database that is read-only lets one that writes begin.
+
+        :param seconds: What it may take.
+        """
+        with self._database.transaction(seconds=seconds) as connection:
             savepoint = connection.begin_nested()
             connection.execute(
                 delivery.insert().values(hook="", via="hook", received_at=self._clock())

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flask import Flask
 
+from okta_hooks.database_url import behind_links, file_of, scheme
 from okta_hooks.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flask.sansio.app import App
 
     from okta_hooks.secret import Secret
@@ -61,15 +63,14 @@ def check_url(app: Flask, hook: str, prefix: str, subdomain: str | None) -> None
 
 
 def check_inbox(app: Flask, url: Secret | None) -> None:
-    """Look at whether the inbox can be opened in this Python, and its file made in its folder.
+    """Look at whether the inbox can be opened in this Python, and its file made, or read and written.
 
     :param url: One that the settings have let pass.
     :raises ConfigurationError: if not.
     """
     if url is None:
         return
-    scheme, path = _parts(url)
-    if scheme != "sqlite":
+    if scheme(url) != "sqlite":
         if not _has("psycopg"):
             raise ConfigurationError(
                 f"{_KEY} is on PostgreSQL, and its driver is not installed: "
@@ -81,31 +82,46 @@ def check_inbox(app: Flask, url: Secret | None) -> None:
             f"{_KEY} is an SQLite file, which needs the file locks of a POSIX system. Here, use PostgreSQL."
         )
     if not app.testing:  # then the tests' own inbox comes in its place
-        _check_folder(Path(app.instance_path, path).parent)
+        _check_file(behind_links(file_of(url, app.instance_path)))
 
 
-def _parts(url: Secret) -> tuple[str, str]:
-    """Return the scheme of an inbox's URL, and if that is of a file its path: what else it has may be secret."""
-    scheme, _, rest = url.reveal().partition("://")
-    return scheme, rest.partition("?")[0].removeprefix("/") if scheme == "sqlite" else ""
+def _check_file(path: Path) -> None:
+    """Look at the file of an inbox, or at the folder in which it would be made.
+
+    :param path: One without symbolic links.
+    """
+    problem = _problem_of_folder(path.parent) or _problem_of_file(path)
+    if problem is not None:
+        raise ConfigurationError(
+            f"{_KEY} is the SQLite file {path}, and {problem}. Let this user write there "
+            "(to a volume, or a file that another user has made: chown it, or run the app as its owner), "
+            "or name another file, with its whole path: sqlite:////var/lib/app/okta_hooks.sqlite3. "
+            "Only a process that never serves the hook, such as a job of the app's, can do without an inbox: "
+            f"set {_KEY} to None there (in the environment: null)."
+        )
 
 
-def _check_folder(folder: Path) -> None:
-    """Look at the folder of the file, or at that in which it would be made."""
+def _problem_of_folder(folder: Path) -> str | None:
     there = folder
     while not os.path.exists(there) and there != there.parent:  # noqa: PTH110 - that of `Path` raises where it may not look
         there = there.parent
     if not there.is_dir():
-        problem = f"{there} is no folder"
-    elif not os.access(there, os.W_OK | os.X_OK):
-        problem = f"the user {os.getuid()} may not write to {there}, which belongs to the user {there.stat().st_uid}"
-    else:
-        return
-    raise ConfigurationError(
-        f"{_KEY} is an SQLite file in {folder}, and {problem}. Let this user write there "
-        "(to a volume: chown it, or run the app as its owner), "
-        "or name another file, with its whole path: sqlite:////var/lib/app/okta_hooks.sqlite3."
-    )
+        return f"{there} is no folder"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"the user {os.getuid()} may not write to {there}, which belongs to the user {there.stat().st_uid}"
+    return None
+
+
+def _problem_of_file(path: Path) -> str | None:
+    if path.is_symlink():
+        return "its symbolic links lead in a circle"
+    if not path.exists():
+        return None
+    if path.is_dir():
+        return "that is a folder"
+    if not os.access(path, os.R_OK | os.W_OK):
+        return f"the user {os.getuid()} may not read and write it: it belongs to the user {path.stat().st_uid}"
+    return None
 
 
 def _has(module: str) -> bool:

@@ -4,13 +4,15 @@ import gzip
 import io
 import json
 import logging
+import os
 import zlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import Flask, redirect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import pytest
     from werkzeug.test import TestResponse
@@ -83,6 +85,23 @@ def ask(app: Flask, row: Row) -> TestResponse:
         input_stream=io.BytesIO(row.body) if isinstance(row.body, bytes) else row.body,
         environ_overrides={**row.environ},
     )
+
+
+NOBODY = 65534
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Be a user who may not do everything."""
+    user = os.getuid()
+    if user != 0:
+        yield
+        return
+    os.setresuid(NOBODY, NOBODY, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
 
 
 def wrapped(events: Any) -> bytes:

@@ -4,37 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Blueprint, Flask
 
 from okta_hooks import EventHook
 
-from .support import URL
+from .support import NOBODY, URL, as_nobody
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     AppFactory = Callable[..., Flask]
-
-_NOBODY = 65534
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Be a user who may not do everything."""
-    user = os.getuid()
-    if user != 0:
-        yield
-        return
-    os.setresuid(_NOBODY, _NOBODY, 0)
-    try:
-        yield
-    finally:
-        os.setresuid(0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +29,20 @@ def as_nobody() -> Iterator[None]:
         ("sqlite:///~/x.db", "begins with ~, .* Write the whole path, with four slashes"),
         ("postgres://app:hush@db/app", "begins with postgres://, .* write postgresql:// instead"),
         ("mysql://app:hush@db/app", "must be the URL of an SQLite file"),
+        ("sqlite:///hush.db\n", "ends with a blank, a line break .* Strip it"),
+        (" sqlite:///hush.db", "begins or ends with a blank"),
+        ("postgresql://app:hush@db/app\x7f", "ends with a blank"),
+        ("sqlite:///hush\0.db", "holds a NUL"),
+        ("sqlite:////", "names a folder. Write the file, too: sqlite:////var"),
+        ("sqlite:///hush/", "names a folder"),
+        ("sqlite:////var/hush/..", "names a folder"),
+        ("sqlite:///", "must be the URL of an SQLite file"),
+        ("sqlite:///?hush", "an SQLite file takes no options: leave out what follows"),
+        ("sqlite:///x.db?mode=hush", "takes no options"),
+        ("postgresql://app:hu@db:hush/app", "no number where its port should be"),
+        ("postgresql://app:hu@sh:hush@db/app", "port .* has an @, which is written %40 there"),
+        ("postgresql://app:hush@db:/app", "no number where its port should be"),
+        ("postgresql+psycopg://db:54x32/hush", "no number where its port should be"),
     ],
 )
 def test_an_inbox_that_is_written_wrongly(
@@ -92,7 +90,7 @@ def test_a_folder_that_is_not_writable(
         pytest.raises(RuntimeError, match=r"may not write to .* another file") as caught,
     ):
         make_app(okta, INBOX=f"sqlite:///{tmp_path}/{below}x.db")
-    me, owner = _NOBODY if os.getuid() == 0 else os.getuid(), tmp_path.stat().st_uid
+    me, owner = NOBODY if os.getuid() == 0 else os.getuid(), tmp_path.stat().st_uid
     assert f"the user {me} may not write to {tmp_path}, which belongs to the user {owner}. " in str(
         caught.value
     )
@@ -104,12 +102,128 @@ def test_a_folder_that_is_not_writable(
         tested.register_blueprint(okta)
 
 
-def test_a_folder_that_is_none(make_app: AppFactory, okta: EventHook, tmp_path: Path) -> None:
-    """A file stands where the folder should be."""
-    (tmp_path / "file").touch()
+def test_a_process_that_never_serves_the_hook(
+    make_app: AppFactory, okta: EventHook, tmp_path: Path
+) -> None:
+    """A job of another user's is told the way out, and takes it: without an inbox nothing is looked at or made."""
+    for folder in tmp_path.parents[:3]:
+        folder.chmod(folder.stat().st_mode | 0o755)
+    tmp_path.chmod(0o555)
+    jobs = make_app(INBOX=f"sqlite:///{tmp_path}/x.db"), make_app(INBOX=None)
+    for job in jobs:
+        job.instance_path = str(tmp_path / "instance")
 
-    with pytest.raises(RuntimeError, match="file is no folder"):
-        make_app(okta, INBOX=f"sqlite:///{tmp_path}/file/x.db")
+    with as_nobody():
+        with pytest.raises(
+            RuntimeError, match=r"never serves the hook, .* OKTA_HOOKS_INBOX to None"
+        ):
+            jobs[0].register_blueprint(okta)
+        jobs[1].register_blueprint(okta)
+
+    assert jobs[1].test_client().get("/").status_code == 404
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Path:
+    """Return a folder of nobody's, beside one in which nobody may write."""
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(folder.stat().st_mode | 0o755)
+    (tmp_path / "closed").mkdir()
+    made = tmp_path / "my volume"
+    made.mkdir()
+    if os.getuid() == 0:
+        os.chown(made, NOBODY, NOBODY)
+    return made
+
+
+def close(folder: Path) -> None:
+    folder.chmod(0o555)
+
+
+def test_a_link_to_a_volume(
+    make_app: AppFactory, okta: EventHook, tmp_path: Path, volume: Path
+) -> None:
+    """The folder that counts is that which the link of the file leads to, as when the inbox is opened."""
+    link = tmp_path / "closed" / "okta_hooks.sqlite3"
+    link.symlink_to(volume / "x.db")
+    close(link.parent)
+    app = make_app(INBOX=f"sqlite:///{link}")
+
+    with as_nobody():
+        app.register_blueprint(okta)
+        inbox = app.extensions["okta_hooks"].runtime().inbox
+        inbox.open()
+        inbox.close()
+
+    assert (volume / "x.db").is_file()
+
+
+def test_a_link_to_where_nobody_may_write(
+    make_app: AppFactory, okta: EventHook, tmp_path: Path, volume: Path
+) -> None:
+    """A link in one's own folder makes no file elsewhere."""
+    link = volume / "okta_hooks.sqlite3"
+    link.symlink_to(tmp_path / "closed" / "x.db")
+    close(tmp_path / "closed")
+
+    with as_nobody(), pytest.raises(RuntimeError, match=r"may not write to .*/closed, which"):
+        make_app(okta, INBOX=f"sqlite:///{link}")
+
+
+def test_a_path_with_percent_signs(
+    make_app: AppFactory, okta: EventHook, tmp_path: Path, volume: Path
+) -> None:
+    """The folder that is looked at is the one that the installed SQLAlchemy makes of the URL."""
+    url = f"sqlite:///{tmp_path}/my%20volume/x.db"
+    named = Path(str(sa.make_url(url).database)).parent
+    if named != volume:
+        volume.rename(named)
+    close(tmp_path)
+    app = make_app(INBOX=url)
+
+    with as_nobody():
+        app.register_blueprint(okta)
+
+    assert app.extensions["okta_hooks"].runtime().inbox.path == named / "x.db"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("file/x.db", "file is no folder"),
+        ("folder", "and that is a folder"),
+        ("circle", "its symbolic links lead in a circle"),
+    ],
+)
+def test_a_path_at_which_no_file_can_be(
+    make_app: AppFactory, okta: EventHook, tmp_path: Path, name: str, said: str
+) -> None:
+    """A file stands where the folder should be, or the other way round, or a link leads to itself."""
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "circle").symlink_to("circle")
+
+    with pytest.raises(RuntimeError, match=f"^OKTA_HOOKS_INBOX .*{said}"):
+        make_app(okta, INBOX=f"sqlite:///{tmp_path}/{name}")
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o222, 0o000])
+def test_a_file_that_may_not_be_read_and_written(
+    make_app: AppFactory, okta: EventHook, volume: Path, mode: int
+) -> None:
+    """One that a command of another user's has made in a folder of this one's: both are named."""
+    file = volume / "x.db"
+    file.touch()
+    file.chmod(mode)
+
+    with as_nobody(), pytest.raises(RuntimeError, match=r"^OKTA_HOOKS_INBOX .*chown it") as caught:
+        make_app(okta, INBOX=f"sqlite:///{file}")
+
+    me, owner = NOBODY if os.getuid() == 0 else os.getuid(), file.stat().st_uid
+    assert f"the user {me} may not read and write it: it belongs to the user {owner}. " in str(
+        caught.value
+    )
 
 
 def in_the_prefix(app: Flask, okta: EventHook) -> None:

@@ -171,10 +171,12 @@ def test_a_file_system_of_another_machine_is_warned_of(
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="makes a file of another user's")
-def test_a_file_of_another_user(tmp_path: Path, open_sqlite: OpenInbox) -> None:
-    """One that this process may not even read is named, with both users: a command of root's may have made it."""
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_file_of_another_user(tmp_path: Path, open_sqlite: OpenInbox, mode: int) -> None:
+    """One that this process may not write is named, with both users: a command of root's may have made it."""
     path = tmp_path / "file.sqlite3"
-    path.touch(0o600)
+    path.touch()
+    path.chmod(mode)
     for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(0o777)
     os.setresuid(65534, 65534, 0)
