@@ -6,6 +6,7 @@ it reads each as JSON where it can, so a secret or a token of digits arrives as 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import string
@@ -64,9 +65,13 @@ class Settings:
     operations_token: tuple[Secret, ...] | None = None
 
 
-def keys_in(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a Flask configuration has under our prefix."""
-    return {key: value for key, value in config.items() if key.startswith(PREFIX)}
+def digests(config: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return what tells whether a value under our prefix has changed, by its key; none can be read from it."""
+    return {
+        key: hashlib.blake2b(repr(value).encode(errors="surrogatepass")).digest()
+        for key, value in config.items()
+        if key.startswith(PREFIX)
+    }
 
 
 def read(config: Mapping[str, Any]) -> Settings:
@@ -83,12 +88,12 @@ def read(config: Mapping[str, Any]) -> Settings:
         _warn_of_unread(keys)
 
 
-def changed_keys(before: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+def changed_keys(before: Mapping[str, bytes], config: Mapping[str, Any]) -> list[str]:
     """Return our keys that have other values in a configuration than before, in order.
 
-    :param before: What :func:`keys_in` returned.
+    :param before: What :func:`digests` returned.
     """
-    now = keys_in(config)
+    now = digests(config)
     return sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
 
 

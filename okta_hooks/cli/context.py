@@ -29,10 +29,13 @@ def app_of_command() -> Flask:
 
 def state_of_app() -> AppState:
     """Return what the current app has of this library, or end the command."""
+    app = app_of_command()
     try:
-        return state_of(app_of_command())
+        state = state_of(app)
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
+    state.tell_of_changes(app)
+    return state
 
 
 def one_hook(state: AppState, hook: str | None) -> str:

@@ -99,7 +99,7 @@ class AppState:
     def __init__(self, app: Flask) -> None:
         self.settings = settings.read(app.config)
         #: As they were read; None once they have been compared with what became of them.
-        self._as_read: dict[str, Any] | None = settings.keys_in(app.config)
+        self._as_read: dict[str, bytes] | None = settings.digests(app.config)
         self.hooks: dict[str, Hook] = {}
         self.secrets: dict[str, tuple[Secret, ...]] = {}
         self.secret_lists: dict[str, int] = {}
@@ -240,10 +240,10 @@ class AppState:
                 )
             return self._runtime
 
-    def _tell_of_changes(self, app: Flask) -> None:
-        """Warn of keys that were set too late: nothing reads them again."""
-        changed = settings.changed_keys(self._as_read or {}, app.config)
-        self._as_read = None
+    def tell_of_changes(self, app: Flask) -> None:
+        """Warn of keys that were set too late, unless that was looked for before: nothing reads them again."""
+        as_read, self._as_read = self._as_read, None
+        changed = [] if as_read is None else settings.changed_keys(as_read, app.config)
         if changed:
             logger.warning(
                 "%s changed after the hook was registered, and nothing reads %s again: "
@@ -286,7 +286,7 @@ class AppState:
     def _begin(self, app: Flask) -> None:
         """Start what this process has at work, unless that was done at an earlier request."""
         if self._as_read is not None:
-            self._tell_of_changes(app)
+            self.tell_of_changes(app)
             self._tell_of_script(app)
         if self._is_to_start(app):
             # The first request of a process imports SQLAlchemy: that counts as time that Okta has waited.

@@ -7,6 +7,7 @@ from flask import Blueprint, Flask
 from flask_wtf import CSRFProtect
 
 from okta_hooks import EventHook
+from okta_hooks.cli import group
 from tests.support import Calls
 
 from .support import CREATED, SMALL, URL, post, verify
@@ -226,6 +227,31 @@ def test_configuration_is_read_once(
     (only,) = told
     assert only.startswith("OKTA_HOOKS_AUTH_HEADER, OKTA_HOOKS_MAX_BODY, OKTA_HOOKS_SECRET changed")
     assert "configure the app before app.register_blueprint(...)" in only
+
+
+def test_configuration_that_is_changed_in_place(
+    make_app: AppFactory, okta: EventHook, body: BodyFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A list that gets another secret is told of, too; until then nothing keeps the secrets in plain text."""
+    app = make_app(okta, SECRET=["first"])
+    assert "first" not in repr(vars(app.extensions["okta_hooks"]))
+    app.config["OKTA_HOOKS_SECRET"].append("second")
+
+    assert post(app, body(), secret="second").status_code == 401
+
+    assert any(text.startswith("OKTA_HOOKS_SECRET changed") for text in caplog.messages)
+
+
+def test_a_command_tells_of_what_was_set_too_late(
+    make_app: AppFactory, okta: EventHook, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has no request, and would look at another inbox than the one that is configured."""
+    app = make_app(okta)
+    app.config["OKTA_HOOKS_INBOX"] = "sqlite:///another.sqlite3"
+
+    app.test_cli_runner().invoke(group, ["receivers"])
+
+    assert any(text.startswith("OKTA_HOOKS_INBOX changed") for text in caplog.messages)
 
 
 def test_configuration_that_stays_is_not_told_of(
