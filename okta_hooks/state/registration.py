@@ -95,7 +95,9 @@ def _check_file(path: Path) -> None:
         raise ConfigurationError(
             f"{_KEY} is the SQLite file {path}, and {problem}. Let this user write there "
             "(to a volume, or a file that another user has made: chown it, or run the app as its owner), "
-            "or name another file, with its whole path: sqlite:////var/lib/app/okta_hooks.sqlite3."
+            "or name another file, with its whole path: sqlite:////var/lib/app/okta_hooks.sqlite3. "
+            "Only a process that never serves the hook, such as a job of the app's, can do without an inbox: "
+            f"set {_KEY} to None there (in the environment: null)."
         )
 
 

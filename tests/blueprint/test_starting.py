@@ -88,6 +88,28 @@ def test_a_folder_that_is_not_writable(
         tested.register_blueprint(okta)
 
 
+def test_a_process_that_never_serves_the_hook(
+    make_app: AppFactory, okta: EventHook, tmp_path: Path
+) -> None:
+    """A job of another user's is told the way out, and takes it: without an inbox nothing is looked at or made."""
+    for folder in tmp_path.parents[:3]:
+        folder.chmod(folder.stat().st_mode | 0o755)
+    tmp_path.chmod(0o555)
+    jobs = make_app(INBOX=f"sqlite:///{tmp_path}/x.db"), make_app(INBOX=None)
+    for job in jobs:
+        job.instance_path = str(tmp_path / "instance")
+
+    with as_nobody():
+        with pytest.raises(
+            RuntimeError, match=r"never serves the hook, .* OKTA_HOOKS_INBOX to None"
+        ):
+            jobs[0].register_blueprint(okta)
+        jobs[1].register_blueprint(okta)
+
+    assert jobs[1].test_client().get("/").status_code == 404
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture
 def volume(tmp_path: Path) -> Path:
     """Return a folder of nobody's, beside one in which nobody may write."""

@@ -59,7 +59,8 @@ def test_a_file_that_has_become_read_only(
     for folder in tmp_path.parents[:3]:
         folder.chmod(folder.stat().st_mode | 0o755)
     app = start(okta, f"sqlite:///{tmp_path}/inbox.sqlite3")
-    state_of(app).runtime().inbox.open()
+    assert verify(app).status_code == 200
+    assert post(app, wrapped([{"eventType": "a.b"}])).status_code == 204
     state_of(app).close()
     (tmp_path / "inbox.sqlite3").chmod(0o444)
 
