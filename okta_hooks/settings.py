@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
+from . import database_url
 from .exceptions import ConfigurationError
 from .logs import plain_logger
 from .secret import Secret, frameless
@@ -23,7 +24,7 @@ from .wire.protocol import DEFAULT_AUTH_HEADER
 logger = plain_logger(__name__)
 
 PREFIX: Final = "OKTA_HOOKS_"
-DEFAULT_INBOX: Final = "sqlite:///okta_hooks.sqlite3"
+DEFAULT_INBOX: Final = database_url.DEFAULT
 
 #: What the prefix is likely to be mistyped as; the second kind is what `FLASK_OKTA_HOOKS__SECRET` comes to.
 _NEAR_PREFIX: Final = re.compile(r"(FLASK_)?OKTA_?(EVENT_?)?HOOKS?_|OKTA_HOOKS?$", re.IGNORECASE)
@@ -259,37 +260,9 @@ def inbox_url(url: str | Secret | None) -> Secret | None:
 def _inbox(name: str, value: Any) -> Secret | None:
     if value is None:
         return None
-    scheme, separator, rest = value.partition("://") if isinstance(value, str) else ("", "", "")
-    if cure := _cure_of_inbox(scheme, rest):
-        raise ConfigurationError(f"{PREFIX}{name.upper()} {cure}")
-    is_file = scheme == "sqlite" and len(rest) > 1 and not rest.startswith(("/:memory:", "/file:"))
-    if not separator or not (is_file or scheme in ("postgresql", "postgresql+psycopg")):
-        # The value is not quoted: it may hold a password.
-        raise ConfigurationError(
-            f"{PREFIX}{name.upper()} must be the URL of an SQLite file ({DEFAULT_INBOX!r}) "
-            "or of a PostgreSQL database ('postgresql://user:password@host/name'), "
-            "or None to store nothing and run receivers inside the request (in the environment: null)."
-        )
+    if problem := database_url.problem(value if isinstance(value, str) else ""):
+        raise ConfigurationError(f"{PREFIX}{name.upper()} {problem}")
     return Secret(value)
-
-
-def _cure_of_inbox(scheme: str, rest: str) -> str | None:
-    """Return what is wrong with the URL of an inbox that is often written so, and right; else None."""
-    if scheme == "sqlite" and rest and not rest.startswith("/"):
-        return (
-            "has two slashes, after which a host would come. An SQLite file has three, and four if its path is "
-            "absolute: sqlite:///okta_hooks.sqlite3, sqlite:////var/lib/app/okta_hooks.sqlite3."
-        )
-    if scheme == "sqlite" and rest.startswith("/~"):
-        return (
-            "begins with ~, which is not expanded here. "
-            "Write the whole path, with four slashes: sqlite:////home/app/okta_hooks.sqlite3."
-        )
-    if scheme == "postgres":
-        return (
-            "begins with postgres://, which SQLAlchemy does not know: write postgresql:// instead."
-        )
-    return None
 
 
 def _worker(name: str, value: Any) -> str:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Config, Flask
 
 from okta_hooks import settings
@@ -301,10 +302,24 @@ def test_auth_header_with_a_meaning_of_its_own(name: str) -> None:
         settings.read({"OKTA_HOOKS_AUTH_HEADER": name})
 
 
-def test_inbox_url() -> None:
-    """The URL of the inbox is taken as it stands."""
-    url = "postgresql+psycopg://app@db/app"
-
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://app@db/app",
+        "postgresql://",
+        "postgresql:///app?host=/run/postgresql",
+        "postgresql://app:p:a/s?s@db:5432/app?sslmode=require",
+        "postgresql://app@[::1]:5432/app",
+        "postgresql://a,b/app?target_session_attrs=read-write",
+        "sqlite:///sub/x.db",
+        "sqlite:////my app/x.db",
+        "sqlite:////my%20app/x",
+        "sqlite:///.hidden",
+    ],
+)
+def test_inbox_url(url: str) -> None:
+    """The URL of the inbox is taken as it stands; SQLAlchemy takes each of these, too."""
+    assert sa.make_url(url).render_as_string()
     assert settings.read({"OKTA_HOOKS_INBOX": url}).inbox == Secret(url)
 
 

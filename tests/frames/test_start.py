@@ -31,7 +31,9 @@ WRONG: dict[str, dict[str, Any]] = {
     "an inbox of another kind": {"INBOX": f"mysql://{PASSWORD}/app"},
     "an inbox of another name": {"INBOX": f"postgres://{PASSWORD}/app"},
     "an inbox with two slashes": {"INBOX": f"sqlite://{PASSWORD}.sqlite3"},
-    "an inbox in no folder": {"INBOX": f"sqlite:////dev/null/x.sqlite3?key={SECRET}"},
+    "an inbox with options": {"INBOX": f"sqlite:////dev/null/x.sqlite3?key={SECRET}"},
+    "an inbox with a line break": {"INBOX": f"postgresql://{PASSWORD}/app\n"},
+    "an inbox with a port that is none": {"INBOX": f"postgresql://{PASSWORD}:{SECRET}/app"},
     "a URL with a password": {"URL": f"ftp://{PASSWORD}/okta"},
 }
 
