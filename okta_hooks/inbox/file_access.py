@@ -24,13 +24,17 @@ def make_folder(folder: Path) -> None:
 def complaints(named: Path, user: int) -> Iterator[str]:
     """Yield who else could read or exchange what the inbox holds, each with a cure.
 
-    That a group may is not told of: its members may be meant.
+    That a group may is not told of: its members may be meant. Nor is a link around the file in a folder of its owner's
+    or root's, such as `current` of a deploy: who may write to that folder brings the app's code, too.
 
     :param named: The file as it is configured, with its symbolic links.
     :param user: The id of this process's user.
     """
     for link in (named, *named.parents):
-        if link.is_symlink() and (owner := link.lstat().st_uid) not in (user, _ROOT):
+        if not link.is_symlink() or (owner := link.lstat().st_uid) in (user, _ROOT):
+            continue
+        # A link cannot be changed, only exchanged: by whoever may write to the folder that it is in.
+        if link == named or _is_open_to_all(link.parent, stat.S_IWOTH):
             yield (
                 f"{link} is a symbolic link of the user {owner}, who can let it lead elsewhere: this process is the "
                 f"user {user}. Name the file itself in OKTA_HOOKS_INBOX, or replace the link with one of your own."

@@ -97,6 +97,7 @@ def test_a_symbolic_link_of_somebody_else(tmp_path: Path, where: str) -> None:
     """Its owner can let it lead elsewhere; one's own, and those of root, are nobody's danger."""
     folder = tmp_path / "real"
     folder.mkdir()
+    tmp_path.chmod(0o1777)
     link = tmp_path / "link"
     link.symlink_to(folder if where == "folder" else folder / "inbox.sqlite3")
     named = link / "inbox.sqlite3" if where == "folder" else link
@@ -111,3 +112,19 @@ def test_a_symbolic_link_of_somebody_else(tmp_path: Path, where: str) -> None:
     (told,) = complaints(named, me)
     assert told.startswith(f"{link} is a symbolic link of the user {owner}")
     assert f"this process is the user {me}" in told
+
+
+def test_a_link_of_whoever_deploys(tmp_path: Path) -> None:
+    """`current`, in a folder in which only its owner, their group or root may write, is where the code comes from."""
+    (tmp_path / "releases" / "42").mkdir(parents=True)
+    current = tmp_path / "current"
+    current.symlink_to("releases/42")
+    me = os.getuid()
+    if me == 0:
+        os.lchown(current, 4711, -1)
+    else:
+        me += 1
+
+    for mode in (0o755, 0o775):
+        tmp_path.chmod(mode)
+        assert list(complaints(current / "inbox.sqlite3", me)) == []
