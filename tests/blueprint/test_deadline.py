@@ -158,7 +158,8 @@ def test_an_outage_is_told_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """While no delivery can be stored, the log does not get a line for each; the host is told of each."""
-    app = make_app(okta, INBOX=f"sqlite:///{tmp_path}")
+    app = make_app(okta, INBOX=f"sqlite:///{tmp_path}/inbox.sqlite3")
+    (tmp_path / "inbox.sqlite3").mkdir()
     app.testing = True
 
     answers = [post(app, body(CREATED)).status_code for _ in range(5)]

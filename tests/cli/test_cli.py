@@ -133,7 +133,8 @@ def test_a_database_that_is_not_there(
     make_app: AppFactory, okta: EventHook, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     """It is told in one line, without a traceback; ``receivers`` lists what is connected all the same."""
-    app = make_app(okta, INBOX=f"sqlite:///{tmp_path}")
+    app = make_app(okta, INBOX=f"sqlite:///{tmp_path}/inbox.sqlite3")
+    (tmp_path / "inbox.sqlite3").mkdir()
 
     result = app.test_cli_runner().invoke(group, arguments)
 

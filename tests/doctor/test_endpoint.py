@@ -372,7 +372,9 @@ def test_the_inbox_of_the_served_app_does_not_open(
     make: Callable[..., Flask], tmp_path: Path
 ) -> None:
     """It refuses the verification and the delivery, and the cause is in its log."""
-    with serving(make(INBOX=f"sqlite:///{tmp_path}")) as base:
+    app = make(INBOX=f"sqlite:///{tmp_path}/inbox.sqlite3")
+    (tmp_path / "inbox.sqlite3").mkdir()
+    with serving(app) as base:
         found = examine(
             make(INBOX=f"sqlite:///{tmp_path / 'another.sqlite3'}"), "--url", base + URL
         )
