@@ -18,12 +18,11 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from . import request_body, signals, tracing
 from .exceptions import InboxUnavailable, UnreadableDelivery
-from .host_code import contained
 from .logs import plain_logger
 from .problem import problem
 from .state import app_object, presented, state_of
 from .state.app import BEGAN
-from .threads import start_thread
+from .state.trial import Outcome
 from .wire import protocol, reading
 from .wire.events import Delivery
 from .work import dispatch
@@ -89,8 +88,12 @@ def verify(hook: Hook) -> Response:
     call = _call(hook)
     if call.hint is not None and not call.is_open:
         return _refuse_secret(call)
-    if (error := _why_closed(call)) is not None:
-        logger.error("The verification of the hook %r was refused: %s", hook.name, error)
+    closed = _why_closed(call)
+    if closed.reason is not None:
+        if closed.is_new:
+            logger.error(
+                "The verification of the hook %r was refused: %s", hook.name, closed.reason
+            )
         return problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "The inbox cannot be opened and written, so that nothing that is delivered could be stored.",
@@ -154,21 +157,15 @@ def _receive(hook: Hook, traceparent: str | None) -> Response | BaseExceptionGro
     return answer
 
 
-def _why_closed(call: _Call) -> BaseException | None:
+def _why_closed(call: _Call) -> Outcome:
     """Return why the inbox cannot be written, or None if it can, there is none, or the app is being tested."""
     if call.state.settings.inbox is None or call.app.testing:
-        return None
-    left = call.deadline - time.monotonic()
-    failures: list[BaseException | None] = []
-
-    def try_it() -> None:
-        failures.append(
-            contained(lambda: call.state.runtime().inbox.upkeep.try_writing(seconds=left))
-        )
-
-    # In another thread, because no time limit holds for everything: a name server may be silent.
-    start_thread(try_it, name="okta-hooks-opener").join(left)
-    return failures[0] if failures else InboxUnavailable("it was not written in time")
+        return Outcome(None, is_new=True)
+    try:
+        trial = call.state.runtime().trial
+    except InboxUnavailable as error:
+        return Outcome(str(error), is_new=True)
+    return trial.outcome(call.deadline - time.monotonic())
 
 
 def _call(hook: Hook) -> _Call:

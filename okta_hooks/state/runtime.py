@@ -15,6 +15,8 @@ from okta_hooks.inbox.writer import Writer
 from okta_hooks.work import sigterm
 from okta_hooks.work.worker import Worker
 
+from .trial import Trial
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from multiprocessing.util import Finalize
@@ -49,6 +51,7 @@ class Runtime:
             raise ConfigurationError("There is no inbox: OKTA_HOOKS_INBOX is None.")
         self.pid = os.getpid()
         self.inbox = Inbox(config.inbox, folder=app.instance_path, clock=clock, elapsed=elapsed)
+        self.trial = Trial(self.inbox.upkeep.try_writing)
         self._make_worker = functools.partial(
             Worker,
             app,

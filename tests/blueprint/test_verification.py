@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
 
 from okta_hooks.state import state_of
+from tests.support import until
 
 from .support import as_nobody, assert_problem, post, verify, wrapped
 
@@ -86,3 +91,22 @@ def test_a_database_that_has_become_read_only(
 
     assert_problem(verify(start(okta, postgresql_url)), 503)
     assert "read-only transaction" in caplog.text
+
+
+def test_many_who_ask_a_silent_database(
+    start: Callable[[EventHook, str], Flask], okta: EventHook
+) -> None:
+    """Who knows the URL needs no secret to ask: one thread tries, whoever comes after that waits for nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(8) as pool:
+        app = start(okta, f"postgresql://app@127.0.0.1:{silent.getsockname()[1]}/app")
+        asked = [pool.submit(verify, app) for _ in range(8)]
+        until(lambda: openers() == 1)
+        assert {each.result().status_code for each in asked} == {503}
+        began = time.monotonic()
+        assert verify(app).status_code == 503
+        assert time.monotonic() - began < 1
+        assert openers() <= 1
+
+
+def openers() -> int:
+    return sum(thread.name == "okta-hooks-opener" for thread in threading.enumerate())
