@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from blinker import NamedSignal
 
+#: What functools.lru_cache makes, which passes on all that it gets and has no signature of its own.
+_CACHED = type(functools.lru_cache(lambda: None))
+
 
 def check_pattern(pattern: object) -> str:
     """Return a pattern that is an event type, a prefix ending in ``.*``, or ``*``.
@@ -54,8 +57,11 @@ def why_uncallable(receiver: object) -> str | None:
     """Return why a receiver cannot be called as receivers are, without a full stop; None if it may well be."""
     if not callable(receiver):
         return "it is not callable"
+    while isinstance(receiver, _CACHED):
+        receiver = receiver.__wrapped__
     try:
-        signature = inspect.signature(receiver)
+        # A decorator that uses functools.wraps may add or take away arguments: it is the one that is called.
+        signature = inspect.signature(receiver, follow_wrapped=False)
     except (TypeError, ValueError):  # of some callables of C none is known
         return None
     empty, positional = inspect.Parameter.empty, inspect.Parameter.POSITIONAL_ONLY

@@ -4,6 +4,7 @@ import functools
 import gc
 import weakref
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock, create_autospec
 
 import pytest
 from flask import Flask
@@ -185,6 +186,34 @@ def test_a_receiver_that_is_just_being_connected(okta: EventHook) -> None:
     assert okta.receivers.connected(app) == [found]
 
 
+def in_session(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a decorated function that gets one argument more than the decorator does."""
+
+    @functools.wraps(function)
+    def inner(*arguments: Any, **named: Any) -> None:
+        function("session", *arguments, **named)
+
+    return inner
+
+
+def of_event(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a decorated function that gets the event alone."""
+
+    @functools.wraps(function)
+    def inner(app: Flask, event: LogEvent, **extra: Any) -> None:
+        function(event)
+
+    return inner
+
+
+class Decorated:
+    """Has a receiver that is a decorated method."""
+
+    @in_session
+    def method(session: str, self: object, sender: Flask, **extra: Any) -> None:  # noqa: N805 - the decorator puts it first
+        """Do nothing."""
+
+
 def no_extra(sender: Flask, event: LogEvent) -> None: ...
 
 
@@ -206,6 +235,15 @@ def one_more(sender: Flask, event: LogEvent, user: str, **extra: Any) -> None: .
         (one_more, "one_more cannot be called: missing a required argument: 'user'"),
         (Account.method, "Account.method cannot be called: missing a required argument"),
         (functools.partial(one_more, user="x"), None),
+        (functools.lru_cache(no_extra), "no_extra cannot be called: got an unexpected"),
+        (of_event(event_alone), None),
+        (in_session(one_more), None),
+        (functools.partial(in_session(one_more)), None),
+        (Decorated().method, None),
+        (functools.lru_cache(receiver), None),
+        (functools.singledispatch(receiver), None),
+        (Mock(), None),
+        (create_autospec(receiver), None),
         (max, None),
     ],
     ids=lambda value: getattr(value, "__qualname__", "") or None,
@@ -213,7 +251,10 @@ def one_more(sender: Flask, event: LogEvent, user: str, **extra: Any) -> None: .
 def test_a_receiver_that_cannot_be_called(
     okta: EventHook, call: Callable[..., Any], said: str | None
 ) -> None:
-    """It is refused when it is connected, and nothing of it stays; of what has no signature nothing is known."""
+    """It is refused when it is connected, and nothing of it stays; of what has no signature nothing is known.
+
+    Of a decorated function it is the decorator's own that counts, which is called.
+    """
     if said is None:
         okta.on("*")(call)
         return
