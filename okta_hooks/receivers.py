@@ -7,7 +7,7 @@ import inspect
 import threading
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from blinker import Namespace
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from blinker import NamedSignal
 
 #: What functools.lru_cache makes, which passes on all that it gets and has no signature of its own.
-_CACHED = type(functools.lru_cache(lambda: None))
+_CACHED: Final[type[Any]] = type(functools.lru_cache(lambda: None))
 
 
 def check_pattern(pattern: object) -> str:
@@ -57,11 +57,12 @@ def why_uncallable(receiver: object) -> str | None:
     """Return why a receiver cannot be called as receivers are, without a full stop; None if it may well be."""
     if not callable(receiver):
         return "it is not callable"
-    while isinstance(receiver, _CACHED):
-        receiver = receiver.__wrapped__
+    call: Callable[..., Any] = receiver
+    while isinstance(call, _CACHED):
+        call = call.__wrapped__
     try:
         # A decorator that uses functools.wraps may add or take away arguments: it is the one that is called.
-        signature = inspect.signature(receiver, follow_wrapped=False)
+        signature = inspect.signature(call, follow_wrapped=False)
     except (TypeError, ValueError):  # of some callables of C none is known
         return None
     empty, positional = inspect.Parameter.empty, inspect.Parameter.POSITIONAL_ONLY

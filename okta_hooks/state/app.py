@@ -16,6 +16,7 @@ from flask import current_app, request, request_started
 from okta_hooks import settings
 from okta_hooks.clocks import boot_time
 from okta_hooks.exceptions import ConfigurationError, InboxUnavailable
+from okta_hooks.forks import in_children
 from okta_hooks.logs import plain_logger
 from okta_hooks.wire import protocol
 from okta_hooks.wire.protocol import path_of
@@ -69,7 +70,7 @@ def _begin_anew() -> None:
         state.begin_anew()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+in_children(_begin_anew)
 
 
 class Reconfigured:
