@@ -112,6 +112,50 @@ def test_a_folder_that_is_none(make_app: AppFactory, okta: EventHook, tmp_path: 
         make_app(okta, INBOX=f"sqlite:///{tmp_path}/file/x.db")
 
 
+class Lazy:
+    """A module that is imported when it is used, and cannot be."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise ImportError("a dependency that is not installed")
+
+
+def test_a_lazy_module_is_left_alone(
+    make_app: AppFactory,
+    okta: EventHook,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What the first request looks at wakes no module that would raise."""
+    monkeypatch.setitem(sys.modules, "lazy", Lazy())
+    app = make_app(okta)
+
+    assert app.test_client().get("/").status_code == 404
+    assert caplog.messages == []
+
+
+class Unequal:
+    """A value that cannot be compared, as an array."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("ambiguous")
+
+    __hash__ = None  # type: ignore[assignment] # as that of an array
+
+
+def test_what_is_only_told_fails_no_request(
+    make_app: AppFactory, okta: EventHook, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first request of a process is answered as ever, and the log has why nothing was told."""
+    app = make_app(okta)
+    app.config["OKTA_HOOKS_OWN"] = Unequal()
+
+    assert app.test_client().get("/").status_code == 404
+    (record,) = caplog.records
+    assert record.message == "What may be wrong with this app could not be looked at."
+    assert record.exc_info is not None
+    assert caplog.text.endswith("ValueError: ambiguous\n")
+
+
 def in_the_prefix(app: Flask, okta: EventHook) -> None:
     app.register_blueprint(okta, url_prefix="/t/<tenant>/okta")
 
