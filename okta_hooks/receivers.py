@@ -60,6 +60,8 @@ def why_uncallable(receiver: object) -> str | None:
     call: Callable[..., Any] = receiver
     while isinstance(call, _CACHED):
         call = call.__wrapped__
+    if _is_generator(call) or _is_generator(getattr(type(call), "__call__", None)):
+        return "it is a generator function, of which a call runs no line: it must not have a yield"
     try:
         # A decorator that uses functools.wraps may add or take away arguments: it is the one that is called.
         signature = inspect.signature(call, follow_wrapped=False)
@@ -75,6 +77,10 @@ def why_uncallable(receiver: object) -> str | None:
     except TypeError as error:
         return str(error)
     return None
+
+
+def _is_generator(function: object) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
 def matches(pattern: str, event_type: str) -> bool:

@@ -12,7 +12,7 @@ from flask import Flask
 from .support import APP, HERE, Account, names, other, receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from okta_hooks import EventHook, LogEvent
 
@@ -214,6 +214,22 @@ class Decorated:
         """Do nothing."""
 
 
+def generator(sender: Flask, **extra: Any) -> Iterator[None]:
+    yield
+
+
+async def asynchronous_generator(sender: Flask, **extra: Any) -> AsyncIterator[None]:
+    yield
+
+
+class Generating:
+    """Has a receiver that is a generator, whatever way it is called."""
+
+    def __call__(self, sender: Flask, **extra: Any) -> Iterator[None]:
+        """Do nothing, but when it is iterated over."""
+        yield
+
+
 def no_extra(sender: Flask, event: LogEvent) -> None: ...
 
 
@@ -236,6 +252,11 @@ def one_more(sender: Flask, event: LogEvent, user: str, **extra: Any) -> None: .
         (Account.method, "Account.method cannot be called: missing a required argument"),
         (functools.partial(one_more, user="x"), None),
         (functools.lru_cache(no_extra), "no_extra cannot be called: got an unexpected"),
+        (generator, "generator cannot be called: it is a generator function"),
+        (asynchronous_generator, "cannot be called: it is a generator function"),
+        (functools.partial(generator), "it is a generator function"),
+        (Generating(), "it is a generator function"),
+        (Generating().__call__, "it is a generator function"),
         (of_event(event_alone), None),
         (in_session(one_more), None),
         (functools.partial(in_session(one_more)), None),
