@@ -60,7 +60,7 @@ def why_uncallable(receiver: object) -> str | None:
     call: Callable[..., Any] = receiver
     while isinstance(call, _CACHED):
         call = call.__wrapped__
-    if _is_generator(call) or _is_generator(getattr(type(call), "__call__", None)):
+    if _is_generator(call) or _is_generator(type(call).__call__):
         return "it is a generator function, of which a call runs no line: it must not have a yield"
     try:
         # A decorator that uses functools.wraps may add or take away arguments: it is the one that is called.

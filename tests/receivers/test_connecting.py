@@ -225,7 +225,7 @@ async def asynchronous_generator(sender: Flask, **extra: Any) -> AsyncIterator[N
 class Generating:
     """Has a receiver that is a generator, whatever way it is called."""
 
-    def __call__(self, sender: Flask, **extra: Any) -> Iterator[None]:
+    def __call__(self, *_: Any, **__: Any) -> Iterator[None]:
         """Do nothing, but when it is iterated over."""
         yield
 

@@ -120,7 +120,7 @@ async def asynchronous_generator() -> AsyncIterator[None]:
 
 @pytest.mark.parametrize(
     "returned",
-    [lambda: (each for each in ()), asynchronous_generator],
+    [lambda: (each for each in [1]), asynchronous_generator],
     ids=["generator", "asynchronous generator"],
 )
 def test_a_generator_that_is_returned(returned: Callable[[], object]) -> None:
