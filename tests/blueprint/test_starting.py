@@ -210,10 +210,25 @@ def test_a_url_that_is_taken(
     app.register_blueprint(okta, url_prefix="/okta/more")
 
 
-def test_a_url_that_others_have_for_another_method(make_app: AppFactory, okta: EventHook) -> None:
-    """A page of the host's that answers to GET takes no delivery."""
+@pytest.mark.parametrize("rule", [URL, f"{URL}/"])
+def test_a_url_whose_verification_others_would_get(
+    make_app: AppFactory, okta: EventHook, rule: str
+) -> None:
+    """A page of the host's that answers to GET there would be shown to Okta instead of the challenge."""
     app = make_app()
-    app.add_url_rule(f"{URL}/", "page", lambda: "")
+    app.add_url_rule(rule, "page", lambda: "")
+
+    with pytest.raises(
+        RuntimeError,
+        match=r"'okta' would get no verification: the endpoint 'page' .* answers to GET",
+    ):
+        app.register_blueprint(okta)
+
+
+def test_a_url_that_others_have_for_another_method(make_app: AppFactory, okta: EventHook) -> None:
+    """What answers to neither GET nor POST takes nothing of the hook's."""
+    app = make_app()
+    app.add_url_rule(f"{URL}/", "page", lambda: "", methods=["PUT"])
 
     app.register_blueprint(okta)
 
