@@ -20,6 +20,8 @@ def call(app: Flask, receiver: Callable[..., Any], /, **arguments: Any) -> None:
     """Call a receiver of any kind; if it is asynchronous, wait until it has finished.
 
     Of the processes that it may fork off, none comes back from here.
+
+    :raises TypeError: if it returns a generator: nothing would run that, and its event would be taken for handled.
     """
     process = os.getpid()
     error: BaseException | None = None
@@ -27,6 +29,11 @@ def call(app: Flask, receiver: Callable[..., Any], /, **arguments: Any) -> None:
         result = receiver(app, **arguments)
         if inspect.isawaitable(result):
             app.ensure_sync(_await)(result)
+        elif inspect.isgenerator(result) or inspect.isasyncgen(result):
+            raise TypeError(  # noqa: TRY301 - a failure of the receiver's, as if it had raised it
+                "The receiver returned a generator, of which no line has run: "
+                "a receiver must do its work itself, without yield."
+            )
     except BaseException as raised:
         if os.getpid() == process:
             raise

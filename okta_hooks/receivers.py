@@ -7,7 +7,7 @@ import inspect
 import threading
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from blinker import Namespace
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from blinker import NamedSignal
+
+#: What functools.lru_cache makes, which passes on all that it gets and has no signature of its own.
+_CACHED: Final[type[Any]] = type(functools.lru_cache(lambda: None))
 
 
 def check_pattern(pattern: object) -> str:
@@ -54,8 +57,14 @@ def why_uncallable(receiver: object) -> str | None:
     """Return why a receiver cannot be called as receivers are, without a full stop; None if it may well be."""
     if not callable(receiver):
         return "it is not callable"
+    call: Callable[..., Any] = receiver
+    while isinstance(call, _CACHED):
+        call = call.__wrapped__
+    if _is_generator(call) or _is_generator(type(call).__call__):
+        return "it is a generator function, of which a call runs no line: it must not have a yield"
     try:
-        signature = inspect.signature(receiver)
+        # A decorator that uses functools.wraps may add or take away arguments: it is the one that is called.
+        signature = inspect.signature(call, follow_wrapped=False)
     except (TypeError, ValueError):  # of some callables of C none is known
         return None
     empty, positional = inspect.Parameter.empty, inspect.Parameter.POSITIONAL_ONLY
@@ -68,6 +77,10 @@ def why_uncallable(receiver: object) -> str | None:
     except TypeError as error:
         return str(error)
     return None
+
+
+def _is_generator(function: object) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
 def matches(pattern: str, event_type: str) -> bool:

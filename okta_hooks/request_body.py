@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 from flask import request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from .forks import in_children
 from .threads import start_thread
 
 if TYPE_CHECKING:
@@ -226,7 +227,7 @@ class _Watchdog:
     def __init__(self) -> None:
         self.reset()
         # Threads do not survive a fork, and somebody may have held the lock.
-        os.register_at_fork(after_in_child=self.reset)
+        in_children(self.reset)
 
     def reset(self) -> None:
         """Begin anew."""

@@ -76,6 +76,14 @@ def checks(
         said = "with no answer" if outcome.status is None else f"with {outcome.status}"
         yield failure(_NAME, f"In the app itself a {what} ends {said}: {text}", cure)
         return
+    if answers.verified.verification != answers.challenge:
+        yield failure(
+            _NAME,
+            "In the app itself a verification ends with 200, but not with the challenge: "
+            "another view of the app answers to GET at the hook's URL, or something changes its answers.",
+            "Give the hook a path of its own: EventHook(name, url_prefix=...).",
+        )
+        return
     large = answers.large
     if large is not None and large.status == HTTPStatus.TOO_MANY_REQUESTS:
         text, cure = unwanted(large, expected)

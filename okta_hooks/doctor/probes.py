@@ -131,6 +131,7 @@ def ask(send: Send, url: str, *, header: str, live: Sequence[str], large: int = 
 class OwnAnswers(NamedTuple):
     """What the app answers in this process, before any server or proxy."""
 
+    challenge: str
     verified: Outcome
     delivered: Outcome
     large: Outcome | None
@@ -143,10 +144,12 @@ def ask_app(send: Send, url: str, *, header: str, live: Sequence[str], large: in
     """
     right = {header: live[0]} if live else {}
     endpoint = _Endpoint(send, url)
-    verified = endpoint.get(secrets.token_urlsafe(30), right)
+    challenge = secrets.token_urlsafe(30)
+    verified = endpoint.get(challenge, right)
     delivered = endpoint.post(right)
     is_through = delivered.status == HTTPStatus.NO_CONTENT
-    return OwnAnswers(verified, delivered, endpoint.post(right, size=large) if is_through else None)
+    large_one = endpoint.post(right, size=large) if is_through else None
+    return OwnAnswers(challenge, verified, delivered, large_one)
 
 
 class _Endpoint:

@@ -17,7 +17,7 @@ from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.logs import plain_logger
 from okta_hooks.secret import frameless, revealed
 
-from . import schema, sqlite
+from . import schema
 from .file_system import EPHEMERAL, file_system, is_shared
 from .totals import count_all
 
@@ -322,11 +322,17 @@ def _system(text: str | Secret, folder: str) -> _System:
     try:
         url = sa.make_url(revealed(text))
         if url.get_backend_name() == "sqlite":
+            from . import sqlite  # it needs fcntl, which Windows has not
+
             return sqlite.SQLite(url, file_of(text, folder), CONNECTIONS + 1)
         from .postgresql import PostgreSQL  # its driver need not be installed
 
         return PostgreSQL(url, CONNECTIONS + 1)
     except ImportError as error:
+        if error.name == "fcntl":
+            raise InboxUnavailable(
+                "An SQLite file needs the file locks of a POSIX system"
+            ) from None
         raise InboxUnavailable(
             f"{error}: for PostgreSQL, pip install 'okta-hooks[postgresql]'"
         ) from None

@@ -16,6 +16,8 @@ from flask import current_app, request, request_started
 from okta_hooks import settings
 from okta_hooks.clocks import boot_time
 from okta_hooks.exceptions import ConfigurationError, InboxUnavailable
+from okta_hooks.forks import in_children
+from okta_hooks.host_code import contained
 from okta_hooks.logs import plain_logger
 from okta_hooks.wire import protocol
 from okta_hooks.wire.protocol import path_of
@@ -69,7 +71,7 @@ def _begin_anew() -> None:
         state.begin_anew()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+in_children(_begin_anew)
 
 
 class Reconfigured:
@@ -286,8 +288,11 @@ class AppState:
     def _begin(self, app: Flask) -> None:
         """Start what this process has at work, unless that was done at an earlier request."""
         if self._as_read is not None:
-            self.tell_of_changes(app)
-            self._tell_of_script(app)
+            for tell in (self.tell_of_changes, self._tell_of_script):
+                # The request may be for another page, which has nothing to do with what is only told.
+                if error := contained(tell, app):
+                    text = "What may be wrong with this app could not be looked at."
+                    contained(logger.error, text, exc_info=error)
         if self._is_to_start(app):
             # The first request of a process imports SQLAlchemy: that counts as time that Okta has waited.
             request.environ[BEGAN] = time.monotonic()
@@ -316,7 +321,7 @@ class AppState:
                 if self._runtime is runtime:
                     self._pid_at_work = os.getpid()
         except InboxUnavailable as error:
-            logger.error("The inbox cannot be used: %s", error)  # noqa: TRY400 - the error says it all
-        except Exception:
+            contained(logger.error, "The inbox cannot be used: %s", error)
+        except Exception:  # noqa: BLE001 - it is logged
             # Whatever it is, the host's other pages have nothing to do with it; the next request tries again.
-            logger.exception("The inbox cannot be used.")
+            contained(logger.exception, "The inbox cannot be used.")

@@ -40,7 +40,7 @@ def check_url(app: Flask, hook: str, prefix: str, subdomain: str | None) -> None
     """Look at where a hook is to answer.
 
     :param prefix: The whole path, with those of the blueprints around the hook's.
-    :raises ConfigurationError: if that has variables, or something else answers to POST there.
+    :raises ConfigurationError: if that has variables, or something else answers to GET or POST there.
     """
     for part in (prefix, subdomain or ""):
         if "<" in part:
@@ -51,15 +51,19 @@ def check_url(app: Flask, hook: str, prefix: str, subdomain: str | None) -> None
     if app.url_map.host_matching:
         return
     where = subdomain or app.url_map.default_subdomain
-    for rule in app.url_map.iter_rules():
-        takes_it = rule.methods is None or "POST" in rule.methods
-        is_there = rule.rule.rstrip("/") == prefix.rstrip("/") and (rule.subdomain or "") == where
-        if takes_it and is_there:
-            raise ConfigurationError(
-                f"The hook {hook!r} would get nothing: the endpoint {rule.endpoint!r} of this app already "
-                f"answers to POST at {rule.rule}. Give the hook another path: "
-                f"EventHook({hook!r}, url_prefix=...)."
-            )
+    there = [
+        rule
+        for rule in app.url_map.iter_rules()
+        if rule.rule.rstrip("/") == prefix.rstrip("/") and (rule.subdomain or "") == where
+    ]
+    for method, what in (("POST", "nothing"), ("GET", "no verification")):
+        for rule in there:
+            if rule.methods is None or method in rule.methods:
+                raise ConfigurationError(
+                    f"The hook {hook!r} would get {what}: the endpoint {rule.endpoint!r} of this app already "
+                    f"answers to {method} at {rule.rule}. Give the hook another path: "
+                    f"EventHook({hook!r}, url_prefix=...)."
+                )
 
 
 def check_inbox(app: Flask, url: Secret | None) -> None:

@@ -84,12 +84,20 @@ def _copies_of(main: ModuleType) -> list[ModuleType]:
         return []
     found = []
     for module in list(sys.modules.values()):
-        other = getattr(module, "__file__", None)
+        other = _file_of(module)
         if module is main or not isinstance(other, str) or Path(other).name != Path(file).name:
             continue
         if Path(other).resolve() == Path(file).resolve():
             found.append(module)
     return found
+
+
+def _file_of(module: ModuleType) -> Any:
+    """Return what a module has as its file, without waking a lazy one: that may raise anything."""
+    try:
+        return vars(module).get("__file__")
+    except Exception:  # noqa: BLE001 - anything may stand in sys.modules, None too
+        return None
 
 
 def _in(copy: ModuleType, name: str) -> str:

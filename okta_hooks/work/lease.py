@@ -6,13 +6,13 @@ it holds a lock on a file, which dies with it, and is the only worker in the inb
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import time
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.forks import in_children
 from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
 
@@ -239,6 +239,8 @@ class FileLease:
         return not self._inbox.workers.is_listed(self._worker_id)
 
     def _get_lock(self) -> bool:
+        import fcntl  # Windows has none, where the inbox is on PostgreSQL
+
         with self._guard:
             if self._path in self._held:
                 return False
@@ -289,7 +291,7 @@ class FileLease:
         self.give_up()
 
 
-os.register_at_fork(after_in_child=FileLease.forget_held)
+in_children(FileLease.forget_held)
 
 
 class Heartbeat:

@@ -17,6 +17,8 @@ import threading
 from contextlib import suppress
 from typing import Final
 
+from okta_hooks.forks import in_children
+
 
 class _Note:
     """Where the handler writes to: one file descriptor, which is never closed, and leads to one file or another."""
@@ -95,4 +97,4 @@ def _forget() -> None:
             _lead_nowhere(_note.descriptor)
 
 
-os.register_at_fork(after_in_child=_forget)
+in_children(_forget)

@@ -226,6 +226,50 @@ def test_a_file_that_may_not_be_read_and_written(
     )
 
 
+class Lazy:
+    """A module that is imported when it is used, and cannot be."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise ImportError("a dependency that is not installed")
+
+
+def test_a_lazy_module_is_left_alone(
+    make_app: AppFactory,
+    okta: EventHook,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What the first request looks at wakes no module that would raise."""
+    monkeypatch.setitem(sys.modules, "lazy", Lazy())
+    app = make_app(okta)
+
+    assert app.test_client().get("/").status_code == 404
+    assert caplog.messages == []
+
+
+class Unequal:
+    """A value that cannot be compared, as an array."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("ambiguous")
+
+    __hash__ = None  # type: ignore[assignment] # as that of an array
+
+
+def test_what_is_only_told_fails_no_request(
+    make_app: AppFactory, okta: EventHook, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first request of a process is answered as ever, and the log has why nothing was told."""
+    app = make_app(okta)
+    app.config["OKTA_HOOKS_OWN"] = Unequal()
+
+    assert app.test_client().get("/").status_code == 404
+    (record,) = caplog.records
+    assert record.message == "What may be wrong with this app could not be looked at."
+    assert record.exc_info is not None
+    assert caplog.text.endswith("ValueError: ambiguous\n")
+
+
 def in_the_prefix(app: Flask, okta: EventHook) -> None:
     app.register_blueprint(okta, url_prefix="/t/<tenant>/okta")
 
@@ -280,10 +324,25 @@ def test_a_url_that_is_taken(
     app.register_blueprint(okta, url_prefix="/okta/more")
 
 
-def test_a_url_that_others_have_for_another_method(make_app: AppFactory, okta: EventHook) -> None:
-    """A page of the host's that answers to GET takes no delivery."""
+@pytest.mark.parametrize("rule", [URL, f"{URL}/"])
+def test_a_url_whose_verification_others_would_get(
+    make_app: AppFactory, okta: EventHook, rule: str
+) -> None:
+    """A page of the host's that answers to GET there would be shown to Okta instead of the challenge."""
     app = make_app()
-    app.add_url_rule(f"{URL}/", "page", lambda: "")
+    app.add_url_rule(rule, "page", lambda: "")
+
+    with pytest.raises(
+        RuntimeError,
+        match=r"'okta' would get no verification: the endpoint 'page' .* answers to GET",
+    ):
+        app.register_blueprint(okta)
+
+
+def test_a_url_that_others_have_for_another_method(make_app: AppFactory, okta: EventHook) -> None:
+    """What answers to neither GET nor POST takes nothing of the hook's."""
+    app = make_app()
+    app.add_url_rule(f"{URL}/", "page", lambda: "", methods=["PUT"])
 
     app.register_blueprint(okta)
 

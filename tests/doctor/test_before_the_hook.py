@@ -42,6 +42,20 @@ def test_a_login_wall_of_the_app(make: Callable[..., Flask]) -> None:
     assert "That is a login wall" in host_check(app)["cure"]
 
 
+def test_a_verification_that_something_changes(make: Callable[..., Flask]) -> None:
+    """A 200 is no verification without the challenge."""
+    app = make()
+
+    @app.after_request
+    def page(response: Response) -> Response:
+        if request.method == "GET":
+            response.set_data("a page")
+        return response
+
+    assert (found := host_check(app))["level"] == "failure"
+    assert "ends with 200, but not with the challenge" in found["text"]
+
+
 def test_a_body_that_is_read_before(make: Callable[..., Flask]) -> None:
     """A before_request that reads bodies makes MAX_CONTENT_LENGTH count, which does not otherwise."""
     small, reading = make(), make()

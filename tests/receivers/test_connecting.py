@@ -4,6 +4,7 @@ import functools
 import gc
 import weakref
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock, create_autospec
 
 import pytest
 from flask import Flask
@@ -11,7 +12,7 @@ from flask import Flask
 from .support import APP, HERE, Account, names, other, receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from okta_hooks import EventHook, LogEvent
 
@@ -185,6 +186,50 @@ def test_a_receiver_that_is_just_being_connected(okta: EventHook) -> None:
     assert okta.receivers.connected(app) == [found]
 
 
+def in_session(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a decorated function that gets one argument more than the decorator does."""
+
+    @functools.wraps(function)
+    def inner(*arguments: Any, **named: Any) -> None:
+        function("session", *arguments, **named)
+
+    return inner
+
+
+def of_event(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a decorated function that gets the event alone."""
+
+    @functools.wraps(function)
+    def inner(app: Flask, event: LogEvent, **extra: Any) -> None:
+        function(event)
+
+    return inner
+
+
+class Decorated:
+    """Has a receiver that is a decorated method."""
+
+    @in_session
+    def method(session: str, self: object, sender: Flask, **extra: Any) -> None:  # noqa: N805 - the decorator puts it first
+        """Do nothing."""
+
+
+def generator(sender: Flask, **extra: Any) -> Iterator[None]:
+    yield
+
+
+async def asynchronous_generator(sender: Flask, **extra: Any) -> AsyncIterator[None]:
+    yield
+
+
+class Generating:
+    """Has a receiver that is a generator, whatever way it is called."""
+
+    def __call__(self, *_: Any, **__: Any) -> Iterator[None]:
+        """Do nothing, but when it is iterated over."""
+        yield
+
+
 def no_extra(sender: Flask, event: LogEvent) -> None: ...
 
 
@@ -206,6 +251,20 @@ def one_more(sender: Flask, event: LogEvent, user: str, **extra: Any) -> None: .
         (one_more, "one_more cannot be called: missing a required argument: 'user'"),
         (Account.method, "Account.method cannot be called: missing a required argument"),
         (functools.partial(one_more, user="x"), None),
+        (functools.lru_cache(no_extra), "no_extra cannot be called: got an unexpected"),
+        (generator, "generator cannot be called: it is a generator function"),
+        (asynchronous_generator, "cannot be called: it is a generator function"),
+        (functools.partial(generator), "it is a generator function"),
+        (Generating(), "it is a generator function"),
+        (Generating().__call__, "it is a generator function"),
+        (of_event(event_alone), None),
+        (in_session(one_more), None),
+        (functools.partial(in_session(one_more)), None),
+        (Decorated().method, None),
+        (functools.lru_cache(receiver), None),
+        (functools.singledispatch(receiver), None),
+        (Mock(), None),
+        (create_autospec(receiver), None),
         (max, None),
     ],
     ids=lambda value: getattr(value, "__qualname__", "") or None,
@@ -213,7 +272,10 @@ def one_more(sender: Flask, event: LogEvent, user: str, **extra: Any) -> None: .
 def test_a_receiver_that_cannot_be_called(
     okta: EventHook, call: Callable[..., Any], said: str | None
 ) -> None:
-    """It is refused when it is connected, and nothing of it stays; of what has no signature nothing is known."""
+    """It is refused when it is connected, and nothing of it stays; of what has no signature nothing is known.
+
+    Of a decorated function it is the decorator's own that counts, which is called.
+    """
     if said is None:
         okta.on("*")(call)
         return

@@ -11,7 +11,7 @@ from flask import Flask
 from .support import EVENT, run
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from okta_hooks import LogEvent
 
@@ -111,3 +111,21 @@ def test_the_host_s_own_ensure_sync() -> None:
     assert run(coroutine_function, app=app) is None
 
     assert used == ["host"]
+
+
+async def asynchronous_generator() -> AsyncIterator[None]:
+    """Yield nothing of interest."""
+    yield
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [lambda: (each for each in [1]), asynchronous_generator],
+    ids=["generator", "asynchronous generator"],
+)
+def test_a_generator_that_is_returned(returned: Callable[[], object]) -> None:
+    """The receiver has failed: no line of the generator has run."""
+    error = run(lambda app, **extra: returned())
+
+    assert isinstance(error, TypeError)
+    assert str(error).startswith("The receiver returned a generator, of which no line has run")
