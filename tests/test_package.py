@@ -138,7 +138,7 @@ def test_where_users_import_from(path: str) -> None:
 
 
 def test_entry_points() -> None:
-    """Flask finds the commands, and pytest the fixtures."""
+    """Flask finds the commands, pytest the fixtures, and OpenTelemetry the spans."""
     found = {
         (point.group, point.name): point.value
         for point in importlib.metadata.distribution("okta-hooks").entry_points
@@ -146,6 +146,9 @@ def test_entry_points() -> None:
 
     assert found == {
         ("flask.commands", "okta-hooks"): "okta_hooks.cli:group",
+        ("opentelemetry_instrumentor", "okta_hooks"): (
+            "okta_hooks.opentelemetry:OktaHooksInstrumentor"
+        ),
         ("pytest11", "okta-hooks"): "okta_hooks.pytest_plugin",
     }
 

@@ -189,6 +189,8 @@ class FileLease:
     @classmethod
     def is_held(cls, path: Path) -> bool:
         """Return whether anybody holds the lock on a file, in this process or another."""
+        import fcntl  # as in `_get_lock`
+
         # Within the guard: to close a file drops whatever locks this process has on it.
         with cls._guard:
             if path in cls._held:
