@@ -285,7 +285,7 @@ class Delivery:
     ``event_id`` is the envelope's ``eventId``: other hooks get the same event under another one.
     ``source`` is the URL of the hook at Okta. ``via`` is ``"hook"`` or ``"backfill"``.
     ``received_at`` is an aware datetime in UTC. ``traceparent`` is that of the span in which it was received, as W3C's
-    Trace Context has it, if :mod:`okta_hooks.opentelemetry` recorded one.
+    Trace Context has it, if :class:`~okta_hooks.opentelemetry.OktaHooksInstrumentor` has recorded one.
     """
 
     event_id: str | None
