@@ -52,7 +52,9 @@ def check_url(app: Flask, hook: str, prefix: str, subdomain: str | None) -> None
     there = [
         rule
         for rule in app.url_map.iter_rules()
-        if rule.rule.rstrip("/") == prefix.rstrip("/") and (rule.subdomain or "") == where
+        if not (rule.build_only or rule.websocket)  # these answer to no request
+        and rule.rule.rstrip("/") == prefix.rstrip("/")
+        and (rule.subdomain or "") == where
     ]
     for method, what in (("POST", "nothing"), ("GET", "no verification")):
         for rule in there:

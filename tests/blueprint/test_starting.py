@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask import Blueprint, Flask
+from werkzeug.routing import Rule
 
 from okta_hooks import EventHook
 
@@ -231,6 +232,26 @@ def test_a_url_that_others_have_for_another_method(make_app: AppFactory, okta: E
     app.add_url_rule(f"{URL}/", "page", lambda: "", methods=["PUT"])
 
     app.register_blueprint(okta)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule(URL, endpoint="public", build_only=True),
+        Rule(URL, endpoint="public", websocket=True),
+    ],
+    ids=["build_only", "websocket"],
+)
+def test_a_url_of_a_rule_that_answers_nothing(
+    make_app: AppFactory, okta: EventHook, rule: Rule
+) -> None:
+    """A rule that only makes URLs, or is for WebSockets alone, takes nothing of the hook's."""
+    app = make_app()
+    app.url_map.add(rule)
+
+    app.register_blueprint(okta)
+
+    assert app.test_client().get(URL).get_json()["title"] == "Bad Request"
 
 
 def test_a_hook_that_is_registered_twice(make_app: AppFactory, okta: EventHook) -> None:
