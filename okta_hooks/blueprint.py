@@ -18,7 +18,7 @@ from . import receivers, signals
 from .exceptions import ConfigurationError
 from .logs import plain_logger
 from .problem import problem
-from .state import EXTENSION, AppState, app_object, registration, state_of
+from .state import EXTENSION, AppState, app_object, registration, script, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +45,7 @@ class EventHook(Blueprint):
     def __init__(self, name: str, *, url_prefix: str = "/okta/events") -> None:
         super().__init__(name, __name__, url_prefix=url_prefix)
         self.receivers = receivers.Receivers()
+        script.remember(self, sys._getframe(1))  # noqa: SLF001 - documented, for such purposes
         # Okta follows no redirect, so neither form of the URL may answer with one. The rule is the prefix as it is:
         # with a slash after it, Werkzeug would answer 404 to another method at the form without.
         self.add_url_rule("", "verify", self._verify, methods=["GET"], strict_slashes=False)

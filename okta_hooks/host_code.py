@@ -73,16 +73,30 @@ def _end_child(error: BaseException | None) -> NoReturn:
     It would run receivers and write to the database on connections that are not its own. Nothing of it is cleaned up,
     for that would close these for both.
     """
+    status = 0 if error is None else 1
     with suppress(Exception):
-        if error is not None:
-            traceback.print_exception(error)
-        sys.stderr.write(
-            f"The process {os.getpid()}, which a receiver has forked off, has come back from it, and is ended here: "
-            "let it end by os._exit(), or start it with subprocess.\n"
-        )
+        if isinstance(error, SystemExit):
+            status = _status_of(error)
+        else:
+            if error is not None:
+                traceback.print_exception(error)
+            sys.stderr.write(
+                f"The process {os.getpid()}, which a receiver has forked off, has come back from it, and is ended "
+                "here: let it end by os._exit(), or start it with subprocess.\n"
+            )
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(0 if error is None else 1)
+    os._exit(status)
+
+
+def _status_of(error: SystemExit) -> int:
+    """Return the status with which Python ends a process at ``sys.exit``; a text is printed."""
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xFF
+    sys.stderr.write(f"{error.code}\n")
+    return 1
 
 
 async def _await(result: Awaitable[Any]) -> Any:

@@ -29,6 +29,10 @@ DEFAULT_INBOX: Final = database_url.DEFAULT
 
 #: What the prefix is likely to be mistyped as; the second kind is what `FLASK_OKTA_HOOKS__SECRET` comes to.
 _NEAR_PREFIX: Final = re.compile(r"(FLASK_)?OKTA_?(EVENT_?)?HOOKS?_|OKTA_HOOKS?$", re.IGNORECASE)
+#: What a value of the environment may have become that was meant as text.
+_FROM_JSON: Final = frozenset({"bool", "dict", "float", "list", "NoneType"})
+#: What a variable with a secret is likely to be mistyped as.
+_NEAR_SECRET: Final = re.compile(r"(FLASK_)*OKTA_?(EVENT_?)?(HOOKS?_+)?SECRETS?", re.IGNORECASE)
 _NOWHERE_IN_A_HEADER = frozenset("\0\r\n")
 #: RFC 9110's token, without the underscore.
 _HEADER_NAME = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^`|~")
@@ -67,11 +71,15 @@ class Settings:
 
 def digests(config: Mapping[str, Any]) -> dict[str, bytes]:
     """Return what tells whether a value under our prefix has changed, by its key; none can be read from it."""
-    return {
-        key: hashlib.blake2b(repr(value).encode(errors="surrogatepass")).digest()
-        for key, value in config.items()
-        if key.startswith(PREFIX)
-    }
+    return {key: _digest(value) for key, value in config.items() if key.startswith(PREFIX)}
+
+
+def _digest(value: object) -> bytes:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - of an object of the host's, under a key that may be none of ours
+        text = str(id(value))
+    return hashlib.blake2b(text.encode(errors="surrogatepass")).digest()
 
 
 def read(config: Mapping[str, Any]) -> Settings:
@@ -131,10 +139,11 @@ def secrets_of(settings: Settings, hook: str) -> tuple[Secret, ...]:
     :param hook: The hook's name.
     :raises RuntimeError: if there is none and that was not asked for, or one cannot be right.
     """
-    configured = settings.secret
+    configured, has_others = settings.secret, ""
     where = f"{PREFIX}SECRET"
     if isinstance(configured, Mapping):
         where = f"{where}[{hook!r}]"
+        has_others = _others(hook, configured)
         configured = configured.get(hook)
     if not configured:
         if settings.allow_unauthenticated:
@@ -145,9 +154,20 @@ def secrets_of(settings: Settings, hook: str) -> tuple[Secret, ...]:
             f"(from the environment: FLASK_{PREFIX}SECRET)."
         )
         raise ConfigurationError(
-            f"{where} is not set, so anybody could post events to the hook {hook!r}. {cure}"
+            f"{where} is not set, so anybody could post events to the hook {hook!r}.{has_others} {cure}"
         )
     return tuple(_secret(where, member) for member in configured)
+
+
+def _others(hook: str, configured: Mapping[str, Any]) -> str:
+    """Return what a mapping has instead of a hook: only a name like the hook's is quoted, others may be secrets."""
+    from difflib import get_close_matches  # most apps spell well
+
+    by_small = {name.lower(): name for name in configured if name != hook}
+    near = get_close_matches(hook.lower(), by_small, 1)
+    if near:
+        return f" The mapping has {by_small[near[0]]!r}: is {hook!r} meant?"
+    return f" Names of other hooks that the mapping has: {len(by_small)}." if by_small else ""
 
 
 def _why_unread() -> str | None:
@@ -168,8 +188,8 @@ def _why_unread() -> str | None:
             f"{key} stands in the environment, where Flask reads what begins with FLASK_: call it FLASK_{key}, "
             "and call app.config.from_prefixed_env() before the hook is registered."
         )
-    for name in names:
-        if _NEAR_PREFIX.sub("", name.removeprefix("FLASK_")).upper() == "SECRET":
+    for name, value in os.environ.items():
+        if value != "null" and _NEAR_SECRET.fullmatch(name):
             return f"{name} stands in the environment: is FLASK_{key} meant?"
     return None
 
@@ -178,8 +198,7 @@ def _why_unread() -> str | None:
 def _secret(where: str, member: Secret | _NoSecret) -> Secret:
     if isinstance(member, _NoSecret):
         raise ConfigurationError(
-            f"{where} holds a {member.kind} where a secret should be, which is a string. "
-            "In the environment, put double quotes inside the single ones: '\"1e5\"'."
+            f"{where} holds a {member.kind} where a secret should be, which is a string. {_cure_of(member.kind)}"
         )
     value = member.reveal()
     if not value:
@@ -202,6 +221,14 @@ def _secret(where: str, member: Secret | _NoSecret) -> Secret:
             "which servers strip from a header. Strip it here and at Okta."
         )
     return member
+
+
+def _cure_of(kind: str) -> str:
+    if kind in _FROM_JSON:
+        return "In the environment, put double quotes inside the single ones: '\"1e5\"'."
+    if kind in ("bytes", "bytearray"):
+        return "Decode it: secret.decode()."
+    return "Several secrets are a list, the new one first."
 
 
 def _digits_as_text(value: object) -> object:
@@ -304,7 +331,7 @@ def _text(name: str, value: Any) -> str | None:
 
 def _url(name: str, value: Any) -> str | Mapping[str, str] | None:
     if isinstance(value, Mapping):
-        return {str(hook): _one_url(f"{name}[{hook!r}]", url) for hook, url in value.items()}
+        return {str(hook): _one_url(name, url) for hook, url in value.items()}
     return None if value is None else _one_url(name, value)
 
 
@@ -318,10 +345,10 @@ def _one_url(name: str, value: Any) -> str:
         is_one = False
     if not is_one:
         # The value is not quoted: it may hold a password.
-        key = PREFIX + name.replace("url", "URL", 1)
+        # Nor is the key of a mapping, which may be a secret under a wrong key, too.
         raise ConfigurationError(
-            f"{key} must be the URL that Okta delivers to, such as https://app.example.com/okta/events; "
-            "in an app with several hooks, an object of such by the names of the hooks."
+            f"{PREFIX}{name.upper()} must be the URL that Okta delivers to, such as "
+            "https://app.example.com/okta/events; in an app with several hooks, a mapping of hook names to URLs."
         )
     return str(value)
 

@@ -169,6 +169,8 @@ def test_unset_secret() -> None:
             "^.*FLASK_OKTA_HOOK_SECRET stands .*: is FLASK_OKTA_HOOKS_SECRET meant",
         ),
         ("OKTA_HOOK_SECRET", "OKTA_HOOK_SECRET stands .*: is FLASK_OKTA_HOOKS_SECRET meant"),
+        ("OKTA_SECRET", "OKTA_SECRET stands .*: is FLASK_OKTA_HOOKS_SECRET meant"),
+        ("FLASK_OKTA_HOOKS_SECRETS", "SECRETS stands .*: is FLASK_OKTA_HOOKS_SECRET meant"),
     ],
 )
 def test_a_secret_that_has_not_got_here(
@@ -210,7 +212,8 @@ def test_secret_of_another_type(value: object, kind: str) -> None:
     """What is no string, list or mapping is refused by its type, with the cure, and never shown."""
     with pytest.raises(RuntimeError, match=rf"OKTA_HOOKS_SECRET.* holds a {kind} ") as caught:
         secrets(value)
-    assert "double quotes inside the single ones" in str(caught.value)
+    is_from_json = kind not in ("bytes", "set")
+    assert ("double quotes inside the single ones" in str(caught.value)) is is_from_json
     assert "hush" not in str(caught.value)
 
 
@@ -472,3 +475,42 @@ def test_key_like_no_other(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages == [
         "Nothing reads the configuration key OKTA_HOOKS_ZZZZZZZZZZZZZZZZZZZZZZZZ."
     ]
+
+
+@pytest.mark.parametrize(
+    ("configured", "said"),
+    [
+        (b"hush", r"holds a bytes .* Decode it: secret.decode\(\)\.$"),
+        ({"hush", "hush, too"}, r"holds a set .* Several secrets are a list, the new one first\.$"),
+        (1e5, "holds a float .* In the environment, put double quotes inside the single ones"),
+    ],
+)
+def test_the_cure_of_a_secret_of_another_type(configured: object, said: str) -> None:
+    """What the environment cannot have made has a cure in Python."""
+    with pytest.raises(RuntimeError, match=said) as caught:
+        settings.secrets_of(settings.read({"OKTA_HOOKS_SECRET": configured}), "okta")
+
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "said"),
+    [
+        ({"OKTA": "x"}, r"The mapping has 'OKTA': is 'okta' meant\?"),
+        ({"hush": "okta"}, r"Names of other hooks that the mapping has: 1\."),
+    ],
+)
+def test_a_mapping_without_the_hook(mapping: dict[str, str], said: str) -> None:
+    """A name like the hook's is told; another is not, for it may be a secret."""
+    with pytest.raises(RuntimeError, match=said) as caught:
+        settings.secrets_of(settings.read({"OKTA_HOOKS_SECRET": mapping}), "okta")
+
+    assert "hush" not in str(caught.value)
+
+
+def test_a_key_of_a_mapping_is_not_quoted() -> None:
+    """A secret may stand there under a wrong key, in a mapping the wrong way round."""
+    with pytest.raises(RuntimeError, match=r"^OKTA_HOOKS_URL must .* hook names to URLs") as caught:
+        settings.read({"OKTA_HOOKS_URL": {"hush": "okta"}})
+
+    assert "hush" not in str(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +13,7 @@ from okta_hooks.printable import printable
 from okta_hooks.state import app_object, state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from flask import Flask
 
@@ -42,9 +43,26 @@ def one_hook(state: AppState, hook: str | None) -> str:
     """Return the name of the hook that is meant: an app with one need not say which."""
     if hook is None and len(state.hooks) == 1:
         return next(iter(state.hooks))
-    if hook not in state.hooks:
+    if hook is not None and hook not in state.hooks:
+        raise click.UsageError(unknown("hook", hook, state.hooks))
+    if hook is None:
         raise click.UsageError(f"Say which --hook: {', '.join(state.hooks)}.")
     return hook
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return what is said of a name that nobody knows."""
+    there = sorted(known)
+    there_are = f"there are: {', '.join(there)}" if there else "there are none"
+    near = nearest(name, there)
+    meant = f" Is {near!r} meant?" if near else ""
+    return f"No {kind} {name!r} is known; {there_are}.{meant}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the name that may be meant by another, or None if none is near."""
+    found = difflib.get_close_matches(name, list(known), 1)
+    return found[0] if found else None
 
 
 def connected_receivers(state: AppState) -> dict[tuple[str, str], Receiver]:

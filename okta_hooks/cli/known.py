@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 import click
@@ -12,11 +11,9 @@ from okta_hooks.inbox.selection import Selection
 from okta_hooks.receivers import check_pattern, matches, suggestion
 
 from .completion import known_receivers
-from .context import state_of_app
+from .context import nearest, state_of_app, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from okta_hooks.inbox import Inbox
     from okta_hooks.state import AppState
 
@@ -32,7 +29,7 @@ def check_selection(inbox: Inbox, chosen: Selection) -> None:
         _check_pattern(inbox, state, pattern)
     hook = chosen.hook
     if hook is not None and hook not in {*state.hooks, *inbox.overview.hooks()}:
-        raise click.UsageError(_unknown("hook", hook, state.hooks))
+        raise click.UsageError(unknown("hook", hook, state.hooks))
 
 
 def _check_pattern(inbox: Inbox, state: AppState, pattern: str) -> None:
@@ -45,7 +42,7 @@ def _check_pattern(inbox: Inbox, state: AppState, pattern: str) -> None:
     patterns = {one for hook in state.hooks.values() for one in hook.receivers.patterns}
     if pattern in patterns or inbox.overview.find(Selection(patterns=(pattern,)), limit=1):
         return
-    near = suggestion(pattern) or _near(pattern, patterns)
+    near = suggestion(pattern) or nearest(pattern, patterns)
     meant = f" Is {near!r} meant?" if near else ""
     raise click.UsageError(
         f"No event type {pattern!r} is known, to Okta, a receiver or the inbox.{meant}"
@@ -59,16 +56,4 @@ def check_receiver(inbox: Inbox, receiver: str) -> None:
     """
     known = known_receivers(state_of_app(), inbox)
     if receiver not in known and not inbox.receipts.is_known(receiver):
-        raise click.UsageError(_unknown("receiver", receiver, known))
-
-
-def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    there_are = f"there are: {', '.join(sorted(known))}" if known else "there are none"
-    near = _near(name, known)
-    meant = f" Is {near!r} meant?" if near else ""
-    return f"No {kind} {name!r} is known; {there_are}.{meant}"
-
-
-def _near(name: str, known: Iterable[str]) -> str | None:
-    found = difflib.get_close_matches(name, list(known), 1)
-    return found[0] if found else None
+        raise click.UsageError(unknown("receiver", receiver, known))

@@ -56,4 +56,4 @@ def receivers(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows))
     else:
-        print_table(rows)
+        print_table(rows, head="receiver")

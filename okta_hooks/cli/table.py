@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 _GAP: Final = "  "
 
 
-def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
+def print_table(rows: Sequence[Mapping[str, Any]], *, head: str | None = None) -> None:
     """Print rows, all with the same keys.
 
     They are in columns under these keys, unless that is wider than the terminal. Where the output is no terminal
     it may be as wide as it is, for what reads it, unless ``COLUMNS`` says how wide.
+
+    :param head: The key whose value stands above the others of a row; by default the first.
     """
     if not rows:
         echo("(none)")
@@ -36,7 +38,8 @@ def print_table(rows: Sequence[Mapping[str, Any]]) -> None:
             echo(_GAP.join(padded).rstrip())
     else:
         for row in rows:
-            _print_below(row, available)
+            first = next(iter(row)) if head is None else head
+            _print_below({first: row[first], **row}, available)
 
 
 def _print_below(row: Mapping[str, Any], available: int) -> None:

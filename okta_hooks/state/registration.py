@@ -54,11 +54,15 @@ def check_url(app: Flask, hook: str, prefix: str, subdomain: str | None) -> None
     there = [
         rule
         for rule in app.url_map.iter_rules()
-        if rule.rule.rstrip("/") == prefix.rstrip("/") and (rule.subdomain or "") == where
+        if not (rule.build_only or rule.websocket)  # these answer to no request
+        and rule.rule.rstrip("/") == prefix.rstrip("/")
+        and (rule.subdomain or "") == where
     ]
     for method, what in (("POST", "nothing"), ("GET", "no verification")):
         for rule in there:
-            if rule.methods is None or method in rule.methods:
+            # Okta verifies the URL as it is: a page of the host's beside it, with or without a slash, may stay.
+            is_asked = method == "POST" or rule.rule == prefix
+            if is_asked and (rule.methods is None or method in rule.methods):
                 raise ConfigurationError(
                     f"The hook {hook!r} would get {what}: the endpoint {rule.endpoint!r} of this app already "
                     f"answers to {method} at {rule.rule}. Give the hook another path: "

@@ -7,16 +7,15 @@ copy of it, by another name.
 from __future__ import annotations
 
 import sys
-from inspect import getattr_static
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks.logs import plain_logger
-from okta_hooks.receivers import Receivers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import ModuleType
+    from types import FrameType, ModuleType
 
     from flask import Flask
 
@@ -25,6 +24,21 @@ if TYPE_CHECKING:
 logger = plain_logger(__name__)
 
 _MAIN: Final = "__main__"
+
+
+#: The name of the module that made each hook of this process.
+_made: Final[weakref.WeakKeyDictionary[Hook, str]] = weakref.WeakKeyDictionary()
+
+
+def remember(hook: Hook, maker: FrameType | None) -> None:
+    """Remember which module has made a hook.
+
+    :param maker: The frame that called for it; those of constructors of classes below the hook's are passed over.
+    """
+    while maker is not None and maker.f_locals.get("self") is hook:
+        maker = maker.f_back
+    if maker is not None:
+        _made[hook] = str(maker.f_globals.get("__name__"))
 
 
 def tell_of_names(app: Flask, hooks: Mapping[str, Hook]) -> None:
@@ -55,8 +69,8 @@ def tell_of_second_copy(hooks: Mapping[str, Hook]) -> None:
     """Log which receivers are connected to a hook's copy, which a second import of the script has made."""
     main = sys.modules[_MAIN]
     for copy in _copies_of(main):
-        for other in list(vars(copy).values()):
-            hook = hooks.get(other.name) if _is_hook(other) else None
+        for other, module in list(_made.items()):
+            hook = hooks.get(other.name) if module == copy.__name__ else None
             if hook is None or hook is other:
                 continue
             mine = {_in(copy, name) for name in hook.receivers.names}
@@ -70,11 +84,6 @@ def tell_of_second_copy(hooks: Mapping[str, Hook]) -> None:
                     hook.name,
                     ", ".join(lost),
                 )
-
-
-def _is_hook(value: Any) -> bool:
-    # To ask a proxy such as `flask.request` for an attribute is an error outside a request.
-    return isinstance(getattr_static(value, "receivers", None), Receivers)
 
 
 def _copies_of(main: ModuleType) -> list[ModuleType]:

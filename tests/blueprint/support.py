@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import io
 import json
 import logging
@@ -97,6 +98,8 @@ def as_nobody() -> Iterator[None]:
     if user != 0:
         yield
         return
+    # What is imported late may lie where that user may not look.
+    importlib.import_module("okta_hooks.inbox.sqlite")
     os.setresuid(NOBODY, NOBODY, 0)
     try:
         yield

@@ -59,9 +59,10 @@ def said(tmp_path: Path) -> Said:
         start: tuple[str, ...] = ("app.py",),
         worker: str = "thread",
         has_inbox: bool = True,
+        source: str = APP,
     ) -> str:
         inbox = f"sqlite:///{tmp_path}/inbox.sqlite3" if has_inbox else None
-        script = APP.format(inbox=inbox, worker=worker, receivers=receivers)
+        script = source.format(inbox=inbox, worker=worker, receivers=receivers)
         folder = tmp_path / "shop"
         folder.mkdir(exist_ok=True)
         (folder / "__init__.py").touch()
@@ -116,6 +117,31 @@ def test_receivers_of_a_second_copy(said: Said, receivers: str, has_inbox: bool)
     assert "was imported once more, as 'app', and made a second hook 'okta'" in line
     assert "what is connected to that, receivers:others. " in line
     assert ("no receiver is connected" in line) == (not receivers)
+
+
+IN_A_CLASS = APP.replace(
+    'okta = EventHook("okta")', 'class Parts:\n    okta = EventHook("okta")'
+).replace("register_blueprint(okta)", "register_blueprint(Parts.okta)")
+OF_A_CLASS = APP.replace(
+    'okta = EventHook("okta")',
+    "class Hook(EventHook):\n    def __init__(self, name):\n        super().__init__(name)\n\n"
+    'parts = [Hook("okta")]',
+).replace("register_blueprint(okta)", "register_blueprint(parts[0])")
+
+
+@pytest.mark.parametrize(
+    ("source", "hook"),
+    [(IN_A_CLASS, "Parts.okta"), (OF_A_CLASS, "parts[0]")],
+    ids=["class", "list"],
+)
+def test_a_second_copy_wherever_the_hook_stands(said: Said, source: str, hook: str) -> None:
+    """The hook need not be a name of the script's itself, nor of this library's own class."""
+    connect = f"import app\napp.{hook}.on('*', name='others')(lambda sender, **extra: None)\n"
+
+    line = said(f"if __name__ == '__main__':\n    exec({connect!r}, {{}})", source=source)
+
+    assert "made a second hook 'okta'" in line
+    assert "what is connected to that, others. " in line
 
 
 def test_a_second_copy_that_does_no_harm(said: Said) -> None:

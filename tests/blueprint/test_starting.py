@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 from flask import Blueprint, Flask
+from werkzeug.routing import Rule
 
 from okta_hooks import EventHook
 
-from .support import NOBODY, URL, as_nobody
+from .support import CHALLENGE, NOBODY, RIGHT, URL, as_nobody
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -247,27 +248,18 @@ def test_a_lazy_module_is_left_alone(
     assert caplog.messages == []
 
 
-class Unequal:
-    """A value that cannot be compared, as an array."""
-
-    def __eq__(self, other: object) -> bool:
-        raise ValueError("ambiguous")
-
-    __hash__ = None  # type: ignore[assignment] # as that of an array
-
-
 def test_what_is_only_told_fails_no_request(
     make_app: AppFactory, okta: EventHook, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The first request of a process is answered as ever, and the log has why nothing was told."""
     app = make_app(okta)
-    app.config["OKTA_HOOKS_OWN"] = Unequal()
+    app.config[7] = "a key that is no text"
 
     assert app.test_client().get("/").status_code == 404
     (record,) = caplog.records
     assert record.message == "What may be wrong with this app could not be looked at."
     assert record.exc_info is not None
-    assert caplog.text.endswith("ValueError: ambiguous\n")
+    assert caplog.text.endswith("AttributeError: 'int' object has no attribute 'startswith'\n")
 
 
 def in_the_prefix(app: Flask, okta: EventHook) -> None:
@@ -324,13 +316,10 @@ def test_a_url_that_is_taken(
     app.register_blueprint(okta, url_prefix="/okta/more")
 
 
-@pytest.mark.parametrize("rule", [URL, f"{URL}/"])
-def test_a_url_whose_verification_others_would_get(
-    make_app: AppFactory, okta: EventHook, rule: str
-) -> None:
+def test_a_url_whose_verification_others_would_get(make_app: AppFactory, okta: EventHook) -> None:
     """A page of the host's that answers to GET there would be shown to Okta instead of the challenge."""
     app = make_app()
-    app.add_url_rule(rule, "page", lambda: "")
+    app.add_url_rule(URL, "page", lambda: "")
 
     with pytest.raises(
         RuntimeError,
@@ -339,12 +328,43 @@ def test_a_url_whose_verification_others_would_get(
         app.register_blueprint(okta)
 
 
+def test_a_page_beside_the_hooks_url(make_app: AppFactory, okta: EventHook) -> None:
+    """Okta asks for the URL as it is registered: a page with a slash at the end takes nothing of that."""
+    app = make_app()
+    app.add_url_rule(f"{URL}/", "page", lambda: "")
+    app.register_blueprint(okta)
+
+    answer = app.test_client().get(URL, headers=CHALLENGE | RIGHT)
+
+    assert answer.get_json() == {"verification": CHALLENGE["X-Okta-Verification-Challenge"]}
+
+
 def test_a_url_that_others_have_for_another_method(make_app: AppFactory, okta: EventHook) -> None:
     """What answers to neither GET nor POST takes nothing of the hook's."""
     app = make_app()
     app.add_url_rule(f"{URL}/", "page", lambda: "", methods=["PUT"])
 
     app.register_blueprint(okta)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule(URL, endpoint="public", build_only=True),
+        Rule(URL, endpoint="public", websocket=True),
+    ],
+    ids=["build_only", "websocket"],
+)
+def test_a_url_of_a_rule_that_answers_nothing(
+    make_app: AppFactory, okta: EventHook, rule: Rule
+) -> None:
+    """A rule that only makes URLs, or is for WebSockets alone, takes nothing of the hook's."""
+    app = make_app()
+    app.url_map.add(rule)
+
+    app.register_blueprint(okta)
+
+    assert app.test_client().get(URL).get_json()["title"] == "Bad Request"
 
 
 def test_a_hook_that_is_registered_twice(make_app: AppFactory, okta: EventHook) -> None:

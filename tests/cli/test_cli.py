@@ -236,6 +236,18 @@ def test_receivers(filled: Inbox, run: Run, okta: EventHook) -> None:
     assert [line.split()[3] for line in lines[1:]] == ["no", "yes", "no", "yes"]
 
 
+def test_receivers_on_a_narrow_terminal(
+    filled: Inbox, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each row begins with the receiver: the hook is the same in most."""
+    monkeypatch.setenv("COLUMNS", "40")
+
+    lines = run("receivers").output.splitlines()
+
+    assert [line for line in lines if not line.startswith(" ")] == ["audit", "users"]
+    assert lines[1].startswith("  hook: okta  patterns: *")
+
+
 def test_receivers_without_an_inbox(make_app: AppFactory, okta: EventHook) -> None:
     """They are connected, and that is all there is to say."""
     result = make_app(okta).test_cli_runner().invoke(group, ["receivers", "--json"])

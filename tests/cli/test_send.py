@@ -185,7 +185,7 @@ def test_an_unknown_type_is_sent_and_warned_of(direct: Flask, seen: list[Any]) -
         (["user.session.start", "--url", "localhost:5000"], "'localhost:5000' is no URL"),
         (["user.session.start", "--url", "http://host:port/"], "'http://host:port/' is no URL"),
         (["user.session.start", "--url", "http:///okta"], "'http:///okta' is no URL"),
-        (["user.session.start", "--hook", "other"], "Say which --hook: okta."),
+        (["user.session.start", "--hook", "other"], "No hook 'other' is known; there are: okta."),
     ],
 )
 def test_wrong_use(direct: Flask, arguments: list[str], complaint: str, seen: list[Any]) -> None:

@@ -151,7 +151,7 @@ def test_what_people_see(make_app: AppFactory, okta: EventHook) -> None:
         (["--offline", "--url", URL], "--url is asked over the network"),
         (["--offline", "--name", "Staff"], "--name is looked up at Okta"),
         (["--url", "app.example.com"], "is no URL"),
-        (["--hook", "other"], "Say which --hook: okta."),
+        (["--hook", "other"], "No hook 'other' is known; there are: okta."),
     ],
 )
 def test_wrong_use(

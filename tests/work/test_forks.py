@@ -40,6 +40,10 @@ def as_a_child():
         raise ValueError("in the child")
     if how == "exits":
         sys.exit(3)
+    if how == "exits with a text":
+        sys.exit("why it ends")
+    if how == "exits well":
+        sys.exit()
 
 def fork():
     sys.stdout.flush()
@@ -92,7 +96,9 @@ app.extensions["okta_hooks"].close()
     [
         ("returns", 0),
         ("raises", 1),
-        ("exits", 1),
+        ("exits", 3),
+        ("exits with a text", 1),
+        ("exits well", 0),
         ("closes", 0),
         ("uses", 0),
         ("makes its own", 0),
@@ -115,8 +121,10 @@ def test_a_receiver_that_forks(inbox_url: str, how: str, status: int) -> None:
         "ran 2 True",
         "end 3 0 0",
     ]
-    has_come_back = how in ("returns", "raises", "exits")
+    has_come_back = how in ("returns", "raises")
     assert ("has come back from it" in ended.stderr) is has_come_back
     assert ("ValueError: in the child" in ended.stderr) is (how == "raises")
+    assert ("why it ends" in ended.stderr) is (how == "exits with a text")
+    assert "SystemExit" not in ended.stderr
     assert "was not stored" not in ended.stderr
     assert "cannot be" not in ended.stderr
