@@ -11,6 +11,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
+try:
+    import fcntl
+except ImportError:  # Windows has none, where the inbox is on PostgreSQL
+    fcntl = None  # type: ignore[assignment]
+
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.forks import in_children
 from okta_hooks.logs import get_logger
@@ -189,8 +194,6 @@ class FileLease:
     @classmethod
     def is_held(cls, path: Path) -> bool:
         """Return whether anybody holds the lock on a file, in this process or another."""
-        import fcntl  # as in `_get_lock`
-
         # Within the guard: to close a file drops whatever locks this process has on it.
         with cls._guard:
             if path in cls._held:
@@ -241,8 +244,6 @@ class FileLease:
         return not self._inbox.workers.is_listed(self._worker_id)
 
     def _get_lock(self) -> bool:
-        import fcntl  # Windows has none, where the inbox is on PostgreSQL
-
         with self._guard:
             if self._path in self._held:
                 return False
