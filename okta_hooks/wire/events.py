@@ -292,7 +292,7 @@ class Delivery:
     source: str | None
     via: str
     received_at: datetime
-    traceparent: str | None = None
+    traceparent: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
