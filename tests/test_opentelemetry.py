@@ -152,7 +152,7 @@ def test_a_tracer_that_fails(
             raise RuntimeError("no tracer")
 
         def process(self, *_: Any) -> Any:
-            raise SystemExit
+            raise LookupError("no span")
 
     ran: list[str] = []
     app = start(make_app, inbox_url, lambda *_, event, **__: ran.append(event.uuid))
