@@ -16,6 +16,7 @@ from contextlib import ExitStack, chdir
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+import pytest
 from sybil import Sybil
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser
 
@@ -142,3 +143,11 @@ pytest_collect_file = Sybil(
     setup=open_page,
     teardown=close_page,
 ).pytest()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Let pytest's summary read what pytest-xdist has passed on of a skipped test: it has made a list of a tuple."""
+    passed_on: Any = report.longrepr
+    if isinstance(passed_on, list):
+        report.longrepr = passed_on[0], passed_on[1], passed_on[2]
