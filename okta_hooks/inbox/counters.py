@@ -11,7 +11,6 @@ import os
 import threading
 from collections import Counter
 from contextlib import suppress
-from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -20,6 +19,7 @@ from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
 
+from .statements import accumulate
 from .tables import counter, is_log_key
 
 if TYPE_CHECKING:
@@ -173,18 +173,5 @@ class Counters:
 
 def add(database: Database, connection: sa.Connection, changes: Counter[Counted]) -> None:
     """Add to what was counted, in a transaction that is open already, as its last statement."""
-    # Sorted, so that two processes lock the rows in the same order.
-    rows = sorted((*counted, number) for counted, number in changes.items() if number)
-    if not rows:
-        return
-    one = f"({', '.join([database.placeholder] * len(_COLUMNS))})"
-    statement = _ADD.format(values=", ".join([one] * len(rows)))
-    connection.exec_driver_sql(statement, tuple(chain.from_iterable(rows)))
-
-
-_COLUMNS: Final = (*Counted._fields, "number")
-_ADD: Final = (
-    f"INSERT INTO {counter.name} ({', '.join(_COLUMNS)}) VALUES {{values}}"  # noqa: S608 - our own names
-    f" ON CONFLICT ({', '.join(Counted._fields)})"
-    f" DO UPDATE SET number = {counter.name}.number + excluded.number"
-)
+    rows = [(*counted, number) for counted, number in changes.items() if number]
+    accumulate(database, connection, counter, Counted._fields, ("number",), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -9,10 +10,11 @@ import sqlalchemy as sa
 from .tables import CLAIMED, DEAD, DONE, PENDING, event, receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from .database import Database
 
+_ROWS_AT_ONCE: Final = 1000
 #: The ids of the events that a statement is about.
 IDS: Final[Any] = sa.bindparam("ids", expanding=True)
 #: Of the events of a statement, those with a dead receipt.
@@ -43,6 +45,34 @@ def close_events(
     lock_events(database, connection, ids)
     rows = connection.execute(_CLOSE, {"ids": ids})
     return {row.id: row.state for row in rows}
+
+
+def accumulate(
+    database: Database,
+    connection: sa.Connection,
+    table: sa.Table,
+    keys: Sequence[str],
+    numbers: Sequence[str],
+    rows: Iterable[tuple[Any, ...]],
+) -> None:
+    """Add numbers to those of the rows with the same keys, and insert the rows that are not there.
+
+    It should be the last statement of a transaction: others wait for the rows. All lock them in the same order.
+
+    :param rows: The values of keys and numbers, in that order.
+    """
+    columns = (*keys, *numbers)
+    one = f"({', '.join([database.placeholder] * len(columns))})"
+    adding = ", ".join(f"{name} = {table.name}.{name} + excluded.{name}" for name in numbers)
+    ordered = sorted(rows)
+    for start in range(0, len(ordered), _ROWS_AT_ONCE):
+        some = ordered[start : start + _ROWS_AT_ONCE]
+        values = ", ".join([one] * len(some))
+        statement = (
+            f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {values}"  # noqa: S608 - our own names
+            f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {adding}"
+        )
+        connection.exec_driver_sql(statement, tuple(chain.from_iterable(some)))
 
 
 _CLOSE: Final = (

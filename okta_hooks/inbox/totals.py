@@ -5,11 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
+from .statements import accumulate
 from .tables import DEAD, DONE, DURATIONS, PENDING, event, receipt, total, worker
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: For a look at everything: nobody waits for it.
 _SECONDS: Final = 600.0
 _WITHIN: Final = tuple(f"within_{number}" for number in range(len(DURATIONS)))
+_KEYS: Final = ("hook", "receiver", "part")
 _NUMBERS: Final = ("events", "receipts", "done", "retried", "dead", "seconds", "calls", *_WITHIN)
 _OUTCOMES: Final = {DONE: "done", PENDING: "retried", DEAD: "dead"}
 _SUMS: Final = [sa.func.coalesce(sa.func.sum(total.c[name]), 0).label(name) for name in _NUMBERS]
@@ -169,16 +170,12 @@ def add(database: Database, connection: sa.Connection, part: str, change: Change
 
     :param part: The worker that has rows of its own for it, or the empty string.
     """
-    rows = sorted(
+    rows = [
         (hook, receiver, part, *(numbers[name] for name in _NUMBERS))
         for (hook, receiver), numbers in change.numbers.items()
         if any(numbers.values())
-    )
-    one = f"({', '.join([database.placeholder] * len(_COLUMNS))})"
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        some = rows[start : start + _ROWS_AT_ONCE]
-        statement = _ADD.format(values=", ".join([one] * len(some)))
-        connection.exec_driver_sql(statement, tuple(chain.from_iterable(some)))
+    ]
+    accumulate(database, connection, total, _KEYS, _NUMBERS, rows)
 
 
 def count_all(database: Database, connection: sa.Connection) -> None:
@@ -240,10 +237,3 @@ def _difference(
 
 _COUNTED: Final = 2
 _OF_NOBODY: Final = 1
-_COLUMNS: Final = ("hook", "receiver", "part", *_NUMBERS)
-_ROWS_AT_ONCE: Final = 500
-_ADD: Final = (
-    f"INSERT INTO {total.name} ({', '.join(_COLUMNS)}) VALUES {{values}}"  # noqa: S608 - our own names
-    " ON CONFLICT (hook, receiver, part) DO UPDATE SET "
-    + ", ".join(f"{name} = {total.name}.{name} + excluded.{name}" for name in _NUMBERS)
-)
