@@ -22,7 +22,6 @@ from .logs import plain_logger
 from .problem import problem
 from .state import app_object, presented, state_of
 from .state.app import BEGAN
-from .state.trial import Outcome
 from .wire import protocol, reading
 from .wire.events import Delivery
 from .work import dispatch
@@ -88,16 +87,14 @@ def verify(hook: Hook) -> Response:
     call = _call(hook)
     if call.hint is not None and not call.is_open:
         return _refuse_secret(call)
-    closed = _why_closed(call)
-    if closed.reason is not None:
-        if closed.is_new:
-            logger.error(
-                "The verification of the hook %r was refused: %s", hook.name, closed.reason
-            )
+    reason = _why_closed(call)
+    if reason is not None:
+        call.state.refusals.not_verified.failed(InboxUnavailable(reason), hook.name)
         return problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "The inbox cannot be opened and written, so that nothing that is delivered could be stored.",
         )
+    call.state.refusals.not_verified.worked()
     logger.info("The verification of the hook %r was answered.", hook.name)
     signals.notify(signals.hook_verified, call.app, hook=hook)
     return Response(
@@ -157,15 +154,15 @@ def _receive(hook: Hook, traceparent: str | None) -> Response | BaseExceptionGro
     return answer
 
 
-def _why_closed(call: _Call) -> Outcome:
+def _why_closed(call: _Call) -> str | None:
     """Return why the inbox cannot be written, or None if it can, there is none, or the app is being tested."""
     if call.state.settings.inbox is None or call.app.testing:
-        return Outcome(None, is_new=True)
+        return None
     try:
         trial = call.state.runtime().trial
     except InboxUnavailable as error:
-        return Outcome(str(error), is_new=True)
-    return trial.outcome(call.deadline - time.monotonic())
+        return error.reason
+    return trial.why_closed(call.deadline - time.monotonic())
 
 
 def _call(hook: Hook) -> _Call:

@@ -27,6 +27,12 @@ class InTime(Generic[T]):
         self._lock = threading.Lock()
         self._asked: _Asked[T] | None = None
 
+    @property
+    def is_going_on(self) -> bool:
+        """Whether somebody has asked, and the question is not answered yet."""
+        asked = self._asked
+        return asked is not None and asked.is_going_on
+
     def ask(self, seconds: float) -> T:
         """Return the answer, or raise what the question raised.
 
@@ -35,8 +41,7 @@ class InTime(Generic[T]):
         """
         with self._lock:
             asked = self._asked
-            # A thread of the process that this one was forked off has not come along.
-            if asked is None or asked.has_ended.is_set() or asked.pid != os.getpid():
+            if asked is None or not asked.is_going_on:
                 asked = self._asked = _Asked()
                 start_thread(asked.run, self._question, name="okta-hooks-question")
         if not asked.has_ended.wait(seconds):
@@ -50,6 +55,11 @@ class _Asked(Generic[T]):
         self.has_ended = threading.Event()
         self._answer: list[T] = []
         self._error: BaseException | None = None
+
+    @property
+    def is_going_on(self) -> bool:
+        # A thread of the process that this one was forked off has not come along.
+        return self.pid == os.getpid() and not self.has_ended.is_set()
 
     def run(self, question: Callable[[], T]) -> None:
         try:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import Blueprint, Response, request
 
 from .exceptions import ConfigurationError, InboxUnavailable
-from .in_time import InTime
 from .logs import plain_logger
 from .outage import Lines, Outage
 from .problem import problem
@@ -101,7 +100,6 @@ class _Endpoints:
 
     def __init__(self, app: Flask) -> None:
         self.app = app
-        self._readiness = InTime(self._try_inbox)
         self._not_ready = Outage(logger, _NOT_READY)
         self._metrics: Metrics | None = None
         self._is_told = False
@@ -137,28 +135,23 @@ class _Endpoints:
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
 
-    def try_inbox(self) -> None:
-        """Do as if a delivery were to be stored.
-
-        :raises InboxUnavailable: if that cannot be done, or not in time.
-        """
-        try:
-            self._readiness.ask(_SECONDS)
-        except TimeoutError as error:
-            too_slow = InboxUnavailable(f"it did not answer within {_SECONDS:g} s")
-            self._not_ready.failed(too_slow)
-            raise too_slow from error
-        except InboxUnavailable as error:
-            self._not_ready.failed(error)
-            raise
+    def is_ready(self) -> bool:
+        """Return whether a delivery could be stored now; the log says why not."""
+        reason = self._why_closed()
+        if reason is not None:
+            self._not_ready.failed(InboxUnavailable(reason))
+            return False
         self._not_ready.worked()
+        return True
 
-    def _try_inbox(self) -> None:
+    def _why_closed(self) -> str | None:
         state = self.state()
-        if state.settings.inbox is not None:
-            # It writes nothing: everybody may ask.
-            with state.runtime().inbox.database.transaction(seconds=_SECONDS):
-                pass
+        if state.settings.inbox is None:
+            return None
+        try:
+            return state.runtime().trial.why_closed(_SECONDS)
+        except InboxUnavailable as error:
+            return error.reason
 
     def metrics(self) -> Metrics:
         """Return what reads the metrics."""
@@ -181,12 +174,10 @@ def _live() -> Response:
 
 def _ready() -> Response:
     """Answer whether a delivery could be stored now."""
-    try:
-        _mine().try_inbox()
-    except InboxUnavailable:
-        # Everybody may ask: why it is so is for the log.
-        return _json(HTTPStatus.SERVICE_UNAVAILABLE, status="unavailable")
-    return _json(HTTPStatus.OK, status="ready")
+    if _mine().is_ready():
+        return _json(HTTPStatus.OK, status="ready")
+    # Everybody may ask: why it is so is for the log.
+    return _json(HTTPStatus.SERVICE_UNAVAILABLE, status="unavailable")
 
 
 def _metrics() -> Response:

@@ -8,10 +8,11 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
 from okta_hooks import EventHook, RetryLater, state_of
 from okta_hooks.operations import Operations
-from tests.support import CREATED, PATIENCE, SECRET, SQLITE, receipts
+from tests.support import CREATED, PATIENCE, SECRET, SQLITE, receipts, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -145,7 +146,20 @@ def test_a_database_that_hangs(app: Flask, client: FlaskClient, tmp_path: Any) -
         assert time.monotonic() - began < 1.0
         assert threading.active_count() <= before + 2
 
-    assert client.get("/okta/readyz").status_code == 200
+    # That it failed counts for a second.
+    until(lambda: client.get("/okta/readyz").status_code == 200)
+
+
+def test_a_database_that_has_become_read_only(
+    make: AppFactory, postgresql: sa.Engine, postgresql_url: str
+) -> None:
+    """It can be opened and read, and begins every transaction; but what could store nothing is not ready."""
+    assert make(INBOX=postgresql_url).test_client().get("/okta/readyz").status_code == 200
+    name = sa.make_url(postgresql_url).database
+    with postgresql.connect() as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+
+    assert make(INBOX=postgresql_url).test_client().get("/okta/readyz").status_code == 503
 
 
 @pytest.mark.parametrize(("method", "path"), NEEDING)

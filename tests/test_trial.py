@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from okta_hooks.state import trial
-from okta_hooks.state.trial import Outcome, Trial
+from okta_hooks.state.trial import Trial
 
 from .support import PATIENCE, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+LATE = "it was not written in time"
 
 
 class Database:
@@ -26,9 +28,8 @@ class Database:
         self.asked = 0
         self.error: Exception | None = None
 
-    def write(self, *, seconds: float) -> None:
+    def write(self) -> None:
         """Wait, and fail if there is an error."""
-        assert 0 < seconds <= PATIENCE
         self.asked += 1
         self.answers.wait(PATIENCE)
         if self.error is not None:
@@ -43,71 +44,66 @@ def database() -> Iterator[Database]:
     made.answers.set()
 
 
-def openers() -> int:
-    return sum(thread.name == "okta-hooks-opener" for thread in threading.enumerate())
-
-
 @pytest.mark.parametrize("error", [None, ConnectionError("it is away")])
 def test_all_who_ask_share_one_attempt(database: Database, error: Exception | None) -> None:
-    """One thread tries it for everybody, and one of them is to tell of it."""
+    """It is tried once for everybody who asks at the same time."""
     database.error = error
     asked = Trial(database.write)
 
     with ThreadPoolExecutor(10) as pool:
-        waiting = [pool.submit(asked.outcome, PATIENCE) for _ in range(10)]
+        waiting = [pool.submit(asked.why_closed, PATIENCE) for _ in range(10)]
         until(lambda: database.asked)
-        assert openers() == 1
         database.answers.set()
-        outcomes = [each.result() for each in waiting]
+        reasons = {each.result() for each in waiting}
 
     assert database.asked == 1
-    assert {outcome.reason for outcome in outcomes} == {None if error is None else "it is away"}
-    assert [outcome.is_new for outcome in outcomes].count(True) == 1
+    assert reasons == {None if error is None else "it is away"}
 
 
-def test_an_outcome_counts_for_a_while(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within it nothing is tried again; after it, it is."""
+def test_a_failure_counts_for_a_while(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within it nothing is tried again; after it, it is. That it has worked is found out each time."""
     database.answers.set()
     asked = Trial(database.write)
-    assert asked.outcome(PATIENCE) == Outcome(None, is_new=True)
+    assert asked.why_closed(PATIENCE) is None
     database.error = ConnectionError("it is away")
-    assert asked.outcome(PATIENCE) == Outcome(None, is_new=False)
-    assert database.asked == 1
+    assert asked.why_closed(PATIENCE) == "it is away"
+    database.error = None
+    assert asked.why_closed(PATIENCE) == "it is away"
+    assert database.asked == 2
 
-    monkeypatch.setattr(trial, "_SECONDS", 0.0)
-    assert asked.outcome(PATIENCE) == Outcome("it is away", is_new=True)
+    monkeypatch.setattr(trial, "_SECONDS", -1.0)
+    assert asked.why_closed(PATIENCE) is None
 
 
 def test_a_database_that_is_silent(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who asks first waits, and no longer than asked; others wait for nothing while that thread hangs."""
-    monkeypatch.setattr(trial, "_SECONDS", 0.0)
+    """Who asks first waits, and no longer than asked; others wait for nothing while that hangs."""
+    monkeypatch.setattr(trial, "_SECONDS", -1.0)
     asked = Trial(database.write)
-    late = "it was not written in time"
-    assert asked.outcome(0.1) == Outcome(late, is_new=True)
+    assert asked.why_closed(0.1) == LATE
 
     began = time.monotonic()
-    assert asked.outcome(PATIENCE) == Outcome(late, is_new=False)
+    assert asked.why_closed(PATIENCE) == LATE
     assert time.monotonic() - began < PATIENCE / 2
-    assert (database.asked, openers()) == (1, 1)
+    assert database.asked == 1
 
 
 def test_while_a_failure_is_tried_again(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One waits for the new attempt; others get the failure that is known, at once."""
-    monkeypatch.setattr(trial, "_SECONDS", 0.0)
+    monkeypatch.setattr(trial, "_SECONDS", -1.0)
     asked = Trial(database.write)
     database.error = ConnectionError("it is away")
     database.answers.set()
-    assert asked.outcome(PATIENCE).reason == "it is away"
+    assert asked.why_closed(PATIENCE) == "it is away"
 
     database.answers.clear()
     database.error = None
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(asked.outcome, PATIENCE)
+        first = pool.submit(asked.why_closed, PATIENCE)
         until(lambda: database.asked == 2)
         began = time.monotonic()
-        assert asked.outcome(PATIENCE) == Outcome("it is away", is_new=False)
+        assert asked.why_closed(PATIENCE) == "it is away"
         assert time.monotonic() - began < PATIENCE / 2
         database.answers.set()
-        assert first.result() == Outcome(None, is_new=True)
+        assert first.result() is None

@@ -18,15 +18,21 @@ _NOT_STORED: Final = Lines(
     goes_on="Deliveries have not been stored for %.0f s now, %d of them. The last: %s",
     ends="Deliveries are stored again, after %.0f s in which %d were not.",
 )
+_NOT_VERIFIED: Final = Lines(
+    begins="The verification of the hook %r was refused: %s",
+    goes_on="Verifications have been refused for %.0f s now, %d of them. The last: %s",
+    ends="Verifications are answered again, after %.0f s in which %d were not.",
+)
 #: While a database takes some deliveries and refuses others, that is one outage.
 _SECONDS_OF_CALM: Final = 10.0
 
 
 class Refusals:
-    """Counts wrong secrets, so that a stranger cannot fill the log, and deliveries that the inbox does not take."""
+    """Counts wrong secrets, so that a stranger cannot fill the log, and what the inbox does not take."""
 
     def __init__(self) -> None:
         self.not_stored = Outage(logger, _NOT_STORED, calm=_SECONDS_OF_CALM)
+        self.not_verified = Outage(logger, _NOT_VERIFIED)
         self._lock = threading.Lock()
         self._count = 0
         self._quiet_until: float | None = None

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from okta_hooks.receivers import Hook
     from okta_hooks.settings import Settings
 
+#: Who asks whether the inbox takes anything is answered within it.
+_SECONDS_TO_TRY: Final = 2.0
 _SECONDS_TO_STOP: Final = 10.0
 
 
@@ -51,7 +53,9 @@ class Runtime:
             raise ConfigurationError("There is no inbox: OKTA_HOOKS_INBOX is None.")
         self.pid = os.getpid()
         self.inbox = Inbox(config.inbox, folder=app.instance_path, clock=clock, elapsed=elapsed)
-        self.trial = Trial(self.inbox.upkeep.try_writing)
+        self.trial = Trial(
+            functools.partial(self.inbox.upkeep.try_writing, seconds=_SECONDS_TO_TRY)
+        )
         self._make_worker = functools.partial(
             Worker,
             app,

@@ -2,78 +2,60 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from okta_hooks.host_code import contained, text_of
-from okta_hooks.threads import start_thread
+from okta_hooks.in_time import InTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: For how long an outcome counts: who asks needs no secret, and may ask often.
+#: For how long a failure counts: who asks needs no secret, and may ask often.
 _SECONDS: Final = 1.0
 _LATE: Final = "it was not written in time"
 
 
-class Outcome(NamedTuple):
-    """Why the inbox takes nothing, or None if it does; and whether this is the one who has tried."""
+class _Failure(NamedTuple):
+    """Why the inbox took nothing, and when, by a monotonic clock."""
 
-    reason: str | None
-    is_new: bool
-
-
-class _Attempt:
-    """One attempt. ``before`` is what the one before it has come to, and the times are monotonic."""
-
-    def __init__(self, deadline: float, before: str | None) -> None:
-        self.deadline = deadline
-        self.before = before
-        self.is_over = threading.Event()
-        self.ended = 0.0
-        self.reason: str | None = None
+    reason: str
+    at: float
 
 
 class Trial:
     """Tries whether the inbox can be written, in a thread: a name server that is silent knows no time limit.
 
-    :param write: Writes to the inbox for so many ``seconds`` at most, or raises something.
+    :param write: Writes to the inbox, or raises something.
     """
 
-    def __init__(self, write: Callable[..., None]) -> None:
+    def __init__(self, write: Callable[[], None]) -> None:
         self._write = write
-        self._lock = threading.Lock()
-        self._latest: _Attempt | None = None
+        self._attempt = InTime(self._try)
+        # What the last attempt has come to, or None if it has worked.
+        self._failure: _Failure | None = None
 
-    def outcome(self, seconds: float) -> Outcome:
-        """Return what an attempt comes to, or has come to within a second.
+    def why_closed(self, seconds: float) -> str | None:
+        """Return why the inbox takes nothing; None if it takes what comes now.
 
-        While it is tried again after a failure, that failure is what others get:
-        of those who ask a silent database, one waits.
+        A failure counts for a second, and as long as it is tried again: of those who ask a silent database, one waits.
 
         :param seconds: How long to wait at most.
         """
-        deadline = time.monotonic() + seconds
-        with self._lock:
-            attempt = self._latest
-            is_new = attempt is None or (
-                attempt.is_over.is_set() and time.monotonic() - attempt.ended > _SECONDS
-            )
-            if attempt is None or is_new:
-                before = attempt.reason if attempt is not None else None
-                attempt = _Attempt(deadline, before)
-                start_thread(self._run, attempt, seconds, name="okta-hooks-opener")
-                self._latest = attempt
-        if not is_new and attempt.before is not None and not attempt.is_over.is_set():
-            return Outcome(attempt.before, is_new)
-        left = min(deadline, attempt.deadline) - time.monotonic()
-        is_over = attempt.is_over.wait(max(left, 0.0))
-        return Outcome(attempt.reason if is_over else _LATE, is_new)
+        known = self._failure
+        if known is not None:
+            is_fresh = time.monotonic() - known.at <= _SECONDS
+            if is_fresh or self._attempt.is_going_on:
+                return known.reason
+        try:
+            return self._attempt.ask(seconds)
+        except TimeoutError:
+            self._failure = _Failure(_LATE, time.monotonic())
+            return _LATE
 
-    def _run(self, attempt: _Attempt, seconds: float) -> None:
-        error = contained(self._write, seconds=seconds)
+    def _try(self) -> str | None:
+        error = contained(self._write)
         # Its text alone: an error would keep what its frames hold.
-        attempt.reason = None if error is None else text_of(error)
-        attempt.ended = time.monotonic()
-        attempt.is_over.set()
+        reason = None if error is None else text_of(error)
+        self._failure = None if reason is None else _Failure(reason, time.monotonic())
+        return reason

@@ -109,4 +109,4 @@ def test_many_who_ask_a_silent_database(
 
 
 def openers() -> int:
-    return sum(thread.name == "okta-hooks-opener" for thread in threading.enumerate())
+    return sum(thread.name == "okta-hooks-question" for thread in threading.enumerate())
