@@ -199,14 +199,14 @@ def test_the_last_moment_before_the_end_of_a_span(
     with Simulator(org, rate_limits={"/api/v1/logs": 10**6}) as simulator:
         org.register(URL, [CREATED])
         moment[0] = until + timedelta(hours=2)
-        org.emit("user.session.start", count=1000)
+        org.emit("user.session.start", count=2000)
         moment[0] += timedelta(hours=1)
         last = org.emit(CREATED, faults=["lost"], published=until - timedelta(milliseconds=1))
         moment[0] = start + timedelta(hours=10)
         okta.on(CREATED)(lambda *_, **__: None)
         app = make_app(okta, INBOX=inbox_url, ORG_URL=simulator.url, API_TOKEN="T", URL=URL)
         span = [f"--since={start.isoformat()}", f"--until={until.isoformat()}"]
-        # The first page begins with what has made the hook, so the second is the first that is behind the span.
+        # The second page is wholly behind the span, and the third has what came late.
         status, found = run(app, "reconcile", *span)
         app.extensions["okta_hooks"].close()
 
