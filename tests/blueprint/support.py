@@ -6,11 +6,14 @@ import io
 import json
 import logging
 import os
+import tempfile
 import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import Flask, redirect
+
+from okta_hooks.inbox import Inbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -99,7 +102,11 @@ def as_nobody() -> Iterator[None]:
         yield
         return
     # What is imported late may lie where that user may not look.
-    importlib.import_module("okta_hooks.inbox.sqlite")
+    importlib.import_module("okta_hooks.state.runtime")
+    with tempfile.TemporaryDirectory() as spare:
+        inbox = Inbox(f"sqlite:///{spare}/inbox.sqlite3")
+        inbox.open()
+        inbox.close()
     os.setresuid(NOBODY, NOBODY, 0)
     try:
         yield
