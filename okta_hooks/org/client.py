@@ -20,7 +20,6 @@ from urllib.parse import urlencode, urlsplit
 
 from okta_hooks.exceptions import OktaRefused, OktaUnavailable
 from okta_hooks.logs import plain_logger
-from okta_hooks.printable import printable
 from okta_hooks.wire import reading
 from okta_hooks.wire.limits import LARGEST_LOG_PAGE
 from okta_hooks.wire.protocol import okta_time
@@ -87,7 +86,7 @@ class OktaClient:
         self.url = self._transport.url
         #: With what the org is asked.
         self.credentials = self._transport.credentials
-        self._tell: Callable[[str], Any] = lambda line: tell(printable(line))
+        self._tell = tell
         self._wait = wait
         # What the org's clock showed, and when that was by this process's own.
         self._date: tuple[float, float] | None = None
