@@ -148,11 +148,15 @@ class Counters:
         return {Counted(*row[:-1]): row.number for row in rows}
 
     def close(self) -> None:
-        """Flush, and let the thread end. In a child of the process that it belongs to this does nothing."""
+        """Let the thread end, and flush. In a child of the process that it belongs to this does nothing."""
         atexit.unregister(self.close)
         if self._pid != os.getpid():
             return
-        self._ending.set()
+        with self._lock:
+            self._ending.set()
+            thread = self._thread
+        if thread is not None:
+            thread.join(_SECONDS_AT_THE_END)
         try:
             self.flush(seconds=_SECONDS_AT_THE_END)
         except InboxUnavailable as error:
