@@ -21,6 +21,7 @@ from .intake import Intake
 from .overview import Overview
 from .receipts import Receipts
 from .space import Space
+from .tickets import Tickets
 from .totals import Totals
 from .upkeep import Upkeep
 from .workers import Workers
@@ -63,6 +64,7 @@ class Inbox:
         self.claims = Claims(self.database, self._now)
         self.deliveries = Deliveries(self.database)
         self.workers = Workers(self.database, self._now)
+        self.tickets = Tickets(self.database, self._now)
         self.hours = Hours(self.database, self._now)
         self.gauges = Gauges(self.database, self.hours, self._now)
         self.overview = Overview(self.database, self._now)

@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 PENDING: Final = "pending"
 CLAIMED: Final = "claimed"
 DONE: Final = "done"
@@ -185,6 +185,24 @@ worker = sa.Table(
     sa.Column("alone_event", _BigId),
     sa.Column("alone_receiver", sa.Text),
     sa.Column("alone_claims", sa.Integer),
+    # What it does: "thread", "relay" or "task"; NULL for workers of version 0.1.
+    sa.Column("kind", sa.Text),
+    # Of a relay: since when the broker takes nothing, in seconds since the epoch; NULL while it does.
+    sa.Column("broker_away_since", sa.Double),
+    # By how many seconds the clock of its host was ahead of the database's at its last heartbeat.
+    sa.Column("clock_ahead", sa.Double),
+)
+# The tickets that were given to a task queue, and whose receipts nobody has claimed since: see `tickets`.
+ticket = sa.Table(
+    "okta_hooks_ticket",
+    metadata,
+    sa.Column("event_id", _BigId, primary_key=True, autoincrement=False),
+    sa.Column("receiver", sa.Text, primary_key=True),
+    sa.Column("hook", sa.Text, nullable=False),
+    sa.Column("queue", sa.Text, nullable=False),
+    # When it is taken for lost, by the clock of the database.
+    sa.Column("lapses_at", sa.Double, nullable=False),
+    sa.Column("times_sent", sa.Integer, nullable=False),
 )
 lane = sa.Table(
     "okta_hooks_lane",

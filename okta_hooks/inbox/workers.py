@@ -21,6 +21,25 @@ NOT_CONNECTED: Final = "its receiver has not been connected for a day"
 _BATCH: Final = 500
 
 
+#: What workers do: call receivers for what is due, send tickets for it to a task queue, or call them for tickets.
+THREAD: Final = "thread"
+RELAY: Final = "relay"
+TASK: Final = "task"
+
+
+class Listed(NamedTuple):
+    """A worker in the list.
+
+    ``kind`` is None for one of version 0.1, ``broker_away_since`` is of a relay, in seconds since the epoch,
+    ``clock_ahead`` is by how many seconds the clock of its host was ahead of the database's when it last wrote.
+    """
+
+    worker: str
+    kind: str | None
+    broker_away_since: float | None
+    clock_ahead: float | None
+
+
 class DeadReceipt(NamedTuple):
     """A receipt that was given up without an attempt."""
 
@@ -41,21 +60,43 @@ class Workers:
         self._database = database
         self._clock = clock
 
-    def beat(self, worker_id: str, seconds: float) -> None:
+    def beat(self, worker_id: str, seconds: float, kind: str = THREAD) -> None:
         """Note that a worker is alive, and enter it into the list if it is not there.
 
         :param seconds: How long it is to count as alive for workers of version 0.1, which go by that time.
+        :param kind: What it does: :data:`THREAD`, :data:`RELAY` or :data:`TASK`.
         """
+        now = self._database.now(self._clock)
         statement = self._database.insert(worker).values(
-            id=worker_id, alive_until=self._database.now(self._clock) + seconds
+            id=worker_id,
+            alive_until=now + seconds,
+            kind=kind,
+            clock_ahead=self._clock() - now,
         )
+        changed = {
+            name: statement.excluded[name] for name in ("alive_until", "kind", "clock_ahead")
+        }
         with self._database.transaction() as connection:
             connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=[worker.c.id],
-                    set_={"alive_until": statement.excluded.alive_until},
-                )
+                statement.on_conflict_do_update(index_elements=[worker.c.id], set_=changed)
             )
+
+    def note_broker(self, worker_id: str, away_since: float | None) -> None:
+        """Note since when the broker of a relay takes nothing, in seconds since the epoch; None: it does."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                worker.update()
+                .where(worker.c.id == worker_id)
+                .values(broker_away_since=away_since)
+            )
+
+    def listed(self) -> list[Listed]:
+        """Return who is in the list, in no order: those that are gone may be there still."""
+        query = sa.select(
+            worker.c.id, worker.c.kind, worker.c.broker_away_since, worker.c.clock_ahead
+        )
+        with self._database.reading() as connection:
+            return [Listed(*row) for row in connection.execute(query)]
 
     def beats(self) -> tuple[dict[str, float], set[str]]:
         """Return what shows which workers are alive.
@@ -88,7 +129,9 @@ class Workers:
             dead = self._free(connection, receipt.c.worker.is_distinct_from(worker_id))
             connection.execute(worker.delete())
             now = self._database.now(self._clock)
-            connection.execute(worker.insert().values(id=worker_id, alive_until=now))
+            connection.execute(
+                worker.insert().values(id=worker_id, alive_until=now, kind=THREAD)
+            )
         return dead
 
     def mark_stopping(self, worker_id: str | None = None) -> None:

@@ -8,11 +8,14 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from okta_hooks.exceptions import InboxUnavailable
+from okta_hooks.inbox.tickets import Ticket
 from okta_hooks.logs import get_logger
 
 from . import retry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from okta_hooks.inbox.claims import Claim, Settlement
 
     from .resources import Resources
@@ -49,23 +52,43 @@ class InHand:
     def claim(self, limit: int) -> list[Claim]:
         """Claim receipts that are due, at most so many."""
         resources = self._resources
+        self._retries_first = not self._retries_first
+        return self._claim(
+            lambda: resources.inbox.claims.claim(
+                resources.worker_id,
+                self._hook,
+                self._name,
+                limit,
+                retries_first=self._retries_first,
+            )
+        )
+
+    def claim_event(self, event_id: int) -> list[Claim]:
+        """Claim the receipt for one event, for which a ticket was presented, if it is due."""
+        resources = self._resources
+        presented = Ticket(self._hook, self._name, event_id)
+        return self._claim(
+            lambda: resources.inbox.tickets.claim(resources.worker_id, presented)
+        )
+
+    def resolve(self) -> None:
+        """Give back what may be claimed without being known of here."""
+        if self.is_in_doubt:
+            self._claim(list)
+
+    def _claim(self, claim: Callable[[], list[Claim]]) -> list[Claim]:
+        resources = self._resources
         with self._claiming, resources.at_database:
             if self.is_in_doubt:
                 resources.inbox.claims.take_back(
                     resources.worker_id, self._hook, self._name, keep=list(self._claims.values())
                 )
                 self.is_in_doubt = False
-            self._retries_first = not self._retries_first
             try:
-                claims = resources.inbox.claims.claim(
-                    resources.worker_id,
-                    self._hook,
-                    self._name,
-                    limit,
-                    retries_first=self._retries_first,
-                )
-            except InboxUnavailable:
+                claims = claim()
+            except BaseException:
                 # It may have been committed all the same, and nobody else would look at it again.
+                # A task queue may interrupt this at any place, when a time limit is reached.
                 self.is_in_doubt = True
                 raise
             self._claims.update((claim.event_id, claim) for claim in claims)
@@ -87,7 +110,7 @@ class InHand:
                 del self._claims[claim.event_id]
             try:
                 resources.inbox.claims.release(resources.worker_id, mine, wait=wait)
-            except InboxUnavailable:
+            except BaseException:
                 self.is_in_doubt = True
                 raise
 
@@ -154,8 +177,8 @@ class InHand:
                     more,
                     retries_first=self._retries_first,
                 )
-            except InboxUnavailable:
-                self.is_in_doubt = True  # as in `claim`
+            except BaseException:
+                self.is_in_doubt = True  # as in `_claim`
                 raise
         for settlement in settlements:
             self._claims.pop(settlement.claim.event_id, None)

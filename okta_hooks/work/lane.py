@@ -20,6 +20,8 @@ from .in_hand import InHand
 from .outcomes import Attempt, Outcomes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from okta_hooks.inbox.claims import Claim
     from okta_hooks.receivers import Receiver
     from okta_hooks.wire.events import LogEvent
@@ -156,10 +158,21 @@ class Lane:
         :param most: How many to claim at once later on; by default none.
         :return: how many were run.
         """
+        return self._work_off(lambda: self._in_hand.claim(size), size, most)
+
+    def work_on(self, event_id: int) -> bool:
+        """Claim one receipt, for which a ticket was presented, run it and settle it; return whether it ran."""
+        return bool(self._work_off(lambda: self._in_hand.claim_event(event_id), 1, 0))
+
+    def resolve(self) -> None:
+        """Give back what may be claimed without this lane's knowing of it."""
+        self._in_hand.resolve()
+
+    def _work_off(self, claim: Callable[[], list[Claim]], size: int, most: int) -> int:
         batch = self._batches[threading.current_thread()] = _Batch()
         try:
             if self._may_run():
-                batch.add(self._in_hand.claim(size))
+                batch.add(claim())
             while batch.left:
                 began = time.monotonic()
                 attempts = self._attempt_all(batch)

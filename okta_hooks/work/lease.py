@@ -18,6 +18,7 @@ except ImportError:  # Windows has none, where the inbox is on PostgreSQL
 
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.forks import in_children
+from okta_hooks.inbox.workers import THREAD
 from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
 
@@ -62,10 +63,13 @@ class Lease(Protocol):
         """Give it up for good: whatever renews it from now on does not get it."""
 
 
-def lease_for(inbox: Inbox, worker_id: str) -> Lease:
-    """Return the lease that fits the inbox's database."""
+def lease_for(inbox: Inbox, worker_id: str, kind: str = THREAD) -> Lease:
+    """Return the lease that fits the inbox's database.
+
+    :param kind: What the worker does: see :meth:`.Workers.beat`.
+    """
     if inbox.path is None:
-        return RowLease(inbox, worker_id)
+        return RowLease(inbox, worker_id, kind)
     return FileLease(inbox, worker_id, _lock_file(inbox.path))
 
 
@@ -87,9 +91,10 @@ def _lock_file(database: Path) -> Path:
 class RowLease:
     """A row that is renewed by heartbeats."""
 
-    def __init__(self, inbox: Inbox, worker_id: str) -> None:
+    def __init__(self, inbox: Inbox, worker_id: str, kind: str = THREAD) -> None:
         self._inbox = inbox
         self._worker_id = worker_id
+        self._kind = kind
         self._lock = threading.Lock()
         self._watch = _Watch()
         self._renewed_at = float("-inf")
@@ -105,7 +110,7 @@ class RowLease:
             if now < self._renewed_at + HEARTBEAT_SECONDS:
                 return []
             workers = self._inbox.workers
-            workers.beat(self._worker_id, LEASE_SECONDS)
+            workers.beat(self._worker_id, LEASE_SECONDS, self._kind)
             self._renewed_at = now
             beats, expired = workers.beats()
             gone = self._watch.gone(beats, expired, self._inbox.elapsed())
