@@ -18,7 +18,7 @@ from . import receivers, signals
 from .exceptions import ConfigurationError
 from .logs import plain_logger
 from .problem import problem
-from .state import EXTENSION, AppState, app_object, registration, script, state_of
+from .state import EXTENSION, AppState, app_object, engine, registration, script, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,6 +130,7 @@ class EventHook(Blueprint):
             self.subdomain if subdomain is None else subdomain,
         )
         registration.check_inbox(host, state.settings.inbox)
+        engine.check(host, state.settings)
         state.add(self, endpoint)
         host.extensions[EXTENSION] = state
         super().register(app, {**options, "url_prefix": prefix})

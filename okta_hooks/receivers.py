@@ -159,6 +159,7 @@ class Receiver(NamedTuple):
     call: Callable[..., Any]
     concurrency: int
     timeout: float | None = None
+    queue: str | None = None
 
 
 class Hook(Protocol):
@@ -193,6 +194,7 @@ class Receivers:
         self._identities: dict[Any, _Identity] = {}
         self._connections = 0
         self._lock = threading.Lock()
+        self._watchers: list[Callable[[], object]] = []
 
     @property
     def names(self) -> set[str]:
@@ -300,9 +302,15 @@ class Receivers:
                 )
         return [found[order] for order in sorted(found)]
 
+    def watch(self, function: Callable[[], object]) -> None:
+        """Have a function called each time after a receiver was connected, however that was done."""
+        self._watchers.append(function)
+
     def _on_connected(self, _: object, receiver: Callable[..., Any], **__: Any) -> None:
         with self._lock:
             self._identify(receiver)
+        for watcher in self._watchers:
+            watcher()
 
     def _identify(self, call: Callable[..., Any], name: str | None = None) -> _Identity:
         alive = {

@@ -25,6 +25,11 @@ from .wire.protocol import DEFAULT_AUTH_HEADER
 logger = plain_logger(__name__)
 
 PREFIX: Final = "OKTA_HOOKS_"
+#: Who runs receivers: a thread of each process, other processes, or those of Celery.
+THREAD: Final = "thread"
+EXTERNAL: Final = "external"
+CELERY: Final = "celery"
+WORKERS: Final = (THREAD, EXTERNAL, CELERY)
 DEFAULT_INBOX: Final = database_url.DEFAULT
 
 #: What the prefix is likely to be mistyped as; the second kind is what `FLASK_OKTA_HOOKS__SECRET` comes to.
@@ -53,6 +58,8 @@ class Settings:
     ``url`` is where Okta delivers to, or a mapping of that by the names of hooks.
     ``operations_token`` is every token that machines may present to :class:`okta_hooks.operations.Operations`.
     ``retention`` is a timedelta, ``max_body`` is in bytes.
+    ``relay_window`` is the most tickets of a task queue that may be on their way,
+    ``relay_resend`` after how many seconds one is taken for lost.
     """
 
     secret: Any = field(default=None, repr=False)
@@ -67,6 +74,8 @@ class Settings:
     org_url: str | None = field(default=None, repr=False)
     api_token: Secret | None = None
     operations_token: tuple[Secret, ...] | None = None
+    relay_window: int = 1000
+    relay_resend: float = 60.0
 
 
 def digests(config: Mapping[str, Any]) -> dict[str, bytes]:
@@ -300,8 +309,8 @@ def _inbox(name: str, value: Any) -> Secret | None:
 
 
 def _worker(name: str, value: Any) -> str:
-    if value not in ("thread", "external"):
-        _refuse(name, value, 'it must be "thread" or "external".')
+    if value not in WORKERS:
+        _refuse(name, value, 'it must be "thread", "external" or "celery".')
     return str(value)
 
 
@@ -309,6 +318,13 @@ def _count(name: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         _refuse(name, value, "it must be a whole number from 1.")
     return value
+
+
+def _seconds(name: str, value: Any) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value < float("inf"):
+        _refuse(name, value, "it must be a number of seconds above 0.")
+    return float(value)
 
 
 def _days(name: str, value: Any) -> timedelta:
@@ -379,4 +395,6 @@ _CHECKS: Final[Mapping[str, Any]] = {
     "org_url": _text,
     "api_token": _token,
     "operations_token": _tokens,
+    "relay_window": _count,
+    "relay_resend": _seconds,
 }

@@ -50,6 +50,11 @@ group = LazyGroup(
             "reconcile",
             "Compare what Okta meant for a hook with what has arrived.",
         ),
+        "relay": LazyCommand(
+            "okta_hooks.cli.relay",
+            "relay",
+            "Give what is due to Celery, until SIGTERM or SIGINT.",
+        ),
         "replay": LazyCommand(
             "okta_hooks.cli.inbox", "replay", "Send done or dead events to their receivers again."
         ),

@@ -107,9 +107,7 @@ class Tickets:
                     )
             return chosen
 
-    def _on_their_way(
-        self, connection: sa.Connection, queue: str
-    ) -> Mapping[tuple[str, str], int]:
+    def _on_their_way(self, connection: sa.Connection, queue: str) -> Mapping[tuple[str, str], int]:
         query = (
             sa.select(ticket.c.hook, ticket.c.receiver, sa.func.count())
             .where(ticket.c.queue == queue, ticket.c.lapses_at > self._now())
@@ -141,7 +139,9 @@ class Tickets:
     def clean(self) -> None:
         """Forget tickets that were taken for lost and are not needed any more: others have claimed the receipts."""
         with self._database.transaction() as connection:
-            connection.execute(ticket.delete().where(ticket.c.lapses_at <= self._now(), ~_IS_PENDING))
+            connection.execute(
+                ticket.delete().where(ticket.c.lapses_at <= self._now(), ~_IS_PENDING)
+            )
 
     def claim(self, worker_id: str, presented: Ticket) -> list[Claim]:
         """Claim the receipt of a ticket, if it is pending and due. Either way the ticket is spent.

@@ -11,7 +11,7 @@ from .statements import close_events
 from .tables import CLAIMED, DEAD, PENDING, lane, receipt, worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from .claims import Claim
     from .database import Database
@@ -85,9 +85,7 @@ class Workers:
         """Note since when the broker of a relay takes nothing, in seconds since the epoch; None: it does."""
         with self._database.transaction() as connection:
             connection.execute(
-                worker.update()
-                .where(worker.c.id == worker_id)
-                .values(broker_away_since=away_since)
+                worker.update().where(worker.c.id == worker_id).values(broker_away_since=away_since)
             )
 
     def listed(self) -> list[Listed]:
@@ -129,9 +127,7 @@ class Workers:
             dead = self._free(connection, receipt.c.worker.is_distinct_from(worker_id))
             connection.execute(worker.delete())
             now = self._database.now(self._clock)
-            connection.execute(
-                worker.insert().values(id=worker_id, alive_until=now, kind=THREAD)
-            )
+            connection.execute(worker.insert().values(id=worker_id, alive_until=now, kind=THREAD))
         return dead
 
     def mark_stopping(self, worker_id: str | None = None) -> None:
@@ -144,6 +140,13 @@ class Workers:
         which = sa.true() if worker_id is None else worker.c.id == worker_id
         with self._database.transaction() as connection:
             connection.execute(worker.update().where(which).values(is_stopping=1))
+
+    def mark_processes_stopping(self, host: str, pids: Iterable[int]) -> None:
+        """Mark the workers of some processes of a host as being stopped: their ids begin with these."""
+        beginnings = tuple(f"{host}:{pid}:" for pid in pids)
+        ids = [each.worker for each in self.listed() if each.worker.startswith(beginnings)]
+        with self._database.transaction() as connection:
+            connection.execute(worker.update().where(worker.c.id.in_(ids)).values(is_stopping=1))
 
     def mark_alone(self, worker_id: str, claim: Claim | None) -> None:
         """Mark one claim of a worker as running with nothing beside it; with None, undo that.

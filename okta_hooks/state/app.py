@@ -22,7 +22,7 @@ from okta_hooks.logs import plain_logger
 from okta_hooks.wire import protocol
 from okta_hooks.wire.protocol import path_of
 
-from . import platform, script
+from . import engine, platform, script
 from .presented import hidden
 from .refusals import Refusals
 
@@ -135,6 +135,9 @@ class AppState:
         self.secret_lists[hook.name] = protocol.tag_of(secrets)
         self.hooks[hook.name] = hook
         self._endpoints.setdefault(hook.name, endpoint)
+        loaded = engine.load(self.settings)
+        if loaded is not None:
+            loaded.add_hook(self._the_app(), hook)
 
     def url_of(self, hook: str) -> str:
         """Return a URL at which this app takes deliveries to a hook, for requests within the process.
@@ -256,14 +259,14 @@ class AppState:
 
     def _tell_of_script(self, app: Flask) -> None:
         """Log what keeps receivers of this process from their events, or others from what these have begun."""
-        if self.settings.inbox is None or self.settings.worker == "thread":
+        if self.settings.inbox is None or self.settings.worker != settings.EXTERNAL:
             script.tell_of_second_copy(self.hooks)
-        if self.settings.inbox is not None and self.settings.worker == "thread":
+        if self.settings.inbox is not None and self.settings.worker != settings.EXTERNAL:
             script.tell_of_names(app, self.hooks)
 
     def tell_of_no_receiver(self, hook: Hook) -> None:
         """Log once, of a hook whose events this process is to handle, that nobody is connected to it."""
-        is_elsewhere = self.settings.worker == "external" and self.settings.inbox is not None
+        is_elsewhere = self.settings.worker == settings.EXTERNAL and self.settings.inbox is not None
         is_told = is_elsewhere or hook.name in self._without_receiver
         if not is_told and not hook.receivers.has_any(self._the_app()):
             self._without_receiver.add(hook.name)
@@ -314,7 +317,7 @@ class AppState:
                 logger.warning("%s %s", each.text, each.cure)
             runtime = self.runtime()
             runtime.writer.start()
-            if self.settings.worker == "thread":
+            if self.settings.worker in (settings.THREAD, settings.CELERY):
                 runtime.work()
             with self._lock:
                 # It may have been closed meanwhile: then the next request has another to start.

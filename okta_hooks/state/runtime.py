@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Final
 from okta_hooks.exceptions import ConfigurationError
 from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.writer import Writer
+from okta_hooks.settings import CELERY
 from okta_hooks.work import sigterm
+from okta_hooks.work.performer import Performer
 from okta_hooks.work.worker import Worker
 
+from . import engine
 from .trial import Trial
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from okta_hooks.inbox.tickets import Ticket
     from okta_hooks.receivers import Hook
     from okta_hooks.settings import Settings
 
@@ -64,26 +68,58 @@ class Runtime:
             max_attempts=config.max_attempts,
             retention=config.retention,
             jitter=jitter,
+            window=config.relay_window,
+            resend=config.relay_resend,
         )
         if not app.testing:
             self.inbox.counters.flush_regularly()
+        #: Runs receivers, if this process is to.
         self.worker = self._make_worker()
-        self.writer = Writer(self.inbox, self.worker.wake)
+        #: Runs them for tickets that a task queue hands to this process.
+        self.performer = Performer(
+            app, hooks, self.inbox, max_attempts=config.max_attempts, jitter=jitter
+        )
+        self._app = app
+        self._config = config
+        self._relay: Worker | None = None
+        self._taker: Worker | None = None
+        self._taking = threading.Lock()
+        self.writer = Writer(self.inbox, self._wake)
         self._lock = threading.Lock()
-        self._is_working = False
+        self._at_work: Worker | None = None
         self._is_closed = False
         self._at_exit: Finalize | None = None
 
+    @property
+    def relay(self) -> Worker:
+        """The worker that gives tickets to the task queue that is configured.
+
+        :raises ConfigurationError: if none is, or it cannot be used.
+        """
+        if self._relay is None:
+            loaded = engine.load(self._config)
+            if loaded is None:
+                raise ConfigurationError(
+                    "There is no task queue to send tickets to: "
+                    f'OKTA_HOOKS_WORKER is {self._config.worker!r}, and not "celery".'
+                )
+            self._relay = self._make_worker(broker=loaded.broker(self._app))
+        return self._relay
+
+    def _wake(self) -> None:
+        (self._at_work or self.worker).wake()
+
     def work(self) -> None:
-        """Start the worker in a thread of this process, once; it stops when the process exits.
+        """Start the worker, or the relay, in a thread of this process, once; it stops when the process exits.
 
         Nothing starts once this has been closed.
         """
         with self._lock:
-            if not self._is_working and not self._is_closed:
+            if self._at_work is None and not self._is_closed:
+                at_work = self.relay if self._config.worker == CELERY else self.worker
                 sigterm.listen()
-                self.worker.start()
-                self._is_working = True
+                at_work.start()
+                self._at_work = at_work
                 atexit.register(self._stop_worker)
                 self._at_exit = _at_exit_of_a_child(self._stop_worker)
 
@@ -94,6 +130,13 @@ class Runtime:
         """
         return self._make_worker().drain(until=until)
 
+    def take(self, limit: int, queue: str | None) -> list[Ticket]:
+        """Return tickets for what is due: see :func:`okta_hooks.work.take`."""
+        with self._taking:
+            if self._taker is None:
+                self._taker = self._make_worker()
+            return self._taker.take(limit, queue)
+
     def close(self) -> None:
         """Stop the worker and the writer, and close the inbox's connections.
 
@@ -103,11 +146,14 @@ class Runtime:
             return
         with self._lock:
             self._is_closed = True
-        if self._is_working:
+        if self._at_work is not None:
             atexit.unregister(self._stop_worker)
             if self._at_exit is not None:
                 self._at_exit.cancel()
             self._stop_worker()
+        self.performer.close()
+        if self._taker is not None:
+            self._taker.abandon()
         self.writer.stop(_SECONDS_TO_STOP)
         self.inbox.counters.close()
         self.inbox.close()
@@ -115,8 +161,11 @@ class Runtime:
     def _stop_worker(self) -> None:
         atexit.unregister(self._stop_worker)  # a child of multiprocessing may come to both
         # A child that was forked off and ends has inherited this, and no worker.
-        if self.pid == os.getpid() and not self.worker.stop(_SECONDS_TO_STOP):
-            self.worker.abandon()
+        at_work = self._at_work
+        if self.pid != os.getpid() or at_work is None:
+            return
+        if not at_work.stop(_SECONDS_TO_STOP):
+            at_work.abandon()
 
 
 def _at_exit_of_a_child(function: Callable[[], None]) -> Finalize | None:

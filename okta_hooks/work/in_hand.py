@@ -67,9 +67,7 @@ class InHand:
         """Claim the receipt for one event, for which a ticket was presented, if it is due."""
         resources = self._resources
         presented = Ticket(self._hook, self._name, event_id)
-        return self._claim(
-            lambda: resources.inbox.tickets.claim(resources.worker_id, presented)
-        )
+        return self._claim(lambda: resources.inbox.tickets.claim(resources.worker_id, presented))
 
     def resolve(self) -> None:
         """Give back what may be claimed without being known of here."""

@@ -95,6 +95,11 @@ class Lane:
         return self._in_hand.is_in_doubt
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nobody works here just now, in whatever thread."""
+        return not self._batches
+
+    @property
     def has_ended(self) -> bool:
         """Whether no thread is at work."""
         return not any(thread.is_alive() for thread in list(self._threads))

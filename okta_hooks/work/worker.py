@@ -7,25 +7,21 @@ while there is something to do for it, so that none waits for another.
 from __future__ import annotations
 
 import contextlib
-import os
 import random
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox.workers import NOT_CONNECTED
+from okta_hooks.inbox.workers import NOT_CONNECTED, RELAY, THREAD
 from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
 
-from .bodies import Bodies
+from .base import SECONDS_TO_ABANDON, BaseWorker
 from .fan_out import FanOut
 from .housekeeping import Housekeeping
-from .lane import MOST_IN_HAND, Lane
-from .lease import Heartbeat, lease_for
-from .notices import Notices
-from .resources import Resources
+from .lane import MOST_IN_HAND
+from .relay import Relay, Tray
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,27 +30,34 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from okta_hooks.inbox import Inbox
+    from okta_hooks.inbox.tickets import Ticket
     from okta_hooks.receivers import Hook, Receiver
+
+    from .base import Key
+    from .relay import Broker
 
 logger = get_logger(__name__)
 
 _POLL_SECONDS: Final = 0.4
 _STANDBY_SECONDS: Final = 0.5
+#: How long a relay that has sent something waits until it looks for more.
+_SECONDS_TO_REFILL: Final = 0.05
 _SECONDS_AFTER_FAILURE: Final = 1.0
-_SECONDS_TO_ABANDON: Final = 2.0
 #: How long a drain stays for workers that seem to be gone: a little more than it takes to be sure.
 _SECONDS_TO_WATCH: Final = 15.0
 
-_Key = tuple[str, str]
 
+class Worker(BaseWorker):
+    """Brings what is in the inbox of an app's hooks to their receivers.
 
-class Worker:
-    """Runs the receivers of an app's hooks on what is in its inbox.
+    It runs them itself, or sends tickets for that to a task queue.
 
     :param hooks: The hooks by name.
     :param max_attempts: After so many a receipt is dead.
     :param retention: How long the bodies of done deliveries stay.
     :param jitter: Returns a number from 0 to 1, for :func:`~okta_hooks.work.retry.back_off`.
+    :param broker: The task queue, or None.
+    :param window: As for :class:`.Tray`, as is ``resend``.
     """
 
     def __init__(
@@ -66,33 +69,27 @@ class Worker:
         max_attempts: int,
         retention: timedelta,
         jitter: Callable[[], float] = random.random,
+        broker: Broker | None = None,
+        window: int = 1000,
+        resend: float = 60.0,
     ) -> None:
-        self.id = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
-        self.app = app
-        self.hooks = hooks
-        self.lease = lease_for(inbox, self.id)
-        self.housekeeping = Housekeeping(inbox, retention)
-        self._inbox = inbox
-        self._resources = Resources(
-            app=app,
-            hooks=hooks,
-            inbox=inbox,
-            worker_id=self.id,
-            lease=self.lease,
-            bodies=Bodies(inbox),
-            receiver=self._receiver,
+        super().__init__(
+            app,
+            hooks,
+            inbox,
             max_attempts=max_attempts,
             jitter=jitter,
+            kind=THREAD if broker is None else RELAY,
         )
-        self.stopping = self._resources.stopping
+        self.housekeeping = Housekeeping(inbox, retention)
         #: Is called once, when another process turns out to dispatch, and this one waits.
         self.on_standby: Callable[[], Any] | None = None
         self._wake = threading.Event()
-        self._lanes: dict[_Key, Lane] = {}
         self._thread: threading.Thread | None = None
         self._watch_until = 0.0
-        self._notices = Notices(self._resources)
         self._fan_out = FanOut(self._resources, self._notices)
+        self._tray = Tray(self._resources, window=window, resend=resend)
+        self._relay = None if broker is None else Relay(self._resources, self._tray, broker)
 
     @property
     def closed(self) -> int:
@@ -120,26 +117,6 @@ class Worker:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def abandon(self) -> None:
-        """Give back what is in hand, though it may be running, because this process is about to end.
-
-        That counts no death, and another worker runs it again. This takes no longer than two seconds.
-        """
-
-        def give_back() -> None:
-            try:
-                for lane in list(self._lanes.values()):
-                    lane.abandon()
-                self.lease.end()
-            except InboxUnavailable as error:
-                logger.warning("What is in hand could not be given back: %s", error)
-
-        self.stopping.set()
-        try:
-            start_thread(give_back, name="okta-hooks-abandon").join(_SECONDS_TO_ABANDON)
-        except RuntimeError:  # Python 3.12 starts no thread while the interpreter ends
-            give_back()
-
     def run(self) -> None:
         """Work until :meth:`stop` is called from elsewhere."""
         with self._beating():
@@ -156,24 +133,10 @@ class Worker:
             while any(not lane.has_ended for lane in self._lanes.values()):
                 for lane in self._lanes.values():
                     lane.join(1.0)
-            notifier.join(_SECONDS_TO_ABANDON)
+            notifier.join(SECONDS_TO_ABANDON)
         self._leave()
-
-    def _beating(self) -> Heartbeat:
-        return Heartbeat(
-            self.lease,
-            self._resources.outage,
-            on_died=self._notices.add_dead,
-            stopping=self.stopping,
-            on_stopping=self._mark_stopping,
-        )
-
-    def _mark_stopping(self) -> bool:
-        """Mark in the inbox that this is a stop, and no death; return whether it has been marked."""
-        if not self.lease.holds():  # it is not even listed there, or nothing can be written now
-            return False
-        self._inbox.workers.mark_stopping(self.id)
-        return True
+        if self._relay is not None:
+            self._relay.close()
 
     def _pass_safely(self) -> float:
         """Do one pass, and return how long to wait until the next, whatever happens in it."""
@@ -200,11 +163,16 @@ class Worker:
             return _STANDBY_SECONDS
         self._notices.add_dead(died)
         assigned = self._fan_out.assign(connected)
-        self._wake_lanes(connected, assigned)
+        if self._relay is None:
+            self._wake_lanes(connected, assigned)
+            pause = 0.0 if assigned else _POLL_SECONDS
+        else:
+            sent = self._relay.send(connected)
+            pause = _SECONDS_TO_REFILL if assigned or sent else _POLL_SECONDS
         self._keep_house(list(connected))
-        return 0.0 if assigned else _POLL_SECONDS
+        return pause
 
-    def _wake_lanes(self, connected: Mapping[_Key, Receiver], assigned: set[_Key]) -> None:
+    def _wake_lanes(self, connected: Mapping[Key, Receiver], assigned: set[Key]) -> None:
         for lane in self._lanes.values():
             lane.leave_stuck_threads()
         waiting = [
@@ -217,11 +185,6 @@ class Worker:
             self._lane(key).wake(connected[key].concurrency)
         for lane in self._lanes.values():
             lane.warn_if_slow()
-
-    def _lane(self, key: _Key) -> Lane:
-        if key not in self._lanes:
-            self._lanes[key] = Lane(self._resources, *key)
-        return self._lanes[key]
 
     def drain(
         self, progress: Callable[[int], Any] | None = None, *, until: float | None = None
@@ -293,6 +256,31 @@ class Worker:
         self.stopping.wait(_STANDBY_SECONDS)
         return 0
 
+    def take(self, limit: int, queue: str | None) -> list[Ticket]:
+        """Return tickets for what is due, marked as sent: whoever calls this gives them to a task queue.
+
+        :param limit: The most to return.
+        :param queue: Only for receivers of this queue; None: for all.
+        """
+        connected = self._connected()
+        if not connected:
+            return []
+        self._inbox.open()
+        self._notices.add_dead(self.lease.renew() or [])
+        self._fan_out.assign(connected)
+        self._keep_house(list(connected))
+        self._notices.send()
+        by_queue: dict[str, list[Key]] = {}
+        for key in self._inbox.claims.with_work(list(connected)):
+            of_it = connected[key].queue or ""
+            if queue in (None, of_it):
+                by_queue.setdefault(of_it, []).append(key)
+        taken: list[Ticket] = []
+        for name, keys in by_queue.items():
+            if len(taken) < limit:
+                taken += self._tray.take(name, keys, limit=limit - len(taken))
+        return taken
+
     def _stand_by(self) -> None:
         report, self.on_standby = self.on_standby, None
         if report is not None and not self.stopping.is_set():
@@ -302,27 +290,7 @@ class Worker:
         """Return when the next attempt of a connected receiver is due, or None if none is to come."""
         return self._inbox.overview.next_due(list(self._connected()))
 
-    def _leave(self) -> None:
-        try:
-            self.lease.give_up()
-        except InboxUnavailable as error:
-            logger.warning("The lease could not be given up: %s", error)
-
-    def has_receivers(self) -> bool:
-        """Return whether any receiver is connected: a worker without one touches nothing."""
-        return bool(self._connected())
-
-    def _receiver(self, hook: str, name: str) -> Receiver | None:
-        return self._connected().get((hook, name))
-
-    def _connected(self) -> dict[_Key, Receiver]:
-        return {
-            (name, receiver.name): receiver
-            for name, hook in self.hooks.items()
-            for receiver in hook.receivers.connected(self.app)
-        }
-
-    def _keep_house(self, connected: Sequence[_Key]) -> None:
+    def _keep_house(self, connected: Sequence[Key]) -> None:
         self.housekeeping.see(connected)
         self._notices.add_dead(self.housekeeping.clean(), NOT_CONNECTED)
         self._notices.add_quota(self.housekeeping.quota())

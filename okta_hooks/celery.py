@@ -1,0 +1,290 @@
+"""Celery as the engine that runs receivers: ``OKTA_HOOKS_WORKER = "celery"``. It needs the extra ``celery``.
+
+Each receiver is a task named ``okta_hooks.<hook>.<receiver>``, so that routes, annotations, time limits and monitors of
+Celery's work for receivers. What Celery carries are tickets; retries, waits and dead letters are the inbox's.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import weakref
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from celery import Celery, signals
+
+from .exceptions import ConfigurationError, InboxUnavailable
+from .inbox.tickets import Ticket
+from .state import state_of
+from .threads import start_thread
+from .work.relay import BrokerUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from celery import Task
+    from flask import Flask
+    from kombu.connection import Connection
+    from kombu.messaging import Producer
+
+    from .receivers import Hook, Receiver
+
+_EXTENSION: Final = "celery"
+_CONNECTED: Final = "okta_hooks.celery"
+#: A ticket that nobody has wanted for so long is no use to anybody: it was sent again long ago.
+_SECONDS_TO_EXPIRE: Final = 24 * 3600
+_SECONDS_TO_CONNECT: Final = 3.0
+_SECONDS_TO_SEND: Final = 5.0
+#: What keeps a broker that is away from being waited for, by the kind of transport.
+_TIMEOUTS: Final[dict[str, dict[str, Any]]] = {
+    "redis": {
+        "socket_connect_timeout": _SECONDS_TO_CONNECT,
+        "socket_timeout": _SECONDS_TO_SEND,
+        "retry_on_timeout": False,
+    },
+    "amqp": {
+        "read_timeout": _SECONDS_TO_SEND,
+        "write_timeout": _SECONDS_TO_SEND,
+        # Without it, RabbitMQ says nothing of what it does not keep.
+        "confirm_publish": True,
+    },
+}
+#: Of a task that is no receiver's, Celery would keep results, and try again what has failed.
+_OPTIONS: Final[dict[str, Any]] = {
+    "ignore_result": True,
+    "acks_late": False,
+    "max_retries": 0,
+    "typing": False,
+}
+_apps: Final[weakref.WeakSet[Flask]] = weakref.WeakSet()
+
+
+def connect(app: Flask, celery_app: Celery) -> None:
+    """Have the receivers of an app run by a Celery app, if that is not ``app.extensions["celery"]``.
+
+    :raises RuntimeError: if the app has another one already.
+    """
+    known = app.extensions.setdefault(_CONNECTED, celery_app)
+    if known is not celery_app:
+        raise ConfigurationError("This app is connected to another Celery app already.")
+    _apps.add(app)
+    _make_tasks_when_final(app, celery_app)
+
+
+def task_name(hook: str, receiver: str) -> str:
+    """Return the name of the task that runs a receiver."""
+    return f"okta_hooks.{hook}.{receiver}"
+
+
+def celery_of(app: Flask) -> Celery | None:
+    """Return the Celery app that runs the receivers of an app, or None if none is set up (yet)."""
+    found = app.extensions.get(_CONNECTED) or app.extensions.get(_EXTENSION)
+    return found if isinstance(found, Celery) else None
+
+
+def add_hook(app: Flask, hook: Hook) -> None:
+    """Make a task for each receiver of a hook, now and later."""
+    _apps.add(app)
+    reference = weakref.ref(app)
+
+    def make_now() -> None:
+        there = reference()
+        celery_app = None if there is None else celery_of(there)
+        if there is not None and celery_app is not None and celery_app.finalized:
+            _make_tasks(there, celery_app)
+
+    hook.receivers.watch(make_now)
+    celery_app = celery_of(app)
+    if celery_app is not None:
+        _make_tasks_when_final(app, celery_app)
+
+
+def broker(app: Flask) -> CeleryBroker:
+    """Return what a relay of this process sends tickets to.
+
+    :raises RuntimeError: if the app has no Celery app.
+    """
+    return CeleryBroker(app, _required(app))
+
+
+def _required(app: Flask) -> Celery:
+    celery_app = celery_of(app)
+    if celery_app is None:
+        raise ConfigurationError(
+            'OKTA_HOOKS_WORKER is "celery", and this app has no Celery app: set app.extensions["celery"], '
+            "as Flask's documentation does, or call okta_hooks.celery.connect(app, celery_app)."
+        )
+    return celery_app
+
+
+def _make_tasks_when_final(app: Flask, celery_app: Celery) -> None:
+    if celery_app.finalized:
+        _make_tasks(app, celery_app)
+        return
+    reference = weakref.ref(app)
+
+    def make(**_: Any) -> None:
+        there = reference()
+        if there is not None:
+            _make_tasks(there, celery_app)
+
+    celery_app.on_after_finalize.connect(make, weak=False)
+
+
+def _make_tasks(app: Flask, celery_app: Celery) -> None:
+    state = app.extensions.get("okta_hooks")
+    for hook in {} if state is None else list(state.hooks.values()):
+        for receiver in hook.receivers.connected(app):
+            _task(app, celery_app, hook.name, receiver)
+
+
+def _task(app: Flask, celery_app: Celery, hook: str, receiver: Receiver) -> Task[..., Any]:
+    """Return the task of a receiver, made now if need be. The Celery app is final."""
+    receiver_name = receiver.name
+    name = task_name(hook, receiver_name)
+    known: Task[..., Any] | None = celery_app.tasks.get(name)
+    if known is not None:
+        return known
+    reference = weakref.ref(app)
+
+    def run_receiver(event_id: int) -> None:
+        """Run a receiver on an event, if it is still to be run now."""
+        there = reference()
+        if there is not None:
+            state_of(there).runtime().performer.perform(Ticket(hook, receiver_name, event_id))
+
+    made: Task[..., Any] = celery_app.task(
+        run_receiver, name=name, queue=receiver.queue, **_OPTIONS
+    )
+    return made
+
+
+class CeleryBroker:
+    """Gives tickets to the broker of a Celery app, over a connection of its own.
+
+    A connection of Celery's pool would wait for a broker that is away as long as it takes.
+    """
+
+    def __init__(self, app: Flask, celery_app: Celery) -> None:
+        self._app = app
+        self._celery = celery_app
+        self._queues: dict[str, str] = {}
+        self._connection: Connection | None = None
+        self._producer: Producer | None = None
+
+    def queue_of(self, hook: str, receiver: Receiver) -> str:
+        """Return where Celery sends the task of a receiver: by its ``queue``, or else by Celery's routes."""
+        name = task_name(hook, receiver.name)
+        if name not in self._queues:
+            self._celery.finalize()
+            task = _task(self._app, self._celery, hook, receiver)
+            given = {"queue": task.queue} if getattr(task, "queue", None) else {}
+            found = self._celery.amqp.router.route(given, name, task_type=task)
+            queue = found.get("queue") or found.get("routing_key")
+            self._queues[name] = str(getattr(queue, "name", queue))
+        return self._queues[name]
+
+    def waiting(self, queue: str) -> int:
+        """Return how many messages wait in a queue, or 0 if the broker does not tell."""
+        if self._celery.conf.task_always_eager:
+            return 0
+        try:
+            connection = self._connect().connection
+        except Exception as error:
+            raise self._lost(error) from error
+        try:
+            # In a channel of its own: RabbitMQ closes one in which a queue is asked for that is not there.
+            with connection.channel() as channel:
+                return int(channel.queue_declare(queue, passive=True).message_count or 0)
+        except connection.recoverable_connection_errors as error:
+            raise self._lost(error) from error
+        except Exception:  # noqa: BLE001 - there is no such queue, or this kind of broker does not count
+            return 0
+
+    def publish(self, tickets: Sequence[Ticket]) -> None:
+        """Send tickets, in their order."""
+        is_eager = self._celery.conf.task_always_eager
+        sent = 0
+        try:
+            producer = None if is_eager else self._connect()
+            for ticket in tickets:
+                task = self._celery.tasks[task_name(ticket.hook, ticket.receiver)]
+                task.apply_async(
+                    (ticket.event_id,), producer=producer, retry=False, expires=_SECONDS_TO_EXPIRE
+                )
+                sent += 1
+        except Exception as error:  # the host's handlers of Celery's signals are called, too
+            raise self._lost(error, sent) from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection, self._producer = self._connection, None, None
+        if connection is not None:
+            with suppress(Exception):
+                connection.release()  # type: ignore[no-untyped-call]
+
+    def _connect(self) -> Producer:
+        if self._producer is None:
+            plain = self._celery.connection_for_write()
+            timeouts = _TIMEOUTS.get(plain.transport.driver_type, {})
+            self._connection = self._celery.connection_for_write(
+                connect_timeout=_SECONDS_TO_CONNECT,
+                transport_options={
+                    **timeouts,
+                    **self._celery.conf.broker_transport_options,
+                },
+            )
+            # Tried once: `default_channel` would try again for ever.
+            self._connection.connect()
+            self._producer = self._celery.amqp.Producer(self._connection.channel())
+        return self._producer
+
+    def _lost(self, error: Exception, sent: int = 0) -> BrokerUnavailable:
+        """Drop the connection, and return what is to be raised."""
+        self.close()
+        # The text of an error may hold the URL of the broker, and that a password.
+        return BrokerUnavailable(type(error).__name__, sent)
+
+
+def _mark_stopping(**_: Any) -> None:
+    """Mark in each inbox that the processes of this Celery worker are being stopped.
+
+    What they do not finish in the time that they are given was cut off then, and counts no death.
+    """
+    from billiard import active_children
+
+    pids = [os.getpid(), *(child.pid for child in active_children())]
+
+    def mark() -> None:
+        for app in _used():
+            with suppress(InboxUnavailable):
+                state_of(app).runtime().inbox.workers.mark_processes_stopping(
+                    socket.gethostname(), pids
+                )
+
+    # Celery sends this in a handler of an operating system's signal, which may have interrupted anything.
+    start_thread(mark, name="okta-hooks-stopping")
+
+
+def _leave(**_: Any) -> None:
+    """Leave the inboxes' lists of workers, at the end of a process of Celery's."""
+    for app in _used():
+        state_of(app).close()
+
+
+def _make_tasks_of(sender: Celery, **_: Any) -> None:
+    """Make the tasks of apps whose Celery app was set up after their hooks."""
+    for app in list(_apps):
+        if celery_of(app) is sender:
+            _make_tasks_when_final(app, sender)
+
+
+def _used() -> list[Flask]:
+    return [app for app in list(_apps) if app.extensions.get("okta_hooks") is not None]
+
+
+signals.import_modules.connect(_make_tasks_of)
+signals.worker_shutting_down.connect(_mark_stopping)
+signals.worker_process_shutdown.connect(_leave)
+signals.worker_shutdown.connect(_leave)

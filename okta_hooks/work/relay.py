@@ -1,0 +1,197 @@
+"""The relay: gives what is due to a task queue, as tickets, and no more of them than its workers can keep up with.
+
+A ticket is marked in the inbox and committed before it is sent. What is lost on the way is sent again when its mark
+has lapsed; what arrives twice finds nothing to claim.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, Protocol
+
+from okta_hooks.exceptions import InboxUnavailable, OktaHooksError
+from okta_hooks.inbox.tickets import Flight
+from okta_hooks.logs import get_logger
+from okta_hooks.outage import Lines, Outage
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from okta_hooks.inbox.tickets import Ticket
+    from okta_hooks.receivers import Receiver
+
+    from .base import Key
+    from .resources import Resources
+
+logger = get_logger(__name__)
+
+_SHORTEST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 30.0
+_SECONDS_BETWEEN_CLEANINGS: Final = 60.0
+_BROKER_AWAY: Final = Lines(
+    begins="The relay cannot give tickets to the broker: %s",
+    goes_on="The relay cannot give tickets to the broker for %.0f s now, %d tries: %s",
+    ends="The relay can give tickets to the broker again, after %.0f s and %d tries.",
+)
+
+
+class BrokerUnavailable(OktaHooksError):
+    """The broker took no ticket, or not all.
+
+    :param reason: What went wrong, without any secret.
+    :param sent: How many tickets it has taken.
+    """
+
+    def __init__(self, reason: str, sent: int = 0) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.sent = sent
+
+
+class Broker(Protocol):
+    """What a relay asks of a task queue. It is used by one thread at a time."""
+
+    def queue_of(self, hook: str, receiver: Receiver) -> str:
+        """Return the name of the queue in which tickets of a receiver wait."""
+
+    def waiting(self, queue: str) -> int:
+        """Return how many messages wait in a queue, or 0 if the broker does not tell.
+
+        :raises BrokerUnavailable: if it does not answer.
+        """
+
+    def publish(self, tickets: Sequence[Ticket]) -> None:
+        """Send tickets, in their order.
+
+        :raises BrokerUnavailable: if it does not take them all.
+        """
+
+    def close(self) -> None:
+        """Close the connection. The next use opens another."""
+
+
+class Tray:
+    """Chooses what is due for tickets, as far as there is room for them.
+
+    :param window: The most tickets of one queue that may be on their way.
+    :param resend: After how many seconds a ticket whose receipt nobody has claimed is taken for lost.
+    """
+
+    def __init__(self, resources: Resources, *, window: int, resend: float) -> None:
+        self._resources = resources
+        self._window = window
+        self._resend = resend
+        self._clean_at = float("-inf")
+        self._retries_first = False
+
+    def take(
+        self, queue: str, receivers: Sequence[Key], *, waiting: int = 0, limit: int | None = None
+    ) -> list[Ticket]:
+        """Return tickets of a queue, marked as sent: see :meth:`.Tickets.mark`."""
+        self._clean()
+        self._retries_first = not self._retries_first
+        return self._resources.inbox.tickets.mark(
+            queue,
+            receivers,
+            window=self._window,
+            waiting=waiting,
+            seconds=self._resend,
+            limit=limit,
+            retries_first=self._retries_first,
+        )
+
+    def _clean(self) -> None:
+        now = time.monotonic()
+        if now >= self._clean_at:
+            self._resources.inbox.tickets.clean()
+            self._clean_at = now + _SECONDS_BETWEEN_CLEANINGS
+
+
+class Relay:
+    """Sends tickets for what is due."""
+
+    def __init__(self, resources: Resources, tray: Tray, broker: Broker) -> None:
+        self._resources = resources
+        self._tray = tray
+        self._broker = broker
+        self._outage = Outage(logger, _BROKER_AWAY)
+        self._pause = 0.0
+        self._paused_until = float("-inf")
+        self._noted: float | None = None
+
+    def close(self) -> None:
+        """Close the connection to the broker."""
+        self._broker.close()
+
+    def send(self, connected: Mapping[Key, Receiver]) -> int:
+        """Send tickets for what is due of these receivers, as far as the windows allow; return how many.
+
+        While the broker is away this does nothing, but for a try now and then.
+
+        :raises InboxUnavailable: if the inbox cannot be used.
+        """
+        if time.monotonic() < self._paused_until:
+            return 0
+        sent = 0
+        try:
+            with_work = self._resources.inbox.claims.with_work(list(connected))
+            if with_work:
+                in_flight = self._resources.inbox.tickets.in_flight()
+                for queue, receivers in self._by_queue(connected, with_work).items():
+                    sent += self._send_to(queue, receivers, in_flight.get(queue, Flight()))
+            elif self._pause:
+                # What was due others have done meanwhile.
+                key, receiver = next(iter(connected.items()))
+                self._broker.waiting(self._broker.queue_of(key[0], receiver))
+        except BrokerUnavailable as error:
+            self._failed(error)
+            return sent + error.sent
+        if sent or not with_work:
+            self._worked()
+        return sent
+
+    def _by_queue(
+        self, connected: Mapping[Key, Receiver], with_work: Collection[Key]
+    ) -> dict[str, list[Key]]:
+        found: dict[str, list[Key]] = {}
+        for key in with_work:
+            found.setdefault(self._broker.queue_of(key[0], connected[key]), []).append(key)
+        return found
+
+    def _send_to(self, queue: str, receivers: Sequence[Key], flight: Flight) -> int:
+        # Tickets that were taken for lost may all be in the queue still, because its workers are slow:
+        # to send them again and again would only make it longer.
+        waiting = self._broker.waiting(queue) if flight.lapsed else 0
+        tickets = self._tray.take(queue, receivers, waiting=waiting)
+        try:
+            if tickets:
+                self._broker.publish(tickets)
+        except BrokerUnavailable as error:
+            self._withdraw(tickets[error.sent :])
+            raise
+        return len(tickets)
+
+    def _withdraw(self, tickets: Sequence[Ticket]) -> None:
+        try:
+            self._resources.inbox.tickets.withdraw(tickets)
+        except InboxUnavailable as error:
+            # Their marks lapse.
+            self._resources.outage.failed(error)
+
+    def _failed(self, error: BrokerUnavailable) -> None:
+        self._outage.failed(error)
+        self._pause = min(max(2 * self._pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+        self._paused_until = time.monotonic() + self._pause
+        if self._noted is None:
+            self._note(self._resources.inbox.clock())
+
+    def _worked(self) -> None:
+        self._outage.worked()
+        self._pause = 0.0
+        if self._noted is not None:
+            self._note(None)
+
+    def _note(self, away_since: float | None) -> None:
+        """Write down for others how the broker is."""
+        self._resources.inbox.workers.note_broker(self._resources.worker_id, away_since)
+        self._noted = away_since
