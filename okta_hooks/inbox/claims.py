@@ -28,6 +28,8 @@ DIED_HERE: Final = "the process died here"
 #: A statement has two parameters for each; SQLite takes 32,766.
 _MOST_ASKED: Final = 5000
 _LONGEST_ERROR: Final = 500
+#: In one statement.
+_MOST_SETTLED: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,22 +198,7 @@ class Claims:
         self, connection: sa.Connection, worker_id: str, settlements: Sequence[Settlement]
     ) -> tuple[list[Settlement], dict[int, str]]:
         by_fence = {_fence(settlement.claim): settlement for settlement in settlements}
-        counted = [by_fence[fence] for fence in self._held(connection, worker_id, by_fence)]
-        alike: dict[tuple[Any, ...], list[int]] = {}
-        for one in counted:
-            outcome = one.claim.receiver, one.state, one.wait, one.error
-            alike.setdefault(outcome, []).append(one.claim.event_id)
-        now = self._clock()
-        for (receiver_name, state, wait, error), ids in alike.items():
-            settled = {
-                "ids": ids,
-                "of_receiver": receiver_name,
-                "new_state": state,
-                "new_due": now + wait if state == PENDING else 0.0,
-                "new_wait": wait if state == PENDING else None,
-                "new_error": error and printable(error)[:_LONGEST_ERROR],
-            }
-            connection.execute(_SETTLE, settled)
+        counted = [by_fence[fence] for fence in self._write(connection, worker_id, settlements)]
         closed = close_events(self._database, connection, [item.claim.event_id for item in counted])
         change = Change()
         claims = {one.claim.event_id: one.claim for one in counted}
@@ -222,6 +209,30 @@ class Claims:
             change.add_attempt(one.claim.hook, one.claim.receiver, one.state, one.seconds)
         totals.add(self._database, connection, worker_id, change)
         return counted, closed
+
+    def _write(
+        self, connection: sa.Connection, worker_id: str, settlements: Sequence[Settlement]
+    ) -> list[_Fence]:
+        """Write what became of those of the claims that the worker still holds, and return which they are.
+
+        A receipt that was taken from it, and perhaps claimed again, is not among them.
+        """
+        now = self._clock()
+        found: list[_Fence] = []
+        mark = self._database.placeholder
+        # In one order for all, so that no two workers wait for each other.
+        ordered = sorted(settlements, key=lambda one: _fence(one.claim))
+        for start in range(0, len(ordered), _MOST_SETTLED):
+            rows = [_row(one, now) for one in ordered[start : start + _MOST_SETTLED]]
+            first = ", ".join(f"CAST({mark} AS {kind})" for kind in _KINDS)
+            others = ", ".join([mark] * len(_KINDS))
+            values = ", ".join(
+                f"({first if number == 0 else others})" for number in range(len(rows))
+            )
+            statement = _SETTLE.format(values=values, worker=mark)
+            parameters = (*chain.from_iterable(rows), worker_id)
+            found += map(tuple, connection.exec_driver_sql(statement, parameters))
+        return found
 
     def confirm(self, settlements: Sequence[Settlement]) -> tuple[list[Settlement], dict[int, str]]:
         """Return of settlements what the database has of them, as :meth:`settle` would.
@@ -310,6 +321,18 @@ class Claims:
 _Fence = tuple[int, str, int]
 
 
+def _row(one: Settlement, now: float) -> tuple[Any, ...]:
+    """Return the fence of a settlement, and what its receipt gets."""
+    is_pending = one.state == PENDING
+    return (
+        *_fence(one.claim),
+        one.state,
+        now + one.wait if is_pending else 0.0,
+        one.wait if is_pending else None,
+        one.error and printable(one.error)[:_LONGEST_ERROR],
+    )
+
+
 def _fence(claim: Claim) -> _Fence:
     return claim.event_id, claim.receiver, claim.claims
 
@@ -350,17 +373,17 @@ _HELD: Final = (
     .order_by(receipt.c.event_id, receipt.c.receiver)
     .with_for_update()
 )
+#: What a row of a settlement has: the fence, and what the receipt gets.
+_KINDS: Final = ("BIGINT", "TEXT", "BIGINT", "TEXT", "DOUBLE PRECISION", "DOUBLE PRECISION", "TEXT")
+#: Not through SQLAlchemy, which takes longer over it than the database.
 _SETTLE: Final = (
-    receipt.update()
-    .where(receipt.c.event_id.in_(IDS), receipt.c.receiver == sa.bindparam("of_receiver"))
-    .values(
-        state=sa.bindparam("new_state"),
-        due=sa.bindparam("new_due"),
-        wait=sa.bindparam("new_wait"),
-        error=sa.bindparam("new_error"),
-        attempts=receipt.c.attempts + 1,
-        worker=None,
-    )
+    "WITH given (event_id, receiver, claims, state, due, wait, error) AS (VALUES {values}) "
+    "UPDATE okta_hooks_receipt SET state = given.state, due = given.due, wait = given.wait, error = given.error,"
+    " attempts = attempts + 1, worker = NULL FROM given"
+    " WHERE okta_hooks_receipt.event_id = given.event_id AND okta_hooks_receipt.receiver = given.receiver"
+    " AND okta_hooks_receipt.claims = given.claims AND okta_hooks_receipt.state = 'claimed'"
+    " AND okta_hooks_receipt.worker = {worker}"
+    " RETURNING okta_hooks_receipt.event_id, okta_hooks_receipt.receiver, okta_hooks_receipt.claims"
 )
 #: Not through SQLAlchemy: SQLite cannot parse the table of VALUES that it writes.
 _WITH_WORK: Final = (

@@ -43,8 +43,13 @@ def close_events(
         return {}
     # Without this lock, two workers that settle the last two receipts each see the other's open.
     lock_events(database, connection, ids)
-    rows = connection.execute(_CLOSE, {"ids": ids})
-    return {row.id: row.state for row in rows}
+    found: dict[int, str] = {}
+    for start in range(0, len(ids), _ROWS_AT_ONCE):
+        some = ids[start : start + _ROWS_AT_ONCE]
+        # Not through SQLAlchemy, which takes longer over it than the database.
+        statement = _CLOSE.format(ids=", ".join([database.placeholder] * len(some)))
+        found.update(map(tuple, connection.exec_driver_sql(statement, tuple(some))))
+    return found
 
 
 def accumulate(
@@ -75,13 +80,11 @@ def accumulate(
         connection.exec_driver_sql(statement, tuple(chain.from_iterable(some)))
 
 
+_HAS: Final = (
+    "EXISTS (SELECT 1 FROM okta_hooks_receipt r WHERE r.event_id = okta_hooks_event.id AND r.state "
+)
 _CLOSE: Final = (
-    event.update()
-    .where(
-        event.c.id.in_(IDS),
-        event.c.state == CLAIMED,
-        ~has_open(event.c.id),
-    )
-    .values(state=sa.case((HAS_DEAD, DEAD), else_=DONE))
-    .returning(event.c.id, event.c.state)
+    f"UPDATE okta_hooks_event SET state = CASE WHEN {_HAS} = '{DEAD}') THEN '{DEAD}' ELSE '{DONE}' END"  # noqa: S608 - our own names
+    f" WHERE id IN ({{ids}}) AND state = '{CLAIMED}' AND NOT {_HAS} IN ('{PENDING}', '{CLAIMED}'))"
+    " RETURNING id, state"
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
@@ -34,11 +35,11 @@ def _changed(owner: Any, name: str, value: Any) -> Iterator[None]:
 @contextmanager
 def settles_without_the_fence() -> Iterator[None]:
     """Let a settlement count, whoever has the receipt in hand now."""
-
-    def held(_: Any, __: Any, ___: Any, fences: Any) -> list[Any]:
-        return list(fences)
-
-    with _changed(Claims, "_held", held):
+    found = re.subn(
+        r" AND okta_hooks_receipt\.claims = .* = \{worker\}", " AND {worker} <> ''", claims._SETTLE
+    )
+    assert found[1] == 1
+    with _changed(claims, "_SETTLE", found[0]):
         yield
 
 
