@@ -102,7 +102,7 @@ class _Examination:
         try:
             yield from checks()
         except Exception as error:
-            logger.debug("The check %s failed.", name, exc_info=True)
+            logger.debug("The check %(check)s failed.", {"check": name}, exc_info=True)
             yield failure(
                 name,
                 f"This could not be checked to its end: {type(error).__name__}.",

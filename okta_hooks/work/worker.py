@@ -132,7 +132,9 @@ class Worker:
                     lane.abandon()
                 self.lease.end()
             except InboxUnavailable as error:
-                logger.warning("What is in hand could not be given back: %s", error)
+                logger.warning(
+                    "What is in hand could not be given back: %(error)s", {"error": error}
+                )
 
         self.stopping.set()
         try:
@@ -306,7 +308,7 @@ class Worker:
         try:
             self.lease.give_up()
         except InboxUnavailable as error:
-            logger.warning("The lease could not be given up: %s", error)
+            logger.warning("The lease could not be given up: %(error)s", {"error": error})
 
     def has_receivers(self) -> bool:
         """Return whether any receiver is connected: a worker without one touches nothing."""
