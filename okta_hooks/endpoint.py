@@ -280,7 +280,7 @@ def _refuse_secret(call: _Call) -> Response:
     count = call.state.refusals.add(time.monotonic(), call.hook.name, hint)
     if count:
         logger.warning(
-            "Requests to the hook %(hook)r without the right secret in %(header)s: %(count)d; "
+            "Requests to the hook %(hook)r had no right secret in %(header)s, %(count)d of them; "
             "the last: %(hint)s",
             {
                 "hook": call.hook.name,

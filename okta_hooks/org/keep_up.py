@@ -112,14 +112,15 @@ class RegisteredHooks:
             )
             return
         logger.error(
-            "The hook %(registered)r (%(registered_id)s) at Okta is %(status)s and %(verification_status)s, "
+            "The hook %(registered)r (%(registered_id)s) at Okta is %(registered_status)s and "
+            "%(registered_verification_status)s, "
             "so nothing is delivered to %(hook)r: flask okta-hooks plan says what to do.",
             {
                 "hook": name,
                 "registered": hook.name,
                 "registered_id": hook.id,
-                "status": hook.status,
-                "verification_status": hook.verification_status,
+                "registered_status": hook.status,
+                "registered_verification_status": hook.verification_status,
             },
         )
         signals.notify(

@@ -124,20 +124,25 @@ class Notices:
         )
 
     def _send_inconsistency(self, found: Inconsistency) -> None:
-        what = {
-            "hook": found.hook,
-            "count": found.number,
-            "finding": found.kind.description,
-            "kind": found.kind.value,
-        }
         if found.repaired:
             logger.warning(
                 "In the inbox: %(count)d times a %(finding)s, of the hook %(hook)r, which has been put right.",
-                what,
+                {
+                    "hook": found.hook,
+                    "count": found.number,
+                    "finding": found.kind.description,
+                    "kind": found.kind.value,
+                },
             )
         else:
             logger.warning(
-                "In the inbox: %(count)d times a %(finding)s, of the hook %(hook)r.", what
+                "In the inbox: %(count)d times a %(finding)s, of the hook %(hook)r.",
+                {
+                    "hook": found.hook,
+                    "count": found.number,
+                    "finding": found.kind.description,
+                    "kind": found.kind.value,
+                },
             )
         signals.notify(
             signals.inconsistency_found,

@@ -84,7 +84,7 @@ class Outcomes:
                     "receiver": self._receiver,
                     "attempt": number,
                     "wait_seconds": counted.wait,
-                    "error": counted.error,
+                    "error_type": None if item.error is None else type(item.error).__name__,
                     "delivery": item.delivery.event_id,
                     "via": item.delivery.via,
                     **dispatch.about(item.event),
