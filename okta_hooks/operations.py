@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import time
 from datetime import UTC, datetime
@@ -86,7 +87,8 @@ class Operations(Blueprint):
         if state.settings.inbox is None:
             return _json(HTTPStatus.OK, attempts=0, due=0, next_due=None)
         try:
-            attempts = state.runtime().drain(until)
+            # As in threads of ours: the request is none of the events', whoever reports what receivers do.
+            attempts = contextvars.Context().run(state.runtime().drain, until)
             return _json(HTTPStatus.OK, attempts=attempts, **_to_do(state, mine.app))
         except InboxUnavailable as error:
             logger.error(  # noqa: TRY400 - no traceback helps
