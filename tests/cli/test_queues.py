@@ -10,6 +10,8 @@ from okta_hooks import EventHook
 from okta_hooks.cli import group
 from tests.support import SQLITE, claim, fan_out, receipts, settle
 
+from .support import printed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -117,3 +119,30 @@ def test_an_app_without_queues(make_app: Callable[..., Flask], tmp_path: Path) -
 
     assert result.exit_code == 2
     assert "No queue 'slow' is known; there are none." in result.output
+
+
+@SQLITE
+def test_receivers(stored: Inbox, run: Run) -> None:
+    """The list has the queue of each receiver; of one that is not connected here nothing is known."""
+    stored.workers.see_receivers([("okta", "gone")])
+
+    rows = printed(run("receivers", "--json"))
+
+    assert {row["receiver"]: row["queue"] for row in rows} == {
+        "audit": None,
+        "fast": "fast",
+        "faster": "fast",
+        "gone": None,
+        "slow": "slow",
+        "users": None,
+    }
+    lines = run("receivers").output.splitlines()
+    assert [line.split()[-1] for line in lines] == [
+        "queue",
+        "-",
+        "fast",
+        "fast",
+        "-",
+        "slow",
+        "-",
+    ]
