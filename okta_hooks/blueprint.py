@@ -57,6 +57,7 @@ class EventHook(Blueprint):
         name: str | None = None,
         concurrency: int = 1,
         timeout: float | None = None,
+        queue: str | None = None,
     ) -> Callable[[F], F]:
         """Connect the decorated receiver to event types, strongly, and return it unchanged.
 
@@ -70,9 +71,12 @@ class EventHook(Blueprint):
         :param concurrency: How many events it may have in hand at once in one worker.
         :param timeout: How many seconds it may run: after that the attempt counts as failed, and the next event
             has its turn. Nothing can end a thread, so what it is doing goes on; its outcome is not looked at.
-        :raises TypeError: if there is no pattern, one is no string, or the receiver cannot be called so.
+        :param queue: The name of the queue that it belongs to: ``flask okta-hooks worker --queue slow`` runs only
+            the receivers of this one.
+        :raises TypeError: if there is no pattern, a pattern or ``queue`` is no string,
+            or the receiver cannot be called so.
         :raises ValueError: if a pattern is malformed, ``concurrency`` below 1, ``timeout`` not above 0,
-            or ``name`` taken.
+            ``name`` taken, ``queue`` empty or with blanks around it, or the receiver in another queue already.
         :warns UnknownEventTypeWarning: if Okta is not known to deliver anything under a pattern.
         """
         if not patterns:
@@ -82,12 +86,19 @@ class EventHook(Blueprint):
             raise ValueError(f"concurrency must be at least 1, not {concurrency!r}.")
         if timeout is not None and not 0 < timeout < float("inf"):
             raise ValueError(f"timeout must be a number of seconds above 0, not {timeout!r}.")
+        if queue is not None:
+            receivers.check_queue(queue)
         for pattern in patterns:
             receivers.warn_if_unknown(receivers.check_pattern(pattern), stacklevel=2)
 
         def connect(receiver: F) -> F:
             self.receivers.connect(
-                receiver, patterns, name=name, concurrency=concurrency, timeout=timeout
+                receiver,
+                patterns,
+                name=name,
+                concurrency=concurrency,
+                timeout=timeout,
+                queue=queue,
             )
             return receiver
 

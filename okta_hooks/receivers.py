@@ -53,6 +53,21 @@ def check_patterns(patterns: Sequence[object]) -> None:
         raise TypeError(f"on() takes event types, not {pattern!r}: {cure}.")
 
 
+def check_queue(queue: object) -> str:
+    """Return the name of a queue.
+
+    :raises TypeError: if it is no string.
+    :raises ValueError: if it is empty, has blanks around it, or characters that cannot be printed.
+    """
+    if not isinstance(queue, str):
+        raise TypeError(f'queue must be a name such as "slow", not {queue!r}.')
+    if not queue or queue != queue.strip() or not queue.isprintable():
+        raise ValueError(
+            f'queue must be a name such as "slow", without blanks around it or control characters, not {queue!r}.'
+        )
+    return queue
+
+
 def why_uncallable(receiver: object) -> str | None:
     """Return why a receiver cannot be called as receivers are, without a full stop; None if it may well be."""
     if not callable(receiver):
@@ -152,13 +167,15 @@ class Receiver(NamedTuple):
     """A connected callable under the name by which its receipts know it.
 
     ``concurrency`` is how many events it may have in hand at once, in one worker;
-    ``timeout`` is for how many seconds it may run, or None.
+    ``timeout`` is for how many seconds it may run, or None;
+    ``queue`` is the name of the queue it belongs to, or None.
     """
 
     name: str
     call: Callable[..., Any]
     concurrency: int
     timeout: float | None = None
+    queue: str | None = None
 
 
 class Hook(Protocol):
@@ -183,6 +200,7 @@ class _Identity:
         self.is_named = False
         self.concurrency = 1
         self.timeout: float | None = None
+        self.queue: str | None = None
 
 
 class Receivers:
@@ -241,11 +259,12 @@ class Receivers:
         name: str | None = None,
         concurrency: int = 1,
         timeout: float | None = None,
+        queue: str | None = None,
     ) -> None:
         """Connect a callable, strongly, to the signal of each pattern.
 
         :raises TypeError: if it cannot be called as receivers are.
-        :raises ValueError: if another receiver has that name, or this callable another name.
+        :raises ValueError: if another receiver has that name, or this callable another name or queue.
         """
         if (reason := why_uncallable(call)) is not None:
             raise TypeError(
@@ -254,7 +273,7 @@ class Receivers:
             )
         signals = [self.signal(pattern) for pattern in patterns]
         with self._lock:
-            known = self._identify(call, name)
+            known = self._identify(call, name, queue)
             known.concurrency = max(concurrency, known.concurrency)
             if timeout is not None:
                 known.timeout = timeout
@@ -296,7 +315,7 @@ class Receivers:
                     with self._lock:
                         known = self._identify(receiver)
                 found[known.order] = Receiver(
-                    known.name, receiver, known.concurrency, known.timeout
+                    known.name, receiver, known.concurrency, known.timeout, known.queue
                 )
         return [found[order] for order in sorted(found)]
 
@@ -304,7 +323,9 @@ class Receivers:
         with self._lock:
             self._identify(receiver)
 
-    def _identify(self, call: Callable[..., Any], name: str | None = None) -> _Identity:
+    def _identify(
+        self, call: Callable[..., Any], name: str | None = None, queue: str | None = None
+    ) -> _Identity:
         alive = {
             key: identity
             for key, identity in self._identities.items()
@@ -317,11 +338,16 @@ class Receivers:
         if known is None:
             self._connections += 1
             known = _Identity(call, _first_free(_qualified_name(call), taken), self._connections)
+        if queue is not None and known.queue not in (None, queue):
+            raise ValueError(
+                f"The receiver {known.name!r} is in the queue {known.queue!r} already: it cannot be in {queue!r}, too."
+            )
         if name is not None:
             if known.is_named:
                 raise ValueError(f"This receiver is named {known.name!r} already.")
             known.name = name
             known.is_named = True
+        known.queue = queue or known.queue
         self._identities = {**alive, _key(call): known}
         return known
 

@@ -61,9 +61,10 @@ okta.on(7)  # type: ignore[arg-type]
 okta.on("*")(7)  # type: ignore[type-var]
 okta.on("*", concurrency="2")  # type: ignore[arg-type]
 okta.on("*", timeout="2")  # type: ignore[arg-type]
+okta.on("*", queue=7)  # type: ignore[arg-type]
 
 
-@okta.on("user.session.*", timeout=2.5)
+@okta.on("user.session.*", timeout=2.5, queue="slow")
 def hasty(sender: Flask, event: LogEvent, **extra: Any) -> None:
     pass
 

@@ -87,6 +87,8 @@ class Worker:
         self.stopping = self._resources.stopping
         #: Is called once, when another process turns out to dispatch, and this one waits.
         self.on_standby: Callable[[], Any] | None = None
+        #: The queues of the receivers that this worker runs; None: it runs all, those of no queue included.
+        self.queues: frozenset[str] | None = None
         self._wake = threading.Event()
         self._lanes: dict[_Key, Lane] = {}
         self._thread: threading.Thread | None = None
@@ -209,14 +211,16 @@ class Worker:
     def _wake_lanes(self, connected: Mapping[_Key, Receiver], assigned: set[_Key]) -> None:
         for lane in self._lanes.values():
             lane.leave_stuck_threads()
+        to_run = self._to_run(connected)
+        assigned = assigned.intersection(to_run)
         waiting = [
             key
-            for key, receiver in connected.items()
+            for key, receiver in to_run.items()
             if key not in assigned and not self._lane(key).is_full(receiver.concurrency)
         ]
         in_doubt = [key for key in waiting if self._lane(key).is_in_doubt]
         for key in {*assigned, *in_doubt, *self._inbox.claims.with_work(waiting)}:
-            self._lane(key).wake(connected[key].concurrency)
+            self._lane(key).wake(to_run[key].concurrency)
         for lane in self._lanes.values():
             lane.warn_if_slow()
 
@@ -264,7 +268,7 @@ class Worker:
         died = self.lease.renew()
         if died is None:
             # Another process holds the lease: this one waits until all is done, or until it gets the lease.
-            if not self._inbox.overview.has_due(list(connected)):
+            if not self._inbox.overview.has_due(list(self._to_run(connected))):
                 return None
             self._stand_by()
             self.stopping.wait(_STANDBY_SECONDS)
@@ -275,7 +279,7 @@ class Worker:
         assigned = self._fan_out.assign(connected)
         self._notices.send()
         worked = 0
-        keys = self._inbox.claims.with_work(list(connected))
+        keys = self._inbox.claims.with_work(list(self._to_run(connected)))
         for key in keys:
             worked += self._lane(key).work(MOST_IN_HAND)
         if keys and not worked and not self._inbox.workers.is_listed(self.id):
@@ -301,8 +305,8 @@ class Worker:
             report()
 
     def next_due(self) -> float | None:
-        """Return when the next attempt of a connected receiver is due, or None if none is to come."""
-        return self._inbox.overview.next_due(list(self._connected()))
+        """Return when the next attempt of a receiver that this worker runs is due, or None if none is to come."""
+        return self._inbox.overview.next_due(list(self._to_run(self._connected())))
 
     def _leave(self) -> None:
         try:
@@ -323,6 +327,15 @@ class Worker:
             for name, hook in self.hooks.items()
             for receiver in hook.receivers.connected(self.app)
         }
+
+    def _to_run(self, connected: Mapping[_Key, Receiver]) -> Mapping[_Key, Receiver]:
+        """Return those of the connected receivers that are in this worker's queues.
+
+        The others get their receipts here all the same, and are noted as connected: else they would be orphans.
+        """
+        if self.queues is None:
+            return connected
+        return {key: each for key, each in connected.items() if each.queue in self.queues}
 
     def _keep_house(self, connected: Sequence[_Key]) -> None:
         self.housekeeping.see(connected)
