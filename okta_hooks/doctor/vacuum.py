@@ -66,8 +66,8 @@ def _settings(report: Report) -> Iterator[Check]:
     if report.unset:
         yield warning(
             NAME,
-            f"Autovacuum waits until a fifth is dead of {listed(report.unset)}: this role may not change that, "
-            "or a vacuum was running.",
+            f"Autovacuum comes too seldom for {listed(report.unset)}: this role may not set the parameters "
+            "of these tables, or a vacuum was running.",
             "Restart the app, or as the tables' owner run flask okta-hooks init-db, or: "
             + _each(f"ALTER TABLE {{}} SET ({PARAMETERS})", report.unset),
         )

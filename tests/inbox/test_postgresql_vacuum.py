@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import uuid
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 
+from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.vacuum import Report
 
@@ -193,6 +194,29 @@ def test_others_are_at_work_meanwhile(
         open_once(inbox_url)
 
         assert parameters(engine) == dict.fromkeys(TABLES, OURS)
+
+
+def test_a_session_that_ends_meanwhile(postgresql: sa.Engine, postgresql_url: str) -> None:
+    """To open the inbox fails for the moment, and sets the parameters when it is tried again."""
+    inbox = Inbox(postgresql_url)
+    ended: list[int] = []
+
+    def end(connection: Any, _: Any, statement: str, *args: Any) -> None:
+        if statement.startswith("LOCK TABLE") and not ended:
+            ended.append(connection.connection.driver_connection.info.backend_pid)
+            administrate(postgresql, f"SELECT pg_terminate_backend({ended[0]}, 5000)")
+
+    engine = inbox.database._system.engine  # noqa: SLF001 - nothing else leads to the connection
+    sa.event.listen(engine, "before_cursor_execute", end)
+
+    with pytest.raises(InboxUnavailable) as raised:
+        inbox.open()
+    assert raised.value.connection_lost
+    inbox.open()
+
+    assert len(ended) == 1
+    inbox.close()
+    assert report(postgresql_url).unset == ()
 
 
 @POSTGRESQL
