@@ -17,7 +17,7 @@ from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.logs import plain_logger
 from okta_hooks.secret import frameless, revealed
 
-from . import schema
+from . import autovacuum, schema
 from .file_system import EPHEMERAL, file_system, is_shared
 from .totals import count_all
 
@@ -179,12 +179,22 @@ class Database:
 
     def _create_tables(self, deadline: float) -> None:
         with self._begun(deadline, reads=True) as connection:
-            if schema.is_current(connection):
-                return
-        with self._begun(time.monotonic() + _SECONDS_TO_UPGRADE, reads=False) as connection:
-            self._system.lock_schema(connection)
-            if schema.create(connection):
-                count_all(self, connection)
+            is_current = schema.is_current(connection)
+        if not is_current:
+            with self._begun(time.monotonic() + _SECONDS_TO_UPGRADE, reads=False) as connection:
+                self._system.lock_schema(connection)
+                if schema.create(connection):
+                    count_all(self, connection)
+            deadline = max(deadline, _deadline(None))
+        if self.path is None:
+            self._tell_autovacuum(deadline)
+
+    def _tell_autovacuum(self, deadline: float) -> None:
+        with self._begun(deadline, reads=True) as connection:
+            tables = autovacuum.unset(connection)
+        if tables:
+            with self._begun(deadline, reads=False) as connection:
+                autovacuum.set_parameters(connection, tables)
 
     @contextmanager
     def transaction(

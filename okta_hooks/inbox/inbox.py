@@ -23,6 +23,7 @@ from .receipts import Receipts
 from .space import Space
 from .totals import Totals
 from .upkeep import Upkeep
+from .vacuum import Vacuum
 from .workers import Workers
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Inbox:
         self.gauges = Gauges(self.database, self.hours, self._now)
         self.overview = Overview(self.database, self._now)
         self.space = Space(self.database, self.overview, self.hours, self._now)
+        self.vacuum = Vacuum(self.database)
         self.receipts = Receipts(self.database, self._now)
         self.totals = Totals(self.database)
         self.counters = Counters(self.database)
