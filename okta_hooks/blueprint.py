@@ -152,8 +152,14 @@ class EventHook(Blueprint):
             from . import endpoint  # an app starts without what it imports
 
             answer = endpoint.verify(self)
-        except BaseException as error:  # noqa: BLE001 - whatever it is gets an answer
-            answer = _failed(error, "The verification of the hook %r failed.", self.name)
+        except BaseException as error:  # whatever it is gets an answer
+            _raise_order(error)
+            with suppress(Exception):  # a filter of the host's may be what failed
+                logger.exception(
+                    "The verification of the hook %(hook)r failed.",
+                    {"hook": self.name},
+                )
+            answer = _failure()
         return _as_it_is(answer)
 
     def _receive(self, **_: Any) -> Response:
@@ -162,8 +168,14 @@ class EventHook(Blueprint):
             from . import endpoint  # an app starts without what it imports
 
             answer = endpoint.receive(self)
-        except BaseException as error:  # noqa: BLE001 - whatever it is gets an answer
-            answer = _failed(error, "A delivery to the hook %r was not stored.", self.name)
+        except BaseException as error:  # whatever it is gets an answer
+            _raise_order(error)
+            with suppress(Exception):  # a filter of the host's may be what failed
+                logger.exception(
+                    "A delivery to the hook %(hook)r was not stored.",
+                    {"hook": self.name},
+                )
+            answer = _failure()
             app = app_object()
             with suppress(Exception):  # this may be what failed
                 state_of(app).count_refused(self.name, answer.status_code)
@@ -185,12 +197,14 @@ def _as_it_is(answer: Response) -> Response:
     return answer
 
 
-def _failed(error: BaseException, message: str, hook: str) -> Response:
-    """Answer 503 to an unexpected failure; an order to end is raised again."""
+def _raise_order(error: BaseException) -> None:
+    """Raise an order to end again."""
     if _is_order(error):
         raise error
-    with suppress(Exception):  # a filter of the host's may be what failed
-        logger.error(message, hook, exc_info=error)
+
+
+def _failure() -> Response:
+    """Return the answer to an unexpected failure."""
     return problem(HTTPStatus.SERVICE_UNAVAILABLE, "It failed: see the app's log.")
 
 

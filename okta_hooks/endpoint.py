@@ -89,13 +89,13 @@ def verify(hook: Hook) -> Response:
         return _refuse_secret(call)
     reason = _why_closed(call)
     if reason is not None:
-        call.state.refusals.not_verified.failed(InboxUnavailable(reason), hook.name)
+        call.state.refusals.not_verified.failed(InboxUnavailable(reason), hook=hook.name)
         return problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "The inbox cannot be opened and written, so that nothing that is delivered could be stored.",
         )
     call.state.refusals.not_verified.worked()
-    logger.info("The verification of the hook %r was answered.", hook.name)
+    logger.info("The verification of the hook %(hook)r was answered.", {"hook": hook.name})
     signals.notify(signals.hook_verified, call.app, hook=hook)
     return Response(
         protocol.answer_challenge(challenge),
@@ -147,7 +147,7 @@ def _receive(hook: Hook, traceparent: str | None) -> Response | BaseExceptionGro
         answer = _store(call, new)
     except InboxUnavailable as error:
         # The one answer that makes Okta send the delivery again.
-        call.state.refusals.not_stored.failed(error, hook.name)
+        call.state.refusals.not_stored.failed(error, hook=hook.name)
         refusal = problem(HTTPStatus.SERVICE_UNAVAILABLE, "The inbox did not take it in time.")
         return _notify_refused(call, refusal, error.reason)
     call.state.refusals.not_stored.worked()
@@ -236,10 +236,13 @@ def _store(call: _Call, new: NewDelivery) -> Response:
     if not call.app.testing:
         call.state.tell_of_no_receiver(call.hook)
     logger.info(
-        "A delivery to the hook %r: %d new, %d duplicate.",
-        call.hook.name,
-        stored.new,
-        stored.duplicate,
+        "A delivery to the hook %(hook)r: %(new)d new, %(duplicate)d duplicate.",
+        {
+            "hook": call.hook.name,
+            "delivery": new.delivery.event_id,
+            "new": stored.new,
+            "duplicate": stored.duplicate,
+        },
     )
     dispatch.notify_stored(
         call.app,
@@ -261,7 +264,11 @@ def _run_in_request(
     if not failures:
         return Response(status=HTTPStatus.NO_CONTENT)
     group = BaseExceptionGroup("Receivers failed", failures)
-    logger.error("Receivers failed, %d times in one delivery.", len(failures), exc_info=group)
+    logger.error(
+        "Receivers failed, %(count)d times in one delivery.",
+        {"hook": call.hook.name, "delivery": delivery.event_id, "count": len(failures)},
+        exc_info=group,
+    )
     if call.app.testing:
         return group
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "A receiver failed: see the app's log.")
@@ -273,12 +280,14 @@ def _refuse_secret(call: _Call) -> Response:
     count = call.state.refusals.add(time.monotonic(), call.hook.name, hint)
     if count:
         logger.warning(
-            "%d request%s to the hook %r had no right secret in %s; the last: %s",
-            count,
-            "" if count == 1 else "s",
-            call.hook.name,
-            config.auth_header,
-            hint,
+            "Requests to the hook %(hook)r had no right secret in %(header)s, %(count)d of them; "
+            "the last: %(hint)s",
+            {
+                "hook": call.hook.name,
+                "header": config.auth_header,
+                "count": count,
+                "hint": hint,
+            },
         )
     return problem(
         HTTPStatus.UNAUTHORIZED,
@@ -288,7 +297,10 @@ def _refuse_secret(call: _Call) -> Response:
 
 
 def _refuse(call: _Call, status: HTTPStatus, reason: str) -> Response:
-    logger.warning("A delivery to the hook %r was refused: %s", call.hook.name, reason)
+    logger.warning(
+        "A delivery to the hook %(hook)r was refused: %(reason)s",
+        {"hook": call.hook.name, "status": status.value, "reason": reason},
+    )
     return _notify_refused(call, problem(status, reason), reason)
 
 

@@ -59,10 +59,10 @@ def contained(
     return None
 
 
-def text_of(error: BaseException) -> str:
+def text_of(value: object) -> str:
     """Return the text of an error of the host's: ``__str__`` is the host's code as well, and may raise anything."""
     try:
-        return str(error)
+        return str(value)
     except BaseException:  # noqa: BLE001 - as in `contained`
         return "(no text)"
 

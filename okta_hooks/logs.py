@@ -1,7 +1,12 @@
-"""The loggers of this library: what they log stands on one line, and shows as it is.
+"""The loggers of this library: what they log has a constant text, named arguments, and stands on one line.
 
-What comes from elsewhere, such as the text of a receiver's error, may hold line breaks and what moves a cursor.
-In a traceback, each line is escaped, and the texts of errors have no line breaks.
+A message is logged with one mapping of arguments: ``logger.warning("The hook %(hook)r ...", {"hook": ...})``.
+They are put on the record as well, ``hook`` as ``okta_hook``, where formatters and error trackers find what is given
+to ``logging`` as ``extra``.
+
+What comes from elsewhere, such as the text of a receiver's error, may hold line breaks and what moves a cursor: it is
+escaped, in the message and on the record. In a traceback, each line is escaped, and the texts of errors have no line
+breaks.
 """
 
 from __future__ import annotations
@@ -9,37 +14,62 @@ from __future__ import annotations
 import logging
 import re
 import traceback
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from .host_code import contained
+from .host_code import contained, text_of
 from .printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+#: What the names of arguments have before them on a record, so that none is one of ``logging`` or of the host.
+PREFIX: Final = "okta_"
 #: As `str.splitlines` has it.
 _LINE_BREAK: Final = "(?:\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])"
 
 
-class _OnOneLine(logging.Filter):
-    """Escapes in a message what does not show. A message without such keeps its arguments apart."""
+class _Structured(logging.Filter):
+    """Puts the arguments of a message on its record, and escapes in them what does not show."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        # What has no text cannot be logged either: the handlers of the host tell of it.
-        contained(_escape, record)
+        contained(_prepare, record)
         return True
 
 
-def _escape(record: logging.LogRecord) -> None:
-    message = record.getMessage()
-    shown = printable(message)
-    if shown != message:
-        record.msg, record.args = shown, ()
+class _Escaped(str):
+    """A text in which something is escaped. ``%r`` quotes it as it came: it would escape what is escaped again."""
+
+    __slots__ = ("_quoted",)
+    _quoted: str
+
+    def __new__(cls, text: str) -> Self:
+        made = super().__new__(cls, printable(text))
+        made._quoted = printable(repr(text))
+        return made
+
+    def __repr__(self) -> str:
+        return self._quoted
+
+
+def _prepare(record: logging.LogRecord) -> None:
+    if isinstance(record.args, Mapping):
+        record.args = {name: _shown(value) for name, value in record.args.items()}
+        for name, value in record.args.items():
+            setattr(record, PREFIX + name, str(value) if isinstance(value, str) else value)
     error = record.exc_info[1] if record.exc_info else None
     if error is not None and not record.exc_text:
         # Formatters take it from here.
         record.exc_text = _traceback(error)
+
+
+def _shown(value: object) -> str | float | None:
+    """Return what JSON can hold of an argument, and that shows."""
+    if value is None or isinstance(value, int | float):
+        return value
+    text = text_of(value)
+    return text if printable(text) == text else _Escaped(text)
 
 
 def _traceback(error: BaseException) -> str:
@@ -65,13 +95,13 @@ def _with_causes(error: BaseException | None, seen: set[int]) -> Iterator[BaseEx
         yield from _with_causes(part, seen)
 
 
-_ON_ONE_LINE: Final = _OnOneLine()
+_STRUCTURED: Final = _Structured()
 
 
 def plain_logger(name: str) -> logging.Logger:
-    """Return the logger of a module whose messages stand on one line."""
+    """Return the logger of a module: its messages stand on one line, and their arguments are on the record."""
     logger = logging.getLogger(name)
-    logger.addFilter(_ON_ONE_LINE)
+    logger.addFilter(_STRUCTURED)
     return logger
 
 

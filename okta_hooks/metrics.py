@@ -31,14 +31,13 @@ if TYPE_CHECKING:
     from .inbox.counters import Counted
     from .inbox.gauges import Arrived, Held
     from .inbox.totals import Attempts
+    from .receivers import Hook
 
     _Numbers: TypeAlias = dict[tuple[str, ...], int]
 
 #: Whoever asks is answered within a second.
 _SECONDS: Final = 0.8
 _SECONDS_TO_FLUSH: Final = 0.3
-#: Receipts are in one queue.
-_QUEUE: Final = "default"
 _VIAS: Final = ("hook", "backfill")
 _RESULTS: Final = ("new", "duplicate", "dead")
 
@@ -48,6 +47,8 @@ class Figures:
     """What is read of one inbox for one scrape."""
 
     hooks: Sequence[str]
+    #: Of the receivers that are connected here and are in one, by hook and name.
+    queues: Mapping[tuple[str, str], str]
     held: Sequence[Held]
     arrived: Sequence[Arrived]
     workers: int
@@ -83,6 +84,7 @@ class Metrics:
         _flush(inbox)
         return Figures(
             hooks=hooks,
+            queues=self._queues(state.hooks),
             held=inbox.gauges.held(hooks),
             arrived=inbox.gauges.arrived(hooks),
             workers=number_of_workers(inbox),
@@ -90,6 +92,14 @@ class Metrics:
             counted=inbox.counters.all(),
             attempts=inbox.totals.attempts(),
         )
+
+    def _queues(self, hooks: Mapping[str, Hook]) -> dict[tuple[str, str], str]:
+        return {
+            (name, receiver.name): receiver.queue
+            for name, hook in hooks.items()
+            for receiver in hook.receivers.connected(self._app)
+            if receiver.queue is not None
+        }
 
 
 def _flush(inbox: Inbox) -> None:
@@ -154,12 +164,13 @@ def _gauges(figures: Figures | None) -> Iterator[Metric]:
     size = GaugeMetricFamily("okta_hooks_inbox_bytes", "Bytes that the inbox takes on the disk.")
     if figures is not None:
         for one in figures.held:
+            queue = figures.queues.get((one.hook, one.receiver), "")
             for state, number in (
                 ("pending", one.pending),
                 ("claimed", one.claimed),
                 ("dead", one.dead),
             ):
-                receipts.add_metric((one.hook, one.receiver, _QUEUE, state), number)
+                receipts.add_metric((one.hook, one.receiver, queue, state), number)
             oldest.add_metric((one.hook, one.receiver), max(one.oldest_seconds, 0.0))
         for hook in figures.arrived:
             if hook.last_at is not None:

@@ -15,9 +15,9 @@ _SECONDS_BETWEEN_LINES: Final = 60.0
 class Lines(NamedTuple):
     """The messages of one kind of outage, for ``logging``.
 
-    :param begins: Takes what :meth:`Outage.failed` is given, the error last.
-    :param goes_on: Takes the seconds since it began, the number of failures, and the last error.
-    :param ends: Takes the seconds since it began, and the number of failures.
+    :param begins: Has what :meth:`Outage.failed` is given, the error as ``error``.
+    :param goes_on: Has the ``seconds`` since it began, the ``count`` of failures, and the last ``error``, too.
+    :param ends: Has the ``seconds`` since it began, and the ``count`` of failures.
     """
 
     begins: str
@@ -48,10 +48,10 @@ class Outage:
         self._logged = 0.0
         self._count = 0
 
-    def failed(self, error: Exception, *what: Any) -> None:
+    def failed(self, error: Exception, **what: str) -> None:
         """Note that it failed.
 
-        :param what: What failed, for the line at the beginning.
+        :param what: What failed, by the names that the lines have for it.
         """
         now = time.monotonic()
         with self._lock:
@@ -65,9 +65,12 @@ class Outage:
             self._logged = now
             count, began = self._count, self._began
         if is_first:
-            self._logger.error(self._lines.begins, *what, error)
+            self._logger.error(self._lines.begins, {**what, "error": error})
         else:
-            self._logger.error(self._lines.goes_on, now - began, count, error)
+            self._logger.error(
+                self._lines.goes_on,
+                {**what, "seconds": now - began, "count": count, "error": error},
+            )
 
     def worked(self) -> None:
         """Note that it worked."""
@@ -80,4 +83,4 @@ class Outage:
             began, count = self._began, self._count
             self._began, self._count = None, 0
         if began is not None:
-            self._logger.warning(self._lines.ends, now - began, count)
+            self._logger.warning(self._lines.ends, {"seconds": now - began, "count": count})

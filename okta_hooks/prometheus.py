@@ -22,9 +22,10 @@ __all__ = ["InboxCollector"]
 logger = get_logger(__name__)
 
 _LINES: Final = Lines(
-    begins="The inbox could not be read for a scrape, which has no metrics of it: %s",
-    goes_on="Scrapes have had no metrics of the inbox for %.0f s now, %d of them. The last: %s",
-    ends="Scrapes have metrics of the inbox again, after %.0f s in which %d had none.",
+    begins="The inbox could not be read for a scrape, which has no metrics of it: %(error)s",
+    goes_on="Scrapes have had no metrics of the inbox for %(seconds).0f s now, %(count)d of them. "
+    "The last: %(error)s",
+    ends="Scrapes have metrics of the inbox again, after %(seconds).0f s in which %(count)d had none.",
 )
 
 

@@ -131,15 +131,19 @@ def _warn_of_unread(keys: Sequence[str]) -> None:
             from difflib import get_close_matches  # most apps spell well
 
             near = get_close_matches(_NEAR_PREFIX.sub(PREFIX, key.upper(), 1), known, 1)
-            guess = f" (is {near[0]} meant?)" if near else ""
             if f"{key}_" in (PREFIX, "OKTA_HOOK_"):
-                guess = f": the name goes on after one underscore, as in {PREFIX}SECRET"
-            logger.warning(
-                "Nothing reads the configuration key %s%s.",
-                key,
-                guess,
-                extra={"okta_hooks_key": key},
-            )
+                logger.warning(
+                    "Nothing reads the configuration key %(key)s: the name goes on after one underscore, "
+                    "as in OKTA_HOOKS_SECRET.",
+                    {"key": key},
+                )
+            elif near:
+                logger.warning(
+                    "Nothing reads the configuration key %(key)s (is %(meant)s meant?).",
+                    {"key": key, "meant": near[0]},
+                )
+            else:
+                logger.warning("Nothing reads the configuration key %(key)s.", {"key": key})
 
 
 def secrets_of(settings: Settings, hook: str) -> tuple[Secret, ...]:

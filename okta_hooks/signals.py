@@ -87,5 +87,8 @@ def notify(signal: NamedSignal, sender: Flask, /, **arguments: Any) -> None:
         if error is not None:
             # What the host has attached to the log may fail as well.
             contained(
-                logger.error, "A receiver of the signal %s failed.", signal.name, exc_info=error
+                logger.error,
+                "A receiver of the signal %(signal)s failed.",
+                {"signal": signal.name},
+                exc_info=error,
             )

@@ -25,34 +25,75 @@ FORGED = "Ada\x1b[2J\r\nINFO: all is well \u202e\u2028"
 SHOWN = r"Ada\x1b[2J\x0d\x0aINFO: all is well \u202e\u2028"
 
 
+def attributes(record: logging.LogRecord) -> dict[str, object]:
+    return {name: value for name, value in vars(record).items() if name.startswith("okta_")}
+
+
 def test_a_message_stands_on_one_line(caplog: pytest.LogCaptureFixture) -> None:
     """Whatever an argument is, a text or an error that has one, what does not show in it is escaped."""
-    plain_logger("okta_hooks.a").warning("1: %s, %s", FORGED, ValueError(FORGED))
-    get_logger("okta_hooks.b").warning("2: %s, %s", FORGED, ValueError(FORGED))
+    arguments = {"receiver": FORGED, "error": ValueError(FORGED)}
+    plain_logger("okta_hooks.a").warning("1: %(receiver)s, %(error)s", arguments)
+    get_logger("okta_hooks.b").warning("2: %(receiver)s, %(error)s", arguments)
 
     assert caplog.messages == [f"1: {SHOWN}, {SHOWN}", f"2: {SHOWN}, {SHOWN}"]
 
 
-def test_a_message_that_shows_is_left_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
-    """Then its arguments stay apart, for those who gather messages by their kind."""
-    error = ValueError("Straße 🔑")
-    plain_logger("okta_hooks.a").warning("%s: 100%%", error)
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("Straße 🔑 100%", "Straße 🔑 100%"), (FORGED, SHOWN)],
+    ids=["plain", "forged"],
+)
+def test_a_message_is_constant(text: str, shown: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Those who gather messages by their kind find the arguments apart, with or without something escaped."""
+    plain_logger("okta_hooks.a").warning(
+        "%(error)s: 100%%, %(count)d", {"error": ValueError(text), "count": 2, "uuid": None}
+    )
 
     (record,) = caplog.records
-    assert (record.msg, record.args) == ("%s: 100%%", (error,))
+    assert record.msg == "%(error)s: 100%%, %(count)d"
+    assert record.args == {"error": shown, "count": 2, "uuid": None}
+    assert attributes(record) == {"okta_error": shown, "okta_count": 2, "okta_uuid": None}
+    assert record.getMessage() == f"{shown}: 100%, 2"
+    assert all(type(value) in (str, int, type(None)) for value in attributes(record).values())
 
 
-def test_what_has_no_text_is_left_to_the_host(caplog: pytest.LogCaptureFixture) -> None:
-    """A message that cannot be formatted is passed on: that its text is asked for here raises nothing."""
+def test_a_text_is_quoted_as_it_came(caplog: pytest.LogCaptureFixture) -> None:
+    """What is escaped is not escaped once more by ``%r``."""
+    for text in (FORGED, r"a\b", "it's"):
+        plain_logger("okta_hooks.a").warning("%(hook)r", {"hook": text})
+
+    assert caplog.messages == [repr(FORGED), r"'a\\b'", '"it\'s"']
+
+
+def test_what_has_no_text_is_logged_without(caplog: pytest.LogCaptureFixture) -> None:
+    """An error whose text cannot be had makes no message fail."""
 
     class Silent(Exception):
         def __str__(self) -> str:
             raise LookupError
 
-    logger = plain_logger("okta_hooks.silent")
-    record = logging.LogRecord(logger.name, logging.INFO, "", 1, "%s", (Silent(),), None)
+    plain_logger("okta_hooks.silent").warning(
+        "%(hook)s: %(error)s", {"hook": "a", "error": Silent()}
+    )
 
-    assert logger.filter(record)
+    assert caplog.messages == ["a: (no text)"]
+
+
+def test_a_message_that_does_not_fit_is_left_to_the_host(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What cannot be formatted is passed on: nothing is raised here, and the host's handlers tell of it."""
+    logger = get_logger("okta_hooks.unfit")
+    handler = logging.StreamHandler()
+    logger.logger.addHandler(handler)
+    logger.logger.propagate = False
+    try:
+        logger.warning("%(count)d", {"count": "many"})
+    finally:
+        logger.logger.propagate = True
+        logger.logger.removeHandler(handler)
+
+    assert "--- Logging error ---" in capsys.readouterr().err
 
 
 def test_every_logger_of_the_package_is_one_of_these() -> None:

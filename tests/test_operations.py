@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import flask
 import pytest
 import sqlalchemy as sa
 
@@ -229,6 +230,20 @@ def test_a_tick(app: Flask, okta: EventHook, client: FlaskClient) -> None:
     assert (first["attempts"], first["due"]) == (2, 0)
     assert first["next_due"].endswith("+00:00")
     assert second == first | {"attempts": 0}
+
+
+def test_a_tick_is_no_request_of_an_event(app: Flask, okta: EventHook, client: FlaskClient) -> None:
+    """A receiver that it runs sees no request, as in a thread of the worker's."""
+    ran = []
+
+    @okta.on("*", name="a")
+    def receiver(sender: Flask, **extra: Any) -> None:
+        ran.append(flask.has_request_context())
+
+    deliver(client, "now")
+    tick(client)
+
+    assert ran == [False]
 
 
 def test_a_tick_ends(make: AppFactory, okta: EventHook, inbox_url: str) -> None:

@@ -7,7 +7,11 @@ import pytest
 from okta_hooks import outage
 from okta_hooks.outage import Lines, Outage
 
-LINES = Lines(begins="%s: %s", goes_on="for %.0f s, %d times: %s", ends="after %.0f s, %d times")
+LINES = Lines(
+    begins="%(hook)s: %(error)s",
+    goes_on="for %(seconds).0f s, %(count)d times: %(error)s",
+    ends="after %(seconds).0f s, %(count)d times",
+)
 logger = logging.getLogger(__name__)
 
 
@@ -36,10 +40,10 @@ def test_an_outage_is_told_each_minute(clock: Clock, caplog: pytest.LogCaptureFi
 
     for second in range(150):
         clock.now = 1000.0 + second
-        tested.failed(OSError(f"{second}"), "it")
+        tested.failed(OSError(f"{second}"), hook="it")
     tested.worked()
     tested.worked()
-    tested.failed(OSError("again"), "it")
+    tested.failed(OSError("again"), hook="it")
 
     assert caplog.messages == [
         "it: 0",
@@ -58,7 +62,7 @@ def test_what_fails_now_and_then_is_one_outage(
 
     for second in range(50):
         clock.now = 1000.0 + second
-        tested.failed(OSError("away"), "it")
+        tested.failed(OSError("away"), hook="it")
         tested.worked()
     clock.now += 9.9
     tested.worked()

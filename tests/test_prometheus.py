@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from okta_hooks import EventHook, Reject, RetryLater, drain, state_of
 from okta_hooks.inbox.cursor import Cursor
-from tests.support import CREATED, SECRET, SQLITE
+from tests.support import CREATED, SECRET, SQLITE, fan_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +46,6 @@ LABELS = {
     "okta_hooks_receiver_seconds": {"hook", "receiver"},
 }
 BOUNDED = {
-    "queue": {"default"},
     "state": {"pending", "claimed", "dead"},
     "via": {"hook", "backfill"},
     "result": {"new", "duplicate", "dead"},
@@ -104,7 +103,7 @@ def test_every_family_is_there_from_the_start(app: Flask) -> None:
 
     assert described.keys() == LABELS.keys()
     assert found["okta_hooks_receipts"] == {
-        ("okta", "default", "", state): 0 for state in ("pending", "claimed", "dead")
+        ("okta", "", "", state): 0 for state in ("pending", "claimed", "dead")
     }
     assert found["okta_hooks_recovered_total"] == {("okta",): 0}
     assert found["okta_hooks_received_24h"] == {("okta",): 0}
@@ -145,9 +144,9 @@ def test_what_has_happened(app: Flask, okta: EventHook) -> None:
         ("okta", "dead", "a"): 1,
     }
     receipts = found["okta_hooks_receipts"]
-    assert receipts["okta", "default", "a", "pending"] == 1
-    assert receipts["okta", "default", "a", "dead"] == 1
-    assert receipts["okta", "default", "", "dead"] == 1
+    assert receipts["okta", "", "a", "pending"] == 1
+    assert receipts["okta", "", "a", "dead"] == 1
+    assert receipts["okta", "", "", "dead"] == 1
     assert found["okta_hooks_oldest_pending_age_seconds"]["okta", "a"] > 0
     assert found["okta_hooks_last_delivery_timestamp_seconds"]["okta",] >= began
     assert found["okta_hooks_received_24h"] == {("okta",): 4}
@@ -155,6 +154,20 @@ def test_what_has_happened(app: Flask, okta: EventHook) -> None:
     assert found["okta_hooks_receiver_seconds_bucket"]["okta", "+Inf", "a"] == 3
     assert found["okta_hooks_receiver_seconds_bucket"]["okta", "10.0", "a"] == 3
     assert found["okta_hooks_receiver_seconds_sum"]["okta", "a"] > 0
+
+
+def test_the_queue_of_a_receiver(app: Flask, okta: EventHook, delivery: DeliveryFactory) -> None:
+    """Each receiver's receipts are in its queue; that is empty without one, and for who is not connected here."""
+    for name, queue in (("a", "slow"), ("b", None)):
+        okta.on("*", name=name, queue=queue)(lambda sender, **extra: None)
+    inbox = state_of(app).runtime().inbox
+    inbox.intake.store([delivery("x")])
+    fan_out(inbox, "a", "b", "gone")
+
+    receipts = scraped(registry_of(app))["okta_hooks_receipts"]
+
+    pending = {key[1:3]: number for key, number in receipts.items() if key[3] == "pending"}
+    assert pending == {("slow", "a"): 1, ("", "b"): 1, ("", "gone"): 1, ("", ""): 0}
 
 
 def test_what_a_backfill_recovers(app: Flask, delivery: DeliveryFactory) -> None:
@@ -269,6 +282,7 @@ HOSTILE = st.sampled_from(
 @given(
     hook=(NAMES | HOSTILE).filter(lambda name: "." not in name),
     receiver=NAMES | HOSTILE,
+    queue=NAMES.filter(lambda name: name == name.strip() and name.isprintable()),
     uuid=st.uuids().map(str),
     login=st.uuids().map(lambda one: f"{one}@example.com"),
     type_=st.uuids().map(lambda one: f"user.{one}"),
@@ -279,19 +293,20 @@ def test_labels_are_bounded(
     tmp_path: Path,
     hook: str,
     receiver: str,
+    queue: str,
     uuid: str,
     login: str,
     type_: str,
     status: str,
 ) -> None:
-    """Whatever receivers and hooks are called, a scrape can be read, and has no type, uuid or user in it."""
+    """Whatever receivers, queues and hooks are called, a scrape can be read, and has no type, uuid or user in it."""
     from prometheus_client.parser import text_string_to_metric_families
 
     made = EventHook(hook)
     app = make_app(made, INBOX=f"sqlite:///{tmp_path / f'{uuid4()}.sqlite3'}")
     app.testing = True
 
-    @made.on("*", name=receiver)
+    @made.on("*", name=receiver, queue=queue)
     def fail(sender: Flask, **extra: Any) -> None:
         raise ValueError(login)
 
@@ -312,6 +327,8 @@ def test_labels_are_bounded(
             assert labels.keys() == LABELS[family.name]
             assert labels.get("hook", hook) == hook
             assert labels.get("receiver", "") in {"", receiver}
+            if "queue" in labels:
+                assert labels["queue"] == (queue if labels["receiver"] else "")
             assert re.fullmatch(r"\d{3}|", labels.get("status", ""))
             for label, values in BOUNDED.items():
                 assert label not in labels or labels[label] in values

@@ -1,4 +1,4 @@
-"""What a shell completes: event types, receivers, hooks."""
+"""What a shell completes: event types, receivers, queues, hooks."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ def known_receivers(state: AppState, inbox: Inbox) -> set[str]:
     return connected | {row.receiver for row in inbox.overview.receivers()}
 
 
+def known_queues(state: AppState) -> set[str]:
+    """Return the queues of the receivers that are connected in the current app."""
+    found = {receiver.queue for receiver in connected_receivers(state).values()}
+    return {queue for queue in found if queue is not None}
+
+
 def complete_type(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     """Return the event types that begin so, and the patterns of those that have several below them."""
     found = [name for name in catalog.entries() if name.startswith(incomplete)]
@@ -46,6 +52,11 @@ def complete_receiver(ctx: click.Context, _: click.Parameter, incomplete: str) -
 def complete_hook(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Return the names of the app's hooks that begin so."""
     return _complete(ctx, incomplete, lambda state: state.hooks)
+
+
+def complete_queue(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of queues that begin so."""
+    return _complete(ctx, incomplete, known_queues)
 
 
 def _complete(

@@ -51,6 +51,7 @@ def receivers(as_json: bool) -> None:
                 "connected": receiver is not None,
                 "last_seen": iso(seen.seen_at if seen else None),
                 **{name: getattr(seen, name, 0) for name in STATES},
+                "queue": receiver.queue if receiver else None,
             }
         )
     if as_json:

@@ -15,7 +15,8 @@ from okta_hooks.org.keep_up import keep_up
 from okta_hooks.state import script
 from okta_hooks.threads import start_thread
 
-from .context import connected_receivers, state_of_app, with_inbox
+from .completion import complete_queue, known_queues
+from .context import connected_receivers, state_of_app, unknown, with_inbox
 from .metrics_port import serving
 from .options import Span
 from .org import open_org
@@ -23,7 +24,7 @@ from .output import counted, has_bars, is_or_are, iso
 from .stopping import work_with_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from click._termui_impl import ProgressBar
@@ -49,12 +50,21 @@ _SECONDS_TO_STOP: Final = 10.0
     metavar="PORT",
     help="Also serve /metrics, for Prometheus, on this port.",
 )
+@click.option(
+    "--queue",
+    "queues",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_queue,
+    help="Run only the receivers of this queue. May be given several times.",
+)
 @with_inbox
 def worker(
     runtime: Runtime,
     drain: bool,
     backfill: float | None,
     metrics_port: int | None,
+    queues: tuple[str, ...],
 ) -> None:
     """Hand stored events to the receivers, until SIGTERM or SIGINT.
 
@@ -64,6 +74,7 @@ def worker(
     for option, value in (("--backfill", backfill), ("--metrics-port", metrics_port)):
         if drain and value is not None:
             raise click.UsageError(f"--drain comes to an end, {option} does not.")
+    _check_queues(state, queues)
     if backfill is not None:
         with open_org(state):
             pass  # what is not configured should show now, not in the log
@@ -85,10 +96,33 @@ def worker(
         return
     script.tell_of_names(at_work.app, state.hooks)
     if not drain:
-        with serving(at_work.app, state, metrics_port):
+        if queues and runtime.inbox.path is not None:
+            click.echo(
+                "On SQLite one process runs receivers: while it is this one, those of other queues wait.",
+                err=True,
+            )
+        with _only(queues, at_work), serving(at_work.app, state, metrics_port):
             work_with_signals(lambda: _work(state, runtime, backfill), on_signal)
         return
-    _drain(state, runtime, on_signal)
+    with _only(queues, at_work):
+        _drain(state, runtime, on_signal)
+
+
+@contextmanager
+def _only(queues: Iterable[str], at_work: Worker) -> Iterator[None]:
+    """Let a worker run only the receivers of some queues, if any are named: for as long as the command runs."""
+    at_work.queues = frozenset(queues) or None
+    try:
+        yield
+    finally:
+        at_work.queues = None  # a test may run this command, and then drain the same runtime
+
+
+def _check_queues(state: AppState, queues: Iterable[str]) -> None:
+    known = known_queues(state)
+    for queue in queues:
+        if queue not in known:
+            raise click.UsageError(unknown("queue", queue, known))
 
 
 def _tell_of_receivers(state: AppState, at_work: Worker) -> bool:
@@ -113,11 +147,19 @@ def _work(state: AppState, runtime: Runtime, backfill: float | None) -> None:
 
 def _drain(state: AppState, runtime: Runtime, on_signal: Callable[[int], None]) -> None:
     """Work until nothing is due, and tell what was done and what is left."""
-    with _bar(runtime) if has_bars() else nullcontext() as bar:
+    queues = runtime.worker.queues
+    # Events that also wait for a receiver of another queue are not finished here, so the bar would never be full.
+    with _bar(runtime) if has_bars() and queues is None else nullcontext() as bar:
         progress = None if bar is None else bar.update
         total = work_with_signals(lambda: runtime.worker.drain(progress), on_signal)
     click.echo(f"{counted(total, 'attempt')}.")
-    later = runtime.inbox.receipts.later(list(connected_receivers(state)))
+    later = runtime.inbox.receipts.later(
+        [
+            key
+            for key, receiver in connected_receivers(state).items()
+            if queues is None or receiver.queue in queues
+        ]
+    )
     if later.number:
         click.echo(
             f"{counted(later.number, 'receipt')} {is_or_are(later.number)} due later, "

@@ -24,7 +24,7 @@ from okta_hooks.state import platform
 from okta_hooks.wire.protocol import path_of
 from okta_hooks.work.retry import LONGEST_WAIT
 
-from . import answers, configuration, host, probes, registration, storage
+from . import answers, configuration, host, probes, registration, storage, vacuum
 from .check import failure, skipped
 from .refusals import Expected
 
@@ -102,7 +102,7 @@ class _Examination:
         try:
             yield from checks()
         except Exception as error:
-            logger.debug("The check %s failed.", name, exc_info=True)
+            logger.debug("The check %(check)s failed.", {"check": name}, exc_info=True)
             yield failure(
                 name,
                 f"This could not be checked to its end: {type(error).__name__}.",
@@ -165,6 +165,7 @@ class _Examination:
         yield from storage.consistency(
             inbox.consistency.check(list(self._state.hooks), longest_wait=LONGEST_WAIT)
         )
+        yield from self._vacuum(inbox)
         live = len(self._secrets)
         if live > 1:
             used = inbox.hours.secret_use(
@@ -173,6 +174,15 @@ class _Examination:
                 ignoring=testing.SAMPLE_SOURCE,
             )
             yield from storage.rotation(used, live, now)
+
+    def _vacuum(self, inbox: Inbox) -> Iterator[Check]:
+        try:
+            report = inbox.vacuum.report(older_than=vacuum.LONG)
+        except InboxUnavailable as error:
+            yield skipped(vacuum.NAME, f"The server does not say how it is: {error.reason}.")
+            return
+        if report is not None:
+            yield from vacuum.checks(report)
 
     def registration(self) -> Iterator[Check]:
         """Ask Okta for the hook; if no URL is given, the one that Okta has is asked afterwards."""

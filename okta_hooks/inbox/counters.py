@@ -160,7 +160,7 @@ class Counters:
         try:
             self.flush(seconds=_SECONDS_AT_THE_END)
         except InboxUnavailable as error:
-            logger.info("Some counts of this process are lost: %s", error)
+            logger.info("Some counts of this process are lost: %(error)s", {"error": error})
 
     def _flush_until_idle(self) -> None:
         while not self._ending.wait(_SECONDS_BETWEEN_FLUSHES):

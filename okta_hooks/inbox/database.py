@@ -17,7 +17,7 @@ from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.logs import plain_logger
 from okta_hooks.secret import frameless, revealed
 
-from . import schema
+from . import autovacuum, schema
 from .file_system import EPHEMERAL, file_system, is_shared
 from .totals import count_all
 
@@ -135,7 +135,10 @@ class Database:
             raise InboxUnavailable("the database did not open in time", is_transient=True)
         try:
             if self._is_open and self._system.is_moved():
-                logger.error("The inbox %s was moved or deleted: a new one is made.", self.path)
+                logger.error(
+                    "The inbox %(path)s was moved or deleted: a new one is made.",
+                    {"path": self.path},
+                )
                 self.close()
                 self.generation += 1
                 self._is_logged = False
@@ -156,31 +159,42 @@ class Database:
         if self._is_logged:
             return
         self._is_logged = True
-        logger.info("The inbox is %s.", self.url.set(query={}).render_as_string(hide_password=True))
+        logger.info(
+            "The inbox is %(inbox)s.",
+            {"inbox": self.url.set(query={}).render_as_string(hide_password=True)},
+        )
         kind = None if self.path is None else file_system(self.path)
         if kind in EPHEMERAL:
             logger.warning(
-                "The inbox %s lies on a file system (%s) that may not survive a restart: "
+                "The inbox %(path)s lies on a file system (%(file_system)s) that may not survive a restart: "
                 "put it on a disk or a volume, or events will be lost.",
-                self.path,
-                kind,
+                {"path": self.path, "file_system": kind},
             )
         elif is_shared(kind):
             logger.warning(
-                "The inbox %s lies on a file system (%s) on which SQLite's locks may not work, so that events may be "
-                "lost, or handled twice: put it on a disk of this machine, or use PostgreSQL.",
-                self.path,
-                kind,
+                "The inbox %(path)s lies on a file system (%(file_system)s) on which SQLite's locks may not work, "
+                "so that events may be lost, or handled twice: put it on a disk of this machine, or use PostgreSQL.",
+                {"path": self.path, "file_system": kind},
             )
 
     def _create_tables(self, deadline: float) -> None:
         with self._begun(deadline, reads=True) as connection:
-            if schema.is_current(connection):
-                return
-        with self._begun(time.monotonic() + _SECONDS_TO_UPGRADE, reads=False) as connection:
-            self._system.lock_schema(connection)
-            if schema.create(connection):
-                count_all(self, connection)
+            is_current = schema.is_current(connection)
+        if not is_current:
+            with self._begun(time.monotonic() + _SECONDS_TO_UPGRADE, reads=False) as connection:
+                self._system.lock_schema(connection)
+                if schema.create(connection):
+                    count_all(self, connection)
+            deadline = max(deadline, _deadline(None))
+        if self.path is None:
+            self._tell_autovacuum(deadline)
+
+    def _tell_autovacuum(self, deadline: float) -> None:
+        with self._begun(deadline, reads=True) as connection:
+            tables = autovacuum.unset(connection)
+        if tables:
+            with self._begun(deadline, reads=False) as connection:
+                autovacuum.set_parameters(connection, tables)
 
     @contextmanager
     def transaction(

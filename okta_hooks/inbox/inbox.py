@@ -24,6 +24,7 @@ from .space import Space
 from .tickets import Tickets
 from .totals import Totals
 from .upkeep import Upkeep
+from .vacuum import Vacuum
 from .workers import Workers
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Inbox:
         self.gauges = Gauges(self.database, self.hours, self._now)
         self.overview = Overview(self.database, self._now)
         self.space = Space(self.database, self.overview, self.hours, self._now)
+        self.vacuum = Vacuum(self.database)
         self.receipts = Receipts(self.database, self._now)
         self.totals = Totals(self.database)
         self.counters = Counters(self.database)

@@ -126,7 +126,9 @@ class SQLite:
         if not self._is_examined:
             self._is_examined = True
             for complaint in file_access.complaints(self._named, os.geteuid()):
-                logger.warning("The inbox is not its owner's alone. %s", complaint)
+                logger.warning(
+                    "The inbox is not its owner's alone. %(finding)s", {"finding": complaint}
+                )
 
     def is_moved(self) -> bool:
         """Return whether the file is another than the one that was opened, or none.

@@ -84,7 +84,7 @@ class WriteQueue:
             if is_marked:
                 fcntl.lockf(file, fcntl.LOCK_UN, 1, _FIRST)
         except OSError:
-            logger.debug("There is no queue at %s.", self._path, exc_info=True)
+            logger.debug("There is no queue at %(path)s.", {"path": self._path}, exc_info=True)
 
     def _open(self) -> int:
         """Return the file, opened again if somebody has deleted it: others queue at a new one."""

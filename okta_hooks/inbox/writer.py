@@ -91,7 +91,9 @@ class Writer:
         try:
             self._inbox.open()
         except InboxUnavailable as error:
-            logger.error("The inbox cannot be opened: %s", error)  # noqa: TRY400 - no traceback helps
+            logger.error(  # noqa: TRY400 - no traceback helps
+                "The inbox cannot be opened: %(error)s", {"error": error}
+            )
         except BaseException:
             logger.exception("The inbox cannot be opened.")
         while batch := self._take():

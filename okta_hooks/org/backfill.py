@@ -319,10 +319,9 @@ class Backfill:
         numbers, self._recovered = self._recovered, {}
         for hook, number in numbers.items():
             logger.warning(
-                "The backfill has brought %d events of the hook %r that no delivery had: does the hook fail? "
-                "flask okta-hooks doctor looks for the reason.",
-                number,
-                hook,
+                "The backfill has brought %(count)d events of the hook %(hook)r that no delivery had: "
+                "does the hook fail? flask okta-hooks doctor looks for the reason.",
+                {"hook": hook, "count": number},
             )
             signals.notify(
                 signals.events_recovered,

@@ -46,14 +46,16 @@ def keep_up(state: AppState, client: OktaClient, stopping: threading.Event, seco
                 reading.catch_up()
                 brought = sum(reading.tally.new.values()) - before
                 if brought:
-                    logger.info("The backfill has brought %d events.", brought)
+                    logger.info("The backfill has brought %(count)d events.", {"count": brought})
             reading.tell_of_recovered()
             hooks.look()
         except (OktaUnavailable, OktaRefused, InboxUnavailable) as error:
             said = as_sentence(error)
             if isinstance(error, OktaRefused):
                 said += cure(error, ("okta.logs.read",), client.credentials)
-            logger.error("The backfill failed, and is tried again: %s", said)  # noqa: TRY400 - no bug
+            logger.error(  # noqa: TRY400 - no bug
+                "The backfill failed, and is tried again: %(error)s", {"error": said}
+            )
             has_begun = False
         except Exception:
             # The worker beside it must not stop with it.
@@ -88,9 +90,8 @@ class RegisteredHooks:
                 self._is_refused = True
                 needed = cure(refused, ("okta.eventHooks.read",), self._client.credentials)
                 logger.warning(
-                    "Whether the hooks at Okta are active and verified cannot be asked: %s%s",
-                    as_sentence(refused),
-                    needed,
+                    "Whether the hooks at Okta are active and verified cannot be asked: %(error)s",
+                    {"error": as_sentence(refused) + needed},
                 )
             return
         self._is_refused = False
@@ -106,17 +107,21 @@ class RegisteredHooks:
             return
         if now == _GOOD:
             logger.warning(
-                "The hook %r (%s) at Okta is active and verified again.", hook.name, hook.id
+                "The hook %(registered)r (%(registered_id)s) at Okta is active and verified again.",
+                {"hook": name, "registered": hook.name, "registered_id": hook.id},
             )
             return
         logger.error(
-            "The hook %r (%s) at Okta is %s and %s, so nothing is delivered to %r: "
-            "flask okta-hooks plan says what to do.",
-            hook.name,
-            hook.id,
-            hook.status,
-            hook.verification_status,
-            name,
+            "The hook %(registered)r (%(registered_id)s) at Okta is %(registered_status)s and "
+            "%(registered_verification_status)s, "
+            "so nothing is delivered to %(hook)r: flask okta-hooks plan says what to do.",
+            {
+                "hook": name,
+                "registered": hook.name,
+                "registered_id": hook.id,
+                "registered_status": hook.status,
+                "registered_verification_status": hook.verification_status,
+            },
         )
         signals.notify(
             signals.registration_inactive,

@@ -48,14 +48,19 @@ def receiving(
     """
     asking = hooks.receiving(event_type)
     if not asking:
-        logger.warning("No hook that is active and verified asks for %s.", event_type)
+        logger.warning(
+            "No hook that is active and verified asks for %(event_type)s.",
+            {"event_type": event_type},
+        )
     changed = [hook for hook in asking if hook.last_updated <= now < hook.last_updated + change]
     for hook in changed:
         logger.warning(
-            "%s was changed less than %g s ago, and does not get %s yet.",
-            hook.id,
-            change.total_seconds(),
-            event_type,
+            "%(registered_id)s was changed less than %(seconds)g s ago, and does not get %(event_type)s yet.",
+            {
+                "registered_id": hook.id,
+                "seconds": change.total_seconds(),
+                "event_type": event_type,
+            },
         )
     return [hook for hook in asking if hook not in changed]
 
@@ -109,11 +114,13 @@ class Emitter:
             ]
             if len(wanted) < len(events):
                 logger.info(
-                    "The filter of %s keeps back %d of %d %s.",
-                    hook.id,
-                    len(events) - len(wanted),
-                    len(events),
-                    events[0]["eventType"],
+                    "The filter of %(registered_id)s keeps back %(count)d of %(total)d %(event_type)s.",
+                    {
+                        "registered_id": hook.id,
+                        "count": len(events) - len(wanted),
+                        "total": len(events),
+                        "event_type": events[0]["eventType"],
+                    },
                 )
             self._deliveries.plan(
                 hook,
@@ -135,8 +142,7 @@ class Emitter:
             self._log.record(quota_warning(self._quota.most, now, self._rng), now)
         if allowed < count:
             logger.warning(
-                "The quota of %d events in 24 hours is used up: %d are not delivered.",
-                self._quota.most,
-                count - allowed,
+                "The quota of %(limit)d events in 24 hours is used up: %(count)d are not delivered.",
+                {"limit": self._quota.most, "count": count - allowed},
             )
         return allowed

@@ -95,9 +95,9 @@ def _entry(given: object, causes: list[str]) -> TypeFilter | None:
         reads = read_condition(expression)
     except UnsupportedExpressionError as unsupported:
         logger.warning(
-            "A hook was refused: the simulator does not support the expression of its filter for %s: %s.",
-            event_type,
-            unsupported,
+            "A hook was refused: the simulator does not support the expression of its filter for %(event_type)s: "
+            "%(error)s.",
+            {"event_type": event_type, "error": unsupported},
         )
         # Not Okta's words, which may take the expression.
         causes.append(

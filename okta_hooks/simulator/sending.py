@@ -144,10 +144,16 @@ class Sending:
         """Tell what became of a delivery that was sent, and return it."""
         last = delivery.attempts[-1]
         if last.status in _ACCEPTED:
-            logger.info("%d events to %s: %d.", len(delivery.events), delivery.url, last.status)
+            logger.info(
+                "%(count)d events to %(url)s: %(status)d.",
+                {"count": len(delivery.events), "url": delivery.url, "status": last.status},
+            )
             return "delivered"
         reason = last.error or f"The endpoint answered {last.status}"
-        logger.warning("%d events to %s: %s.", len(delivery.events), delivery.url, reason)
+        logger.warning(
+            "%(count)d events to %(url)s: %(reason)s.",
+            {"count": len(delivery.events), "url": delivery.url, "reason": reason},
+        )
         with self._changed:
             self._log("event_hook.delivery", hook, **failed_delivery(delivery, reason))
         return "failed"

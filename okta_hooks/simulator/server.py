@@ -125,4 +125,4 @@ class _QuietHandler(WSGIRequestHandler):
         self.send_response_only(code, message)
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002, ARG002 - werkzeug's
-        logger.debug(message, *args)
+        logger.debug("The API: %(request)s", {"request": message % args if args else message})

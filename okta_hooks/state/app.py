@@ -251,10 +251,9 @@ class AppState:
         changed = [] if as_read is None else settings.changed_keys(as_read, app.config)
         if changed:
             logger.warning(
-                "%s changed after the hook was registered, and nothing reads %s again: "
+                "%(keys)s changed after the hook was registered, and nothing reads that again: "
                 "configure the app before app.register_blueprint(...).",
-                ", ".join(changed),
-                "it" if len(changed) == 1 else "them",
+                {"keys": ", ".join(changed)},
             )
 
     def _tell_of_script(self, app: Flask) -> None:
@@ -271,11 +270,11 @@ class AppState:
         if not is_told and not hook.receivers.has_any(self._the_app()):
             self._without_receiver.add(hook.name)
             logger.error(
-                "Events of the hook %r arrive, but no receiver is connected to it in this process, so that "
+                "Events of the hook %(hook)r arrive, but no receiver is connected to it in this process, so that "
                 "nothing here handles them. Is the module with the receivers imported where the app is made? "
                 "If the app is started as a script, `from app import okta` in there makes a second hook: "
                 "put the hook into a module of its own.",
-                hook.name,
+                {"hook": hook.name},
             )
 
     def count_refused(self, hook: str, status: int) -> None:
@@ -294,8 +293,11 @@ class AppState:
             for tell in (self.tell_of_changes, self._tell_of_script):
                 # The request may be for another page, which has nothing to do with what is only told.
                 if error := contained(tell, app):
-                    text = "What may be wrong with this app could not be looked at."
-                    contained(logger.error, text, exc_info=error)
+                    contained(
+                        logger.error,
+                        "What may be wrong with this app could not be looked at.",
+                        exc_info=error,
+                    )
         if self._is_to_start(app):
             # The first request of a process imports SQLAlchemy: that counts as time that Okta has waited.
             request.environ[BEGAN] = time.monotonic()
@@ -314,7 +316,10 @@ class AppState:
             return
         try:
             for each in platform.unfit(self.settings):
-                logger.warning("%s %s", each.text, each.cure)
+                logger.warning(
+                    "The configuration does not fit the platform. %(finding)s %(cure)s",
+                    {"finding": each.text, "cure": each.cure},
+                )
             runtime = self.runtime()
             runtime.writer.start()
             if self.settings.worker in (settings.THREAD, settings.CELERY):
@@ -324,7 +329,7 @@ class AppState:
                 if self._runtime is runtime:
                     self._pid_at_work = os.getpid()
         except InboxUnavailable as error:
-            contained(logger.error, "The inbox cannot be used: %s", error)
+            contained(logger.error, "The inbox cannot be used: %(error)s", {"error": error})
         except Exception:  # noqa: BLE001 - it is logged
             # Whatever it is, the host's other pages have nothing to do with it; the next request tries again.
             contained(logger.exception, "The inbox cannot be used.")

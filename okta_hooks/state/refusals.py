@@ -14,14 +14,14 @@ _SECONDS_BETWEEN_WARNINGS: Final = 60
 
 
 _NOT_STORED: Final = Lines(
-    begins="A delivery to the hook %r was not stored: %s",
-    goes_on="Deliveries have not been stored for %.0f s now, %d of them. The last: %s",
-    ends="Deliveries are stored again, after %.0f s in which %d were not.",
+    begins="A delivery to the hook %(hook)r was not stored: %(error)s",
+    goes_on="Deliveries have not been stored for %(seconds).0f s now, %(count)d of them. The last: %(error)s",
+    ends="Deliveries are stored again, after %(seconds).0f s in which %(count)d were not.",
 )
 _NOT_VERIFIED: Final = Lines(
-    begins="The verification of the hook %r was refused: %s",
-    goes_on="Verifications have been refused for %.0f s now, %d of them. The last: %s",
-    ends="Verifications are answered again, after %.0f s in which %d were not.",
+    begins="The verification of the hook %(hook)r was refused: %(error)s",
+    goes_on="Verifications have been refused for %(seconds).0f s now, %(count)d of them. The last: %(error)s",
+    ends="Verifications are answered again, after %(seconds).0f s in which %(count)d were not.",
 )
 #: While a database takes some deliveries and refuses others, that is one outage.
 _SECONDS_OF_CALM: Final = 10.0

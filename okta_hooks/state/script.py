@@ -52,16 +52,12 @@ def tell_of_names(app: Flask, hooks: Mapping[str, Hook]) -> None:
     if not names:
         return
     module = _name_of(sys.modules[_MAIN])
-    imported = f" as {module!r}" if module else ""
     cure = names[0].replace(_MAIN, module or "my-app", 1)
     logger.warning(
-        "%s named after the script that was started: %s. A worker or another server, which imports that module%s, "
-        "knows them by other names, and does not go on with what they have begun. "
-        "Give each a name: @okta.on(..., name=%r).",
-        "A receiver is" if len(names) == 1 else "Receivers are",
-        ", ".join(names),
-        imported,
-        cure,
+        "Receivers are named after the script that was started: %(receivers)s. A worker or another server, which "
+        "imports that module, knows them by other names, and does not go on with what they have begun. "
+        "Give each a name: @okta.on(..., name=%(meant)r).",
+        {"receivers": ", ".join(names), "meant": cure},
     )
 
 
@@ -77,12 +73,10 @@ def tell_of_second_copy(hooks: Mapping[str, Hook]) -> None:
             lost = sorted({_in(copy, name) for name in other.receivers.names} - mine)
             if lost:
                 logger.error(
-                    "The script that was started was imported once more, as %r, and made a second hook %r: "
-                    "nothing that arrives here reaches what is connected to that, %s. "
+                    "The script that was started was imported once more, as %(module)r, and made a second hook "
+                    "%(hook)r: nothing that arrives here reaches what is connected to that, %(receivers)s. "
                     "Put the hook into a module of its own, which both import.",
-                    copy.__name__,
-                    hook.name,
-                    ", ".join(lost),
+                    {"hook": hook.name, "module": copy.__name__, "receivers": ", ".join(lost)},
                 )
 
 

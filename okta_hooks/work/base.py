@@ -84,7 +84,9 @@ class BaseWorker:
                     lane.abandon()
                 self.lease.end()
             except InboxUnavailable as error:
-                logger.warning("What is in hand could not be given back: %s", error)
+                logger.warning(
+                    "What is in hand could not be given back: %(error)s", {"error": error}
+                )
 
         self.stopping.set()
         try:
@@ -116,7 +118,7 @@ class BaseWorker:
         try:
             self.lease.give_up()
         except InboxUnavailable as error:
-            logger.warning("The lease could not be given up: %s", error)
+            logger.warning("The lease could not be given up: %(error)s", {"error": error})
 
     def _lane(self, key: Key) -> Lane:
         if key not in self._lanes:

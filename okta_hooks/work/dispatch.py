@@ -172,6 +172,13 @@ def notify_stored(
     )
 
 
+def about(event: LogEvent | None) -> dict[str, str | None]:
+    """Return what messages say of an event: the event itself, its type and its uuid."""
+    if event is None:
+        return {"event": "an unreadable event", "event_type": None, "uuid": None}
+    return {"event": repr(event), "event_type": event.event_type, "uuid": event.uuid}
+
+
 def _origin(delivery: Delivery) -> str:
     if delivery.via == "backfill":
         return "a backfill"
@@ -195,12 +202,17 @@ def notify_dead(
     :param error: What the receiver raised at last, for the log.
     """
     logger.error(
-        "Dead letter of the hook %r: %r for %s, from %s: %s",
-        hook.name,
-        event or "an unreadable event",
-        receiver or "all receivers",
-        _origin(delivery),
-        reason,
+        "Dead letter of the hook %(hook)r: %(event)s for %(receivers)s, from %(origin)s: %(reason)s",
+        {
+            "hook": hook.name,
+            "receiver": receiver,
+            "receivers": receiver or "all receivers",
+            "delivery": delivery.event_id,
+            "via": delivery.via,
+            "origin": _origin(delivery),
+            "reason": reason,
+            **about(event),
+        },
         exc_info=error if not isinstance(error, Reject) else None,
     )
     signals.notify(

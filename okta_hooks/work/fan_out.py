@@ -98,7 +98,10 @@ class FanOut:
             raise
         except Exception as error:
             # If it stayed pending, each pass would fail here before it came to any later event.
-            logger.exception("The receivers of an event cannot be determined.")
+            logger.exception(
+                "The receivers of the event %(id)d of the hook %(hook)r cannot be determined.",
+                {"hook": event.hook, "id": event.event_id},
+            )
             return Assignment(
                 event=event, reason=f"its receivers cannot be determined: {type(error).__name__}"
             )

@@ -195,10 +195,13 @@ class InHand:
             return Settled(counted, closed, [])
         (settlement,) = settlements
         logger.error(
-            "The receipt of %s for the event %d cannot be settled: %s",
-            self._name,
-            settlement.claim.event_id,
-            error,
+            "The receipt of %(receiver)s for the event %(id)d cannot be settled: %(error)s",
+            {
+                "hook": self._hook,
+                "receiver": self._name,
+                "id": settlement.claim.event_id,
+                "error": error,
+            },
         )
         failed = retry.refused(
             settlement.claim,

@@ -43,9 +43,10 @@ _SECONDS_TO_NOTIFY: Final = 10.0
 #: How many threads may wait for such handlers: then no more signals are sent for this receiver.
 _MOST_STUCK: Final = 3
 _NO_SIGNALS: Final = Lines(
-    begins="The signals about a receiver's attempts are not sent: %s",
-    goes_on="The signals about a receiver's attempts are not sent for %.0f s now, %d times: %s",
-    ends="The signals about a receiver's attempts are sent again, after %.0f s and %d times.",
+    begins="The signals about a receiver's attempts are not sent: %(error)s",
+    goes_on="The signals about a receiver's attempts are not sent for %(seconds).0f s now, %(count)d times: "
+    "%(error)s",
+    ends="The signals about a receiver's attempts are sent again, after %(seconds).0f s and %(count)d times.",
 )
 #: How long a suspect waits while another suspect runs.
 _SECONDS_TO_ANOTHER_TRY: Final = 10.0
@@ -125,11 +126,13 @@ class Lane:
             if seconds > _SLOW_SECONDS and not run.is_warned:
                 run.is_warned = True
                 logger.warning(
-                    "The receiver %s of the hook %r has been running for %d s on %r.",
-                    self._name,
-                    self._hook,
-                    seconds,
-                    run.event,
+                    "The receiver %(receiver)s of the hook %(hook)r has been running for %(seconds)d s on %(event)s.",
+                    {
+                        "hook": self._hook,
+                        "receiver": self._name,
+                        "seconds": seconds,
+                        **dispatch.about(run.event),
+                    },
                 )
 
     def _run(self, most: int) -> None:
@@ -319,7 +322,11 @@ class Lane:
         if stuck < _MOST_STUCK:
             self._silence.worked()
             return True
-        self._silence.failed(TimeoutError(f"{stuck} handlers have not returned"))
+        self._silence.failed(
+            TimeoutError(f"{stuck} handlers have not returned"),
+            hook=self._hook,
+            receiver=self._name,
+        )
         return False
 
     def leave_stuck_threads(self) -> None:
@@ -338,11 +345,9 @@ class Lane:
                 self._threads.discard(thread)
                 self._stuck.append(thread)
             logger.error(
-                "A handler of a service signal about the receiver %s of the hook %r has not returned for %d s: "
-                "the receiver's other events are handled in another thread.",
-                self._name,
-                self._hook,
-                seconds,
+                "A handler of a service signal about the receiver %(receiver)s of the hook %(hook)r has not returned "
+                "for %(seconds)d s: the receiver's other events are handled in another thread.",
+                {"hook": self._hook, "receiver": self._name, "seconds": seconds},
             )
             self._in_hand.release(claims)
 

@@ -88,7 +88,15 @@ class Notices:
         resources = self._resources
         if died.hook not in resources.hooks:
             # Of another app over the same inbox, whose signals are not ours to send.
-            logger.error("Dead letter of the hook %r, for %s: %s", died.hook, died.receiver, reason)
+            logger.error(
+                "Dead letter of the hook %(hook)r, for %(receiver)s: %(reason)s",
+                {
+                    "hook": died.hook,
+                    "receiver": died.receiver,
+                    "id": died.event_id,
+                    "reason": reason,
+                },
+            )
             return
         position = resources.inbox.deliveries.position_of(died.event_id)
         if position is None:
@@ -116,13 +124,26 @@ class Notices:
         )
 
     def _send_inconsistency(self, found: Inconsistency) -> None:
-        logger.warning(
-            "In the inbox: %d times a %s, of the hook %r%s.",
-            found.number,
-            found.kind.description,
-            found.hook,
-            ", which has been put right" if found.repaired else "",
-        )
+        if found.repaired:
+            logger.warning(
+                "In the inbox: %(count)d times a %(finding)s, of the hook %(hook)r, which has been put right.",
+                {
+                    "hook": found.hook,
+                    "count": found.number,
+                    "finding": found.kind.description,
+                    "kind": found.kind.value,
+                },
+            )
+        else:
+            logger.warning(
+                "In the inbox: %(count)d times a %(finding)s, of the hook %(hook)r.",
+                {
+                    "hook": found.hook,
+                    "count": found.number,
+                    "finding": found.kind.description,
+                    "kind": found.kind.value,
+                },
+            )
         signals.notify(
             signals.inconsistency_found,
             self._resources.app,
@@ -136,10 +157,9 @@ class Notices:
         is_used_up = found.number >= found.allowed
         logger.log(
             logging.ERROR if is_used_up else logging.WARNING,
-            "At least %d events have come in 24 hours; of an org, Okta sends %d in that time to all of its hooks, "
-            "and no more.",
-            found.number,
-            found.allowed,
+            "At least %(count)d events have come in 24 hours; of an org, Okta sends %(limit)d in that time "
+            "to all of its hooks, and no more.",
+            {"count": found.number, "limit": found.allowed},
         )
         signals.notify(
             signals.quota_reached, self._resources.app, number=found.number, limit=found.allowed

@@ -48,9 +48,12 @@ class Outcomes:
         counted = {item.claim.event_id: item for item in settled.counted}
         if len(counted) < len(attempts):
             logger.warning(
-                "%d receipts of %s were taken over by another worker: the lease had run out.",
-                len(attempts) - len(counted),
-                self._receiver,
+                "%(count)d receipts of %(receiver)s were taken over by another worker: the lease had run out.",
+                {
+                    "hook": self._hook,
+                    "receiver": self._receiver,
+                    "count": len(attempts) - len(counted),
+                },
             )
         for attempt in attempts:
             event_id = attempt.settlement.claim.event_id
@@ -74,11 +77,18 @@ class Outcomes:
         )
         if counted is not None and counted.state == PENDING:
             logger.warning(
-                "Attempt %d of the receiver %s on %r failed; the next is in %.0f s.",
-                number,
-                self._receiver,
-                item.event,
-                counted.wait,
+                "Attempt %(attempt)d of the receiver %(receiver)s on %(event)s failed; the next is in "
+                "%(wait_seconds).0f s.",
+                {
+                    "hook": self._hook,
+                    "receiver": self._receiver,
+                    "attempt": number,
+                    "wait_seconds": counted.wait,
+                    "error_type": None if item.error is None else type(item.error).__name__,
+                    "delivery": item.delivery.event_id,
+                    "via": item.delivery.via,
+                    **dispatch.about(item.event),
+                },
                 exc_info=None if isinstance(item.error, RetryLater) else item.error,
             )
 

@@ -50,10 +50,9 @@ class Performer(BaseWorker):
         key = ticket.hook, ticket.receiver
         if key not in self._connected():
             logger.warning(
-                "A ticket for the receiver %s of the hook %r came, which is not connected here. "
+                "A ticket came for the receiver %(receiver)s of the hook %(hook)r, which is not connected here. "
                 "Another worker gets it later.",
-                ticket.receiver,
-                ticket.hook,
+                {"receiver": ticket.receiver, "hook": ticket.hook},
             )
             return False
         give_up_at = time.monotonic() + _SECONDS_TO_WAIT

@@ -29,9 +29,9 @@ _SHORTEST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
 _SECONDS_BETWEEN_CLEANINGS: Final = 60.0
 _BROKER_AWAY: Final = Lines(
-    begins="The relay cannot give tickets to the broker: %s",
-    goes_on="The relay cannot give tickets to the broker for %.0f s now, %d tries: %s",
-    ends="The relay can give tickets to the broker again, after %.0f s and %d tries.",
+    begins="The relay cannot give tickets to the broker: %(error)s",
+    goes_on="The relay cannot give tickets to the broker for %(seconds).0f s now, %(count)d tries: %(error)s",
+    ends="The relay can give tickets to the broker again, after %(seconds).0f s and %(count)d tries.",
 )
 
 

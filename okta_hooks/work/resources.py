@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 _INBOX_AWAY: Final = Lines(
-    begins="The worker cannot use the inbox: %s",
-    goes_on="The worker cannot use the inbox for %.0f s now, %d tries: %s",
-    ends="The worker can use the inbox again, after %.0f s and %d tries.",
+    begins="The worker cannot use the inbox: %(error)s",
+    goes_on="The worker cannot use the inbox for %(seconds).0f s now, %(count)d tries: %(error)s",
+    ends="The worker can use the inbox again, after %(seconds).0f s and %(count)d tries.",
 )
 #: How many lanes use the database at a time. The others wait here, where waiting is no failure however many
 #: they are, and the worker's own threads find a connection.

@@ -84,6 +84,8 @@ class Worker(BaseWorker):
         self.housekeeping = Housekeeping(inbox, retention)
         #: Is called once, when another process turns out to dispatch, and this one waits.
         self.on_standby: Callable[[], Any] | None = None
+        #: The queues of the receivers that this worker runs; None: it runs all, those of no queue included.
+        self.queues: frozenset[str] | None = None
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._watch_until = 0.0
@@ -175,14 +177,16 @@ class Worker(BaseWorker):
     def _wake_lanes(self, connected: Mapping[Key, Receiver], assigned: set[Key]) -> None:
         for lane in self._lanes.values():
             lane.leave_stuck_threads()
+        to_run = self._to_run(connected)
+        assigned = assigned.intersection(to_run)
         waiting = [
             key
-            for key, receiver in connected.items()
+            for key, receiver in to_run.items()
             if key not in assigned and not self._lane(key).is_full(receiver.concurrency)
         ]
         in_doubt = [key for key in waiting if self._lane(key).is_in_doubt]
         for key in {*assigned, *in_doubt, *self._inbox.claims.with_work(waiting)}:
-            self._lane(key).wake(connected[key].concurrency)
+            self._lane(key).wake(to_run[key].concurrency)
         for lane in self._lanes.values():
             lane.warn_if_slow()
 
@@ -225,7 +229,7 @@ class Worker(BaseWorker):
         died = self.lease.renew()
         if died is None:
             # Another process holds the lease: this one waits until all is done, or until it gets the lease.
-            if not self._inbox.overview.has_due(list(connected)):
+            if not self._inbox.overview.has_due(list(self._to_run(connected))):
                 return None
             self._stand_by()
             self.stopping.wait(_STANDBY_SECONDS)
@@ -236,7 +240,7 @@ class Worker(BaseWorker):
         assigned = self._fan_out.assign(connected)
         self._notices.send()
         worked = 0
-        keys = self._inbox.claims.with_work(list(connected))
+        keys = self._inbox.claims.with_work(list(self._to_run(connected)))
         for key in keys:
             worked += self._lane(key).work(MOST_IN_HAND)
         if keys and not worked and not self._inbox.workers.is_listed(self.id):
@@ -287,8 +291,17 @@ class Worker(BaseWorker):
             report()
 
     def next_due(self) -> float | None:
-        """Return when the next attempt of a connected receiver is due, or None if none is to come."""
-        return self._inbox.overview.next_due(list(self._connected()))
+        """Return when the next attempt of a receiver that this worker runs is due, or None if none is to come."""
+        return self._inbox.overview.next_due(list(self._to_run(self._connected())))
+
+    def _to_run(self, connected: Mapping[Key, Receiver]) -> Mapping[Key, Receiver]:
+        """Return those of the connected receivers that are in this worker's queues.
+
+        The others get their receipts here all the same, and are noted as connected: else they would be orphans.
+        """
+        if self.queues is None:
+            return connected
+        return {key: each for key, each in connected.items() if each.queue in self.queues}
 
     def _keep_house(self, connected: Sequence[Key]) -> None:
         self.housekeeping.see(connected)

@@ -88,7 +88,6 @@ def test_names_that_no_other_process_knows(said: Said, start: tuple[str, ...], n
     line = said(OWN, start=start)
 
     assert "named after the script that was started: __main__:own." in line
-    assert f"imports that module as '{name}'" in line
     assert f"@okta.on(..., name='{name}:own')" in line
 
 

@@ -224,6 +224,7 @@ def test_receivers(filled: Inbox, run: Run, okta: EventHook) -> None:
         "connected",
         "last_seen",
         *STATES,
+        "queue",
     ]
     assert [(row["hook"], row["receiver"], row["patterns"], row["connected"]) for row in rows] == [
         ("dropped", "gone", None, False),

@@ -26,7 +26,7 @@ from okta_hooks import EventHook
 
 okta = EventHook("okta")
 okta.on("*", name="sync-users")(lambda sender, **extra: None)
-okta.on("*", name="audit")(lambda sender, **extra: None)
+okta.on("*", name="audit", queue="slow")(lambda sender, **extra: None)
 
 app = Flask("host")
 app.config.from_prefixed_env()
@@ -121,15 +121,16 @@ def test_types_are_completed(completed: Callable[..., list[str]]) -> None:
     assert completed("replay", "--type", "user.lifecycle.crea") == ["user.lifecycle.create"]
 
 
-def test_receivers_and_hooks_are_completed(
+def test_receivers_queues_and_hooks_are_completed(
     completed: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    """So are the names of receivers, those that only the inbox remembers included, and of hooks."""
+    """So are the names of receivers, those that only the inbox remembers included, of queues and of hooks."""
     inbox = Inbox(f"sqlite:///{tmp_path}/inbox.sqlite3")
     inbox.workers.see_receivers([("okta", "sync-groups")])
     inbox.close()
 
     assert completed("replay", "--receiver", "sync") == ["sync-groups", "sync-users"]
+    assert completed("worker", "--queue", "") == ["slow"]
     assert completed("events", "list", "--hook", "") == ["okta"]
     assert completed("plan", "--hook", "o") == ["okta"]
 

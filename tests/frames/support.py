@@ -73,9 +73,8 @@ class Reporter(logging.Handler):
         while frame is not None and not frame.f_code.co_filename.startswith(_TESTS):
             self.leaks += leaks_of_frame(frame)
             frame = frame.f_back
-        errors = [each for each in record.args or () if isinstance(each, BaseException)]
-        for error in (*errors, record.exc_info[1] if record.exc_info else None):
-            self.leaks += leaks_of_error(error)
+        self.leaks += [repr(each) for each in vars(record).items() if HUSH in repr(each)]
+        self.leaks += leaks_of_error(record.exc_info[1] if record.exc_info else None)
 
 
 @contextmanager

