@@ -10,13 +10,17 @@ import os
 import socket
 import weakref
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from celery import Celery, signals
 
+from . import consumers
 from .exceptions import ConfigurationError, InboxUnavailable
+from .in_time import InTime
 from .inbox.tickets import Ticket
 from .state import state_of
+from .state.engine import Report
 from .threads import start_thread
 from .work.relay import BrokerUnavailable
 
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from kombu.messaging import Producer
 
     from .receivers import Hook, Receiver
+    from .state.engine import Consumer
 
 _EXTENSION: Final = "celery"
 _CONNECTED: Final = "okta_hooks.celery"
@@ -36,6 +41,8 @@ _CONNECTED: Final = "okta_hooks.celery"
 _SECONDS_TO_EXPIRE: Final = 24 * 3600
 _SECONDS_TO_CONNECT: Final = 3.0
 _SECONDS_TO_SEND: Final = 5.0
+#: Within it the broker is connected to and its workers have answered, if they do.
+_SECONDS_TO_EXAMINE: Final = 10.0
 #: What keeps a broker that is away from being waited for, by the kind of transport.
 _TIMEOUTS: Final[dict[str, dict[str, Any]]] = {
     "redis": {
@@ -56,6 +63,8 @@ _OPTIONS: Final[dict[str, Any]] = {
     "acks_late": False,
     "max_retries": 0,
     "typing": False,
+    # Tells it from one of the host's.
+    "runs_receiver": True,
 }
 _apps: Final[weakref.WeakSet[Flask]] = weakref.WeakSet()
 
@@ -106,6 +115,40 @@ def broker(app: Flask) -> CeleryBroker:
     :raises RuntimeError: if the app has no Celery app.
     """
     return CeleryBroker(app, _required(app))
+
+
+def examine(app: Flask, hook: str, receivers: Sequence[Receiver]) -> Report | None:
+    """Return how it is with the tasks of a hook's receivers: see :class:`.Engine`."""
+    celery_app = celery_of(app)
+    if celery_app is None:
+        return None
+    asked = CeleryBroker(app, celery_app)
+    queues, unusable = {}, {}
+    for receiver in receivers:
+        try:
+            queues[receiver.name] = asked.queue_of(hook, receiver)
+        except Exception as error:  # noqa: BLE001 - routes are the host's code
+            unusable[receiver.name] = consumers.reason(error)
+            continue
+        task = celery_app.tasks[task_name(hook, receiver.name)]
+        if not getattr(task, "runs_receiver", False):
+            unusable[receiver.name] = "another task of the app has its name"
+    known = Report(
+        tasks={each.name: task_name(hook, each.name) for each in receivers},
+        queues=queues,
+        unusable=unusable,
+        is_eager=bool(celery_app.conf.task_always_eager),
+    )
+    if known.is_eager:
+        return known
+    try:
+        kind = celery_app.connection_for_write().transport.driver_type
+        known = replace(known, broker=kind)
+        return replace(known, consumers=InTime(asked.consumers).ask(_SECONDS_TO_EXAMINE))
+    except TimeoutError:
+        return replace(known, away="it does not answer in time")
+    except Exception as error:  # noqa: BLE001 - whatever the library of a broker raises
+        return replace(known, away=consumers.reason(error))
 
 
 def _required(app: Flask) -> Celery:
@@ -216,6 +259,16 @@ class CeleryBroker:
                 sent += 1
         except Exception as error:  # the host's handlers of Celery's signals are called, too
             raise self._lost(error, sent) from error
+
+    def consumers(self) -> Sequence[Consumer] | None:
+        """Return which of Celery's workers answer, or None if they cannot be asked.
+
+        Whatever the library of the broker raises is raised.
+        """
+        try:
+            return consumers.ask(self._celery, self._connect().connection)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close the connection."""
