@@ -111,7 +111,7 @@ def workers(report: Report) -> Iterator[Check]:
         if not any(queue in each.queues for each in report.consumers)
     }
     if orphans:
-        said = ", or ".join(f"{queue} ({listed(sorted(orphans[queue]))})" for queue in orphans)
+        said = ", ".join(f"{queue} ({listed(sorted(orphans[queue]))})" for queue in orphans)
         yield failure(
             name,
             f"No worker of Celery's that answers takes from {said}."

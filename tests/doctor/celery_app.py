@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 NOBODY = "postgresql://okta:s3cret@127.0.0.1:1/none"
 
 
-def make_hook() -> EventHook:
-    """Return a hook with a receiver in Celery's own queue, and one in another."""
+def make_hook(report: str | None = "slow") -> EventHook:
+    """Return a hook with a receiver in Celery's own queue, and one in another.
+
+    :param report: Which queue that is.
+    """
     okta = EventHook("okta")
 
     @okta.on("user.lifecycle.*", name="crm")
     def crm(sender: Flask, **extra: Any) -> None:
         pass
 
-    @okta.on("user.lifecycle.*", name="report", queue="slow")
-    def report(sender: Flask, **extra: Any) -> None:
+    @okta.on("user.lifecycle.*", name="report", queue=report)
+    def make_report(sender: Flask, **extra: Any) -> None:
         pass
 
     return okta
