@@ -169,7 +169,7 @@ def relays(
         yield warning(
             name,
             f"The broker takes nothing from {said}.",
-            "The log of the relay says why. It tries again at least every 30 s.",
+            "The log of the relay says why. It goes on trying.",
         )
     absent = unseen(lanes, connected, now)
     if absent:

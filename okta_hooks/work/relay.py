@@ -182,8 +182,8 @@ class Relay:
         self._outage.failed(error)
         self._pause = min(max(2 * self._pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
         self._paused_until = time.monotonic() + self._pause
-        # Again each time: a worker that was taken for dead has a new row in the list.
-        self._note(self._resources.inbox.clock() if self._noted is None else self._noted)
+        if self._noted is None:
+            self._note(self._resources.inbox.clock())
 
     def _worked(self) -> None:
         self._outage.worked()

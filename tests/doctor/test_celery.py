@@ -92,7 +92,7 @@ def test_a_worker_that_answers(worker: str, okta: EventHook) -> None:
     """The queue that nobody takes from is named with its receivers, and the command that starts a worker for it."""
     seen = found(worker, okta)
 
-    assert seen["celery"].level == seen["broker"].level == "ok"
+    assert {seen["celery"].level, seen["broker"].level} == {"ok"}, seen
     assert "each of 2 receivers: okta_hooks.okta.crm, okta_hooks.okta.report" in seen["celery"].text
     assert seen["queues"].level == "failure"
     assert "takes from slow (report)." in seen["queues"].text
