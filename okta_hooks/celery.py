@@ -12,6 +12,7 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from amqp.exceptions import ChannelError
 from celery import Celery, signals
 
 from .exceptions import ConfigurationError, InboxUnavailable
@@ -197,9 +198,13 @@ class CeleryBroker:
             # In a channel of its own: RabbitMQ closes one in which a queue is asked for that is not there.
             with connection.channel() as channel:
                 return int(channel.queue_declare(queue, passive=True).message_count or 0)
+        except ChannelError:
+            # There is no such queue. Redis has none that is empty, and with it kombu counts this among the errors
+            # of connections.
+            return 0
         except connection.recoverable_connection_errors as error:
             raise self._lost(error) from error
-        except Exception:  # noqa: BLE001 - there is no such queue, or this kind of broker does not count
+        except Exception:  # noqa: BLE001 - this kind of broker does not count
             return 0
 
     def publish(self, tickets: Sequence[Ticket]) -> None:
@@ -243,8 +248,12 @@ class CeleryBroker:
     def _lost(self, error: Exception, sent: int = 0) -> BrokerUnavailable:
         """Drop the connection, and return what is to be raised."""
         self.close()
-        # The text of an error may hold the URL of the broker, and that a password.
-        return BrokerUnavailable(type(error).__name__, sent)
+        # The text of an error may hold the URL of the broker, and that a password; but for one that says what is
+        # to be installed.
+        reason = type(error).__name__
+        if isinstance(error, ImportError):
+            reason = f"{reason}: {error}"
+        return BrokerUnavailable(reason, sent)
 
 
 def _mark_stopping(**_: Any) -> None:
