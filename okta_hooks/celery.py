@@ -155,9 +155,7 @@ def _task(app: Flask, celery_app: Celery, hook: str, receiver: Receiver) -> Task
         if there is not None:
             state_of(there).runtime().performer.perform(Ticket(hook, receiver_name, event_id))
 
-    made: Task[..., Any] = celery_app.task(
-        run_receiver, name=name, queue=receiver.queue, **_OPTIONS
-    )
+    made: Task[..., Any] = celery_app.task(run_receiver, name=name, **_OPTIONS)
     return made
 
 
@@ -171,6 +169,8 @@ class CeleryBroker:
         self._app = app
         self._celery = celery_app
         self._queues: dict[str, str] = {}
+        #: Where a ticket is sent. As attributes of tasks Celery 5.7 has given these up.
+        self._options: dict[str, dict[str, str]] = {}
         self._connection: Connection | None = None
         self._producer: Producer | None = None
 
@@ -180,8 +180,10 @@ class CeleryBroker:
         if name not in self._queues:
             self._celery.finalize()
             task = _task(self._app, self._celery, hook, receiver)
-            given = {"queue": task.queue} if getattr(task, "queue", None) else {}
-            found = self._celery.amqp.router.route(given, name, task_type=task)
+            given = {} if receiver.queue is None else {"queue": receiver.queue}
+            self._options[name] = given
+            # A copy: it gets what it is merged with.
+            found = self._celery.amqp.router.route(dict(given), name, task_type=task)
             queue = found.get("queue") or found.get("routing_key")
             self._queues[name] = str(getattr(queue, "name", queue))
         return self._queues[name]
@@ -214,9 +216,13 @@ class CeleryBroker:
         try:
             producer = None if is_eager else self._connect()
             for ticket in tickets:
-                task = self._celery.tasks[task_name(ticket.hook, ticket.receiver)]
-                task.apply_async(
-                    (ticket.event_id,), producer=producer, retry=False, expires=_SECONDS_TO_EXPIRE
+                name = task_name(ticket.hook, ticket.receiver)
+                self._celery.tasks[name].apply_async(
+                    (ticket.event_id,),
+                    producer=producer,
+                    retry=False,
+                    expires=_SECONDS_TO_EXPIRE,
+                    **self._options[name],
                 )
                 sent += 1
         except Exception as error:  # the host's handlers of Celery's signals are called, too

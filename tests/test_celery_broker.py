@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 from flask import Flask
 
+from okta_hooks import EventHook
+from okta_hooks.inbox.tickets import Ticket
 from okta_hooks.work.relay import BrokerUnavailable
 
 if TYPE_CHECKING:
@@ -38,6 +40,33 @@ def test_a_queue_of_redis_that_is_empty_is_no_broker_that_is_away(redis_url: str
         with celery_app.connection_for_write() as connection:
             connection.channel().queue_purge(QUEUE)
         assert broker.waiting(QUEUE) == 0
+    finally:
+        broker.close()
+        celery_app.close()
+
+
+def test_a_ticket_waits_in_the_queue_of_its_receiver(redis_url: str) -> None:
+    """A receiver with a queue is found there, whatever the routes say; one without, where these say."""
+    from okta_hooks.celery import CeleryBroker
+
+    okta = EventHook("okta")
+    okta.on("user.lifecycle.create", name="routed")(lambda *_, **__: None)
+    okta.on("user.lifecycle.create", name="slow", queue="slow")(lambda *_, **__: None)
+    celery_app = celery.Celery("app", broker=redis_url)
+    celery_app.conf.task_routes = {"okta_hooks.okta.*": {"queue": "routed"}}
+    app = Flask("app")
+    app.testing = True
+    app.config["OKTA_HOOKS_SECRET"] = "correct horse battery staple"
+    app.config["OKTA_HOOKS_WORKER"] = "celery"
+    app.extensions["celery"] = celery_app
+    app.register_blueprint(okta)
+    broker = CeleryBroker(app, celery_app)
+    receivers = okta.receivers.connected(app)
+    try:
+        queues = {each.name: broker.queue_of("okta", each) for each in receivers}
+        broker.publish([Ticket("okta", each.name, 1) for each in receivers])
+        assert queues == {"routed": "routed", "slow": "slow"}
+        assert [broker.waiting(queue) for queue in ("routed", "slow")] == [1, 1]
     finally:
         broker.close()
         celery_app.close()
