@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from amqp.exceptions import ChannelError
 from celery import Celery, signals
 
 from . import consumers
@@ -197,9 +198,7 @@ def _task(app: Flask, celery_app: Celery, hook: str, receiver: Receiver) -> Task
         if there is not None:
             state_of(there).runtime().performer.perform(Ticket(hook, receiver_name, event_id))
 
-    made: Task[..., Any] = celery_app.task(
-        run_receiver, name=name, queue=receiver.queue, **_OPTIONS
-    )
+    made: Task[..., Any] = celery_app.task(run_receiver, name=name, **_OPTIONS)
     return made
 
 
@@ -213,6 +212,8 @@ class CeleryBroker:
         self._app = app
         self._celery = celery_app
         self._queues: dict[str, str] = {}
+        #: Where a ticket is sent. As attributes of tasks Celery 5.7 has given these up.
+        self._options: dict[str, dict[str, str]] = {}
         self._connection: Connection | None = None
         self._producer: Producer | None = None
 
@@ -222,8 +223,10 @@ class CeleryBroker:
         if name not in self._queues:
             self._celery.finalize()
             task = _task(self._app, self._celery, hook, receiver)
-            given = {"queue": task.queue} if getattr(task, "queue", None) else {}
-            found = self._celery.amqp.router.route(given, name, task_type=task)
+            given = {} if receiver.queue is None else {"queue": receiver.queue}
+            self._options[name] = given
+            # A copy: it gets what it is merged with.
+            found = self._celery.amqp.router.route(dict(given), name, task_type=task)
             queue = found.get("queue") or found.get("routing_key")
             self._queues[name] = str(getattr(queue, "name", queue))
         return self._queues[name]
@@ -240,9 +243,13 @@ class CeleryBroker:
             # In a channel of its own: RabbitMQ closes one in which a queue is asked for that is not there.
             with connection.channel() as channel:
                 return int(channel.queue_declare(queue, passive=True).message_count or 0)
+        except ChannelError:
+            # There is no such queue. Redis has none that is empty, and with it kombu counts this among the errors
+            # of connections.
+            return 0
         except connection.recoverable_connection_errors as error:
             raise self._lost(error) from error
-        except Exception:  # noqa: BLE001 - there is no such queue, or this kind of broker does not count
+        except Exception:  # noqa: BLE001 - this kind of broker does not count
             return 0
 
     def publish(self, tickets: Sequence[Ticket]) -> None:
@@ -252,9 +259,13 @@ class CeleryBroker:
         try:
             producer = None if is_eager else self._connect()
             for ticket in tickets:
-                task = self._celery.tasks[task_name(ticket.hook, ticket.receiver)]
-                task.apply_async(
-                    (ticket.event_id,), producer=producer, retry=False, expires=_SECONDS_TO_EXPIRE
+                name = task_name(ticket.hook, ticket.receiver)
+                self._celery.tasks[name].apply_async(
+                    (ticket.event_id,),
+                    producer=producer,
+                    retry=False,
+                    expires=_SECONDS_TO_EXPIRE,
+                    **self._options[name],
                 )
                 sent += 1
         except Exception as error:  # the host's handlers of Celery's signals are called, too
@@ -296,8 +307,12 @@ class CeleryBroker:
     def _lost(self, error: Exception, sent: int = 0) -> BrokerUnavailable:
         """Drop the connection, and return what is to be raised."""
         self.close()
-        # The text of an error may hold the URL of the broker, and that a password.
-        return BrokerUnavailable(type(error).__name__, sent)
+        # The text of an error may hold the URL of the broker, and that a password; but for one that says what is
+        # to be installed.
+        reason = type(error).__name__
+        if isinstance(error, ImportError):
+            reason = f"{reason}: {error}"
+        return BrokerUnavailable(reason, sent)
 
 
 def _mark_stopping(**_: Any) -> None:
