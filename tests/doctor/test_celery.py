@@ -194,7 +194,11 @@ def test_a_task_that_cannot_be_sent(okta: EventHook) -> None:
 def test_a_task_of_the_host_by_that_name(okta: EventHook) -> None:
     """It would be called, and no receiver: that is a failure."""
     app = make_app("memory://", okta, task_always_eager=True)
-    app.extensions["celery"].task(lambda event_id: None, name="okta_hooks.okta.crm")
+
+    def crm(event_id: int) -> None:
+        pass
+
+    app.extensions["celery"].task(crm, name="okta_hooks.okta.crm")
     report = engine.examine(app, "okta", okta.receivers.connected(app))
 
     check, *_ = checks(report, is_sqlite=False)
