@@ -6,6 +6,7 @@ What the receiver ``acts`` does is said by the uuid of its event: ``sleep_2_a`` 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery, Task
+from celery.exceptions import SoftTimeLimitExceeded
 from flask import Flask, current_app, g
 
 from okta_hooks import EventHook
@@ -63,6 +65,10 @@ def act(sender: Flask, event: LogEvent, attempt: int, **extra: object) -> None:
     g.mark = "receiver"
     if what == "sleep":
         time.sleep(float(rest[0]))
+    elif what == "stubborn":
+        with contextlib.suppress(SoftTimeLimitExceeded):
+            time.sleep(30)
+        time.sleep(30)
     elif what == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif what == "fail":

@@ -23,7 +23,7 @@ from okta_hooks.testing import make_delivery
 from tests.support import until
 
 if TYPE_CHECKING:
-    from okta_hooks.inbox.overview import Counts
+    from okta_hooks.inbox.overview import Counts, StoredReceipt
 
 ROOT = Path(__file__).parents[2]
 
@@ -151,6 +151,16 @@ class Host:
     def counts(self) -> Counts:
         """Return how many events are in each state."""
         return self.inbox.overview.counts()
+
+    def receipt(self, uuid: str, receiver: str = "acts") -> StoredReceipt:
+        """Return a receipt of an event, when it is there."""
+        until(lambda: self._receipts(uuid, receiver))
+        (receipt,) = self._receipts(uuid, receiver)
+        return receipt
+
+    def _receipts(self, uuid: str, receiver: str) -> list[StoredReceipt]:
+        (event,) = self.inbox.overview.show(uuid)
+        return [receipt for receipt in event.receipts if receipt.receiver == receiver]
 
     def settle(self) -> None:
         """Wait until no event is open."""
