@@ -66,6 +66,8 @@ _OPTIONS: Final[dict[str, Any]] = {
     "acks_late": False,
     "max_retries": 0,
     "typing": False,
+    # A shared task is every Celery app's in the process, and another's would call the receivers of this app.
+    "shared": False,
     # Tells it from one of the host's.
     "runs_receiver": True,
 }

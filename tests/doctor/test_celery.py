@@ -198,13 +198,26 @@ def test_a_task_of_the_host_by_that_name(okta: EventHook) -> None:
     def crm(event_id: int) -> None:
         pass
 
-    app.extensions["celery"].task(crm, name="okta_hooks.okta.crm")
+    app.extensions["celery"].task(crm, name="okta_hooks.okta.crm", shared=False)
     report = engine.examine(app, "okta", okta.receivers.connected(app))
 
     check, *_ = checks(report, is_sqlite=False)
 
     assert check.level == "failure"
     assert "okta_hooks.okta.crm cannot be used: another task of the app has its name" in check.text
+
+
+def test_a_task_is_of_one_celery_app(okta: EventHook) -> None:
+    """A second app in the process makes tasks of its own: those of the first would run receivers on its inbox."""
+    first = make_app("memory://", okta, task_always_eager=True)
+    engine.examine(first, "okta", okta.receivers.connected(first))
+    hook = make_hook()
+    second = make_app("memory://", hook, task_always_eager=True)
+
+    second.extensions["celery"].finalize()
+
+    assert "okta_hooks.okta.crm" in first.extensions["celery"].tasks
+    assert "okta_hooks.okta.crm" not in second.extensions["celery"].tasks
 
 
 def test_a_broker_without_broadcast(okta: EventHook, tmp_path: Path) -> None:
