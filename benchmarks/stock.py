@@ -29,6 +29,8 @@ RECEIVERS: Final = ("no-op", "other")
 SECRETS: Final = (apps.SECRET, "battery staple")
 #: The last that were stored have no receipts yet; of those before them every receipt is open.
 PENDING, CLAIMED, DEAD = 500, 1_000, 200
+#: How many came in the last day.
+RECENT: Final = 1_000
 _DAY: Final = 24 * 3600.0
 _DAYS_WITH_BODY: Final = 30
 _BODY_SIZE: Final = 600
@@ -41,21 +43,26 @@ _KEY: Final = {"sqlite": "lower(hex(randomblob(16)))", "postgresql": "gen_random
 _STATE: Final = """CASE WHEN i > {events} - {pending} THEN 'pending' WHEN i > {events} - {open} THEN 'claimed'
     WHEN i > {first_with_body} AND (i - {first_with_body}) % {between_dead} = 0
     AND (i - {first_with_body}) / {between_dead} <= {dead} THEN 'dead' ELSE 'done' END"""
+#: As much in the last day however large the inbox is: what was received within the last hour or two has not been
+#: written down yet, and how long it takes to look at that depends on the rate, not on the number of all events.
+_TIME: Final = """CASE WHEN {delivery} > {before} THEN {now} - {day} + {day} * ({delivery} - {before}) / {recent}
+    ELSE {begin} + ({now} - {day} - {begin}) * {delivery} / {before} END"""
 _HOOK: Final = "CASE WHEN {delivery} % 4 = 0 THEN 'second' ELSE 'okta' END"
-#: Two hooks at Okta deliver to the first hook, with either secret, and a backfill brings what they have not.
+#: Two hooks at Okta deliver, with another list of secrets first, with the second secret for long, with the first in
+#: the last 3 days; a backfill brings what they have not.
 _DELIVERIES: Final = """INSERT INTO okta_hooks_delivery
     (id, hook, via, event_id, source, secret, secret_list, body, received_at)
     {numbers} SELECT i, {hook}, CASE WHEN i % 20 = 7 THEN 'backfill' ELSE 'hook' END, 'filled',
     CASE WHEN i % 20 = 7 THEN NULL WHEN i % 8 < 4 THEN 'https://one.example.com' ELSE 'https://two.example.com' END,
-    CASE WHEN i % 20 = 7 THEN NULL WHEN i % 16 < 8 THEN 0 ELSE 1 END,
+    CASE WHEN i % 20 = 7 THEN NULL WHEN i > {deliveries} / 100 * 97 THEN 0 ELSE 1 END,
     CASE WHEN i % 20 = 7 THEN NULL WHEN i > {deliveries} / 2 THEN {secret_list} ELSE {secret_list} - 1 END,
     CASE WHEN i > {first_with_body} / {in_a_delivery} THEN '{body}' END,
-    {begin} + {seconds} * i / {deliveries} FROM n"""
+    {time} FROM n"""
 _EVENTS: Final = """INSERT INTO okta_hooks_event
     (id, delivery_id, ordinal, hook, key, type, published, state)
     {numbers} SELECT i, (i - 1) / {in_a_delivery} + 1, (i - 1) % {in_a_delivery}, {hook}, {key},
     CASE WHEN i % 3 = 0 THEN 'user.lifecycle.create' ELSE 'user.session.start' END,
-    {begin} + {seconds} * i / {events}, {state} FROM n"""
+    {time}, {state} FROM n"""
 #: The first receiver is done with what is dead, and has failed at some of what is open.
 _RECEIPTS: Final = """INSERT INTO okta_hooks_receipt
     (event_id, receiver, hook, state, due, wait, attempts, claims, error)
@@ -104,8 +111,8 @@ class Stock:
 def stock(kind: str, url: str, events: int, folder: Path, stack: ExitStack) -> Stock:
     """Fill an empty inbox with so many events.
 
-    They are spread over the same time however many they are, and as many of them are not done:
-    so inboxes of different sizes differ in what is done, and in nothing else.
+    They are spread over the same time however many they are, as many have come in the last day, and as many are not
+    done: so inboxes of different sizes differ in what is done, and in nothing else.
     """
     filled = connected(kind, url, events, folder, stack)
     inbox = filled.inbox
@@ -158,7 +165,8 @@ def _fill(engine: sa.Engine, events: int, secret_list: int) -> None:
     kind = engine.dialect.name
     now = time.time()
     over = int((now - _SECONDS_TO_WRITE_DOWN) // 3600)
-    first_with_body = events * (DAYS - _DAYS_WITH_BODY) // DAYS // IN_A_DELIVERY * IN_A_DELIVERY
+    before = (events - RECENT) // IN_A_DELIVERY
+    first_with_body = before * (DAYS - _DAYS_WITH_BODY) // (DAYS - 1) * IN_A_DELIVERY
     values = {
         "events": events,
         "deliveries": events // IN_A_DELIVERY,
@@ -175,15 +183,17 @@ def _fill(engine: sa.Engine, events: int, secret_list: int) -> None:
         "key": _KEY[kind],
         "now": now,
         "begin": now - DAYS * _DAY,
-        "seconds": DAYS * _DAY,
+        "day": _DAY,
+        "before": before,
+        "recent": RECENT // IN_A_DELIVERY,
         "hour": _HOUR[kind],
         "first_hour": over - DAYS * 24,
         "over": over,
     }
     values["state"] = _STATE.format(**values)
-    of_event = _HOOK.format(delivery=f"((i - 1) / {IN_A_DELIVERY} + 1)")
+    of_event = f"((i - 1) / {IN_A_DELIVERY} + 1)"
     parts = (
-        (_DELIVERIES, 1, events // IN_A_DELIVERY, _HOOK.format(delivery="i")),
+        (_DELIVERIES, 1, events // IN_A_DELIVERY, "i"),
         (_EVENTS, 1, events, of_event),
         # Receipts go with the body; what has just been stored has none yet.
         (_RECEIPTS, first_with_body + 1, events - PENDING, of_event),
@@ -196,10 +206,11 @@ def _fill(engine: sa.Engine, events: int, secret_list: int) -> None:
                 connection.exec_driver_sql(f"PRAGMA {pragma}")
         else:
             connection.execute(sa.schema.DropConstraint(_unique()))
-        for statement, first, last, hook in parts:
+        for statement, first, last, of_delivery in parts:
             numbers = _NUMBERS[kind].format(first=first, last=last)
+            hook, at = (each.format(delivery=of_delivery, **values) for each in (_HOOK, _TIME))
             # A per cent sign is the driver's.
-            text = statement.format(numbers=numbers, hook=hook, **values)
+            text = statement.format(numbers=numbers, hook=hook, time=at, **values)
             connection.exec_driver_sql(text.replace("%", "%%") if kind != "sqlite" else text)
         if kind == "sqlite":
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")

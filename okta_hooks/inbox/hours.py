@@ -22,31 +22,13 @@ _AT_ONCE: Final = 24
 _SECONDS: Final = 120.0
 _LATEST_DELIVERIES: Final = 1000
 _NO_NUMBER: Final = -1
-#: What is the same of deliveries that are counted together.
-_ALIKE: Final = (
-    delivery.c.hook,
-    delivery.c.via,
+_WAY: Final = (delivery.c.hook, delivery.c.via)
+_AUTHENTICATED: Final = (
     sa.func.coalesce(delivery.c.source, "").label("source"),
     sa.func.coalesce(delivery.c.secret_list, _NO_NUMBER).label("secret_list"),
     sa.func.coalesce(delivery.c.secret, _NO_NUMBER).label("secret"),
 )
-
-
-class Received(NamedTuple):
-    """What was received alike within an hour.
-
-    ``first_at`` and ``last_at`` are when, in seconds since the epoch. ``source`` is empty if there is none.
-    """
-
-    hook: str
-    via: str
-    source: str
-    secret_list: int
-    secret: int
-    deliveries: int
-    events: int
-    first_at: float
-    last_at: float
+_ALIKE: Final = (*_WAY, *_AUTHENTICATED)
 
 
 class Numbers(NamedTuple):
@@ -95,8 +77,8 @@ class Hours:
 
     def _write_down(self, number: int) -> None:
         with self._database.reading(seconds=_SECONDS) as connection:
-            found = _look(connection, number * HOUR, (number + 1) * HOUR)
-        rows = [(one.hook, number, *one[1:]) for one in found]
+            found = _look(connection, _ALIKE, number * HOUR, (number + 1) * HOUR)
+        rows = [(hook, number, *others) for hook, *others in found]
         rows.append(("", number, "", "", _NO_NUMBER, _NO_NUMBER, 0, 0, 0.0, 0.0))
         with self._database.transaction(seconds=_SECONDS) as connection:
             self._database.add(connection, tuple(hour.c), rows, skip_known=True)
@@ -110,12 +92,12 @@ class Hours:
         with self._database.reading(seconds=_SECONDS) as connection:
             live = _live_from(connection)
             if whole * HOUR >= live:
-                parts = _numbers(_look(connection, since))
+                parts = [_part(row) for row in _look(connection, _WAY, since)]
             else:
                 parts = [
-                    *_numbers(_look(connection, since, whole * HOUR)),
+                    *map(_part, _look(connection, _WAY, since, whole * HOUR)),
                     *_written(connection, whole, live // HOUR),
-                    *_numbers(_look(connection, live)),
+                    *map(_part, _look(connection, _WAY, live)),
                 ]
         found: dict[tuple[str, str], Numbers] = {}
         for key, one in parts:
@@ -278,12 +260,8 @@ def _uses(
 _Part: TypeAlias = tuple[tuple[str, str], Numbers]
 
 
-def _numbers(rows: Sequence[Received]) -> list[_Part]:
-    """Return what rows come to, each with its hook and how it came."""
-    return [
-        ((one.hook, one.via), Numbers(one.deliveries, one.events, one.first_at, one.last_at))
-        for one in rows
-    ]
+def _part(row: Sequence[Any]) -> _Part:
+    return (row[0], row[1]), Numbers._make(row[2:])
 
 
 def _written(connection: sa.Connection, first: float, until: float) -> list[_Part]:
@@ -306,25 +284,29 @@ def _written(connection: sa.Connection, first: float, until: float) -> list[_Par
         )
         .group_by(hour.c.hook, hour.c.via)
     )
-    return [((row[0], row[1]), Numbers._make(row[2:])) for row in connection.execute(query)]
+    return [_part(row) for row in connection.execute(query)]
 
 
 def _look(
-    connection: sa.Connection, since: float, until: float | None = None
-) -> Sequence[Received]:
-    """Look at the deliveries that were received in some time."""
+    connection: sa.Connection, alike: Sequence[Any], since: float, until: float | None = None
+) -> Sequence[Any]:
+    """Look at the deliveries that were received in some time.
+
+    :param alike: The columns of which the values are to be the same of what is counted together.
+    :return: rows of these, and of what :class:`Numbers` has.
+    """
     number = (
         sa.select(sa.func.count()).where(event.c.delivery_id == delivery.c.id).scalar_subquery()
     )
     found = (
-        sa.select(*_ALIKE, number.label("events"), delivery.c.received_at)
+        sa.select(*alike, number.label("events"), delivery.c.received_at)
         .where(
             delivery.c.received_at >= since,
             sa.true() if until is None else delivery.c.received_at < until,
         )
         .subquery()
     )
-    keys = [found.c[column.name] for column in _ALIKE]
+    keys = [found.c[column.name] for column in alike]
     query = sa.select(
         *keys,
         sa.func.count(),
@@ -332,7 +314,7 @@ def _look(
         sa.func.min(found.c.received_at),
         sa.func.max(found.c.received_at),
     ).group_by(*keys)
-    return [Received._make(row) for row in connection.execute(query)]
+    return connection.execute(query).all()
 
 
 class _Use(NamedTuple):
@@ -352,11 +334,11 @@ def _look_by_okta(connection: sa.Connection, hook: str, since: float) -> Sequenc
     What was received an hour later is kept apart: which of two was first tells something.
     """
     found = (
-        sa.select(*_ALIKE[2:], delivery.c.received_at)
+        sa.select(*_AUTHENTICATED, delivery.c.received_at)
         .where(delivery.c.received_at >= since, delivery.c.hook == hook, delivery.c.via == "hook")
         .subquery()
     )
-    keys = [found.c[column.name] for column in _ALIKE[2:]]
+    keys = [found.c[column.name] for column in _AUTHENTICATED]
     query = sa.select(
         *keys, sa.func.count(), sa.func.min(found.c.received_at), sa.func.max(found.c.received_at)
     ).group_by(
