@@ -116,13 +116,7 @@ class Hours:
             live = _live_from(connection)
             found = {}
             for hook in _hooks(connection):
-                is_written = _is_written(hook, live)
-                last = sa.select(hour.c.hour).where(*is_written).order_by(hour.c.hour.desc())
-                # Of one hour: all that were ever written down are many.
-                of_last = hour.c.hour == last.limit(1).scalar_subquery()
-                at = connection.scalar(
-                    sa.select(sa.func.max(hour.c.last_at)).where(*is_written, of_last)
-                )
+                at = _last_at(connection, live, _by_okta(hook))
                 if at is not None:
                     found[hook] = at
             later = (
@@ -141,7 +135,7 @@ class Hours:
             # Each is of one delivery at least.
             written = (
                 sa.select(*columns)
-                .where(*_is_written(hook, live))
+                .where(*_by_okta(hook), hour.c.hour < live // HOUR)
                 .order_by(hour.c.hour.desc(), hour.c.last_at.desc())
                 .limit(_LATEST_DELIVERIES)
             )
@@ -176,20 +170,22 @@ class Hours:
                 for one in _look_by_okta(connection, hook, live)
                 if ignoring is None or one.source != ignoring
             ]
-            counts = [*_is_written(hook, live)]
+            counts = [*_by_okta(hook)]
             if ignoring is not None:
                 counts.append(hour.c.source != ignoring)
             others = [one.last_at for one in rows if one.secret_list != secret_list]
-            since = max(others, default=0.0) or _last_of_other_lists(
-                connection, counts, secret_list
-            )
+            if others:
+                since = max(others)
+            else:
+                of_others = [*counts, hour.c.secret_list != secret_list]
+                since = _last_at(connection, live, of_others) or 0.0
             used = [
                 (one.secret, one.first_at, one.last_at)
                 for one in rows
                 if one.secret_list == secret_list and one.last_at > since
             ]
             if not others:
-                used += _uses(connection, counts, secret_list, since)
+                used += _uses(connection, live, [*counts, hour.c.secret_list == secret_list], since)
         found: dict[int, tuple[float, float]] = {}
         for secret, first_at, last_at in used:
             if secret == _NO_NUMBER:
@@ -213,9 +209,9 @@ def _live_from(connection: sa.Connection) -> float:
     return 0.0 if last is None else float((last + 1) * HOUR)
 
 
-def _is_written(hook: str, live: float) -> tuple[Any, ...]:
-    """Return what is true of the hours in which Okta delivered to a hook, and which need not be looked at again."""
-    return hour.c.hook == hook, hour.c.hour < live // HOUR, hour.c.via == "hook"
+def _by_okta(hook: str) -> tuple[Any, ...]:
+    """Return what is true of the rows that tell what Okta delivered to a hook."""
+    return hour.c.hook == hook, hour.c.via == "hook"
 
 
 def _hooks(connection: sa.Connection) -> list[str]:
@@ -227,29 +223,29 @@ def _hooks(connection: sa.Connection) -> list[str]:
     return found
 
 
-def _last_of_other_lists(
-    connection: sa.Connection, counts: Sequence[Any], secret_list: int
-) -> float:
-    """Return when a delivery last knew another list of secrets, or 0."""
-    of_others = [*counts, hour.c.secret_list != secret_list]
-    last = sa.select(hour.c.hour).where(*of_others).order_by(hour.c.hour.desc()).limit(1)
-    query = sa.select(sa.func.max(hour.c.last_at)).where(
-        *of_others, hour.c.hour == last.scalar_subquery()
+def _last_at(connection: sa.Connection, live: float, conditions: Sequence[Any]) -> float | None:
+    """Return when the last delivery came of those that rows tell of which conditions are true."""
+    is_before = hour.c.hour < live // HOUR
+    last = sa.select(hour.c.hour).where(*conditions, is_before).order_by(hour.c.hour.desc())
+    # Of one hour, and nothing else is said of it: there are many, and SQLite would go through them.
+    of_last = hour.c.hour == last.limit(1).scalar_subquery()
+    found: float | None = connection.scalar(
+        sa.select(sa.func.max(hour.c.last_at)).where(*conditions, of_last)
     )
-    return connection.scalar(query) or 0.0
+    return found
 
 
 def _uses(
-    connection: sa.Connection, counts: Sequence[Any], secret_list: int, since: float
+    connection: sa.Connection, live: float, conditions: Sequence[Any], since: float
 ) -> list[tuple[int, float, float]]:
-    """Return the secrets of a list that were used after a time, and when each was first and last."""
+    """Return the secrets that were used after a time, and when each was first and last."""
     query = (
         sa.select(hour.c.secret, sa.func.min(hour.c.first_at), sa.func.max(hour.c.last_at))
         .where(
-            *counts,
+            *conditions,
             # The index has it: nothing before needs to be looked at.
             hour.c.hour >= since // HOUR,
-            hour.c.secret_list == secret_list,
+            hour.c.hour < live // HOUR,
             hour.c.last_at > since,
         )
         .group_by(hour.c.secret)
