@@ -36,7 +36,11 @@ ITEM: Final = "milliseconds to look"
 PROCESSOR: Final = "milliseconds of this process' processor to look"
 RATIO: Final = "how many times as long a look takes in the large inbox, at worst"
 LONGEST: Final = "milliseconds that the longest look takes in the large inbox"
+WORST: Final = "the worst of all"
+#: How items begin that have no table of their own.
+NOT_SHOWN: Final = (PROCESSOR, RATIO, LONGEST)
 PRUNE: Final = "prune, one batch"
+_FLASK: Final = Path(sys.executable).with_name("flask")
 _WHOLE: Final = "the whole process of inbox"
 _START: Final = "the whole process of inbox --help"
 #: How many deliveries each batch deletes, and of how many it forgets the body: the small inbox has not many.
@@ -78,7 +82,7 @@ def measure(figures: Figures, filled: Sequence[Stock], *, times: int, starts: in
                 _note(figures, one, name, partial(_start, one, arguments))
         for one in of_kind:
             check(one)
-        _summarize(figures, kind, [one.events for one in of_kind])
+        _summarize(figures, kind)
 
 
 def _looks(one: Stock) -> dict[str, Look]:
@@ -149,38 +153,43 @@ def _start(one: Stock, arguments: list[str]) -> None:
     )
 
 
-_FLASK: Final = Path(sys.executable).with_name("flask")
-
-
 def _note(figures: Figures, one: Stock, name: str, look: Look) -> None:
     began, of_process = time.perf_counter(), time.process_time()
     look()
     of_process = time.process_time() - of_process
     took = time.perf_counter() - began
-    contender = _contender(name, one.events)
+    contender = f"{name}: {one.events:,} events"
     figures.note(f"{ITEM}, {one.kind}", contender, took * 1000)
     figures.note(f"{PROCESSOR}, {one.kind}", contender, of_process * 1000)
 
 
-def _contender(name: str, events: int) -> str:
-    return f"{name}: {events:,} events"
+def _summarize(figures: Figures, kind: str) -> None:
+    """Add how the worst of all is: that is judged."""
+    rows = _rows(figures, f"{ITEM}, {kind}")
+    in_process = [after for name, (_, after) in rows.items() if name not in {_WHOLE, _START}]
+    figures.add(f"{RATIO}, {kind}", WORST, max(after / before for before, after in rows.values()))
+    figures.add(f"{LONGEST}, {kind}", WORST, max(in_process))
 
 
-def _summarize(figures: Figures, kind: str, sizes: Sequence[int]) -> None:
-    """Add which look is worst: that is judged."""
-    small, large = sizes[0], sizes[-1]
-    medians = {
-        name: [figures.median(f"{ITEM}, {kind}", _contender(name, size)) for size in (small, large)]
-        for name in names_of(figures, kind)
-    }
-    ratios = {name: after / before for name, (before, after) in medians.items()}
-    longest = {name: after for name, (_, after) in medians.items() if name not in {_WHOLE, _START}}
-    for item, of_each in ((RATIO, ratios), (LONGEST, longest)):
-        worst = max(of_each, key=of_each.__getitem__)
-        figures.add(f"{item}, {kind}", worst, of_each[worst])
+def table(figures: Figures, item: str) -> list[str]:
+    """Return what was looked at, in Markdown: a line each, with the medians in the small inbox and in the large one."""
+    kind = item.rpartition(", ")[2]
+    rows, of_process = (_rows(figures, f"{title}, {kind}") for title in (ITEM, PROCESSOR))
+    sizes = list(dict.fromkeys(name.rpartition(": ")[2] for name in figures.values[item]))
+    lines = [
+        f"| {item} | {sizes[0]} | {sizes[-1]} | x | of the processor | |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for name, (before, after) in rows.items():
+        own = " | ".join(f"{each:.3g}" for each in of_process[name])
+        lines.append(f"| {name} | {before:.3g} | {after:.3g} | {after / before:.2f} | {own} |")
+    return lines
 
 
-def names_of(figures: Figures, kind: str) -> list[str]:
-    """Return what was looked at."""
-    contenders = figures.values[f"{ITEM}, {kind}"]
-    return list(dict.fromkeys(name.rpartition(": ")[0] for name in contenders))
+def _rows(figures: Figures, item: str) -> dict[str, list[float]]:
+    """Return the medians of each look, in the small inbox and in the large one."""
+    rows: dict[str, list[float]] = {}
+    for contender in figures.values[item]:
+        name = contender.rpartition(": ")[0]
+        rows.setdefault(name, []).append(figures.median(item, contender))
+    return rows

@@ -61,7 +61,7 @@ _DELIVERIES: Final = """INSERT INTO okta_hooks_delivery
 _EVENTS: Final = """INSERT INTO okta_hooks_event
     (id, delivery_id, ordinal, hook, key, type, published, state)
     {numbers} SELECT i, (i - 1) / {in_a_delivery} + 1, (i - 1) % {in_a_delivery}, {hook}, {key},
-    CASE WHEN i % 3 = 0 THEN 'user.lifecycle.create' ELSE 'user.session.start' END,
+    CASE WHEN (i / {between_dead}) % 3 = 0 THEN 'user.lifecycle.create' ELSE 'user.session.start' END,
     {time}, {state} FROM n"""
 #: The first receiver is done with what is dead, and has failed at some of what is open.
 _RECEIPTS: Final = """INSERT INTO okta_hooks_receipt
