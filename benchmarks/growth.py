@@ -15,6 +15,7 @@ from okta_hooks.inbox.intake import NewDelivery, NewEvent
 from okta_hooks.wire.events import Delivery
 
 from .figures import turns
+from .stock import HOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,8 +27,11 @@ STORE: Final = "milliseconds to store a delivery of 100 events"
 CLAIM: Final = "milliseconds to hand out and claim 20 events"
 COMPARE: Final = "milliseconds to find 100 events of the log that are stored already"
 _EVENTS: Final = 100
+_CLAIMED: Final = 20
+#: Among the keys of most: the index begins with the hook.
+_HOOK: Final = HOOKS[0]
 #: Of its own: what waits in the inbox is not handed out.
-_HOOK: Final = "grown"
+_HOOK_OF_CLAIMS: Final = "grown"
 _RECEIVER: Final = "no-op"
 _WORKER: Final = "me"
 #: What was stored meanwhile: a table of so many events keeps its size.
@@ -35,7 +39,7 @@ _EMPTY: Final = (
     "DELETE FROM okta_hooks_receipt WHERE event_id > {events}",
     "DELETE FROM okta_hooks_event WHERE id > {events}",
     "DELETE FROM okta_hooks_delivery WHERE id > {deliveries}",
-    f"DELETE FROM okta_hooks_total WHERE hook = '{_HOOK}'",  # noqa: S608 - our own name
+    f"DELETE FROM okta_hooks_total WHERE hook = '{_HOOK_OF_CLAIMS}'",  # noqa: S608 - our own name
 )
 
 
@@ -45,10 +49,11 @@ def measure(figures: Figures, filled: Sequence[Stock], *, times: int) -> None:
         one.inbox.workers.beat(_WORKER, 3600)
     for one in turns(filled, times):
         name = f"{one.events:,} events"
-        new = _delivery()
+        new = _delivery(_HOOK, _EVENTS)
         figures.note(f"{STORE}, {one.kind}", name, _milliseconds(one.inbox.intake.store, [new]))
-        figures.note(f"{CLAIM}, {one.kind}", name, _milliseconds(_claim, one))
         figures.note(f"{COMPARE}, {one.kind}", name, _milliseconds(_compare, one, new))
+        one.inbox.intake.store([_delivery(_HOOK_OF_CLAIMS, _CLAIMED)])
+        figures.note(f"{CLAIM}, {one.kind}", name, _milliseconds(_claim, one))
         with one.engine.begin() as connection:
             for statement in _EMPTY:
                 connection.exec_driver_sql(
@@ -58,15 +63,15 @@ def measure(figures: Figures, filled: Sequence[Stock], *, times: int) -> None:
         one.inbox.workers.leave(_WORKER)
 
 
-def _delivery() -> NewDelivery:
+def _delivery(hook: str, number: int) -> NewDelivery:
     received = Delivery(event_id=None, source=None, via="hook", received_at=datetime.now(UTC))
     # Of version 4: each goes to another place of the index, the worst for a large one.
     events = [
         NewEvent(key=str(uuid.uuid4()), type="user.session.start", published=1.7e9)
-        for _ in range(_EVENTS)
+        for _ in range(number)
     ]
     body = json.dumps({"data": {"events": _raw(events)}}).ljust(100_000)
-    return NewDelivery(hook=_HOOK, delivery=received, body=body, events=tuple(events))
+    return NewDelivery(hook=hook, delivery=received, body=body, events=tuple(events))
 
 
 def _raw(events: Sequence[NewEvent]) -> list[dict[str, Any]]:
@@ -82,9 +87,9 @@ def _compare(one: Stock, new: NewDelivery) -> None:
 
 def _claim(one: Stock) -> None:
     inbox = one.inbox
-    events = inbox.assignments.unassigned([_HOOK], limit=20)
+    events = inbox.assignments.unassigned([_HOOK_OF_CLAIMS], limit=_CLAIMED)
     inbox.assignments.assign([Assignment(event=event, receivers=(_RECEIVER,)) for event in events])
-    claims = inbox.claims.claim(_WORKER, _HOOK, _RECEIVER, 20)
+    claims = inbox.claims.claim(_WORKER, _HOOK_OF_CLAIMS, _RECEIVER, _CLAIMED)
     inbox.claims.settle(_WORKER, [Settlement(claim=claim, state="done") for claim in claims])
 
 
