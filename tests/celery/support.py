@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+
 from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.intake import incoming
 from okta_hooks.wire import reading
@@ -23,6 +25,8 @@ from okta_hooks.testing import make_delivery
 from tests.support import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from okta_hooks.inbox.overview import Counts, StoredReceipt
 
 ROOT = Path(__file__).parents[2]
@@ -161,6 +165,29 @@ class Host:
     def _receipts(self, uuid: str, receiver: str) -> list[StoredReceipt]:
         (event,) = self.inbox.overview.show(uuid)
         return [receipt for receipt in event.receipts if receipt.receiver == receiver]
+
+    def let_go(self, uuid: str) -> None:
+        """Let the receiver go on that holds an event whose uuid begins with ``hold``, whenever it gets it."""
+        (self.folder / f"let-go-{uuid}").touch()
+
+    def deaths(self, uuid: str) -> int:
+        """Return how many processes have died with the receipt of an event that nobody has claimed, for ``acts``."""
+        (event,) = self.inbox.overview.show(uuid)
+        query = "SELECT claims - attempts FROM okta_hooks_receipt WHERE event_id = %s AND receiver = 'acts'"
+        with self.sql() as connection:
+            return int(connection.exec_driver_sql(query, (event.event.id,)).scalar_one())
+
+    @contextlib.contextmanager
+    def sql(self) -> Iterator[sa.Connection]:
+        """Begin a transaction in the inbox, beside all that the library does."""
+        url = self.url.replace("postgresql:", "postgresql+psycopg:")
+        engine = sa.create_engine(url, poolclass=sa.NullPool)
+        with engine.begin() as connection:
+            yield connection
+
+    def performers(self) -> list[str]:
+        """Return the workers that run tickets."""
+        return [each.worker for each in self.inbox.workers.listed() if each.kind == "task"]
 
     def settle(self) -> None:
         """Wait until no event is open."""
