@@ -14,6 +14,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import Request, urlopen
 
 import sqlalchemy as sa
 
@@ -22,7 +23,7 @@ from okta_hooks.inbox.intake import incoming
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery
 from okta_hooks.testing import make_delivery
-from tests.support import until
+from tests.support import SECRET, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,14 @@ if TYPE_CHECKING:
     from okta_hooks.inbox.overview import Counts, StoredReceipt
 
 ROOT = Path(__file__).parents[2]
+
+
+def answers(port: int) -> bool:
+    """Return whether anybody listens on a port."""
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    return False
 
 
 class Redis:
@@ -56,13 +65,7 @@ class Redis:
         self._process = subprocess.Popen(
             command, cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        until(self._answers)
-
-    def _answers(self) -> bool:
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            return True
-        return False
+        until(lambda: answers(self.port))
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
@@ -125,6 +128,27 @@ class Host:
             )
         self._processes.append(process)
         return process
+
+    def web(self) -> None:
+        """Serve the app by two processes that were forked off when it was made, and await them."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        bind = ("--bind", f"127.0.0.1:{self.port}", "--workers", "2", "--preload")
+        self.start("gunicorn", *bind, "tests.celery.program:app")
+        until(lambda: answers(self.port))
+
+    def post(self, *uuids: str) -> float:
+        """Post a delivery, and return how many seconds the answer took."""
+        events = [{"uuid": uuid, "eventType": "user.lifecycle.create"} for uuid in uuids]
+        request = Request(
+            f"http://127.0.0.1:{self.port}/okta/events",
+            json.dumps(make_delivery(events)).encode(),
+            {"Authorization": SECRET, "Content-Type": "application/json"},
+        )
+        began = time.monotonic()
+        with urlopen(request, timeout=10) as answer:
+            assert answer.status == 204
+        return time.monotonic() - began
 
     def relay(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start a relay."""
