@@ -52,14 +52,19 @@ _TIMEOUTS: Final[dict[str, dict[str, Any]]] = {
         "confirm_publish": True,
     },
 }
-#: Of a task that is no receiver's, Celery would keep results, and try again what has failed.
+#: Of other tasks Celery would keep results, and try again what has failed; and each Celery app would have them.
 _OPTIONS: Final[dict[str, Any]] = {
     "ignore_result": True,
     "acks_late": False,
     "max_retries": 0,
     "typing": False,
+    "shared": False,
 }
 _apps: Final[weakref.WeakSet[Flask]] = weakref.WeakSet()
+#: The app whose receiver a task runs, by the Celery app and the name of the task.
+_owners: Final[weakref.WeakKeyDictionary[Celery, dict[str, weakref.ref[Flask]]]] = (
+    weakref.WeakKeyDictionary()
+)
 #: The processes, this one and those that it was forked off from, in which handlers of signals are guarded.
 _guarded: Final[set[int]] = set()
 
@@ -147,22 +152,36 @@ def _task(app: Flask, celery_app: Celery, hook: str, receiver: Receiver) -> Task
     """Return the task of a receiver, made now if need be. The Celery app is final."""
     receiver_name = receiver.name
     name = task_name(hook, receiver_name)
+    owners = _owners.setdefault(celery_app, {})
+    _own(owners, name, app)
     known: Task[..., Any] | None = celery_app.tasks.get(name)
     if known is not None:
         return known
-    reference = weakref.ref(app)
 
     def run_receiver(event_id: int) -> None:
         """Run a receiver on an event, if it is still to be run now."""
-        there = reference()
+        there = owners[name]()
         if there is not None:
             _guard_signals()
             state_of(there).runtime().performer.perform(Ticket(hook, receiver_name, event_id))
 
-    made: Task[..., Any] = celery_app.task(
-        run_receiver, name=name, queue=receiver.queue, **_OPTIONS
-    )
+    made: Task[..., Any] = celery_app.task(run_receiver, name=name, **_OPTIONS)
     return made
+
+
+def _own(owners: dict[str, weakref.ref[Flask]], name: str, app: Flask) -> None:
+    """Let a task run the receiver of an app.
+
+    :raises RuntimeError: if that has the same name in another app, with another inbox. Apps of tests follow each other.
+    """
+    owner = owners[name]() if name in owners else None
+    if owner is None or owner.testing or app.testing:
+        owners[name] = weakref.ref(app)
+    elif owner is not app and state_of(owner).settings.inbox != state_of(app).settings.inbox:
+        raise ConfigurationError(
+            f"The task {name} is to run receivers of two apps, which have different inboxes and one Celery app. "
+            "Give the hook another name in one of them: EventHook(name)."
+        )
 
 
 def _guard_signals() -> None:
@@ -191,6 +210,8 @@ class CeleryBroker:
         self._app = app
         self._celery = celery_app
         self._queues: dict[str, str] = {}
+        #: What a receiver's ``queue`` says, by the name of its task: an attribute of the task would be deprecated.
+        self._given: dict[str, dict[str, str]] = {}
         self._connection: Connection | None = None
         self._producer: Producer | None = None
 
@@ -200,8 +221,11 @@ class CeleryBroker:
         if name not in self._queues:
             self._celery.finalize()
             task = _task(self._app, self._celery, hook, receiver)
-            given = {"queue": task.queue} if getattr(task, "queue", None) else {}
-            found = self._celery.amqp.router.route(given, name, task_type=task)
+            if receiver.queue is not None:
+                self._given[name] = {"queue": receiver.queue}
+            found = self._celery.amqp.router.route(
+                dict(self._given.get(name, {})), name, task_type=task
+            )
             queue = found.get("queue") or found.get("routing_key")
             self._queues[name] = str(getattr(queue, "name", queue))
         return self._queues[name]
@@ -232,9 +256,13 @@ class CeleryBroker:
         try:
             producer = None if is_eager else self._connect()
             for ticket in tickets:
-                task = self._celery.tasks[task_name(ticket.hook, ticket.receiver)]
-                task.apply_async(
-                    (ticket.event_id,), producer=producer, retry=False, expires=_SECONDS_TO_EXPIRE
+                name = task_name(ticket.hook, ticket.receiver)
+                self._celery.tasks[name].apply_async(
+                    (ticket.event_id,),
+                    producer=producer,
+                    retry=False,
+                    expires=_SECONDS_TO_EXPIRE,
+                    **self._given.get(name, {}),
                 )
                 sent += 1
         except Exception as error:  # the host's handlers of Celery's signals are called, too
