@@ -173,7 +173,9 @@ class Host:
         """Store a delivery."""
         events = [{"uuid": uuid, "eventType": type} for uuid in uuids]
         read = reading.load_delivery(json.dumps(make_delivery(events)).encode())
-        received = Delivery(event_id=read.event_id, source=read.source, via="hook", received_at=datetime.now(UTC))
+        received = Delivery(
+            event_id=read.event_id, source=read.source, via="hook", received_at=datetime.now(UTC)
+        )
         self.inbox.intake.store([incoming(hook, read, received)])
 
     def counts(self) -> Counts:
