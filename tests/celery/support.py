@@ -20,9 +20,9 @@ import sqlalchemy as sa
 
 from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.intake import incoming
+from okta_hooks.testing import make_delivery
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery
-from okta_hooks.testing import make_delivery
 from tests.support import SECRET, until
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Redis:
         with redis.Redis.from_url(url) as client:
             return {
                 key.decode(): client.llen(key)
-                for key in client.keys()
+                for key in client.scan_iter()
                 if client.type(key) == b"list"
             }
 

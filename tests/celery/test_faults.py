@@ -10,7 +10,6 @@ import pytest
 from tests.support import NEEDS_PSYCOPG, until
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
 
     import sqlalchemy as sa

@@ -190,7 +190,7 @@ def test_marks_of_what_is_done_are_forgotten(
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_whatever_happens_everything_open_comes_to_its_end(
+def test_whatever_happens_everything_open_comes_to_its_end(  # noqa: C901 - each branch is one thing that happens
     inbox: Inbox, store: Callable[..., None], engine: sa.Engine, seed: int
 ) -> None:
     """At any time each receipt is claimed by one worker at most, and is claimable now, or when something has lapsed."""
