@@ -60,7 +60,7 @@ _TIMEOUTS: Final[dict[str, dict[str, Any]]] = {
         "confirm_publish": True,
     },
 }
-#: Of a task that is no receiver's, Celery would keep results, and try again what has failed.
+#: Of other tasks Celery would keep results, and try again what has failed; and each Celery app would have them.
 _OPTIONS: Final[dict[str, Any]] = {
     "ignore_result": True,
     "acks_late": False,
@@ -72,6 +72,10 @@ _OPTIONS: Final[dict[str, Any]] = {
     "runs_receiver": True,
 }
 _apps: Final[weakref.WeakSet[Flask]] = weakref.WeakSet()
+#: The app whose receiver a task runs, by the Celery app and the name of the task.
+_owners: Final[weakref.WeakKeyDictionary[Celery, dict[str, weakref.ref[Flask]]]] = (
+    weakref.WeakKeyDictionary()
+)
 #: The processes, this one and those that it was forked off from, in which handlers of signals are guarded.
 _guarded: Final[set[int]] = set()
 
@@ -193,20 +197,36 @@ def _task(app: Flask, celery_app: Celery, hook: str, receiver: Receiver) -> Task
     """Return the task of a receiver, made now if need be. The Celery app is final."""
     receiver_name = receiver.name
     name = task_name(hook, receiver_name)
+    owners = _owners.setdefault(celery_app, {})
+    _own(owners, name, app)
     known: Task[..., Any] | None = celery_app.tasks.get(name)
     if known is not None:
         return known
-    reference = weakref.ref(app)
 
     def run_receiver(event_id: int) -> None:
         """Run a receiver on an event, if it is still to be run now."""
-        there = reference()
+        there = owners[name]()
         if there is not None:
             _guard_signals()
             state_of(there).runtime().performer.perform(Ticket(hook, receiver_name, event_id))
 
     made: Task[..., Any] = celery_app.task(run_receiver, name=name, **_OPTIONS)
     return made
+
+
+def _own(owners: dict[str, weakref.ref[Flask]], name: str, app: Flask) -> None:
+    """Let a task run the receiver of an app.
+
+    :raises RuntimeError: if that has the same name in another app, with another inbox. Apps of tests follow each other.
+    """
+    owner = owners[name]() if name in owners else None
+    if owner is None or owner.testing or app.testing:
+        owners[name] = weakref.ref(app)
+    elif owner is not app and state_of(owner).settings.inbox != state_of(app).settings.inbox:
+        raise ConfigurationError(
+            f"The task {name} is to run receivers of two apps, which have different inboxes and one Celery app. "
+            "Give the hook another name in one of them: EventHook(name)."
+        )
 
 
 def _guard_signals() -> None:
