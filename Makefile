@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
+# Images of containers like to set it: each process that a test starts would compile all of the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test coverage model chaos backfill-kills servers bench bench-quick check format docs dist lock audit catalog clean
 
 $(READY): pyproject.toml constraints.txt
