@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 TOKEN = "00a-token"
 #: ``make backfill-kills`` sets it to 20.
-KILLS = int(os.environ.get("BACKFILL_KILLS", "5"))
+KILLS = int(os.environ.get("BACKFILL_KILLS", "3"))
 #: In the log before the first start, and before each.
-EVENTS_BEHIND = 1000 * KILLS
+EVENTS_BEHIND = 1000 * (KILLS + 1)
 EVENTS_PER_KILL = 500
 FULL_PAGE = 1000
 
@@ -222,7 +222,7 @@ def test_a_backfill_that_was_to_go_back_and_is_killed(host: Host, unserved: Okta
     """Without --since it goes on from where it was killed, though an earlier one had come further."""
     now = datetime.now(UTC)
     unserved.org.clock = lambda: now - timedelta(hours=2)
-    uuids = unserved.emit(10_000, "lost")
+    uuids = unserved.emit(4000, "lost")
     unserved.org.clock = lambda: datetime.now(UTC)
     assert unserved.run("backfill", "--since=1m")[1]["new"] == 0
 
@@ -274,8 +274,8 @@ def test_two_at_once(host: Host, unserved: Okta) -> None:
         process.await_output("Reading the System Log")
     uuids = []
     reached = []
-    for _ in range(4):
-        uuids += unserved.emit(1500, "lost")
+    for _ in range(3):
+        uuids += unserved.emit(1200, "lost")
         host.await_state(pending=len(uuids))
         cursor = host.inbox.cursors.of(unserved.org.url)
         assert cursor

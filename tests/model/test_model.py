@@ -109,7 +109,7 @@ def test_no_history_breaks_a_guarantee(bench: Bench) -> None:
     )
 
 
-@pytest.mark.parametrize("seed", [1, 3])
+@pytest.mark.parametrize("seed", [3])
 def test_no_long_history_breaks_a_guarantee(bench: Bench, seed: int) -> None:
     """Nor does one of hundreds of steps, such as ``make model`` plays by the thousand."""
     model = play(bench, seed)
@@ -143,7 +143,7 @@ def test_a_seed_brings_a_history_back(bench: Bench) -> None:
     said: list[list[str]] = [[], []]
 
     for lines in said:
-        play(bench, 7, trace=lines.append)
+        play(bench, 7, steps=250, trace=lines.append)
 
     assert said[0] == said[1]
 
