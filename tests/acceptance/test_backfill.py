@@ -20,7 +20,7 @@ import pytest
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.simulator import Org, Simulator
 from tests.acceptance.conftest import SESSION_START, STORED, until
-from tests.support import SECRET, SQLITE, answer_challenge
+from tests.support import LONG, SECRET, SQLITE, answer_challenge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 TOKEN = "00a-token"
 #: ``make backfill-kills`` sets it to 20.
-KILLS = int(os.environ.get("BACKFILL_KILLS", "3"))
+KILLS = int(os.environ.get("BACKFILL_KILLS", "5" if LONG else "3"))
 #: In the log before the first start, and before each.
-EVENTS_BEHIND = 1000 * (KILLS + 1)
+EVENTS_BEHIND = max(4000, 1000 * KILLS)
 EVENTS_PER_KILL = 500
 FULL_PAGE = 1000
 
@@ -187,6 +187,7 @@ def test_a_wrong_secret_is_made_good(host: Host, okta: Okta) -> None:
     assert (status, report["by_backfill"], report["by_hook"]) == (0, 100, 10)
 
 
+@pytest.mark.long
 def test_a_backfill_that_is_killed_goes_on(host: Host, unserved: Okta) -> None:
     """Wherever it dies, nothing is missing in the end, and nothing is there twice."""
     chance = random.Random(KILLS)
@@ -218,11 +219,12 @@ def test_a_backfill_that_is_killed_goes_on(host: Host, unserved: Okta) -> None:
     assert unserved.run("reconcile")[0] == 0
 
 
+@pytest.mark.long
 def test_a_backfill_that_was_to_go_back_and_is_killed(host: Host, unserved: Okta) -> None:
     """Without --since it goes on from where it was killed, though an earlier one had come further."""
     now = datetime.now(UTC)
     unserved.org.clock = lambda: now - timedelta(hours=2)
-    uuids = unserved.emit(4000, "lost")
+    uuids = unserved.emit(10_000 if LONG else 4000, "lost")
     unserved.org.clock = lambda: datetime.now(UTC)
     assert unserved.run("backfill", "--since=1m")[1]["new"] == 0
 

@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
+from tests.support import LONG
+
 from .history import play
 from .model import Bench, Model
 from .mutants import MUTANTS
@@ -18,7 +20,7 @@ from .simulation import Violation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_HISTORIES = 12
+_HISTORIES = 100 if LONG else 12
 _MOST_HISTORIES = 60
 _NUMBER = st.integers(0, 23)
 
@@ -91,6 +93,7 @@ def histories(bench: Bench) -> type[RuleBasedStateMachine]:  # noqa: C901 - one 
     return Histories
 
 
+@pytest.mark.long
 def test_no_history_breaks_a_guarantee(bench: Bench) -> None:
     """Whatever happens to processes, clocks and connections, in any order, what is guaranteed holds.
 
@@ -109,7 +112,8 @@ def test_no_history_breaks_a_guarantee(bench: Bench) -> None:
     )
 
 
-@pytest.mark.parametrize("seed", [3])
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(1, 11) if LONG else [3])
 def test_no_long_history_breaks_a_guarantee(bench: Bench, seed: int) -> None:
     """Nor does one of hundreds of steps, such as ``make model`` plays by the thousand."""
     model = play(bench, seed)
