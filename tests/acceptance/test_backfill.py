@@ -19,7 +19,7 @@ import pytest
 
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.simulator import Org, Simulator
-from tests.acceptance.conftest import SESSION_START, STORED, until
+from tests.acceptance.conftest import SESSION_START, STORED, await_verified, until
 from tests.support import LONG, SECRET, SQLITE, answer_challenge
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ class Okta:
         return self._host.serve(*command, **config)
 
     def register(self) -> None:
-        """Register the hook; the app is up."""
+        """Register the hook; the app is up, or about to be."""
+        await_verified(self.url)
         self.org.register(self.url, [SESSION_START], secret=SECRET)
 
     def emit(self, count: int, *faults: str) -> list[str]:
@@ -103,7 +104,7 @@ def okta(host: Host, simulator: Simulator) -> Okta:
 def unserved(okta: Okta) -> Okta:
     """Return an org with a hook that is verified, and delivers nothing."""
     okta.org.send = answer_challenge
-    okta.register()
+    okta.org.register(okta.url, [SESSION_START], secret=SECRET)
     return okta
 
 
