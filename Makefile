@@ -4,7 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test coverage model chaos backfill-kills servers bench bench-quick check format docs dist lock audit catalog clean
+# Images of containers like to set it: each process that a test starts would compile all of the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test long coverage model chaos backfill-kills servers bench bench-quick check format docs dist lock audit catalog clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -19,6 +22,9 @@ SUITE := pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 test: $(READY)  ## the whole suite, on all cores
 	$(BIN)/$(SUITE)
+
+long: $(READY)  ## what the suite runs briefly, at length: more examples, histories and kills
+	LONG=1 $(BIN)/$(SUITE) -m long
 
 coverage: $(READY)  ## the whole suite with branch coverage, also of the processes that it starts; half as long again
 	$(BIN)/coverage erase

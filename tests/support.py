@@ -55,6 +55,8 @@ NEEDS_PSYCOPG = pytest.mark.skipif(
 )
 #: What a busy machine may take; nothing waits as long if it works.
 PATIENCE = 30.0
+#: ``make long`` sets it: tests with the marker ``long`` do more then.
+LONG = bool(os.environ.get("LONG"))
 
 
 class Clock:

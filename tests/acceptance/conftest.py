@@ -13,6 +13,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.request import Request, urlopen
 
 import pytest
 import sqlalchemy as sa
@@ -42,6 +43,19 @@ def until(condition: Callable[[], object], what: object = None, seconds: float =
         if time.monotonic() > deadline:
             pytest.fail(f"This did not happen within {seconds:g} s: {what or condition}")
         time.sleep(0.02)
+
+
+def await_verified(url: str) -> None:
+    """Ask for a challenge as Okta does until it is answered: a busy machine may be slow to start an app."""
+
+    def is_verified() -> bool:
+        with contextlib.suppress(OSError):
+            asked = Request(url, headers={"X-Okta-Verification-Challenge": "now"})
+            with urlopen(asked, timeout=10) as answer:
+                return answer.status == 200  # type: ignore[no-any-return]
+        return False
+
+    until(is_verified, "200")
 
 
 class Process:

@@ -19,8 +19,8 @@ import pytest
 
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.simulator import Org, Simulator
-from tests.acceptance.conftest import SESSION_START, STORED, until
-from tests.support import SECRET, SQLITE, answer_challenge
+from tests.acceptance.conftest import SESSION_START, STORED, await_verified, until
+from tests.support import LONG, SECRET, SQLITE, answer_challenge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 TOKEN = "00a-token"
 #: ``make backfill-kills`` sets it to 20.
-KILLS = int(os.environ.get("BACKFILL_KILLS", "5"))
+KILLS = int(os.environ.get("BACKFILL_KILLS", "5" if LONG else "3"))
 #: In the log before the first start, and before each.
-EVENTS_BEHIND = 1000 * KILLS
+EVENTS_BEHIND = max(4000, 1000 * KILLS)
 EVENTS_PER_KILL = 500
 FULL_PAGE = 1000
 
@@ -53,7 +53,8 @@ class Okta:
         return self._host.serve(*command, **config)
 
     def register(self) -> None:
-        """Register the hook; the app is up."""
+        """Register the hook; the app is up, or about to be."""
+        await_verified(self.url)
         self.org.register(self.url, [SESSION_START], secret=SECRET)
 
     def emit(self, count: int, *faults: str) -> list[str]:
@@ -103,7 +104,7 @@ def okta(host: Host, simulator: Simulator) -> Okta:
 def unserved(okta: Okta) -> Okta:
     """Return an org with a hook that is verified, and delivers nothing."""
     okta.org.send = answer_challenge
-    okta.register()
+    okta.org.register(okta.url, [SESSION_START], secret=SECRET)
     return okta
 
 
@@ -187,6 +188,7 @@ def test_a_wrong_secret_is_made_good(host: Host, okta: Okta) -> None:
     assert (status, report["by_backfill"], report["by_hook"]) == (0, 100, 10)
 
 
+@pytest.mark.long
 def test_a_backfill_that_is_killed_goes_on(host: Host, unserved: Okta) -> None:
     """Wherever it dies, nothing is missing in the end, and nothing is there twice."""
     chance = random.Random(KILLS)
@@ -218,11 +220,12 @@ def test_a_backfill_that_is_killed_goes_on(host: Host, unserved: Okta) -> None:
     assert unserved.run("reconcile")[0] == 0
 
 
+@pytest.mark.long
 def test_a_backfill_that_was_to_go_back_and_is_killed(host: Host, unserved: Okta) -> None:
     """Without --since it goes on from where it was killed, though an earlier one had come further."""
     now = datetime.now(UTC)
     unserved.org.clock = lambda: now - timedelta(hours=2)
-    uuids = unserved.emit(10_000, "lost")
+    uuids = unserved.emit(10_000 if LONG else 4000, "lost")
     unserved.org.clock = lambda: datetime.now(UTC)
     assert unserved.run("backfill", "--since=1m")[1]["new"] == 0
 
@@ -274,8 +277,8 @@ def test_two_at_once(host: Host, unserved: Okta) -> None:
         process.await_output("Reading the System Log")
     uuids = []
     reached = []
-    for _ in range(4):
-        uuids += unserved.emit(1500, "lost")
+    for _ in range(3):
+        uuids += unserved.emit(1200, "lost")
         host.await_state(pending=len(uuids))
         cursor = host.inbox.cursors.of(unserved.org.url)
         assert cursor

@@ -13,6 +13,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.acceptance.conftest import await_verified
 from tests.support import SECRET
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def test_quickstart(
     }
     server = start_server(command, EXAMPLES.parent, **environment)
     url = f"http://127.0.0.1:{server.port}/okta/events"
+    await_verified(url)
 
     with urlopen(Request(url, headers={"X-Okta-Verification-Challenge": "3f29"})) as answer:
         assert (answer.status, answer.read()) == (200, b'{"verification": "3f29"}')

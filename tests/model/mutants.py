@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from unittest import mock
 
 import sqlalchemy as sa
@@ -60,13 +61,17 @@ def counts_stops_as_deaths() -> Iterator[None]:
 def goes_by_the_clock() -> Iterator[None]:
     """Let what waits for nothing be due when the clock says that it was stored."""
     assign = FanOut._assign
+    # Each thread of the model has its own: another one may go on while this one assigns.
+    now: ContextVar[float] = ContextVar("now")
 
     def dated(self: FanOut, decided: Any) -> Any:
-        now = self._resources.inbox.clock()
-        with _changed(assignments, "_due_at_once", lambda _: now):
-            return assign(self, decided)
+        now.set(self._resources.inbox.clock())
+        return assign(self, decided)
 
-    with _changed(FanOut, "_assign", dated):
+    with (
+        _changed(FanOut, "_assign", dated),
+        _changed(assignments, "_due_at_once", lambda _: now.get()),
+    ):
         yield
 
 
@@ -235,99 +240,138 @@ def replays_what_is_open() -> Iterator[None]:
         yield
 
 
-#: Each with the kind of database that it is looked for on, the rules that it breaks, of which one is found first,
-#: and what its histories prefer, so that it is found soon.
-MUTANTS: Final[dict[str, tuple[Callable[[], Any], str, str, dict[str, float]]]] = {
-    "settles without the fence": (
+class Mutant(NamedTuple):
+    """A fault, and how it is looked for.
+
+    ``rules_broken`` are those that it breaks, of which one is found first.
+    ``prefer`` is what its histories prefer, so that it is found soon, and ``seed`` that of one that finds it at once.
+    """
+
+    change: Callable[[], AbstractContextManager[None]]
+    database: str
+    rules_broken: str
+    prefer: dict[str, float]
+    seed: int
+
+
+MUTANTS: Final[dict[str, Mutant]] = {
+    "settles without the fence": Mutant(
         settles_without_the_fence,
         "SQLite",
         "settled by another|settled for an older|done or dead changes|that nobody holds|that waits",
         {"remove_lock": 15.0, "start": 4.0},
+        31,
     ),
-    "counts stops as deaths": (
+    "counts stops as deaths": Mutant(
         counts_stops_as_deaths,
         "SQLite",
         "stop counts as a death",
         {"stop": 6.0, "settle_down": 0.3, "freeze": 3.0},
+        32,
     ),
-    "goes by the clock": (goes_by_the_clock, "SQLite", "to wait for nothing waits", {"jump": 4.0}),
-    "claims unlisted": (
+    "goes by the clock": Mutant(
+        goes_by_the_clock,
+        "SQLite",
+        "to wait for nothing waits",
+        {"jump": 4.0},
+        5,
+    ),
+    "claims unlisted": Mutant(
         claims_unlisted,
         "SQLite",
         "not in the list",
         {"remove_lock": 10.0, "start": 3.0},
+        18,
     ),
-    "prunes by any clock": (
+    "prunes by any clock": Mutant(
         prunes_by_any_clock,
         "SQLite",
         "nobody can trust",
         {"jump": 4.0, "die": 3.0, "settle_down": 3.0},
+        17,
     ),
-    "assigns again": (
+    "assigns again": Mutant(
         assigns_again,
         "PostgreSQL",
         "vanishes|is opened",
         {"deliver": 4.0, "start": 5.0},
+        6,
     ),
-    "acknowledges before the commit": (
+    "acknowledges before the commit": Mutant(
         acknowledges_before_the_commit,
         "SQLite",
         "what was acknowledged is not there",
         {},
+        14,
     ),
-    "waits as long as asked": (
+    "waits as long as asked": Mutant(
         waits_as_long_as_asked,
         "SQLite",
         "longer than anything|later than anything",
         {},
+        22,
     ),
-    "gives up early": (
+    "gives up early": Mutant(
         gives_up_early,
         "SQLite",
         "too few deaths",
         {"poison": 3.0, "die": 12.0, "finish": 0.3, "settle_down": 0.0},
+        19,
     ),
-    "gives up bystanders": (
+    "gives up bystanders": Mutant(
         gives_up_bystanders,
         "SQLite",
         "given up for",
         {"poison": 3.0, "die": 12.0, "finish": 0.3, "settle_down": 0.0},
+        26,
     ),
-    "counts against bystanders": (
+    "counts against bystanders": Mutant(
         counts_against_bystanders,
         "SQLite",
         "counts against a bystander",
         {"poison": 3.0, "die": 12.0, "finish": 0.3, "settle_down": 0.0},
+        4,
     ),
-    "runs beside suspects": (
+    "runs beside suspects": Mutant(
         runs_beside_suspects,
         "SQLite",
         "beside what is said to run alone|runs beside others",
         {"poison": 3.0, "die": 12.0, "finish": 0.3, "settle_down": 0.0},
+        4,
     ),
-    "forgets what is in doubt": (
+    "forgets what is in doubt": Mutant(
         forgets_what_is_in_doubt,
         "SQLite",
         "never comes to an end",
         {"fail": 5.0, "settle_down": 15.0, "deliver": 0.6, "die": 0.0, "stop": 0.0, "poison": 0.0},
+        25,
     ),
-    "leaves events open": (leaves_events_open, "SQLite", "nobody has to handle", {}),
-    "takes from the living": (
+    "leaves events open": Mutant(
+        leaves_events_open,
+        "SQLite",
+        "nobody has to handle",
+        {},
+        45,
+    ),
+    "takes from the living": Mutant(
         takes_from_the_living,
         "PostgreSQL",
         "a live worker loses|never comes to an end",
         {"start": 5.0, "finish": 0.3, "settle_down": 0.0},
+        1,
     ),
-    "runs without a lease": (
+    "runs without a lease": Mutant(
         runs_without_a_lease,
         "PostgreSQL",
         "starts something new",
         {"cut_off": 4.0},
+        17,
     ),
-    "replays what is open": (
+    "replays what is open": Mutant(
         replays_what_is_open,
         "SQLite",
         "neither done nor dead|number of done",
         {"replay": 20.0, "deliver": 0.4, "finish": 0.4},
+        6,
     ),
 }

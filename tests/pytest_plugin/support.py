@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
-# Importing Hypothesis takes longer than all else here.
-UNUSED = ("cacheprovider", "hypothesispytest")
+# Importing the plugins that others bring takes longer than all else here, and each session does it again.
+UNUSED = ("cacheprovider", "hypothesispytest", "anyio", "schemathesis")
 APP = """
 import pytest
 from flask import Flask

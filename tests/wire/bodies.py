@@ -18,6 +18,7 @@ import okta_hooks.wire.events
 from okta_hooks import LogEvent
 from okta_hooks.testing import make_event
 from okta_hooks.wire.events import ALIASES
+from tests.support import LONG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,9 +47,12 @@ OURS = {"raw", "problems"}  # made here, not read from a key
 
 
 def tried(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return settings under which a run finds the same as the last one, however slow the machine is."""
+    """Return settings under which a run finds the same as the last one, however slow the machine is.
+
+    :param examples: How many ``make long`` tries; the suite tries a quarter of them.
+    """
     return settings(
-        max_examples=examples,
+        max_examples=examples if LONG else examples // 4,
         derandomize=True,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

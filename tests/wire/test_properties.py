@@ -125,6 +125,7 @@ def check_body(body: bytes) -> int | None:
     return sum(map(check_event, envelope.events))
 
 
+@pytest.mark.long
 @tried(1000)
 @given(st.binary())
 @example(b"")
@@ -135,6 +136,7 @@ def test_any_bytes(body: bytes) -> None:
     check_body(body)
 
 
+@pytest.mark.long
 @tried(500)
 @given(trees)
 def test_any_json(tree: Any) -> None:
@@ -148,6 +150,7 @@ def test_any_json(tree: Any) -> None:
         assert check_body(json.dumps(document).encode()) == expected
 
 
+@pytest.mark.long
 @tried(60)
 @given(trees)
 @example(None)
@@ -161,6 +164,7 @@ def test_any_json_at_every_path(tree: Any) -> None:
         assert check_body(delivery(event)) == is_event(event)
 
 
+@pytest.mark.long
 @tried(500)
 @given(events())
 def test_wrong_types_in_places(event: Any) -> None:
@@ -168,6 +172,7 @@ def test_wrong_types_in_places(event: Any) -> None:
     assert check_body(delivery(event)) == is_event(event)
 
 
+@pytest.mark.long
 @tried(1000)
 @given(mutations())
 def test_mutated_deliveries(body: bytes) -> None:
@@ -233,6 +238,7 @@ def host() -> Host:
     return Host()
 
 
+@pytest.mark.long
 @tried(500)
 @given(body=st.binary() | mutations())
 def test_post_any_bytes(host: Host, body: bytes) -> None:
@@ -240,6 +246,7 @@ def test_post_any_bytes(host: Host, body: bytes) -> None:
     host.post(body)
 
 
+@pytest.mark.long
 @tried(200)
 @given(elements=st.lists(events() | trees, max_size=3))
 def test_post_any_events(host: Host, elements: list[Any]) -> None:

@@ -95,6 +95,7 @@ def test_near_misses_are_read_as_marshmallow_does() -> None:
             check_against_marshmallow({"eventType": "user.session.start"} | only(place, value))
 
 
+@pytest.mark.long
 @tried(1000)
 @given(events())
 def test_events_are_read_as_marshmallow_does(event: Any) -> None:
@@ -144,6 +145,7 @@ needs_msgspec = pytest.mark.skipif(
 
 
 @needs_msgspec
+@pytest.mark.long
 @tried(2000)
 @given(texts_of_json())
 def test_both_readers_store_the_same(body: bytes) -> None:
@@ -152,6 +154,7 @@ def test_both_readers_store_the_same(body: bytes) -> None:
 
 
 @needs_msgspec
+@pytest.mark.long
 @tried(1000)
 @given(
     st.lists(events() | trees, max_size=3).map(lambda made: delivery(*made))
