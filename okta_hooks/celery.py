@@ -342,8 +342,8 @@ class CeleryBroker:
                     **self._celery.conf.broker_transport_options,
                 },
             )
-            # Tried once: `default_channel` would try again for ever.
-            self._connection.connect()
+            # `connect` would try twice and pause in between, `default_channel` for ever.
+            self._connection.ensure_connection(errback=_give_up, reraise_as_library_errors=False)
             self._producer = self._celery.amqp.Producer(self._connection.channel())
         return self._producer
 
@@ -356,6 +356,12 @@ class CeleryBroker:
         if isinstance(error, ImportError):
             reason = f"{reason}: {error}"
         return BrokerUnavailable(reason, sent)
+
+
+def _give_up(error: Exception, pause: float) -> None:
+    """Raise the error that a broker was not reached with, once each that the URL names has been tried."""
+    if pause:
+        raise error
 
 
 def _mark_stopping(**_: Any) -> None:
