@@ -110,8 +110,14 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--url", help="an empty database; by default SQLite and PostgreSQL, new")
+    parser.add_argument("--engine", choices=["thread", "celery"], default="thread")
+    parser.add_argument(
+        "--broker", help="for Celery, a RabbitMQ of this host; by default a Redis, new"
+    )
     parser.add_argument("--end-leases", action="store_true", help="do not wait for them to run out")
     options = parser.parse_args()
+    if options.broker and not options.broker.startswith(("amqp:", "pyamqp:")):
+        parser.error("--broker must be the amqp: URL of a RabbitMQ server of this host")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(f"--seed {options.seed}", flush=True)
     lines = []
@@ -119,13 +125,28 @@ def main() -> None:
         for number, url in enumerate(urls):
             folder = Path(name, str(number))
             folder.mkdir()
-            lines.append(
-                run_chaos(url, folder, options.events, options.seed, end_leases=options.end_leases)
-            )
+            if options.engine == "thread":
+                line = run_chaos(
+                    url, folder, options.events, options.seed, end_leases=options.end_leases
+                )
+            elif url.startswith("sqlite"):
+                continue
+            else:
+                from .celery_chaos import run_celery_chaos  # needs the extra `celery`
+
+                line = run_celery_chaos(
+                    url,
+                    folder,
+                    options.events,
+                    options.seed,
+                    broker_url=options.broker,
+                    end_leases=options.end_leases,
+                )
+            lines.append(line)
     wrong = [text for line in lines for text in line.pop("wrong")]
     table = [list(lines[0]), *([str(value) for value in line.values()] for line in lines)]
     for row in zip(*table, strict=True):
-        print(f"{row[0]:<16}", *(f"{cell:>12}" for cell in row[1:]))
+        print(f"{row[0]:<20}", *(f"{cell:>12}" for cell in row[1:]))
     print("\n".join(wrong[:50]))
     sys.exit(bool(wrong))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from okta_hooks.work.lane import MOST_IN_HAND
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 RECEIVERS: Final = ("audit", "crm")
@@ -51,8 +52,21 @@ def read_runs(path: Path) -> list[Run]:
     return found
 
 
-def judge(runs: list[Run], acknowledged: set[str], deaths: dict[int, int]) -> Findings:
-    """Return what is to be said of all runs."""
+def judge(
+    runs: list[Run],
+    acknowledged: set[str],
+    deaths: dict[int, int],
+    *,
+    in_hand: set[tuple[int, str, str]] | None = None,
+    suspended: Collection[int] = (),
+) -> Findings:
+    """Return what is to be said of all runs.
+
+    :param deaths: When processes were killed, in nanoseconds of the system's clock.
+    :param in_hand: What processes had claimed when they were killed or lost their lease, each a process, a receiver and
+        an event's uuid; by default the last that each has begun, as many as a lane may have in hand.
+    :param suspended: Processes that lost their lease while they were stopped, and went on after that.
+    """
     findings = Findings()
     ended = {(run.receiver, run.uuid) for run in runs if run.ended is not None}
     findings.lost = {
@@ -64,15 +78,21 @@ def judge(runs: list[Run], acknowledged: set[str], deaths: dict[int, int]) -> Fi
     for run in sorted(runs, key=lambda run: run.began):
         lanes[run.pid, run.receiver].append(run)
         receipts[run.receiver, run.uuid].append(run)
-    in_hand = {
-        id(run) for (pid, _), lane in lanes.items() if pid in deaths for run in lane[-MOST_IN_HAND:]
-    }
+    if in_hand is None:
+        in_hand = {
+            (run.pid, run.receiver, run.uuid)
+            for (pid, _), lane in lanes.items()
+            if pid in deaths
+            for run in lane[-MOST_IN_HAND:]
+        }
     for of_receipt in receipts.values():
         findings.run_twice += len(of_receipt) > 1
         for earlier, later in itertools.pairwise(of_receipt):
-            if id(earlier) not in in_hand:
+            if (earlier.pid, earlier.receiver, earlier.uuid) not in in_hand:
                 findings.wrong.append(f"ran again, though no kill undid it: {earlier} {later}")
-            if later.began < (earlier.ended or deaths.get(earlier.pid, later.began)):
+            if earlier.pid not in suspended and later.began < (
+                earlier.ended or deaths.get(earlier.pid, later.began)
+            ):
                 findings.wrong.append(f"ran in two processes at once: {earlier} {later}")
     for run in runs:
         if run.ended is None and run.pid not in deaths:

@@ -12,7 +12,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SECRET: Final = "correct horse"
 CLIENTS: Final = 4
@@ -21,14 +21,28 @@ SENT_TWICE: Final = 0.05
 
 
 class Okta:
-    """Sends deliveries of so many events, in several threads."""
+    """Sends deliveries of so many events, in several threads.
 
-    def __init__(self, port: int, events: int, seed: int) -> None:
+    :param seconds: What the events say about how long the receiver ``crm`` is to take.
+    :param has_room: Returns whether the next delivery may be sent.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        events: int,
+        seed: int,
+        *,
+        seconds: float = 0.0,
+        has_room: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.sent = 0
         self.acknowledged: set[str] = set()
         self.answers: dict[int | None, int] = defaultdict(int)
         self.slowest = 0.0
         self._port = port
+        self._seconds = seconds
+        self._has_room = has_room
         self._chance = random.Random(seed)
         self._deliveries = self._make(events)
         self._lock = threading.Lock()
@@ -54,12 +68,14 @@ class Okta:
 
     def _run(self) -> None:
         while True:
+            while not self._has_room():
+                time.sleep(0.02)
             with self._lock:
                 uuids, times = next(self._deliveries, ([], 0))
             if not uuids:
                 return
             for _ in range(times):
-                if self._deliver(_body(uuids)):
+                if self._deliver(_body(uuids, self._seconds)):
                     with self._lock:
                         self.acknowledged.update(uuids)
 
@@ -89,7 +105,7 @@ class Okta:
         return status
 
 
-def _body(uuids: list[str]) -> str:
+def _body(uuids: list[str], seconds: float) -> str:
     return json.dumps(
         {
             "eventType": "com.okta.event_hook",
@@ -102,6 +118,7 @@ def _body(uuids: list[str]) -> str:
                         "published": "2026-05-04T03:02:01.000Z",
                         "eventType": "user.lifecycle.create",
                         "severity": "INFO",
+                        "displayMessage": str(seconds),
                         "actor": {"id": "00u1", "type": "User", "alternateId": "a@example.com"},
                         "outcome": {"result": "SUCCESS"},
                         "target": [{"id": "00u2", "type": "User", "alternateId": uuid}],

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from .chaos_okta import SECRET
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import random
 
 ROOT: Final = Path(__file__).parents[2]
-APP: Final = "tests.acceptance.stored"
 SERVERS_KILLED: Final = 0.85
 #: The lease of a dead worker on PostgreSQL, and then some.
 PATIENCE: Final = 60.0
@@ -29,6 +28,8 @@ class Site:
 
     The listening socket is this process's, so that its port outlives them all.
     """
+
+    app: ClassVar[str] = "tests.acceptance.stored"
 
     def __init__(self, url: str, folder: Path) -> None:
         self.deaths: dict[int, int] = {}
@@ -46,9 +47,9 @@ class Site:
         self._commands = {
             "gunicorn": [
                 *("gunicorn", "--workers=2", f"--bind=fd://{descriptor}", "--preload"),
-                *("--no-control-socket", "--log-level=warning", f"{APP}:app"),
+                *("--no-control-socket", "--log-level=warning", f"{self.app}:app"),
             ],
-            "worker": ["flask", f"--app={APP}", "okta-hooks", "worker"],
+            "worker": ["flask", f"--app={self.app}", "okta-hooks", "worker"],
         }
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._orphans: set[int] = set()
@@ -78,13 +79,13 @@ class Site:
         """Return whether a process has come so far that it works, and knows how to end."""
         pid = self._processes[name].pid
         if name == "gunicorn":
-            return bool(_children(pid))
+            return bool(children_of(pid))
         return f":{pid}:" in self.log.read_text(encoding="utf-8")
 
     def kill_one(self, chance: random.Random) -> None:
         """Kill a process at random: one of those that serve, mostly, for they are back the soonest."""
-        self._orphans = {pid for pid in self._orphans if _is_ours(pid)}
-        children = _children(self._processes["gunicorn"].pid)
+        self._orphans = {pid for pid in self._orphans if is_ours(pid)}
+        children = children_of(self._processes["gunicorn"].pid)
         servers = sorted({*children, *self._orphans})
         if servers and chance.random() < SERVERS_KILLED:
             self._kill(chance.choice(servers))
@@ -118,15 +119,15 @@ class Site:
     def close(self) -> None:
         """Leave nothing behind."""
         for process in self._processes.values():
-            self._orphans.update(_children(process.pid))
+            self._orphans.update(children_of(process.pid))
             process.kill()
             process.wait()
-        for pid in filter(_is_ours, self._orphans):
+        for pid in filter(is_ours, self._orphans):
             self._kill(pid)
         self._listener.close()
 
 
-def _children(pid: int) -> list[int]:
+def children_of(pid: int) -> list[int]:
     try:
         return [
             int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -135,7 +136,7 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-def _is_ours(pid: int) -> bool:
+def is_ours(pid: int) -> bool:
     """Return whether a process that has lost its parent lives, and is not another of the same number."""
     try:
         return (
