@@ -197,9 +197,11 @@ class CeleryBroker:
             # In a channel of its own: RabbitMQ closes one in which a queue is asked for that is not there.
             with connection.channel() as channel:
                 return int(channel.queue_declare(queue, passive=True).message_count or 0)
-        except connection.recoverable_connection_errors as error:
+        except connection.channel_errors:  # there is no such queue
+            return 0
+        except connection.connection_errors as error:
             raise self._lost(error) from error
-        except Exception:  # noqa: BLE001 - there is no such queue, or this kind of broker does not count
+        except Exception:  # noqa: BLE001 - this kind of broker does not count
             return 0
 
     def publish(self, tickets: Sequence[Ticket]) -> None:
