@@ -37,9 +37,9 @@ FAULTS: Final = {
     "pool process stopped": 1,
 }
 EVENTS_PER_FAULT: Final = 80
-WINDOW: Final = 60
+WINDOW: Final = 30
 RESEND: Final = 5.0
-SECONDS_OF_CRM: Final = 0.02
+SECONDS_OF_CRM: Final = 0.05
 #: Okta waits while so many events are open, so that something is delivered and handled at every fault.
 MOST_OPEN: Final = 200
 #: The broker stays away until so many events have been acknowledged without it.

@@ -75,6 +75,11 @@ class OwnRedis:
     def _client(self) -> redis.Redis:
         return redis.Redis(port=self._port)
 
+    def waiting(self, queue: str) -> int:
+        """Return how many messages are in a queue."""
+        with self._client() as client:
+            return int(client.llen(queue))  # type: ignore[arg-type] # it need not be awaited here
+
     def lose_messages(self) -> None:
         """Empty the whole server."""
         with self._client() as client:

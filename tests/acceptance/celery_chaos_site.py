@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 POOLS: Final = ("celery-1", "celery-2")
 PROCESSES_OF_A_POOL: Final = 2
-_TRIES_TO_HIT: Final = 50
+_TRIES_TO_HIT: Final = 100
+_SECONDS_TO_HIT: Final = 10.0
 
 
 class CelerySite(Site):
@@ -57,16 +58,17 @@ class CelerySite(Site):
         }
         for name in POOLS:
             self._commands[name] = [
-                *("celery", f"--app={self.app}", "worker", f"--hostname={name}@%h"),
+                *("celery", f"--app={self.app}:celery_app", "worker", f"--hostname={name}@%h"),
                 *(f"--concurrency={PROCESSES_OF_A_POOL}", f"--queues={','.join(QUEUES)}"),
                 "--loglevel=WARNING",
             ]
 
     def await_ready_of(self, name: str) -> None:
         """Wait until a process is ready."""
-        give_up_at = time.monotonic() + PATIENCE
-        while not self._is_ready(name) and time.monotonic() < give_up_at:
-            time.sleep(0.05)
+        _await(lambda: self._is_ready(name) or self._processes[name].poll() is not None)
+        status = self._processes[name].poll()
+        if status is not None:
+            sys.exit(f"{name} ended with {status}:\n{self.log.read_text(encoding='utf-8')[-5000:]}")
 
     def kill_web(self, chance: random.Random) -> None:
         """Kill one of the processes that serve."""
@@ -74,8 +76,8 @@ class CelerySite(Site):
         self._kill_for_sure(chance.choice(servers))
 
     def kill_child(self, chance: random.Random) -> None:
-        """Kill a process of a pool."""
-        self._kill_for_sure(chance.choice(self._await_children(POOLS)))
+        """Kill a process of a pool, one that has something in hand if there is one."""
+        self._kill_for_sure(chance.choice(self._busy_children() or self._await_children(POOLS)))
 
     def kill_main(self, name: str) -> None:
         """Kill a process that this one has started, and start it again. The children of a Celery worker die with it."""
@@ -101,20 +103,31 @@ class CelerySite(Site):
         self._start(name)
 
     def stop_child(self, chance: random.Random) -> None:
-        """Stop a process of a pool, if that is possible while it has something in hand, until its lease is over."""
+        """Stop a process of a pool while it has something in hand, until its lease is over."""
         for _ in range(_TRIES_TO_HIT):
-            pid = chance.choice(self._await_children(POOLS))
-            if pid in self._stopped:
-                continue
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)
-                _await(lambda pid=pid: _state(pid) in ("T", ""))  # type: ignore[misc]
-                if self._claims(pid):
-                    self._stopped.add(pid)
-                    self.suspended.add(pid)
-                    return
-                os.kill(pid, signal.SIGCONT)
+            for pid in self._busy_children():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+                    _await(lambda pid=pid: _state(pid) in ("T", ""))  # type: ignore[misc] # of each turn
+                    if self._claims(pid):
+                        self._stopped.add(pid)
+                        self.suspended.add(pid)
+                        return
+                    os.kill(pid, signal.SIGCONT)
             time.sleep(chance.uniform(0.01, 0.05))
+
+    def _busy_children(self) -> list[int]:
+        """Return the processes of pools that have something in hand; wait a while until one has."""
+        children = self._await_children(POOLS)
+        query = sa.select(receipt.c.worker).where(receipt.c.state == CLAIMED).distinct()
+        give_up_at = time.monotonic() + _SECONDS_TO_HIT
+        while time.monotonic() < give_up_at:
+            with self._engine.connect() as connection:
+                claiming = {int(str(each).split(":")[1]) for each in connection.scalars(query)}
+            if found := sorted(claiming.intersection(children)):
+                return found
+            time.sleep(0.01)
+        return []
 
     def look_after_stopped(self) -> None:
         """Let processes go on that have lost their leases."""
