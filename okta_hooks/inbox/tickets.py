@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _ADVISORY_LOCK: Final = 0x0C7A_4071
 #: A ticket that was lost so often is sent again at intervals that do not grow any more.
 _MOST_DOUBLINGS: Final = 6
+#: More seconds than pass between a look at what is on its way and the choice of what is sent next.
+_SOON: Final = 5.0
 
 
 class Ticket(NamedTuple):
@@ -35,10 +37,14 @@ class Ticket(NamedTuple):
 
 
 class Flight(NamedTuple):
-    """How many tickets of a queue are on their way, and how many are taken for lost."""
+    """How many tickets of a queue are on their way, and how many are taken for lost.
+
+    ``lapsing`` says how many of those on their way are soon taken for lost.
+    """
 
     sent: int = 0
     lapsed: int = 0
+    lapsing: int = 0
 
 
 class Tickets:
@@ -56,10 +62,12 @@ class Tickets:
     def in_flight(self) -> dict[str, Flight]:
         """Return what is on its way, by queue. There are never many: see the window of :meth:`mark`."""
         is_lapsed = ticket.c.lapses_at <= self._now()
+        is_lapsing = ticket.c.lapses_at <= self._now() + _SOON
         query = sa.select(
             ticket.c.queue,
             sa.func.count().filter(~is_lapsed),
             sa.func.count().filter(is_lapsed),
+            sa.func.count().filter(~is_lapsed & is_lapsing),
         ).group_by(ticket.c.queue)
         with self._database.reading() as connection:
             return {queue: Flight(*numbers) for queue, *numbers in connection.execute(query)}
@@ -71,6 +79,7 @@ class Tickets:
         *,
         window: int,
         waiting: int = 0,
+        unmarked: int = 0,
         seconds: float,
         limit: int | None = None,
         retries_first: bool = False,
@@ -84,6 +93,7 @@ class Tickets:
         :param receivers: Those of the queue, each a hook and a name.
         :param window: The most tickets of the queue that may be on their way.
         :param waiting: How many messages wait in the queue itself: tickets that were taken for lost may be there.
+        :param unmarked: How many of these are more than were on their way: other relays may have sent some since.
         :param seconds: When a ticket is taken for lost, and sent again. Each time that takes twice as long.
         :param limit: The most to choose; by default as many as the window has room for.
         :param retries_first: Whether receipts that have been tried before go first, as for :meth:`.Claims.claim`.
@@ -93,7 +103,7 @@ class Tickets:
             if not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_ADVISORY_LOCK))):
                 return []
             of_each = self._on_their_way(connection, queue)
-            free = window - max(sum(of_each.values()), waiting)
+            free = window - max(sum(of_each.values()) + unmarked, waiting)
             room = free if limit is None else min(free, limit)
             shares = [(*key, min(free - of_each.get(key, 0), room)) for key in receivers]
             shares = [share for share in shares if share[-1] > 0]

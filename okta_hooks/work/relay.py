@@ -85,7 +85,13 @@ class Tray:
         self._retries_first = False
 
     def take(
-        self, queue: str, receivers: Sequence[Key], *, waiting: int = 0, limit: int | None = None
+        self,
+        queue: str,
+        receivers: Sequence[Key],
+        *,
+        waiting: int = 0,
+        unmarked: int = 0,
+        limit: int | None = None,
     ) -> list[Ticket]:
         """Return tickets of a queue, marked as sent: see :meth:`.Tickets.mark`."""
         self._clean()
@@ -95,6 +101,7 @@ class Tray:
             receivers,
             window=self._window,
             waiting=waiting,
+            unmarked=unmarked,
             seconds=self._resend,
             limit=limit,
             retries_first=self._retries_first,
@@ -161,8 +168,10 @@ class Relay:
     def _send_to(self, queue: str, receivers: Sequence[Key], flight: Flight) -> int:
         # Tickets that were taken for lost may all be in the queue still, because its workers are slow:
         # to send them again and again would only make it longer.
-        waiting = self._broker.waiting(queue) if flight.lapsed else 0
-        tickets = self._tray.take(queue, receivers, waiting=waiting)
+        is_asked = flight.lapsed or flight.lapsing
+        waiting = self._broker.waiting(queue) if is_asked else 0
+        unmarked = max(waiting - flight.sent, 0)
+        tickets = self._tray.take(queue, receivers, waiting=waiting, unmarked=unmarked)
         try:
             if tickets:
                 self._broker.publish(tickets)
