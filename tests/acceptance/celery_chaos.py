@@ -71,8 +71,9 @@ class Backlog:
             self._open = self._inbox.overview.counts().open
 
     def has_room(self) -> bool:
-        """Return whether more may be sent: as much as one likes while the broker is away."""
-        return self._is_over.is_set() or not self._broker.is_up or self._open < MOST_OPEN
+        """Return whether more may be sent: some even while nothing is handled because the broker is away."""
+        most = MOST_OPEN if self._broker.is_up else MOST_OPEN + 3 * ACKNOWLEDGED_WHILE_AWAY
+        return self._is_over.is_set() or self._open < most
 
 
 def choose_faults(number: int, chance: random.Random) -> list[str]:

