@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 _ADVISORY_LOCK: Final = 0x0C7A_4071
 #: A ticket that was lost so often is sent again at intervals that do not grow any more.
 _MOST_DOUBLINGS: Final = 6
-#: More seconds than pass between a look at what is on its way and the choice of what is sent next.
-_SOON: Final = 5.0
 
 
 class Ticket(NamedTuple):
@@ -37,14 +35,10 @@ class Ticket(NamedTuple):
 
 
 class Flight(NamedTuple):
-    """How many tickets of a queue are on their way, and how many are taken for lost.
-
-    ``lapsing`` says how many of those on their way are soon taken for lost.
-    """
+    """How many tickets of a queue are on their way, and how many are taken for lost."""
 
     sent: int = 0
     lapsed: int = 0
-    lapsing: int = 0
 
 
 class Tickets:
@@ -62,12 +56,10 @@ class Tickets:
     def in_flight(self) -> dict[str, Flight]:
         """Return what is on its way, by queue. There are never many: see the window of :meth:`mark`."""
         is_lapsed = ticket.c.lapses_at <= self._now()
-        is_lapsing = ticket.c.lapses_at <= self._now() + _SOON
         query = sa.select(
             ticket.c.queue,
             sa.func.count().filter(~is_lapsed),
             sa.func.count().filter(is_lapsed),
-            sa.func.count().filter(~is_lapsed & is_lapsing),
         ).group_by(ticket.c.queue)
         with self._database.reading() as connection:
             return {queue: Flight(*numbers) for queue, *numbers in connection.execute(query)}

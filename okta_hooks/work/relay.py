@@ -166,10 +166,9 @@ class Relay:
         return found
 
     def _send_to(self, queue: str, receivers: Sequence[Key], flight: Flight) -> int:
-        # Tickets that were taken for lost may all be in the queue still, because its workers are slow:
-        # to send them again and again would only make it longer.
-        is_asked = flight.lapsed or flight.lapsing
-        waiting = self._broker.waiting(queue) if is_asked else 0
+        # Tickets that were taken for lost may all be in the queue still, because its workers are slow, and so may
+        # the second ones of receipts that have been claimed by the first: no mark stands for any of these.
+        waiting = self._broker.waiting(queue)
         unmarked = max(waiting - flight.sent, 0)
         tickets = self._tray.take(queue, receivers, waiting=waiting, unmarked=unmarked)
         try:
