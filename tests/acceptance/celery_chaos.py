@@ -182,6 +182,8 @@ def run_celery_chaos(
         f"{state}: {counts[state]}" for state in ("pending", "claimed", "dead") if counts[state]
     ]
     wrong += [f"ended with {status}" for status in statuses if status]
+    if not site.suspended:
+        wrong.append("no process was stopped while it had something in hand")
     if per_receipt > MOST_MESSAGES_PER_RECEIPT:
         wrong.append(f"{messages.total()} messages for {receipts} receipts")
     if wrong:

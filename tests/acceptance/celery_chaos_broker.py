@@ -123,8 +123,8 @@ class RabbitMQ:
     def stop(self) -> None:
         """Empty the queues, and stop the application: messages would outlive that."""
         self.lose_messages()
-        self.is_up = False
         self._control("stop_app")
+        self.is_up = False
 
     def close(self) -> None:
         """Leave the server as it was found: started, with empty queues."""
