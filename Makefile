@@ -35,8 +35,9 @@ coverage: $(READY)  ## the whole suite with branch coverage, also of the process
 model: $(READY)  ## histories by chance on each database: make model STEPS=1000000, or SEED=... DATABASE=PostgreSQL
 	$(BIN)/python -m tests.model --steps $(or $(STEPS),100000) $(if $(SEED),--seed $(SEED)) $(if $(DATABASE),--database $(DATABASE))
 
-chaos: $(READY)  ## 100,000 events on each database while processes are killed: make chaos EVENTS=20000
-	$(BIN)/python -m tests.acceptance.chaos --events $(or $(EVENTS),100000)
+chaos: $(READY)  ## 100,000 events on each database while processes are killed: make chaos EVENTS=20000 ENGINE=celery
+	$(BIN)/python -m tests.acceptance.chaos --events $(or $(EVENTS),100000) \
+		$(if $(ENGINE),--engine $(ENGINE)) $(if $(BROKER),--broker $(BROKER)) $(if $(SEED),--seed $(SEED))
 
 backfill-kills: $(READY)  ## a backfill of 30,000 events that is killed 20 times, on each database
 	BACKFILL_KILLS=20 $(BIN)/pytest tests/acceptance/test_backfill.py -k killed -rP

@@ -71,6 +71,7 @@ class Tickets:
         *,
         window: int,
         waiting: int = 0,
+        unmarked: int = 0,
         seconds: float,
         limit: int | None = None,
         retries_first: bool = False,
@@ -84,6 +85,7 @@ class Tickets:
         :param receivers: Those of the queue, each a hook and a name.
         :param window: The most tickets of the queue that may be on their way.
         :param waiting: How many messages wait in the queue itself: tickets that were taken for lost may be there.
+        :param unmarked: How many of these are more than were on their way: other relays may have sent some since.
         :param seconds: When a ticket is taken for lost, and sent again. Each time that takes twice as long.
         :param limit: The most to choose; by default as many as the window has room for.
         :param retries_first: Whether receipts that have been tried before go first, as for :meth:`.Claims.claim`.
@@ -93,7 +95,7 @@ class Tickets:
             if not connection.scalar(sa.select(sa.func.pg_try_advisory_xact_lock(_ADVISORY_LOCK))):
                 return []
             of_each = self._on_their_way(connection, queue)
-            free = window - max(sum(of_each.values()), waiting)
+            free = window - max(sum(of_each.values()) + unmarked, waiting)
             room = free if limit is None else min(free, limit)
             # Then at least as much is free as the receiver has.
             shares = [(*key, min((free - of_each.get(key, 0) + 1) // 2, room)) for key in receivers]

@@ -85,7 +85,13 @@ class Tray:
         self._retries_first = False
 
     def take(
-        self, queue: str, receivers: Sequence[Key], *, waiting: int = 0, limit: int | None = None
+        self,
+        queue: str,
+        receivers: Sequence[Key],
+        *,
+        waiting: int = 0,
+        unmarked: int = 0,
+        limit: int | None = None,
     ) -> list[Ticket]:
         """Return tickets of a queue, marked as sent: see :meth:`.Tickets.mark`."""
         self._clean()
@@ -95,6 +101,7 @@ class Tray:
             receivers,
             window=self._window,
             waiting=waiting,
+            unmarked=unmarked,
             seconds=self._resend,
             limit=limit,
             retries_first=self._retries_first,
@@ -158,10 +165,11 @@ class Relay:
         return found
 
     def _send_to(self, queue: str, receivers: Sequence[Key], flight: Flight) -> int:
-        # Tickets that were taken for lost may all be in the queue still, because its workers are slow:
-        # to send them again and again would only make it longer.
-        waiting = self._broker.waiting(queue) if flight.lapsed else 0
-        tickets = self._tray.take(queue, receivers, waiting=waiting)
+        # Tickets that were taken for lost may all be in the queue still, because its workers are slow, and so may
+        # the second ones of receipts that have been claimed by the first: no mark stands for any of these.
+        waiting = self._broker.waiting(queue)
+        unmarked = max(waiting - flight.sent, 0)
+        tickets = self._tray.take(queue, receivers, waiting=waiting, unmarked=unmarked)
         try:
             if tickets:
                 self._broker.publish(tickets)

@@ -243,6 +243,12 @@ class Host:
         started.await_output("The worker .* has started")
         return started
 
+    def celery(self, app: str, *arguments: str, **config: str) -> Process:
+        """Start a worker of the Celery app that is called ``celery_app`` in a module."""
+        command = ["celery", f"--app={app}:celery_app", "worker", *arguments]
+        started: Process = self._start(Process, command, config)
+        return started
+
     def chaos(self, *arguments: str) -> Process:
         """Start ``chaos`` on this database."""
         command = ["tests.acceptance.chaos", f"--url={self._url}", *arguments]
