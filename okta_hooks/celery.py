@@ -155,7 +155,8 @@ def _task(app: Flask, celery_app: Celery, hook: str, receiver: Receiver) -> Task
         if there is not None:
             state_of(there).runtime().performer.perform(Ticket(hook, receiver_name, event_id))
 
-    made: Task[..., Any] = celery_app.task(run_receiver, name=name, **_OPTIONS)
+    # A shared one would be in every other Celery app of the process, too, and run in this Flask app.
+    made: Task[..., Any] = celery_app.task(run_receiver, name=name, shared=False, **_OPTIONS)
     return made
 
 
