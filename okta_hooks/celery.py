@@ -13,7 +13,6 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from amqp.exceptions import ChannelError
 from celery import Celery, signals
 
 from .exceptions import ConfigurationError, InboxUnavailable
@@ -53,14 +52,19 @@ _TIMEOUTS: Final[dict[str, dict[str, Any]]] = {
         "confirm_publish": True,
     },
 }
-#: Of a task that is no receiver's, Celery would keep results, and try again what has failed.
+#: Of other tasks Celery would keep results, and try again what has failed; and each Celery app would have them.
 _OPTIONS: Final[dict[str, Any]] = {
     "ignore_result": True,
     "acks_late": False,
     "max_retries": 0,
     "typing": False,
+    "shared": False,
 }
 _apps: Final[weakref.WeakSet[Flask]] = weakref.WeakSet()
+#: The app whose receiver a task runs, by the Celery app and the name of the task.
+_owners: Final[weakref.WeakKeyDictionary[Celery, dict[str, weakref.ref[Flask]]]] = (
+    weakref.WeakKeyDictionary()
+)
 #: The processes, this one and those that it was forked off from, in which handlers of signals are guarded.
 _guarded: Final[set[int]] = set()
 
@@ -148,21 +152,36 @@ def _task(app: Flask, celery_app: Celery, hook: str, receiver: Receiver) -> Task
     """Return the task of a receiver, made now if need be. The Celery app is final."""
     receiver_name = receiver.name
     name = task_name(hook, receiver_name)
+    owners = _owners.setdefault(celery_app, {})
+    _own(owners, name, app)
     known: Task[..., Any] | None = celery_app.tasks.get(name)
     if known is not None:
         return known
-    reference = weakref.ref(app)
 
     def run_receiver(event_id: int) -> None:
         """Run a receiver on an event, if it is still to be run now."""
-        there = reference()
+        there = owners[name]()
         if there is not None:
             _guard_signals()
             state_of(there).runtime().performer.perform(Ticket(hook, receiver_name, event_id))
 
-    # A shared one would be in every other Celery app of the process, too, and run in this Flask app.
-    made: Task[..., Any] = celery_app.task(run_receiver, name=name, shared=False, **_OPTIONS)
+    made: Task[..., Any] = celery_app.task(run_receiver, name=name, **_OPTIONS)
     return made
+
+
+def _own(owners: dict[str, weakref.ref[Flask]], name: str, app: Flask) -> None:
+    """Let a task run the receiver of an app.
+
+    :raises RuntimeError: if that has the same name in another app, with another inbox. Apps of tests follow each other.
+    """
+    owner = owners[name]() if name in owners else None
+    if owner is None or owner.testing or app.testing:
+        owners[name] = weakref.ref(app)
+    elif owner is not app and state_of(owner).settings.inbox != state_of(app).settings.inbox:
+        raise ConfigurationError(
+            f"The task {name} is to run receivers of two apps, which have different inboxes and one Celery app. "
+            "Give the hook another name in one of them: EventHook(name)."
+        )
 
 
 def _guard_signals() -> None:
@@ -191,8 +210,8 @@ class CeleryBroker:
         self._app = app
         self._celery = celery_app
         self._queues: dict[str, str] = {}
-        #: Where a ticket is sent. As attributes of tasks Celery 5.7 has given these up.
-        self._options: dict[str, dict[str, str]] = {}
+        #: What a receiver's ``queue`` says, by the name of its task: an attribute of the task would be deprecated.
+        self._given: dict[str, dict[str, str]] = {}
         self._connection: Connection | None = None
         self._producer: Producer | None = None
 
@@ -202,10 +221,11 @@ class CeleryBroker:
         if name not in self._queues:
             self._celery.finalize()
             task = _task(self._app, self._celery, hook, receiver)
-            given = {} if receiver.queue is None else {"queue": receiver.queue}
-            self._options[name] = given
-            # A copy: it gets what it is merged with.
-            found = self._celery.amqp.router.route(dict(given), name, task_type=task)
+            if receiver.queue is not None:
+                self._given[name] = {"queue": receiver.queue}
+            found = self._celery.amqp.router.route(
+                dict(self._given.get(name, {})), name, task_type=task
+            )
             queue = found.get("queue") or found.get("routing_key")
             self._queues[name] = str(getattr(queue, "name", queue))
         return self._queues[name]
@@ -222,11 +242,9 @@ class CeleryBroker:
             # In a channel of its own: RabbitMQ closes one in which a queue is asked for that is not there.
             with connection.channel() as channel:
                 return int(channel.queue_declare(queue, passive=True).message_count or 0)
-        except ChannelError:
-            # There is no such queue. Redis has none that is empty, and with it kombu counts this among the errors
-            # of connections.
+        except connection.channel_errors:  # there is no such queue
             return 0
-        except connection.recoverable_connection_errors as error:
+        except connection.connection_errors as error:
             raise self._lost(error) from error
         except Exception:  # noqa: BLE001 - this kind of broker does not count
             return 0
@@ -244,7 +262,7 @@ class CeleryBroker:
                     producer=producer,
                     retry=False,
                     expires=_SECONDS_TO_EXPIRE,
-                    **self._options[name],
+                    **self._given.get(name, {}),
                 )
                 sent += 1
         except Exception as error:  # the host's handlers of Celery's signals are called, too

@@ -65,6 +65,9 @@ def act(sender: Flask, event: LogEvent, attempt: int, **extra: object) -> None:
     g.mark = "receiver"
     if what == "sleep":
         time.sleep(float(rest[0]))
+    elif what == "hold":
+        while not (FOLDER / f"let-go-{event.uuid}").exists():
+            time.sleep(0.02)
     elif what == "stubborn":
         with contextlib.suppress(SoftTimeLimitExceeded):
             time.sleep(30)

@@ -5,7 +5,6 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-import sqlalchemy as sa
 
 from tests.support import NEEDS_PSYCOPG, until
 
@@ -39,14 +38,12 @@ def test_a_soft_time_limit_is_a_failed_attempt(host: Host) -> None:
 
 def test_a_soft_time_limit_does_not_interrupt_settling(host: Host) -> None:
     """What has run is done, however long it takes to write that down."""
-    engine = sa.create_engine(host.url.replace("postgresql:", "postgresql+psycopg:"))
     host.store("sleep_0.7_settled")
     until(lambda: host.runs("began")["sleep_0.7_settled"])
-    with engine.begin() as connection:
+    with host.sql() as connection:
         connection.exec_driver_sql("SELECT * FROM okta_hooks_receipt FOR UPDATE")
         until(lambda: host.runs("ran")["sleep_0.7_settled"])
         time.sleep(0.8)
-    engine.dispose()
     until(lambda: host.receipt("sleep_0.7_settled").state == "done")
 
     assert host.receipt("sleep_0.7_settled").attempts == 1
