@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
@@ -10,19 +9,18 @@ from celery import Celery
 from flask import Flask
 
 import okta_hooks
-from okta_hooks import EventHook, signals, state_of
-from okta_hooks.celery import celery_of, connect
-from okta_hooks.state import engine
-from tests.support import CREATED, NEEDS_PSYCOPG, SECRET
+from okta_hooks import EventHook, state_of
+from okta_hooks.celery import _owners, celery_of, connect
+from okta_hooks.cli import group
+from okta_hooks.simulator.app_org import AppOrg
+from tests.support import CREATED, NEEDS_PSYCOPG, SECRET, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from okta_hooks.inbox.intake import NewDelivery
-    from okta_hooks.simulator.app_org import AppOrg
+    from pathlib import Path
 
     AppFactory = Callable[..., Flask]
-    DeliveryFactory = Callable[..., NewDelivery]
 
 
 def nothing(sender: Flask, **extra: Any) -> None:
@@ -151,7 +149,7 @@ def test_requests_go_on_without_a_celery_app(
         answer = app.test_client().post(
             "/okta/events", headers={"Authorization": SECRET}, json={"data": {"events": []}}
         )
-    result = app.test_cli_runner().invoke(args=["okta-hooks", "relay"])
+    result = app.test_cli_runner().invoke(group, ["relay"])
     state_of(app).close()
 
     assert answer.status_code == 204
@@ -177,8 +175,6 @@ def test_eager_tasks_run_in_the_relay(
     relay = state_of(app).runtime().relay
     relay.start()
     try:
-        from tests.support import until
-
         until(lambda: state_of(app).runtime().inbox.overview.counts().done)
     finally:
         assert relay.stop(10)
@@ -206,7 +202,7 @@ def test_an_app_can_be_drained_without_a_broker(
         if uuid == "u":
             assert okta_hooks.drain(app) == 1
         else:
-            result = app.test_cli_runner().invoke(args=["okta-hooks", "worker", "--drain"])
+            result = app.test_cli_runner().invoke(group, ["worker", "--drain"])
             assert result.exit_code == 0, result.output
     state_of(app).close()
 
@@ -228,8 +224,24 @@ def test_the_app_of_a_task_may_go(make_app: AppFactory, celery_app: Celery) -> N
     first = make()
     assert celery_of(first) is celery_app
     second = make()
-    from okta_hooks.celery import _owners
-
     assert _owners[celery_app]["okta_hooks.okta.a"]() is second
     del first
-    gc.collect()
+
+
+def test_a_simulated_org_needs_no_broker(
+    make_app: AppFactory, okta: EventHook, celery_app: Celery, tmp_path: Path
+) -> None:
+    """``okta_org.settle()`` runs receivers in a test, without a broker and on a file, whatever the engine is."""
+    ran = []
+    okta.on("user.*", name="a")(lambda sender, event, **extra: ran.append(event.uuid))
+    app = make_app(okta, WORKER="celery", INBOX="postgresql://localhost/none")
+    connect(app, celery_app)
+    celery_app.conf.task_always_eager = False
+    org = AppOrg(app, f"sqlite:///{tmp_path / 'inbox.sqlite3'}", seed=1)
+    try:
+        org.emit(CREATED)
+        org.settle()
+    finally:
+        org.close()
+
+    assert len(ran) == 1
