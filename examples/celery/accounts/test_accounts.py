@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from okta_hooks.testing import make_delivery, make_event
 
 from . import create_app
+from .receivers import okta
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -75,3 +78,16 @@ def test_okta_is_answered_without_a_broker(app: Flask) -> None:
 
     assert answer.status_code == HTTPStatus.NO_CONTENT
     app.extensions["okta_hooks"].close()
+
+
+def test_every_queue_has_a_worker(app: Flask) -> None:
+    """What waits in a queue that nobody serves waits for ever: the compose file has a worker for each."""
+    compose = (Path(__file__).parents[1] / "compose.yaml").read_text(encoding="utf-8")
+    served = set(re.findall(r"--queues=(\w+)", compose))
+
+    celery_app = app.extensions["celery"]
+    queues = {
+        each.queue or celery_app.conf.task_default_queue for each in okta.receivers.connected(app)
+    }
+
+    assert queues == served
