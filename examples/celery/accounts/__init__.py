@@ -1,6 +1,6 @@
 """Accounts that are closed when Okta says so, by receivers that run on Celery.
 
-This folder is named for what it shows, and has no ``__init__.py``: it must not be taken for the library.
+The folder above is no package: ``import celery`` must find the library.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
         CELERY={
             "broker_url": "redis://127.0.0.1:6379/0",
             "task_ignore_result": True,
-            # A process takes a ticket when it is free: what waits behind a long export could be anywhere else.
+            # What a worker holds while it is busy, another might begin.
             "worker_prefetch_multiplier": 1,
             "task_annotations": {
                 "okta_hooks.okta.export-data": {"soft_time_limit": 600, "time_limit": 660}
