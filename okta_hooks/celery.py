@@ -11,13 +11,18 @@ import socket
 import threading
 import weakref
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from amqp.exceptions import ChannelError
 from celery import Celery, signals
 
+from . import consumers
 from .exceptions import ConfigurationError, InboxUnavailable
+from .in_time import InTime
 from .inbox.tickets import Ticket
 from .state import state_of
+from .state.engine import Report
 from .threads import start_thread
 from .work import interruption
 from .work.relay import BrokerUnavailable
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from kombu.messaging import Producer
 
     from .receivers import Hook, Receiver
+    from .state.engine import Consumer
 
 _EXTENSION: Final = "celery"
 _CONNECTED: Final = "okta_hooks.celery"
@@ -38,6 +44,8 @@ _CONNECTED: Final = "okta_hooks.celery"
 _SECONDS_TO_EXPIRE: Final = 24 * 3600
 _SECONDS_TO_CONNECT: Final = 3.0
 _SECONDS_TO_SEND: Final = 5.0
+#: Within it the broker is connected to and its workers have answered, if they do.
+_SECONDS_TO_EXAMINE: Final = 10.0
 #: What keeps a broker that is away from being waited for, by the kind of transport.
 _TIMEOUTS: Final[dict[str, dict[str, Any]]] = {
     "redis": {
@@ -58,7 +66,10 @@ _OPTIONS: Final[dict[str, Any]] = {
     "acks_late": False,
     "max_retries": 0,
     "typing": False,
+    # A shared task is every Celery app's in the process, and another's would call the receivers of this app.
     "shared": False,
+    # Tells it from one of the host's.
+    "runs_receiver": True,
 }
 _apps: Final[weakref.WeakSet[Flask]] = weakref.WeakSet()
 #: The app whose receiver a task runs, by the Celery app and the name of the task.
@@ -115,6 +126,40 @@ def broker(app: Flask) -> CeleryBroker:
     :raises RuntimeError: if the app has no Celery app.
     """
     return CeleryBroker(app, _required(app))
+
+
+def examine(app: Flask, hook: str, receivers: Sequence[Receiver]) -> Report | None:
+    """Return how it is with the tasks of a hook's receivers: see :class:`.Engine`."""
+    celery_app = celery_of(app)
+    if celery_app is None:
+        return None
+    asked = CeleryBroker(app, celery_app)
+    queues, unusable = {}, {}
+    for receiver in receivers:
+        try:
+            queues[receiver.name] = asked.queue_of(hook, receiver)
+        except Exception as error:  # noqa: BLE001 - routes are the host's code
+            unusable[receiver.name] = consumers.reason(error)
+            continue
+        task = celery_app.tasks[task_name(hook, receiver.name)]
+        if not getattr(task, "runs_receiver", False):
+            unusable[receiver.name] = "another task of the app has its name"
+    known = Report(
+        tasks={each.name: task_name(hook, each.name) for each in receivers},
+        queues=queues,
+        unusable=unusable,
+        is_eager=bool(celery_app.conf.task_always_eager),
+    )
+    if known.is_eager:
+        return known
+    try:
+        kind = celery_app.connection_for_write().transport.driver_type
+        known = replace(known, broker=kind)
+        return replace(known, consumers=InTime(asked.consumers).ask(_SECONDS_TO_EXAMINE))
+    except TimeoutError:
+        return replace(known, away="it does not answer in time")
+    except Exception as error:  # noqa: BLE001 - whatever the library of a broker raises
+        return replace(known, away=consumers.reason(error))
 
 
 def _required(app: Flask) -> Celery:
@@ -210,8 +255,8 @@ class CeleryBroker:
         self._app = app
         self._celery = celery_app
         self._queues: dict[str, str] = {}
-        #: What a receiver's ``queue`` says, by the name of its task: an attribute of the task would be deprecated.
-        self._given: dict[str, dict[str, str]] = {}
+        #: Where a ticket is sent. As attributes of tasks Celery 5.7 has given these up.
+        self._options: dict[str, dict[str, str]] = {}
         self._connection: Connection | None = None
         self._producer: Producer | None = None
 
@@ -221,11 +266,10 @@ class CeleryBroker:
         if name not in self._queues:
             self._celery.finalize()
             task = _task(self._app, self._celery, hook, receiver)
-            if receiver.queue is not None:
-                self._given[name] = {"queue": receiver.queue}
-            found = self._celery.amqp.router.route(
-                dict(self._given.get(name, {})), name, task_type=task
-            )
+            given = {} if receiver.queue is None else {"queue": receiver.queue}
+            self._options[name] = given
+            # A copy: it gets what it is merged with.
+            found = self._celery.amqp.router.route(dict(given), name, task_type=task)
             queue = found.get("queue") or found.get("routing_key")
             self._queues[name] = str(getattr(queue, "name", queue))
         return self._queues[name]
@@ -242,9 +286,11 @@ class CeleryBroker:
             # In a channel of its own: RabbitMQ closes one in which a queue is asked for that is not there.
             with connection.channel() as channel:
                 return int(channel.queue_declare(queue, passive=True).message_count or 0)
-        except connection.channel_errors:  # there is no such queue
+        except ChannelError:
+            # There is no such queue. Redis has none that is empty, and with it kombu counts this among the errors
+            # of connections.
             return 0
-        except connection.connection_errors as error:
+        except connection.recoverable_connection_errors as error:
             raise self._lost(error) from error
         except Exception:  # noqa: BLE001 - this kind of broker does not count
             return 0
@@ -262,11 +308,21 @@ class CeleryBroker:
                     producer=producer,
                     retry=False,
                     expires=_SECONDS_TO_EXPIRE,
-                    **self._given.get(name, {}),
+                    **self._options[name],
                 )
                 sent += 1
         except Exception as error:  # the host's handlers of Celery's signals are called, too
             raise self._lost(error, sent) from error
+
+    def consumers(self) -> Sequence[Consumer] | None:
+        """Return which of Celery's workers answer, or None if they cannot be asked.
+
+        Whatever the library of the broker raises is raised.
+        """
+        try:
+            return consumers.ask(self._celery, self._connect().connection)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close the connection."""

@@ -20,9 +20,9 @@ import sqlalchemy as sa
 
 from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.intake import incoming
+from okta_hooks.testing import make_delivery
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery
-from okta_hooks.testing import make_delivery
 from tests.support import SECRET, until
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Redis:
         with redis.Redis.from_url(url) as client:
             return {
                 key.decode(): client.llen(key)
-                for key in client.keys()
+                for key in client.scan_iter()
                 if client.type(key) == b"list"
             }
 
@@ -173,7 +173,9 @@ class Host:
         """Store a delivery."""
         events = [{"uuid": uuid, "eventType": type} for uuid in uuids]
         read = reading.load_delivery(json.dumps(make_delivery(events)).encode())
-        received = Delivery(event_id=read.event_id, source=read.source, via="hook", received_at=datetime.now(UTC))
+        received = Delivery(
+            event_id=read.event_id, source=read.source, via="hook", received_at=datetime.now(UTC)
+        )
         self.inbox.intake.store([incoming(hook, read, received)])
 
     def counts(self) -> Counts:

@@ -10,7 +10,6 @@ import pytest
 from tests.support import NEEDS_PSYCOPG, until
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
 
     import sqlalchemy as sa
@@ -64,7 +63,6 @@ def test_a_broker_that_is_away_is_waited_for(host: Host, redis: Redis, fault: st
     took = done_within(host, f"{fault}-0")
 
     assert slowest < 1
-    print(fault, slowest, took)
     assert took < 15
     host.settle()
     until(lambda: not any(each.broker_away_since for each in host.inbox.workers.listed()))
@@ -117,6 +115,5 @@ def test_a_database_that_was_away_while_tasks_came(host: Host, postgresql: sa.En
     began = time.monotonic()
     until(lambda: all(host.runs("ran")[name] for name in names))
 
-    print("db back", time.monotonic() - began)
     assert time.monotonic() - began < 15
     host.settle()

@@ -17,7 +17,6 @@ from tests.support import CREATED, NEEDS_PSYCOPG, SECRET, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
     from pathlib import Path
 
     AppFactory = Callable[..., Flask]
