@@ -2,7 +2,7 @@
 
 Python blocks are executed, also the invisible ones that check what the page says.
 Of shell blocks, the lines that export or unset a variable count, until the page ends,
-and those that run ``flask --app app okta-hooks``, but for its worker.
+and those that run ``flask --app app okta-hooks``, but for its worker and its relay.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ if importlib.util.find_spec("okta") is None:
     ]
 if importlib.util.find_spec("prometheus_client") is None:
     collect_ignore.append("docs/how-to/monitor.md")
+if importlib.util.find_spec("celery") is None:
+    collect_ignore += ["docs/how-to/celery.md", "examples/celery"]
 COMMAND = "flask --app app okta-hooks "
+_ENDLESS = (f"{COMMAND}worker", f"{COMMAND}relay")
 
 
 class Page:
@@ -104,7 +107,7 @@ def obey(example: Example) -> None:
                 os.environ[name] = value
         elif command == "unset":
             del os.environ[words]
-        elif line.startswith(COMMAND) and not line.startswith(f"{COMMAND}worker"):
+        elif line.startswith(COMMAND) and not line.startswith(_ENDLESS):
             words = line.removeprefix(COMMAND)
             result = example.namespace["run"](example.namespace["app"], words)
             # 1 may be what the page is about, and 2 what a plan shows; it can look at the result.

@@ -14,6 +14,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(click|collections\.abc|datetime|flask|json|pytest|random|sqlalchemy)\..*"),
     ("py:class", r"App|AppState|Callable\[\[\]|F|Flask|NamedSignal|datetime"),
+    ("py:class", r"Celery"),
     # Parts of the simulator that are not public.
     ("py:.*", r"Page|create_app|calling\.Send"),
 ]

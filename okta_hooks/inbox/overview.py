@@ -59,7 +59,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredReceipt:
-    """What one receiver has done with an event. ``due`` is when its next attempt is, in seconds since the epoch."""
+    """What one receiver has done with an event. ``due`` is when its next attempt is; 0 is none."""
 
     receiver: str
     state: str
@@ -234,6 +234,7 @@ class Overview:
                 # What is due at once has no time of its own: it has been due since it was received.
                 sa.case(
                     ((receipt.c.state == PENDING) & (receipt.c.due <= 0), one.received_at),
+                    (receipt.c.due <= 0, 0.0),
                     else_=receipt.c.due,
                 ).label("due"),
                 receipt.c.attempts,

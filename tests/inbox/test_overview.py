@@ -105,3 +105,16 @@ def test_lanes(varied: Inbox, clock: Clock) -> None:
     assert {row.seen_at for row in found} == {clock.now}
     numbers = [[getattr(row, state) for state in STATES] for row in found]
     assert numbers == [[1, 0, 1, 1], [0, 1, 2, 0], [0, 0, 0, 0]]
+
+
+def test_what_was_due_at_once_shows_no_time_of_its_own(
+    inbox: Inbox, delivery: DeliveryFactory
+) -> None:
+    """A receipt that was claimed the first time has no next attempt; 0 is shown as none."""
+    inbox.intake.store([delivery("a")])
+    fan_out(inbox, "a")
+    claim(inbox, "a")
+
+    ((shown,),) = (each.receipts for each in inbox.overview.show("a"))
+
+    assert (shown.state, shown.due) == ("claimed", 0.0)

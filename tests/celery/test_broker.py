@@ -45,6 +45,24 @@ def test_a_queue_of_redis_that_is_empty_is_no_broker_that_is_away(redis_url: str
         celery_app.close()
 
 
+def test_a_task_belongs_to_one_celery_app() -> None:
+    """Another Celery app of the process has none of these tasks: it would run the receivers of the wrong app."""
+    okta = EventHook("okta")
+    okta.on("user.lifecycle.create", name="only-here")(lambda *_, **__: None)
+    app = Flask("app")
+    app.testing = True
+    app.config["OKTA_HOOKS_SECRET"] = "correct horse battery staple"
+    app.config["OKTA_HOOKS_WORKER"] = "celery"
+    celery_app = app.extensions["celery"] = celery.Celery("app")
+    app.register_blueprint(okta)
+    celery_app.finalize()
+    other = celery.Celery("other")
+    other.finalize()
+
+    assert "okta_hooks.okta.only-here" in celery_app.tasks
+    assert "okta_hooks.okta.only-here" not in other.tasks
+
+
 def test_a_ticket_waits_in_the_queue_of_its_receiver(redis_url: str) -> None:
     """A receiver with a queue is found there, whatever the routes say; one without, where these say."""
     from okta_hooks.celery import CeleryBroker
