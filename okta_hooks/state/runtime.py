@@ -81,6 +81,7 @@ class Runtime:
         self._config = config
         self._relay: Worker | None = None
         self._taker: Worker | None = None
+        self._taker_at_exit: AtExit | None = None
         self._taking = threading.Lock()
         self.writer = Writer(self.inbox, self._wake)
         self._lock = threading.Lock()
@@ -132,6 +133,7 @@ class Runtime:
         with self._taking:
             if self._taker is None:
                 self._taker = self._make_worker()
+                self._taker_at_exit = AtExit(self._taker.abandon)
             return self._taker.take(limit, queue)
 
     def close(self) -> None:
@@ -146,8 +148,8 @@ class Runtime:
         if self._at_exit is not None:
             self._at_exit.call_now()
         self.performer.close()
-        if self._taker is not None:
-            self._taker.abandon()
+        if self._taker_at_exit is not None:
+            self._taker_at_exit.call_now()
         self.writer.stop(_SECONDS_TO_STOP)
         self.inbox.counters.close()
         self.inbox.close()
