@@ -2,96 +2,102 @@
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from tests.support import until
 
-from .support import files
+from .support import recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .support import Site
 
-RELAY = ("python", "-m", "myapp.relay")
+#: What the receiver has done is in a file, since it runs in other processes.
+RECEIVERS = """
+from myapp import okta
 
 
-class Recipe(NamedTuple):
-    """A queue's section of the page.
+@okta.on("user.lifecycle.create", name="welcome")
+def welcome(sender, event, **extra):
+    with open("runs", "a+") as runs:
+        runs.seek(0)
+        is_first = event.uuid not in runs.read().split()
+        runs.write(event.uuid + "\\n")
+    if is_first:
+        raise LookupError("The directory does not answer.")
+"""
 
-    ``key`` is that of the list in Redis in which jobs wait, ``command`` what the page says to run, and ``stop`` the
-    signal at which that ends when its jobs have.
-    ``forks`` says whether each job has a process of its own.
+
+class Queue(NamedTuple):
+    """A queue of the page.
+
+    ``key`` is that of the list in Redis in which jobs wait.
+    ``forks`` says whether each job has a process of its own, ``changes`` what the page says to do otherwise.
     """
 
+    module: str
     heading: str
     key: str
-    command: tuple[str, ...]
-    stop: int = signal.SIGTERM
     forks: bool = False
-    simple: bool = False
+    changes: tuple[tuple[str, str], ...] = ()
 
 
-RECIPES = {
-    "rq": Recipe("RQ", "rq:queue:okta", ("python", "-m", "myapp.worker"), forks=True),
-    "rq-simple": Recipe("RQ", "rq:queue:okta", ("python", "-m", "myapp.worker"), simple=True),
-    "huey-processes": Recipe(
-        "Huey",
-        "huey.redis.okta",
-        ("huey_consumer", "myapp.jobs.huey", "--workers", "4", "--worker-type", "process"),
-        stop=signal.SIGINT,
+QUEUES = [
+    Queue("rq", "RQ", "rq:queue:okta", forks=True),
+    Queue(
+        "rq",
+        "RQ",
+        "rq:queue:okta",
+        changes=(("Worker", "SimpleWorker"), ("state_of(app).close()", "pass")),
     ),
-    "huey-threads": Recipe(
-        "Huey",
-        "huey.redis.okta",
-        ("huey_consumer", "myapp.jobs.huey", "--worker-type", "thread", "--graceful-signal", "TERM"),
-    ),
-    "dramatiq": Recipe(
-        "Dramatiq", "dramatiq:okta", ("dramatiq", "myapp.jobs", "--processes", "2", "--threads", "4")
-    ),
-}
+    Queue("huey", "Huey", "huey.redis.okta"),
+    Queue("dramatiq", "Dramatiq", "dramatiq:okta"),
+]
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("queue", QUEUES, ids=["rq", "rq-simple", "huey", "dramatiq"])
 def test_recipe(
-    name: str,
+    queue: Queue,
     redis: Any,
     site: Site,
     deliver: Callable[..., None],
     receipts: Callable[[], list[tuple[str, int, int]]],
     listed: Callable[[], list[str]],
 ) -> None:
-    """A failed attempt is made again, and so is what was in a queue that is emptied; workers end without a trace."""
-    recipe = RECIPES[name]
-    pytest.importorskip(name.partition("-")[0], reason="the group queues is not installed")
+    """A failed attempt is made again, and so is what was in a queue that is emptied; workers end without a trace.
+
+    Nothing counts as a death: each claim of a receipt was an attempt.
+    """
+    pytest.importorskip(queue.module, reason="the group queues is not installed")
     redis.flushall()
     site.environment["REDIS_URL"] = f"unix://{redis.socket_file}"
-    texts = files("The loop") | files(recipe.heading)
-    if recipe.simple:
-        texts["myapp/worker.py"] = texts["myapp/worker.py"].replace("Worker", "SimpleWorker")
-        texts["myapp/jobs.py"] = texts["myapp/jobs.py"].replace("state_of(app).close()", "pass")
-    site.add(texts)
+    relay, jobs = recipe("The loop"), recipe(queue.heading)
+    site.add({"myapp/receivers.py": RECEIVERS})
+    for path, text in (relay.files | jobs.files).items():
+        changed = text
+        for change in queue.changes:
+            changed = changed.replace(*change)
+        site.add({path: changed})
 
-    with site.running(*RELAY):
-        with site.running(*recipe.command, stop=recipe.stop):
+    with site.running(relay.command):
+        with site.running(jobs.command):
             deliver("first", "second")
             until(lambda: receipts() == [("done", 2, 2)] * 2)
-            if recipe.forks:
+            if queue.forks:
                 until(lambda: "task" not in listed())
             else:
                 assert "task" in listed()
         assert "task" not in listed()
 
         deliver("lost")
-        until(lambda: redis.llen(recipe.key))
+        until(lambda: redis.llen(queue.key))
         redis.flushall()
-        until(lambda: redis.llen(recipe.key))
-        with site.running(*recipe.command, stop=recipe.stop):
+        until(lambda: redis.llen(queue.key))
+        with site.running(jobs.command):
             until(lambda: receipts() == [("done", 2, 2)] * 3)
     assert listed() == []
-    assert sorted((site.folder / "runs").read_text().split()) == sorted(
-        ["first", "second", "lost"] * 2
-    )
+    runs = (site.folder / "runs").read_text().split()
+    assert sorted(runs) == sorted(["first", "second", "lost"] * 2)
