@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test coverage model chaos backfill-kills servers bench bench-quick check format docs dist lock audit catalog clean
+.PHONY: demo test coverage model chaos backfill-kills servers temporal bench bench-quick check format docs dist lock audit catalog clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -44,6 +44,15 @@ $(SERVERS): $(READY)
 
 servers: $(SERVERS)  ## a matrix of web servers, stopped and killed, in 5 minutes: make servers NAMES="waitress 'flask run'"
 	$(BIN)/python -m tests.servers $(NAMES)
+
+TEMPORAL := .venv/temporal
+
+$(TEMPORAL): $(READY)
+	$(BIN)/python -m pip install --quiet --group temporal
+	touch $(TEMPORAL)
+
+temporal: $(TEMPORAL)  ## the recipe for Temporal, by its own client
+	$(BIN)/pytest tests/queues/test_jobs.py -k temporal
 
 BENCH := .venv/bench
 

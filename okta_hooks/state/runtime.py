@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from okta_hooks.exceptions import ConfigurationError
 from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.workers import RELAY
 from okta_hooks.inbox.writer import Writer
 from okta_hooks.settings import CELERY
 from okta_hooks.work import sigterm
@@ -102,7 +103,7 @@ class Runtime:
                     "There is no task queue to send tickets to: "
                     f'OKTA_HOOKS_WORKER is {self._config.worker!r}, and not "celery".'
                 )
-            self._relay = self._make_worker(broker=loaded.broker(self._app))
+            self._relay = self._make_worker(kind=RELAY, broker=loaded.broker(self._app))
         return self._relay
 
     def _wake(self) -> None:
@@ -132,7 +133,7 @@ class Runtime:
         """Return tickets for what is due: see :func:`okta_hooks.work.take`."""
         with self._taking:
             if self._taker is None:
-                self._taker = self._make_worker()
+                self._taker = self._make_worker(kind=RELAY)
                 self._taker_at_exit = AtExit(self._taker.abandon)
             return self._taker.take(limit, queue)
 

@@ -116,5 +116,3 @@ def listed(engine: sa.Engine) -> Callable[[], list[str]]:
             return list(rows.scalars())
 
     return look
-
-

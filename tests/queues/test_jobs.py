@@ -76,39 +76,46 @@ def temporal() -> Iterator[tuple[str, list[Any]]]:
     from temporalio.api.enums.v1 import WorkflowIdReusePolicy
     from temporalio.api.errordetails.v1 import WorkflowExecutionAlreadyStartedFailure
     from temporalio.api.workflowservice.v1 import (
+        GetSystemInfoRequest,
         GetSystemInfoResponse,
+        StartWorkflowExecutionRequest,
         StartWorkflowExecutionResponse,
-    )
-    from temporalio.api.workflowservice.v1.service_pb2_grpc import (
-        WorkflowServiceServicer,
-        add_WorkflowServiceServicer_to_server,
     )
 
     requests: list[Any] = []
     only_once = WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
 
-    class Service(WorkflowServiceServicer):
-        """Starts workflows, each of which has ended by the time of the next request."""
+    def start(request: Any, context: Any) -> Any:
+        """Start a workflow, which has ended by the time of the next request."""
+        is_known = request.workflow_id in [each.workflow_id for each in requests]
+        requests.append(request)
+        if is_known and request.workflow_id_reuse_policy == only_once:
+            detail = AnyMessage()
+            detail.Pack(WorkflowExecutionAlreadyStartedFailure(run_id="run"))
+            code = grpc.StatusCode.ALREADY_EXISTS
+            status = GrpcStatus(code=code.value[0], details=[detail])
+            context.set_trailing_metadata([("grpc-status-details-bin", status.SerializeToString())])
+            context.abort(code, "Workflow execution already started.")
+        return StartWorkflowExecutionResponse(run_id=f"run-{len(requests)}", started=True)
 
-        def GetSystemInfo(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-            return GetSystemInfoResponse()
+    def method(function: Callable[..., Any], request: Any, answer: Any) -> Any:
+        return grpc.unary_unary_rpc_method_handler(
+            function, request.FromString, answer.SerializeToString
+        )
 
-        def StartWorkflowExecution(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
-            ids = [each.workflow_id for each in requests]
-            requests.append(request)
-            if request.workflow_id in ids and request.workflow_id_reuse_policy == only_once:
-                detail = AnyMessage()
-                detail.Pack(WorkflowExecutionAlreadyStartedFailure(run_id="run"))
-                code = grpc.StatusCode.ALREADY_EXISTS
-                status = GrpcStatus(code=code.value[0], details=[detail])
-                context.set_trailing_metadata(
-                    [("grpc-status-details-bin", status.SerializeToString())]
-                )
-                context.abort(code, "Workflow execution already started.")
-            return StartWorkflowExecutionResponse(run_id=f"run-{len(requests)}", started=True)
-
+    handlers = {
+        "GetSystemInfo": method(
+            lambda request, context: GetSystemInfoResponse(),
+            GetSystemInfoRequest,
+            GetSystemInfoResponse,
+        ),
+        "StartWorkflowExecution": method(
+            start, StartWorkflowExecutionRequest, StartWorkflowExecutionResponse
+        ),
+    }
     server = grpc.server(ThreadPoolExecutor(2))
-    add_WorkflowServiceServicer_to_server(Service(), server)
+    service = "temporal.api.workflowservice.v1.WorkflowService"
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield f"127.0.0.1:{port}", requests

@@ -90,7 +90,7 @@ def test_recipe(
                 until(lambda: "task" not in listed())
             else:
                 assert "task" in listed()
-        assert "task" not in listed()
+        assert listed() == ["relay"]
 
         deliver("lost")
         until(lambda: redis.llen(queue.key))
