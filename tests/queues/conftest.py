@@ -61,7 +61,7 @@ def site(tmp_path: Path, inbox_url: str) -> Site:
         "FLASK_OKTA_HOOKS_SECRET": SECRET,
         "FLASK_OKTA_HOOKS_INBOX": inbox_url,
         "FLASK_OKTA_HOOKS_WORKER": "external",
-        "FLASK_OKTA_HOOKS_RELAY_RESEND": "2",
+        "FLASK_OKTA_HOOKS_RELAY_RESEND": "1",
     }
     return Site(tmp_path, {"myapp/__init__.py": PACKAGE}, environment)
 

@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from okta_hooks.state import state_of
+from okta_hooks.work import take
 from tests.support import until
 
 from .support import recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import sqlalchemy as sa
+    from flask import Flask
+
+    from okta_hooks import EventHook
 
     from .support import Site
 
@@ -101,3 +108,46 @@ def test_recipe(
     assert listed() == []
     runs = (site.folder / "runs").read_text().split()
     assert sorted(runs) == sorted(["first", "second", "lost"] * 2)
+
+
+def test_what_the_queue_refuses_is_taken_again(
+    redis: Any, site: Site, deliver: Callable[..., None], engine: sa.Engine
+) -> None:
+    """The loop of the page lives on when its queue is full, or away, and enqueues later what it could not."""
+    pytest.importorskip("rq", reason="the group queues is not installed")
+    redis.flushall()
+    site.environment["REDIS_URL"] = f"unix://{redis.socket_file}"
+    relay, jobs = recipe("The loop"), recipe("RQ")
+    site.add({"myapp/receivers.py": RECEIVERS} | relay.files | jobs.files)
+
+    def times_sent() -> int:
+        with engine.connect() as connection:
+            query = "SELECT coalesce(max(times_sent), 0) FROM okta_hooks_ticket"
+            sent: int = connection.exec_driver_sql(query).scalar_one()
+        return sent
+
+    deliver("refused")
+    redis.config_set("maxmemory", 1)
+    try:
+        with site.running(relay.command):
+            until(lambda: times_sent() > 1)
+            assert not redis.exists("rq:queue:okta")
+            redis.config_set("maxmemory", 0)
+            until(lambda: redis.llen("rq:queue:okta"))
+    finally:
+        redis.config_set("maxmemory", 0)
+
+
+def test_queues_of_receivers_have_windows_of_their_own(
+    make_app: Callable[..., Flask], inbox_url: str, okta: EventHook, deliver: Callable[..., None]
+) -> None:
+    """As many tickets of each queue are on their way, and those of one queue can be asked for."""
+    okta.on("*", name="quick")(lambda *_, **__: None)
+    okta.on("*", name="slow", queue="slow")(lambda *_, **__: None)
+    app = make_app(okta, INBOX=inbox_url, WORKER="external", RELAY_WINDOW=2)
+    deliver("a", "b", "c")
+
+    assert [ticket.receiver for ticket in take(app, queue="slow")] == ["slow"] * 2
+    assert [ticket.receiver for ticket in take(app)] == ["quick"] * 2
+    assert take(app) == []
+    state_of(app).close()
