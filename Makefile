@@ -60,10 +60,10 @@ $(BENCH): $(READY)
 	$(BIN)/python -m pip install --quiet --group bench
 	touch $(BENCH)
 
-bench: $(BENCH)  ## about 15 minutes, best on a machine that does nothing else; needs wrk: apt-get install wrk
+bench: $(BENCH)  ## about half an hour and 10 GB of disk, best on a machine that does nothing else; needs wrk: apt-get install wrk
 	$(BIN)/python -m benchmarks
 
-bench-quick: $(BENCH)  ## about a minute and a half: whether it runs, not how fast
+bench-quick: $(BENCH)  ## about two minutes: whether it runs, not how fast
 	$(BIN)/python -m benchmarks --quick
 
 check: $(READY)  ## everything but the tests

@@ -6,20 +6,33 @@ import argparse
 import tempfile
 import time
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from . import dispatch, endpoint, footprint, growth, latency, parser
+from . import dispatch, endpoint, footprint, growth, latency, looking, parser
 from .figures import Figures
 from .load import require_wrk
 from .report import machine, tables, write
 from .servers import postgresql
+from .stock import stock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from .stock import Stock
 
 _RESULTS: Final = Path(__file__).with_name("results")
-_ITEMS: Final = ("endpoint", "latency", "parser", "dispatch", "memory", "growth", "footprint")
+_ITEMS: Final = (
+    "endpoint",
+    "latency",
+    "parser",
+    "dispatch",
+    "memory",
+    "growth",
+    "looking",
+    "footprint",
+)
 
 
 class _Extent(NamedTuple):
@@ -33,8 +46,10 @@ class _Extent(NamedTuple):
     dispatched: int = 5_000
     rounds_of_draining: int = 3
     drained: tuple[int, int] = (1_000, 100_000)
-    grown: tuple[int, int] = (10_000, 1_000_000)
+    grown: tuple[int, int] = (10_000, 10_000_000)
     stored: int = 200
+    looks: int = 15
+    looking_starts: int = 3
     starts: int = 15
 
 
@@ -49,6 +64,8 @@ _QUICK: Final = _Extent(
     drained=(500, 2_000),
     grown=(10_000, 50_000),
     stored=20,
+    looks=3,
+    looking_starts=1,
     starts=3,
 )
 
@@ -57,10 +74,16 @@ def main() -> None:
     """Measure, print, write."""
     options = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     options.add_argument(
-        "--quick", action="store_true", help="about a minute and a half; judges and writes nothing"
+        "--quick", action="store_true", help="about two minutes; judges and writes nothing"
     )
     options.add_argument("--only", choices=_ITEMS, action="append", help="writes nothing")
+    options.add_argument(
+        "--events", type=int, help="how many the large inbox holds; by default 10 million"
+    )
     given = options.parse_args()
+    extent = _QUICK if given.quick else _Extent()
+    if given.events is not None:
+        extent = extent._replace(grown=(extent.grown[0], given.events))
     require_wrk()
     described = machine()
     figures = Figures()
@@ -71,10 +94,22 @@ def main() -> None:
             )
         )
         new = stack.enter_context(postgresql(folder))
+
+        @cache
+        def filled() -> Sequence[Stock]:
+            return [
+                stock(kind, url, events, folder, stack)
+                for events in extent.grown
+                for kind, url in (
+                    ("SQLite", f"sqlite:///{folder / f'{events}.sqlite3'}"),
+                    ("PostgreSQL", new()),
+                )
+            ]
+
         for item in given.only or _ITEMS:
             began = time.monotonic()
             try:
-                _measure(figures, item, _QUICK if given.quick else _Extent(), new, folder)
+                _measure(figures, item, extent, new, folder, filled)
             except Exception as error:  # noqa: BLE001 - whatever it is, the other items go on
                 figures.fail(item, "all that is left of it", error)
             print(f"{item}: {time.monotonic() - began:.0f} s", flush=True)
@@ -84,7 +119,12 @@ def main() -> None:
 
 
 def _measure(
-    figures: Figures, item: str, extent: _Extent, postgresql: Callable[[], str], folder: Path
+    figures: Figures,
+    item: str,
+    extent: _Extent,
+    postgresql: Callable[[], str],
+    folder: Path,
+    filled: Callable[[], Sequence[Stock]],
 ) -> None:
     rounds = extent.rounds
     if item == "endpoint":
@@ -112,7 +152,9 @@ def _measure(
             figures, folder, rounds=extent.rounds_of_draining, sizes=extent.drained
         )
     elif item == "growth":
-        growth.measure(figures, postgresql, folder, sizes=extent.grown, times=extent.stored)
+        growth.measure(figures, filled(), times=extent.stored)
+    elif item == "looking":
+        looking.measure(figures, filled(), times=extent.looks, starts=extent.looking_starts)
     else:
         footprint.measure(figures, folder, rounds=extent.starts)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from xml.sax.saxutils import escape
 
-from . import dispatch, endpoint, footprint, growth, latency, parser
+from . import dispatch, endpoint, footprint, growth, latency, looking, parser
 
 if TYPE_CHECKING:
     from .figures import Figures
@@ -48,7 +48,7 @@ class Target:
 
 
 _ONE, _HUNDRED = (f"deliveries of {events} answered per second" for events in endpoint.SIZES)
-_LARGE, _SMALL = "1,000,000 events", "10,000 events"
+_LARGE, _SMALL = "10,000,000 events", "10,000 events"
 TARGETS: Final = (
     Target(
         "204 on SQLite, 1 event, against plain Flask (x)",
@@ -103,14 +103,26 @@ TARGETS: Final = (
     ),
     *(
         Target(
-            f"{what} on {kind}, time at 1 million events against 10 thousand (x)",
+            f"{what} on {kind}, time at 10 million events against 10 thousand (x)",
             f"{item}, {kind}",
             _LARGE,
             _SMALL,
             most=1.3,
         )
         for kind in ("SQLite", "PostgreSQL")
-        for what, item in (("store", growth.STORE), ("claim", growth.CLAIM))
+        for what, item in (
+            ("store", growth.STORE),
+            ("claim", growth.CLAIM),
+            ("a backfill's look for what is stored", growth.COMPARE),
+        )
+    ),
+    *(
+        Target(f"{what} on {kind}", f"{item}, {kind}", looking.WORST, None, most=most)
+        for kind in ("SQLite", "PostgreSQL")
+        for what, item, most in (
+            ("the look that takes most longer at 10 million events (x)", looking.RATIO, 1.3),
+            ("the longest look at 10 million events (ms)", looking.LONGEST, 300),
+        )
     ),
     Target("import on top of flask (ms)", footprint.IMPORT, footprint.OURS, None, most=60),
     Target(
@@ -164,7 +176,10 @@ def tables(figures: Figures, *, judged: bool) -> str:
     """Return the tables in Markdown: what is wanted, if it is to be judged, and each item."""
     lines = _targets(figures) if judged else []
     for item in {**figures.values, **figures.failed}:
-        lines += _table(figures, item)
+        if item.startswith(f"{looking.ITEM}, "):
+            lines += [*looking.table(figures, item), ""]
+        elif not item.startswith(looking.NOT_SHOWN):
+            lines += _table(figures, item)
     return "\n".join(lines).rstrip()
 
 

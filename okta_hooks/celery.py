@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,7 @@ from .exceptions import ConfigurationError, InboxUnavailable
 from .inbox.tickets import Ticket
 from .state import state_of
 from .threads import start_thread
+from .work import interruption
 from .work.relay import BrokerUnavailable
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ _OPTIONS: Final[dict[str, Any]] = {
     "typing": False,
 }
 _apps: Final[weakref.WeakSet[Flask]] = weakref.WeakSet()
+#: The processes, this one and those that it was forked off from, in which handlers of signals are guarded.
+_guarded: Final[set[int]] = set()
 
 
 def connect(app: Flask, celery_app: Celery) -> None:
@@ -152,12 +156,29 @@ def _task(app: Flask, celery_app: Celery, hook: str, receiver: Receiver) -> Task
         """Run a receiver on an event, if it is still to be run now."""
         there = reference()
         if there is not None:
+            _guard_signals()
             state_of(there).runtime().performer.perform(Ticket(hook, receiver_name, event_id))
 
     made: Task[..., Any] = celery_app.task(
         run_receiver, name=name, queue=receiver.queue, **_OPTIONS
     )
     return made
+
+
+def _guard_signals() -> None:
+    """Let nothing but receivers be interrupted by a time limit, in a process of the pool ``prefork``."""
+    from billiard.common import TERM_SIGNAL
+    from billiard.pool import SIG_SOFT_TIMEOUT
+    from billiard.process import current_process
+
+    is_of_pool = current_process().name != "MainProcess"
+    is_main = threading.current_thread() is threading.main_thread()
+    if os.getpid() in _guarded or not is_of_pool or not is_main:
+        return
+    _guarded.add(os.getpid())
+    interruption.guard(TERM_SIGNAL, ends=True)
+    if SIG_SOFT_TIMEOUT is not None:
+        interruption.guard(SIG_SOFT_TIMEOUT, ends=False)
 
 
 class CeleryBroker:

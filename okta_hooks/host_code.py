@@ -27,19 +27,28 @@ def call(app: Flask, receiver: Callable[..., Any], /, **arguments: Any) -> None:
     error: BaseException | None = None
     try:
         result = receiver(app, **arguments)
-        if inspect.isawaitable(result):
-            app.ensure_sync(_await)(result)
-        elif inspect.isgenerator(result) or inspect.isasyncgen(result):
-            raise TypeError(  # noqa: TRY301 - a failure of the receiver's, as if it had raised it
-                "The receiver returned a generator, of which no line has run: "
-                "a receiver must do its work itself, without yield."
-            )
+        if result is not None:
+            _finish(app, result)
     except BaseException as raised:
         if os.getpid() == process:
             raise
         error = raised
     if os.getpid() != process:
         _end_child(error)
+
+
+def _finish(app: Flask, result: object) -> None:
+    """Wait for what an asynchronous receiver has returned.
+
+    :raises TypeError: if it is a generator.
+    """
+    if inspect.isawaitable(result):
+        app.ensure_sync(_await)(result)
+    elif inspect.isgenerator(result) or inspect.isasyncgen(result):
+        raise TypeError(
+            "The receiver returned a generator, of which no line has run: "
+            "a receiver must do its work itself, without yield."
+        )
 
 
 def contained(

@@ -341,8 +341,8 @@ def test_inbox_error_shows_no_password() -> None:
 
 @pytest.mark.parametrize("value", ["Thread", "", None, True, ["thread"]])
 def test_unknown_worker(value: object) -> None:
-    """There are two kinds of worker, and the error names them."""
-    with pytest.raises(RuntimeError, match=r'OKTA_HOOKS_WORKER is .* "thread" or "external"'):
+    """There are three kinds of worker, and the error names them."""
+    with pytest.raises(RuntimeError, match=r'OKTA_HOOKS_WORKER is .* "thread", "external" or "celery"'):
         settings.read({"OKTA_HOOKS_WORKER": value})
 
 

@@ -12,14 +12,14 @@ from okta_hooks.printable import printable
 
 from . import totals
 from .assignments import EARLIEST
-from .statements import IDS, close_events
+from .statements import IDS, close_events, close_statement, lock_statement
 from .tables import CLAIMED, DEAD, DONE, PENDING, event, receipt, worker
 from .totals import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from .database import Database
+    from .database import Database, Statement
 
 #: An event that stopped this many processes while it was read, or a receipt that stopped them while it ran, is dead.
 DEATHS_ALLOWED: Final = 5
@@ -173,8 +173,23 @@ class Claims:
         :return: the settlements that counted (the others' receipts had been taken away: a lease ran out),
             and the events that this closed, by id, with their state.
         """
-        with self._database.transaction() as connection:
-            return self._settle(connection, worker_id, settlements)
+        if len(settlements) > _MOST_SETTLED:
+            with self._database.transaction() as connection:
+                return self._settle(connection, worker_id, settlements)
+        mark = self._database.placeholder
+        ids = sorted({one.claim.event_id for one in settlements})
+        statements = [self._settlement(worker_id, settlements)]
+        if self._database.path is None:
+            statements.append(lock_statement(mark, ids))
+        # Also of events of which no settlement counts: they are closed already, or stay open.
+        statements.append(close_statement(mark, ids))
+        with self._database.exchange() as exchange:
+            fences, *_, states = exchange.run(*statements)
+            counted = _counted(settlements, fences)
+            closed = dict(map(tuple, states))
+            adding = totals.addition(mark, worker_id, _change(settlements, counted, closed))
+            exchange.finish(*([adding] if adding else []))
+        return counted, closed
 
     def settle_and_claim(
         self,
@@ -197,42 +212,29 @@ class Claims:
     def _settle(
         self, connection: sa.Connection, worker_id: str, settlements: Sequence[Settlement]
     ) -> tuple[list[Settlement], dict[int, str]]:
-        by_fence = {_fence(settlement.claim): settlement for settlement in settlements}
-        counted = [by_fence[fence] for fence in self._write(connection, worker_id, settlements)]
+        fences: list[Any] = []
+        for start in range(0, len(settlements), _MOST_SETTLED):
+            some = self._settlement(worker_id, settlements[start : start + _MOST_SETTLED])
+            fences += connection.exec_driver_sql(*some)
+        counted = _counted(settlements, fences)
         closed = close_events(self._database, connection, [item.claim.event_id for item in counted])
-        change = Change()
-        claims = {one.claim.event_id: one.claim for one in counted}
-        for event_id, state in closed.items():
-            if state == DONE:
-                change.add(claims[event_id].hook, claims[event_id].receiver, events=1)
-        for one in counted:
-            change.add_attempt(one.claim.hook, one.claim.receiver, one.state, one.seconds)
-        totals.add(self._database, connection, worker_id, change)
+        totals.add(self._database, connection, worker_id, _change(settlements, counted, closed))
         return counted, closed
 
-    def _write(
-        self, connection: sa.Connection, worker_id: str, settlements: Sequence[Settlement]
-    ) -> list[_Fence]:
-        """Write what became of those of the claims that the worker still holds, and return which they are.
+    def _settlement(self, worker_id: str, settlements: Sequence[Settlement]) -> Statement:
+        """Return what writes down what became of those of the claims that the worker still holds: it returns these.
 
         A receipt that was taken from it, and perhaps claimed again, is not among them.
         """
         now = self._clock()
-        found: list[_Fence] = []
         mark = self._database.placeholder
         # In one order for all, so that no two workers wait for each other.
-        ordered = sorted(settlements, key=lambda one: _fence(one.claim))
-        for start in range(0, len(ordered), _MOST_SETTLED):
-            rows = [_row(one, now) for one in ordered[start : start + _MOST_SETTLED]]
-            first = ", ".join(f"CAST({mark} AS {kind})" for kind in _KINDS)
-            others = ", ".join([mark] * len(_KINDS))
-            values = ", ".join(
-                f"({first if number == 0 else others})" for number in range(len(rows))
-            )
-            statement = _SETTLE.format(values=values, worker=mark)
-            parameters = (*chain.from_iterable(rows), worker_id)
-            found += map(tuple, connection.exec_driver_sql(statement, parameters))
-        return found
+        rows = sorted(_row(one, now) for one in settlements)
+        first = ", ".join(f"CAST({mark} AS {kind})" for kind in _KINDS)
+        others = ", ".join([mark] * len(_KINDS))
+        values = ", ".join(f"({others if number else first})" for number in range(len(rows)))
+        statement = _SETTLE.format(values=values, worker=mark)
+        return statement, (*chain.from_iterable(rows), worker_id)
 
     def confirm(self, settlements: Sequence[Settlement]) -> tuple[list[Settlement], dict[int, str]]:
         """Return of settlements what the database has of them, as :meth:`settle` would.
@@ -319,6 +321,26 @@ class Claims:
 
 
 _Fence = tuple[int, str, int]
+
+
+def _counted(settlements: Sequence[Settlement], fences: Iterable[Any]) -> list[Settlement]:
+    """Return the settlements of these fences."""
+    by_fence = {_fence(settlement.claim): settlement for settlement in settlements}
+    return [by_fence[tuple(fence)] for fence in fences]
+
+
+def _change(
+    settlements: Sequence[Settlement], counted: Sequence[Settlement], closed: Mapping[int, str]
+) -> Change:
+    """Return what is to be added to the totals."""
+    change = Change()
+    claims = {one.claim.event_id: one.claim for one in settlements}
+    for event_id, state in closed.items():
+        if state == DONE:
+            change.add(claims[event_id].hook, claims[event_id].receiver, events=1)
+    for one in counted:
+        change.add_attempt(one.claim.hook, one.claim.receiver, one.state, one.seconds)
+    return change
 
 
 def _row(one: Settlement, now: float) -> tuple[Any, ...]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from okta_hooks.secret import Secret
 
     _Row: TypeAlias = tuple[Any, ...]
+    #: A statement and its parameters.
+    Statement: TypeAlias = tuple[str, Sequence[Any]]
 
 logger = plain_logger(__name__)
 
@@ -40,6 +42,16 @@ CONNECTIONS: Final = 5
 _SECONDS_TO_UPGRADE: Final = 600.0
 _ATTEMPTS_TO_BEGIN: Final = 3
 _ROWS_AT_ONCE: Final = 1000
+
+
+class Exchange(Protocol):
+    """A transaction of statements that are given as text, with the placeholders of the database, and few waits."""
+
+    def run(self, *statements: Statement) -> list[list[Any]]:
+        """Execute statements one after another, and return the rows of each."""
+
+    def finish(self, *statements: Statement) -> list[list[Any]]:
+        """Execute the last statements, as :meth:`run`, and commit."""
 
 
 class _System(Protocol):
@@ -58,6 +70,7 @@ class _System(Protocol):
     def is_moved(self) -> bool: ...
     def turn(self, deadline: float, *, first: bool) -> AbstractContextManager[None]: ...
     def connect(self, deadline: float) -> sa.Connection: ...
+    def exchange(self, connection: sa.Connection, deadline: float) -> Exchange: ...
     def begin(self, connection: sa.Connection, deadline: float, *, reads: bool) -> bool: ...
     def lock_schema(self, connection: sa.Connection) -> None: ...
     def lock_rows(
@@ -218,6 +231,33 @@ class Database:
                     yield connection
         if self._system.is_moved():
             raise InboxUnavailable("the file was moved during a transaction", is_transient=True)
+
+    @contextmanager
+    def exchange(self, *, seconds: float | None = None) -> Iterator[Exchange]:
+        """Begin a transaction that writes, and that :meth:`Exchange.finish` commits.
+
+        A PostgreSQL server is waited for once for each call of its methods, where :meth:`transaction` waits
+        for its beginning, its end and each statement. So it is for what is done for every event.
+        A connection that was lost since it was used is not replaced by another here: that is an error.
+
+        :param seconds: As for :meth:`transaction`.
+        :raises InboxUnavailable: if the database does not do what it is asked.
+        """
+        deadline = _deadline(seconds)
+        if self.path is not None:
+            with self.transaction(seconds=seconds) as connection:
+                yield self._system.exchange(connection, deadline)
+            return
+        with _translated(), self._slot(deadline, reserved=False):
+            self._open(deadline)
+            generation = self.generation
+            with self._system.connect(deadline) as connection:
+                try:
+                    yield self._system.exchange(connection, deadline)
+                except InboxUnavailable as error:
+                    if error.connection_lost:
+                        self._drop(generation)
+                    raise
 
     @contextmanager
     def reading(self, *, seconds: float | None = None) -> Iterator[sa.Connection]:

@@ -99,15 +99,16 @@ class Gauges:
 
     def arrived(self, hooks: Iterable[str]) -> list[Arrived]:
         """Return what each hook has brought."""
-        last = self._hours.last_by_hook()
-        recent = self._hours.received(self._clock() - _DAY)
+        received = self._hours.received(self._clock() - _DAY)
+        recent = {hook: one for (hook, via), one in received.items() if via == "hook"}
+        names = list(hooks)
+        # What has come since then is known already.
+        before = {} if recent.keys() >= set(names) else self._hours.last_by_hook()
         return [
-            Arrived(
-                hook=hook,
-                last_at=last.get(hook),
-                events_24h=recent[hook, "hook"].events if (hook, "hook") in recent else 0,
-            )
-            for hook in hooks
+            Arrived(hook=hook, last_at=one.last_at, events_24h=one.events)
+            if (one := recent.get(hook))
+            else Arrived(hook=hook, last_at=before.get(hook), events_24h=0)
+            for hook in names
         ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 
@@ -22,23 +22,13 @@ _AT_ONCE: Final = 24
 _SECONDS: Final = 120.0
 _LATEST_DELIVERIES: Final = 1000
 _NO_NUMBER: Final = -1
-
-
-class Received(NamedTuple):
-    """What was received alike within an hour.
-
-    ``first_at`` and ``last_at`` are when, in seconds since the epoch. ``source`` is empty if there is none.
-    """
-
-    hook: str
-    via: str
-    source: str
-    secret_list: int
-    secret: int
-    deliveries: int
-    events: int
-    first_at: float
-    last_at: float
+_WAY: Final = (delivery.c.hook, delivery.c.via)
+_AUTHENTICATED: Final = (
+    sa.func.coalesce(delivery.c.source, "").label("source"),
+    sa.func.coalesce(delivery.c.secret_list, _NO_NUMBER).label("secret_list"),
+    sa.func.coalesce(delivery.c.secret, _NO_NUMBER).label("secret"),
+)
+_ALIKE: Final = (*_WAY, *_AUTHENTICATED)
 
 
 class Numbers(NamedTuple):
@@ -87,8 +77,8 @@ class Hours:
 
     def _write_down(self, number: int) -> None:
         with self._database.reading(seconds=_SECONDS) as connection:
-            found = _look(connection, number * HOUR, (number + 1) * HOUR, parts=False)
-        rows = [(one.hook, number, *one[1:]) for one in found]
+            found = _look(connection, _ALIKE, number * HOUR, (number + 1) * HOUR)
+        rows = [(hook, number, *others) for hook, *others in found]
         rows.append(("", number, "", "", _NO_NUMBER, _NO_NUMBER, 0, 0, 0.0, 0.0))
         with self._database.transaction(seconds=_SECONDS) as connection:
             self._database.add(connection, tuple(hour.c), rows, skip_known=True)
@@ -102,17 +92,17 @@ class Hours:
         with self._database.reading(seconds=_SECONDS) as connection:
             live = _live_from(connection)
             if whole * HOUR >= live:
-                parts = _look(connection, since)
+                parts = [_part(row) for row in _look(connection, _WAY, since)]
             else:
                 parts = [
-                    *_look(connection, since, whole * HOUR),
-                    *_written(connection, hour.c.hour >= whole, hour.c.hour < live // HOUR),
-                    *_look(connection, live),
+                    *map(_part, _look(connection, _WAY, since, whole * HOUR)),
+                    *_written(connection, whole, live // HOUR),
+                    *map(_part, _look(connection, _WAY, live)),
                 ]
         found: dict[tuple[str, str], Numbers] = {}
-        for one in parts:
-            was = found.get((one.hook, one.via), Numbers(0, 0, one.first_at, one.last_at))
-            found[one.hook, one.via] = Numbers(
+        for key, one in parts:
+            was = found.get(key, Numbers(0, 0, one.first_at, one.last_at))
+            found[key] = Numbers(
                 was.deliveries + one.deliveries,
                 was.events + one.events,
                 min(was.first_at, one.first_at),
@@ -124,26 +114,42 @@ class Hours:
         """Return when Okta last delivered something new to each hook, in seconds since the epoch."""
         with self._database.reading() as connection:
             live = _live_from(connection)
-            queries = (
-                sa.select(hour.c.hook, sa.func.max(hour.c.last_at))
-                .where(hour.c.via == "hook", hour.c.hour < live // HOUR)
-                .group_by(hour.c.hook),
+            found = {}
+            for hook in _hooks(connection):
+                at = _last_at(connection, live, _by_okta(hook))
+                if at is not None:
+                    found[hook] = at
+            later = (
                 sa.select(delivery.c.hook, sa.func.max(delivery.c.received_at))
                 .where(delivery.c.via == "hook", delivery.c.received_at >= live)
-                .group_by(delivery.c.hook),
+                .group_by(delivery.c.hook)
             )
-            # What was received later stands in the later query.
-            return {hook: at for query in queries for hook, at in connection.execute(query)}
+            found.update((hook, at) for hook, at in connection.execute(later))
+            return found
 
     def sources(self, hook: str) -> set[str]:
         """Return what sent the latest deliveries to a hook: URLs of hooks at Okta."""
+        with self._database.reading(seconds=_SECONDS) as connection:
+            live = _live_from(connection)
+            columns = hour.c.source, hour.c.deliveries
+            # Each is of one delivery at least.
+            written = (
+                sa.select(*columns)
+                .where(*_by_okta(hook), hour.c.hour < live // HOUR)
+                .order_by(hour.c.hour.desc(), hour.c.last_at.desc())
+                .limit(_LATEST_DELIVERIES)
+            )
+            looked_at = _look_by_okta(connection, hook, live)
+            before = [tuple(row) for row in connection.execute(written)]
         found: set[str] = set()
         number = 0
-        for one in sorted(self._by_okta(hook), key=lambda one: one.last_at, reverse=True):
+        newest_first = sorted(looked_at, key=lambda one: one.last_at, reverse=True)
+        latest = [(one.source, one.deliveries) for one in newest_first]
+        for source, deliveries in (*latest, *before):
             if number >= _LATEST_DELIVERIES:
                 break
-            number += one.deliveries
-            found.add(one.source)
+            number += deliveries
+            found.add(source)
         return found - {""}
 
     def secret_use(
@@ -157,22 +163,36 @@ class Hours:
         :param secret_list: The tag of the list that is live now.
         :param ignoring: A source whose deliveries do not count.
         """
-        rows = [one for one in self._by_okta(hook) if ignoring is None or one.source != ignoring]
-        since = max((one.last_at for one in rows if one.secret_list != secret_list), default=0.0)
-        found: dict[int, tuple[float, float]] = {}
-        for one in rows:
-            if one.secret_list != secret_list or one.secret == _NO_NUMBER or one.last_at <= since:
-                continue
-            first, last = found.get(one.secret, (one.last_at, 0.0))
-            found[one.secret] = min(first, max(one.first_at, since)), max(last, one.last_at)
-        return found
-
-    def _by_okta(self, hook: str) -> list[Received]:
         with self._database.reading(seconds=_SECONDS) as connection:
             live = _live_from(connection)
-            is_written = hour.c.hook == hook, hour.c.hour < live // HOUR
-            rows = [*_written(connection, *is_written), *_look(connection, live)]
-        return [one for one in rows if one.hook == hook and one.via == "hook"]
+            rows = [
+                one
+                for one in _look_by_okta(connection, hook, live)
+                if ignoring is None or one.source != ignoring
+            ]
+            counts = [*_by_okta(hook)]
+            if ignoring is not None:
+                counts.append(hour.c.source != ignoring)
+            others = [one.last_at for one in rows if one.secret_list != secret_list]
+            if others:
+                since = max(others)
+            else:
+                of_others = [*counts, hour.c.secret_list != secret_list]
+                since = _last_at(connection, live, of_others) or 0.0
+            used = [
+                (one.secret, one.first_at, one.last_at)
+                for one in rows
+                if one.secret_list == secret_list and one.last_at > since
+            ]
+            if not others:
+                used += _uses(connection, live, [*counts, hour.c.secret_list == secret_list], since)
+        found: dict[int, tuple[float, float]] = {}
+        for secret, first_at, last_at in used:
+            if secret == _NO_NUMBER:
+                continue
+            first, last = found.get(secret, (last_at, 0.0))
+            found[secret] = min(first, max(first_at, since)), max(last, last_at)
+        return found
 
 
 def _last(connection: sa.Connection) -> int | None:
@@ -189,50 +209,137 @@ def _live_from(connection: sa.Connection) -> float:
     return 0.0 if last is None else float((last + 1) * HOUR)
 
 
-def _written(connection: sa.Connection, *conditions: Any) -> Sequence[Received]:
-    query = sa.select(*(hour.c[name] for name in Received._fields)).where(
-        hour.c.hook != "", *conditions
+def _by_okta(hook: str) -> tuple[Any, ...]:
+    """Return what is true of the rows that tell what Okta delivered to a hook."""
+    return hour.c.hook == hook, hour.c.via == "hook"
+
+
+def _hooks(connection: sa.Connection) -> list[str]:
+    """Return the hooks of which something is written down: one look into the index for each."""
+    found: list[str] = []
+    query = sa.select(sa.func.min(hour.c.hook))
+    while (hook := connection.scalar(query.where(hour.c.hook > (found or [""])[-1]))) is not None:
+        found.append(hook)
+    return found
+
+
+def _last_at(connection: sa.Connection, live: float, conditions: Sequence[Any]) -> float | None:
+    """Return when the last delivery came of those that rows tell of which conditions are true."""
+    is_before = hour.c.hour < live // HOUR
+    last = sa.select(hour.c.hour).where(*conditions, is_before).order_by(hour.c.hour.desc())
+    # Of one hour, and nothing else is said of it: there are many, and SQLite would go through them.
+    of_last = hour.c.hour == last.limit(1).scalar_subquery()
+    found: float | None = connection.scalar(
+        sa.select(sa.func.max(hour.c.last_at)).where(*conditions, of_last)
     )
-    return [Received._make(row) for row in connection.execute(query)]
+    return found
+
+
+def _uses(
+    connection: sa.Connection, live: float, conditions: Sequence[Any], since: float
+) -> list[tuple[int, float, float]]:
+    """Return the secrets that were used after a time, and when each was first and last."""
+    query = (
+        sa.select(hour.c.secret, sa.func.min(hour.c.first_at), sa.func.max(hour.c.last_at))
+        .where(
+            *conditions,
+            # The index has it: nothing before needs to be looked at.
+            hour.c.hour >= since // HOUR,
+            hour.c.hour < live // HOUR,
+            hour.c.last_at > since,
+        )
+        .group_by(hour.c.secret)
+    )
+    return [(secret, first, last) for secret, first, last in connection.execute(query)]
+
+
+_Part: TypeAlias = tuple[tuple[str, str], Numbers]
+
+
+def _part(row: Sequence[Any]) -> _Part:
+    return (row[0], row[1]), Numbers._make(row[2:])
+
+
+def _written(connection: sa.Connection, first: float, until: float) -> list[_Part]:
+    """Return what is written down of some hours, by hook and how it came: added up by the database."""
+    query = (
+        sa.select(
+            hour.c.hook,
+            hour.c.via,
+            *(
+                sa.cast(sa.func.sum(hour.c[name]), sa.BigInteger)
+                for name in ("deliveries", "events")
+            ),
+            sa.func.min(hour.c.first_at),
+            sa.func.max(hour.c.last_at),
+        )
+        .where(
+            hour.c.hook.in_(_hooks(connection)),  # the index begins with the hook
+            hour.c.hour >= first,
+            hour.c.hour < until,
+        )
+        .group_by(hour.c.hook, hour.c.via)
+    )
+    return [_part(row) for row in connection.execute(query)]
 
 
 def _look(
-    connection: sa.Connection, since: float, until: float | None = None, *, parts: bool = True
-) -> Sequence[Received]:
+    connection: sa.Connection, alike: Sequence[Any], since: float, until: float | None = None
+) -> Sequence[Any]:
     """Look at the deliveries that were received in some time.
 
-    :param parts: Whether to keep apart what was received an hour later: which of two was first tells something.
+    :param alike: The columns of which the values are to be the same of what is counted together.
+    :return: rows of these, and of what :class:`Numbers` has.
     """
     number = (
         sa.select(sa.func.count()).where(event.c.delivery_id == delivery.c.id).scalar_subquery()
     )
-    alike = (
-        delivery.c.hook,
-        delivery.c.via,
-        sa.func.coalesce(delivery.c.source, ""),
-        sa.func.coalesce(delivery.c.secret_list, _NO_NUMBER),
-        sa.func.coalesce(delivery.c.secret, _NO_NUMBER),
-    )
     found = (
-        sa.select(
-            *(column.label(name) for column, name in zip(alike, Received._fields, strict=False)),
-            number.label("events"),
-            delivery.c.received_at,
-        )
+        sa.select(*alike, number.label("events"), delivery.c.received_at)
         .where(
             delivery.c.received_at >= since,
             sa.true() if until is None else delivery.c.received_at < until,
         )
         .subquery()
     )
-    keys = [found.c[name] for name in Received._fields[: len(alike)]]
-    # One database cuts a number off, another rounds it.
-    an_hour = [sa.cast(found.c.received_at / HOUR, sa.Integer)] if parts else []
+    keys = [found.c[column.name] for column in alike]
     query = sa.select(
         *keys,
         sa.func.count(),
         sa.cast(sa.func.sum(found.c.events), sa.BigInteger),
         sa.func.min(found.c.received_at),
         sa.func.max(found.c.received_at),
-    ).group_by(*keys, *an_hour)
-    return [Received._make(row) for row in connection.execute(query)]
+    ).group_by(*keys)
+    return connection.execute(query).all()
+
+
+class _Use(NamedTuple):
+    """What Okta delivered alike within an hour."""
+
+    source: str
+    secret_list: int
+    secret: int
+    deliveries: int
+    first_at: float
+    last_at: float
+
+
+def _look_by_okta(connection: sa.Connection, hook: str, since: float) -> Sequence[_Use]:
+    """Look at the deliveries that a hook has had from Okta since a time.
+
+    What was received an hour later is kept apart: which of two was first tells something.
+    """
+    found = (
+        sa.select(*_AUTHENTICATED, delivery.c.received_at)
+        .where(delivery.c.received_at >= since, delivery.c.hook == hook, delivery.c.via == "hook")
+        .subquery()
+    )
+    keys = [found.c[column.name] for column in _AUTHENTICATED]
+    query = sa.select(
+        *keys, sa.func.count(), sa.func.min(found.c.received_at), sa.func.max(found.c.received_at)
+    ).group_by(
+        *keys,
+        # One database cuts a number off, another rounds it.
+        sa.cast(found.c.received_at / HOUR, sa.Integer),
+    )
+    return [_Use._make(row) for row in connection.execute(query)]

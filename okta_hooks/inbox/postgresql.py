@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from contextlib import AbstractContextManager
 
+    from .database import Statement
+
 #: libpq takes no less than 2 for the time to connect.
 _CONNECT_SECONDS: Final = 2.0
 _SECONDS_TO_CONNECT_AGAIN: Final = 1.0
@@ -190,6 +192,10 @@ class PostgreSQL:
         raw.deadline = deadline
         return True
 
+    def exchange(self, connection: sa.Connection, deadline: float) -> _Exchange:
+        """Return what begins a transaction with its first statements."""
+        return _Exchange(connection, deadline)
+
     def lock_rows(
         self, connection: sa.Connection, query: sa.Select[Any], parameters: dict[str, Any]
     ) -> None:
@@ -204,6 +210,54 @@ class PostgreSQL:
         """Take ids from the table's sequence."""
         statement = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
         return connection.exec_driver_sql(statement, (table.name, number)).scalars().all()
+
+
+class _Exchange:
+    """Several statements in one message, with the parameters in their texts: the server's protocol wants that so."""
+
+    def __init__(self, connection: sa.Connection, deadline: float) -> None:
+        self._connection = connection
+        raw: Any = connection.connection.driver_connection
+        self._raw = raw
+        self._deadline = deadline
+        self._cursor: psycopg.ClientCursor[Any] = psycopg.ClientCursor(self._raw)
+        self._has_begun = False
+
+    def run(self, *statements: Statement) -> list[list[Any]]:
+        """Execute statements one after another, after the beginning if these are the first."""
+        return self._send(statements)
+
+    def finish(self, *statements: Statement) -> list[list[Any]]:
+        """Execute the last statements, and commit."""
+        return self._send(statements, "COMMIT")
+
+    def _send(self, statements: Sequence[Statement], *ending: str) -> list[list[Any]]:
+        raw = self._raw
+        raw.was_used, raw.deadline = True, self._deadline
+        texts = [text for text, _ in statements]
+        if not self._has_begun:
+            self._has_begun = True
+            texts.insert(0, _begin(raw, raw.access, self._deadline - time.monotonic()))
+        parameters = [value for _, values in statements for value in values]
+        try:
+            self._cursor.execute("; ".join([*texts, *ending]), parameters)
+            found = []
+            has_more: bool | None = True
+            while has_more:
+                if self._cursor.description is not None:
+                    found.append(self._cursor.fetchall())
+                has_more = self._cursor.nextset()
+        except psycopg.Error as error:
+            is_lost = raw.closed or (error.sqlstate or "").startswith(_WRONG_SERVER)
+            if is_lost:
+                self._connection.invalidate()
+            raise InboxUnavailable(
+                str(error).partition("\n")[0],
+                is_transient=is_lost
+                or isinstance(error, psycopg.OperationalError | psycopg.InterfaceError),
+                connection_lost=is_lost,
+            ) from error
+        return found
 
 
 def _begin(raw: _Connection, access: str, seconds: float) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from .hours import HOUR
 from .tables import metadata
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ class Space:
         taken = self.bytes()
         counts = self._overview.counts()
         events = counts.open + counts.done + counts.dead
-        received = self._hours.received(now - _DAYS_OF_RATE * _DAY).values()
+        # Whole hours are written down.
+        begin = (now - _DAYS_OF_RATE * _DAY) // HOUR * HOUR
+        received = self._hours.received(begin).values()
         recent = sum(one.events for one in received)
         if not events or not recent:
             return Size(taken, None)

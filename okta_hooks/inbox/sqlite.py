@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from .database import Statement
+
 logger = plain_logger(__name__)
 
 #: How long a new connection may try to make its settings, if it was not opened for an operation with a deadline.
@@ -180,6 +182,10 @@ class SQLite:
             return False
         return True
 
+    def exchange(self, connection: sa.Connection, deadline: float) -> _OneByOne:  # noqa: ARG002 - PostgreSQL's
+        """Return what executes statements in a transaction that has begun."""
+        return _OneByOne(connection)
+
     def lock_rows(
         self, connection: sa.Connection, query: sa.Select[Any], parameters: dict[str, Any]
     ) -> None:
@@ -257,3 +263,22 @@ def _create_file(path: Path) -> None:
     # https://www.sqlite.org/howtocorrupt.html, section 2.2
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+class _OneByOne:
+    """An exchange with a library in the same process, where each statement waits for nothing but the disk."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def run(self, *statements: Statement) -> list[list[Any]]:
+        """Execute statements one after another."""
+        found = []
+        for text, parameters in statements:
+            result = self._connection.exec_driver_sql(text, tuple(parameters))
+            found.append(list(result.all()) if result.returns_rows else [])
+        return found
+
+    def finish(self, *statements: Statement) -> list[list[Any]]:
+        """Execute the last statements; whoever has begun the transaction commits it."""
+        return self.run(*statements)

@@ -12,7 +12,7 @@ from .tables import CLAIMED, DEAD, DONE, PENDING, event, receipt
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .database import Database
+    from .database import Database, Statement
 
 _ROWS_AT_ONCE: Final = 1000
 #: The ids of the events that a statement is about.
@@ -45,11 +45,20 @@ def close_events(
     lock_events(database, connection, ids)
     found: dict[int, str] = {}
     for start in range(0, len(ids), _ROWS_AT_ONCE):
-        some = ids[start : start + _ROWS_AT_ONCE]
-        # Not through SQLAlchemy, which takes longer over it than the database.
-        statement = _CLOSE.format(ids=", ".join([database.placeholder] * len(some)))
-        found.update(map(tuple, connection.exec_driver_sql(statement, tuple(some))))
+        closing = close_statement(database.placeholder, ids[start : start + _ROWS_AT_ONCE])
+        found.update(map(tuple, connection.exec_driver_sql(*closing)))
     return found
+
+
+def lock_statement(placeholder: str, ids: Sequence[int]) -> Statement:
+    """Return what :func:`lock_events` does on PostgreSQL."""
+    return _LOCK.format(ids=", ".join([placeholder] * len(ids))), tuple(ids)
+
+
+def close_statement(placeholder: str, ids: Sequence[int]) -> Statement:
+    """Return what :func:`close_events` does: the rows are ids and states."""
+    # Not through SQLAlchemy, which takes longer over it than the database.
+    return _CLOSE.format(ids=", ".join([placeholder] * len(ids))), tuple(ids)
 
 
 def accumulate(
@@ -66,20 +75,32 @@ def accumulate(
 
     :param rows: The values of keys and numbers, in that order.
     """
-    columns = (*keys, *numbers)
-    one = f"({', '.join([database.placeholder] * len(columns))})"
-    adding = ", ".join(f"{name} = {table.name}.{name} + excluded.{name}" for name in numbers)
     ordered = sorted(rows)
     for start in range(0, len(ordered), _ROWS_AT_ONCE):
         some = ordered[start : start + _ROWS_AT_ONCE]
-        values = ", ".join([one] * len(some))
-        statement = (
-            f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {values}"  # noqa: S608 - our own names
-            f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {adding}"
-        )
-        connection.exec_driver_sql(statement, tuple(chain.from_iterable(some)))
+        connection.exec_driver_sql(*accumulation(database.placeholder, table, keys, numbers, some))
 
 
+def accumulation(
+    placeholder: str,
+    table: sa.Table,
+    keys: Sequence[str],
+    numbers: Sequence[str],
+    rows: Sequence[tuple[Any, ...]],
+) -> Statement:
+    """Return the statement of :func:`accumulate` for some rows, in their order."""
+    columns = (*keys, *numbers)
+    one = f"({', '.join([placeholder] * len(columns))})"
+    adding = ", ".join(f"{name} = {table.name}.{name} + excluded.{name}" for name in numbers)
+    values = ", ".join([one] * len(rows))
+    statement = (
+        f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {values}"  # noqa: S608 - our own names
+        f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {adding}"
+    )
+    return statement, tuple(chain.from_iterable(rows))
+
+
+_LOCK: Final = "SELECT id FROM okta_hooks_event WHERE id IN ({ids}) ORDER BY id FOR UPDATE"
 _HAS: Final = (
     "EXISTS (SELECT 1 FROM okta_hooks_receipt r WHERE r.event_id = okta_hooks_event.id AND r.state "
 )

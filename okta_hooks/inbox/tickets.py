@@ -152,19 +152,19 @@ class Tickets:
         """
         hook, receiver, event_id = presented
         parameters = (event_id, receiver, worker_id, event_id, receiver, hook, worker_id)
-        with self._database.transaction() as connection:
-            rows = connection.exec_driver_sql(_CLAIM, parameters).all()
+        with self._database.exchange() as exchange:
+            (rows,) = exchange.finish((_CLAIM, parameters))
         return [
             Claim(
                 event_id=event_id,
-                delivery_id=row.delivery_id,
-                ordinal=row.ordinal,
+                delivery_id=delivery_id,
+                ordinal=ordinal,
                 hook=hook,
                 receiver=receiver,
-                attempts=row.attempts,
-                claims=row.claims,
+                attempts=attempts,
+                claims=claims,
             )
-            for row in rows
+            for delivery_id, ordinal, attempts, claims in rows
         ]
 
     def _now(self) -> Any:

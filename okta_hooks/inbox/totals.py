@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from .statements import accumulate
+from .statements import accumulate, accumulation
 from .tables import DEAD, DONE, DURATIONS, PENDING, event, receipt, total, worker
 
 if TYPE_CHECKING:
-    from .database import Database
+    from .database import Database, Statement
 
 #: For a look at everything: nobody waits for it.
 _SECONDS: Final = 600.0
@@ -170,12 +170,21 @@ def add(database: Database, connection: sa.Connection, part: str, change: Change
 
     :param part: The worker that has rows of its own for it, or the empty string.
     """
-    rows = [
+    accumulate(database, connection, total, _KEYS, _NUMBERS, _rows(part, change))
+
+
+def addition(placeholder: str, part: str, change: Change) -> Statement | None:
+    """Return the statement of :func:`add` for the change of a few lanes, or None if there is none."""
+    rows = sorted(_rows(part, change))
+    return accumulation(placeholder, total, _KEYS, _NUMBERS, rows) if rows else None
+
+
+def _rows(part: str, change: Change) -> list[tuple[Any, ...]]:
+    return [
         (hook, receiver, part, *(numbers[name] for name in _NUMBERS))
         for (hook, receiver), numbers in change.numbers.items()
         if any(numbers.values())
     ]
-    accumulate(database, connection, total, _KEYS, _NUMBERS, rows)
 
 
 def count_all(database: Database, connection: sa.Connection) -> None:

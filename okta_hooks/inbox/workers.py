@@ -118,6 +118,12 @@ class Workers:
         with self._database.reading() as connection:
             return connection.execute(query).first() is not None
 
+    def is_stopping(self, worker_id: str) -> bool:
+        """Return whether a worker is marked as being stopped."""
+        query = sa.select(worker.c.id).where(worker.c.id == worker_id, worker.c.is_stopping == 1)
+        with self._database.reading() as connection:
+            return connection.execute(query).first() is not None
+
     def lead(self, worker_id: str) -> list[DeadReceipt]:
         """Make a worker the only one in the list, and take every receipt back that another has claimed.
 

@@ -10,6 +10,8 @@ from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
 from okta_hooks.wire import reading
 
+from . import interruption
+
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterable
@@ -63,7 +65,7 @@ def run(
         try:
             # In here, so that a handler of it counts against the timeout.
             signals.notify(signals.receiver_started, app, **context, receiver=receiver.name)
-            with app.app_context():
+            with app.app_context(), interruption.receiving():
                 host_code.call(app, receiver.call, **context)
         except BaseException as raised:
             error = raised

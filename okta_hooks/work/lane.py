@@ -14,7 +14,7 @@ from okta_hooks.outage import Lines, Outage
 from okta_hooks.threads import start_thread
 from okta_hooks.wire import reading
 
-from . import dispatch, retry
+from . import dispatch, interruption, retry
 from .alone import DEATHS_TO_RUN_ALONE
 from .in_hand import InHand
 from .outcomes import Attempt, Outcomes
@@ -193,7 +193,8 @@ class Lane:
                     break
         finally:
             del self._batches[threading.current_thread()]
-            self._in_hand.release(batch.left)
+            if not interruption.is_ended():
+                self._in_hand.release(batch.left)
         return batch.ran
 
     def _may_run(self) -> bool:
@@ -275,6 +276,8 @@ class Lane:
             dead = Settlement(claim=claim, state=DEAD, error=unreadable.reason)
             return Attempt(dead, delivery, None)
         except BaseException as failure:  # noqa: BLE001 - given back, it would be claimed first again, and fail again
+            if interruption.is_ended():
+                raise
             error = failure
         finally:
             self._running.pop(me, None)

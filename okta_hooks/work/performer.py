@@ -12,12 +12,14 @@ from okta_hooks.inbox.workers import TASK
 from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
 
-from . import sigterm
+from . import interruption, sigterm
 from .at_exit import AtExit
 from .base import SECONDS_TO_ABANDON, BaseWorker
 
 if TYPE_CHECKING:
     from okta_hooks.inbox.tickets import Ticket
+
+    from .base import Key
 
 logger = get_logger(__name__)
 
@@ -26,6 +28,8 @@ _LONGEST_PAUSE: Final = 2.0
 #: How long a ticket waits for the database. Then it is given up, and sent again later.
 _SECONDS_TO_WAIT: Final = 60.0
 _SECONDS_BETWEEN_LOOKS: Final = 0.5
+#: How long a process that is being ended waits for the mark that this is a stop.
+_SECONDS_TO_BE_MARKED: Final = 1.0
 
 
 class Performer(BaseWorker):
@@ -57,18 +61,33 @@ class Performer(BaseWorker):
                 {"receiver": ticket.receiver, "hook": ticket.hook},
             )
             return False
+        with interruption.working():
+            return self._perform(key, ticket.event_id)
+
+    def _perform(self, key: Key, event_id: int) -> bool:
         give_up_at = time.monotonic() + _SECONDS_TO_WAIT
         pause = _SHORTEST_PAUSE
         while True:
             try:
                 self._start()
-                self._notices.add_dead(self.lease.renew() or [])
-                return self._lane(key).work_on(ticket.event_id)
+                return self._work_on(key, event_id)
             except InboxUnavailable as error:
                 self._resources.outage.failed(error)
-                if time.monotonic() > give_up_at or self.stopping.wait(pause):
+                if time.monotonic() > give_up_at or interruption.is_due() or self.stopping.wait(pause):
                     raise
                 pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _work_on(self, key: Key, event_id: int) -> bool:
+        self._notices.add_dead(self.lease.renew() or [])
+        lane = self._lane(key)
+        if lane.work_on(event_id):
+            return True
+        if self.stopping.is_set() or self._inbox.workers.is_listed(self.id):
+            return False
+        # Another worker has taken this one for dead, and off the list, where it could claim nothing.
+        self.lease.give_up()
+        self._notices.add_dead(self.lease.renew() or [])
+        return lane.work_on(event_id)
 
     def close(self, timeout: float = SECONDS_TO_ABANDON) -> None:
         """Leave the list of workers. What is running here goes to others, and that counts no death.
@@ -79,7 +98,8 @@ class Performer(BaseWorker):
         if self._at_exit is not None:
             self._at_exit.cancel()
         beats, self._beats = self._beats, None
-        if beats is None:
+        if beats is None or (interruption.is_ended() and not self._is_marked()):
+            # What a time limit has ended a receiver with, this process has died of.
             return
         give_up_at = time.monotonic() + timeout
         with suppress(InboxUnavailable):
@@ -90,6 +110,16 @@ class Performer(BaseWorker):
             time.sleep(_SHORTEST_PAUSE)
         beats.close()
         self.abandon()
+
+    def _is_marked(self) -> bool:
+        """Return whether this process ends because its pool is stopped, which that has marked or is about to."""
+        give_up_at = time.monotonic() + _SECONDS_TO_BE_MARKED
+        with suppress(InboxUnavailable):
+            while time.monotonic() < give_up_at:
+                if self._inbox.workers.is_stopping(self.id):
+                    return True
+                time.sleep(_SHORTEST_PAUSE)
+        return False
 
     def _start(self) -> None:
         """Begin the heartbeat, in this process: one that was forked off later has another performer."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 _SHORTEST_PAUSE: Final = 0.5
-_LONGEST_PAUSE: Final = 30.0
+_LONGEST_PAUSE: Final = 5.0
 _SECONDS_BETWEEN_CLEANINGS: Final = 60.0
 _BROKER_AWAY: Final = Lines(
     begins="The relay cannot give tickets to the broker: %(error)s",
@@ -134,20 +134,19 @@ class Relay:
             return 0
         sent = 0
         try:
+            if self._pause:
+                # Before anything is marked that could not be sent.
+                (hook, _), receiver = next(iter(connected.items()))
+                self._broker.waiting(self._broker.queue_of(hook, receiver))
             with_work = self._resources.inbox.claims.with_work(list(connected))
             if with_work:
                 in_flight = self._resources.inbox.tickets.in_flight()
                 for queue, receivers in self._by_queue(connected, with_work).items():
                     sent += self._send_to(queue, receivers, in_flight.get(queue, Flight()))
-            elif self._pause:
-                # What was due others have done meanwhile.
-                key, receiver = next(iter(connected.items()))
-                self._broker.waiting(self._broker.queue_of(key[0], receiver))
         except BrokerUnavailable as error:
             self._failed(error)
             return sent + error.sent
-        if sent or not with_work:
-            self._worked()
+        self._worked()
         return sent
 
     def _by_queue(
@@ -182,8 +181,8 @@ class Relay:
         self._outage.failed(error)
         self._pause = min(max(2 * self._pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
         self._paused_until = time.monotonic() + self._pause
-        if self._noted is None:
-            self._note(self._resources.inbox.clock())
+        # Each time: when this process was taken for dead, the note went with its place in the list of workers.
+        self._note(self._noted or self._resources.inbox.clock())
 
     def _worked(self) -> None:
         self._outage.worked()

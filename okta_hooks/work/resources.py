@@ -11,6 +11,7 @@ from okta_hooks.inbox.database import CONNECTIONS
 from okta_hooks.logs import get_logger
 from okta_hooks.outage import Lines, Outage
 
+from . import interruption
 from .alone import Permits
 
 if TYPE_CHECKING:
@@ -78,4 +79,5 @@ class Resources:
     @property
     def may_run(self) -> bool:
         """Whether another receiver may be called now."""
-        return not self.stopping.is_set() and not self.is_late and self.lease.holds()
+        is_stopped = self.stopping.is_set() or self.is_late or interruption.is_due()
+        return not is_stopped and self.lease.holds()

@@ -173,7 +173,6 @@ class Worker(BaseWorker):
         for lane in self._lanes.values():
             lane.leave_stuck_threads()
         to_run = self._to_run(connected)
-        assigned = assigned.intersection(to_run)
         waiting = [
             key
             for key, receiver in to_run.items()
@@ -181,7 +180,8 @@ class Worker(BaseWorker):
         ]
         in_doubt = [key for key in waiting if self._lane(key).is_in_doubt]
         for key in {*assigned, *in_doubt, *self._inbox.claims.with_work(waiting)}:
-            self._lane(key).wake(to_run[key].concurrency)
+            if key in to_run:
+                self._lane(key).wake(to_run[key].concurrency)
         for lane in self._lanes.values():
             lane.warn_if_slow()
 

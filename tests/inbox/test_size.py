@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.selection import Selection
-from okta_hooks.inbox.tables import delivery, event, receipt
+from okta_hooks.inbox.tables import delivery, event, hour, receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +36,7 @@ LOOKS: Final[dict[str, Callable[[Inbox], Any]]] = {
     "events until": lambda inbox: inbox.overview.find(Selection(until=NOW - 60 * DAY), limit=20),
     "secrets in use": lambda inbox: inbox.hours.secret_use("okta", 7),
     "sources": lambda inbox: inbox.hours.sources("okta"),
+    "what is held": lambda inbox: inbox.gauges.held(["okta"]),
     "consistency": lambda inbox: inbox.consistency.check(["okta"], longest_wait=DAY),
     "who fails": lambda inbox: inbox.receipts.failing(limit=3),
     "is a receiver known": lambda inbox: inbox.receipts.is_known("nobody"),
@@ -149,6 +150,77 @@ def test_what_one_looks_at_costs_the_same(inboxes: list[Inbox], name: str) -> No
     few, many = (steps(inbox, LOOKS[name]) for inbox in inboxes)
 
     assert many <= 1.3 * few + 2
+
+
+def test_the_last_delivery_is_found_however_many_hours_are_written_down(inbox: Inbox) -> None:
+    """It is looked up in the last hour of each hook."""
+    if inbox.path is None:
+        pytest.skip("It counts SQLite's steps.")
+    taken = []
+    for hours in ((1, 101), (101, 2000)):
+        write_hours(inbox, range(*hours), sources=9)
+        taken.append(steps(inbox, lambda each: each.hours.last_by_hook()))
+
+    assert inbox.hours.last_by_hook() == {"okta": 1999 * 3600.0 + 8}
+    few, many = taken
+    assert many <= 1.3 * few + 2
+
+
+def test_what_is_written_down_is_added_up_by_the_database(inbox: Inbox) -> None:
+    """A week has a row for each source in each of its hours: they are not all fetched to be added up."""
+    write_hours(inbox, range(1, 200), sources=9)
+    fetched = rows_fetched(inbox, lambda each: each.hours.received(7200.0))
+
+    assert inbox.hours.received(7200.0)["okta", "hook"].events == 198 * 9
+    assert fetched < 20
+
+
+def write_hours(inbox: Inbox, numbers: range, *, sources: int) -> None:
+    """Write hours down in which each of so many sources has delivered one event."""
+    first = [(number, "okta", f"https://{i}", i) for number in numbers for i in range(sources)]
+    ends = [(number, "", "", 0) for number in numbers]
+    with inbox.database.transaction(seconds=60) as connection:
+        connection.execute(
+            hour.insert(),
+            [
+                {
+                    "hook": hook,
+                    "hour": number,
+                    "via": "hook" if hook else "",
+                    "source": source,
+                    "secret_list": 7,
+                    "secret": 0,
+                    "deliveries": 1,
+                    "events": 1,
+                    "first_at": number * 3600.0 + i,
+                    "last_at": number * 3600.0 + i,
+                }
+                for number, hook, source, i in (*first, *ends)
+            ],
+        )
+
+
+def rows_fetched(inbox: Inbox, look: Callable[[Inbox], Any]) -> int:
+    """Return how many rows the database returns for a look."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        asked.append((statement, parameters))
+
+    engine = inbox.database._system.engine  # noqa: SLF001 - nothing else leads to the connection
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        look(inbox)
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+    with inbox.database.reading() as connection:
+        return sum(
+            connection.exec_driver_sql(f"SELECT count(*) FROM ({statement}) AS one", parameters)
+            .scalars()
+            .one()
+            for statement, parameters in asked
+            if statement.startswith("SELECT")
+        )
 
 
 def test_what_it_takes_without_an_index(inboxes: list[Inbox]) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from okta_hooks.inbox.claims import Claim, Settlement
+    from okta_hooks.inbox.database import Exchange, Statement
 
     from .model import Model
     from .reference import Hold
@@ -149,6 +150,9 @@ class Slot:
         self._database.transaction = self._transaction  # type: ignore[method-assign]
         self._database.reading = self._reading  # type: ignore[method-assign]
         if self.inbox.path is None:
+            # That of SQLite uses `transaction`.
+            self._real_exchange = self._database.exchange
+            self._database.exchange = self._exchange  # type: ignore[method-assign]
             # The server's clock is the model's, too.
             self._database.now = (  # type: ignore[method-assign]
                 lambda clock: simulation.database_clock()
@@ -289,6 +293,27 @@ class Slot:
                 raise InboxUnavailable("the database does not take this", is_transient=False)
             if fault == "dies before":
                 raise self.die()
+        self._after(fault)
+
+    @contextmanager
+    def _exchange(self, **options: Any) -> Iterator[Exchange]:
+        fault = self._enter(reads=False)
+
+        def before() -> None:
+            # Whoever gets this ends the transaction.
+            if fault == "lost before":
+                raise self._lost()
+            if fault == "impossible":
+                raise InboxUnavailable("the database does not take this", is_transient=False)
+            if fault == "dies before":
+                raise self.die()
+
+        with self._real_exchange(**options) as exchange:
+            yield _Finishing(exchange, before)
+        self._after(fault)
+
+    def _after(self, fault: str | None) -> None:
+        """Let happen what happens when a transaction was committed."""
         self.simulation.observe(self)
         if fault == "dies after":
             raise self.die()
@@ -302,6 +327,21 @@ class Slot:
         self._enter(reads=True)
         with self._real_reading(**options) as connection:
             yield connection
+
+
+class _Finishing:
+    """An exchange before whose end something happens."""
+
+    def __init__(self, exchange: Exchange, before: Callable[[], None]) -> None:
+        self._exchange = exchange
+        self._before = before
+
+    def run(self, *statements: Statement) -> list[list[Any]]:
+        return self._exchange.run(*statements)
+
+    def finish(self, *statements: Statement) -> list[list[Any]]:
+        self._before()
+        return self._exchange.finish(*statements)
 
 
 class Process(Owner):
