@@ -11,13 +11,18 @@ import socket
 import threading
 import weakref
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from amqp.exceptions import ChannelError
 from celery import Celery, signals
 
+from . import consumers
 from .exceptions import ConfigurationError, InboxUnavailable
+from .in_time import InTime
 from .inbox.tickets import Ticket
 from .state import state_of
+from .state.engine import Report
 from .threads import start_thread
 from .work import interruption
 from .work.relay import BrokerUnavailable
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from kombu.messaging import Producer
 
     from .receivers import Hook, Receiver
+    from .state.engine import Consumer
 
 _EXTENSION: Final = "celery"
 _CONNECTED: Final = "okta_hooks.celery"
@@ -38,6 +44,8 @@ _CONNECTED: Final = "okta_hooks.celery"
 _SECONDS_TO_EXPIRE: Final = 24 * 3600
 _SECONDS_TO_CONNECT: Final = 3.0
 _SECONDS_TO_SEND: Final = 5.0
+#: Within it the broker is connected to and its workers have answered, if they do.
+_SECONDS_TO_EXAMINE: Final = 10.0
 #: What keeps a broker that is away from being waited for, by the kind of transport.
 _TIMEOUTS: Final[dict[str, dict[str, Any]]] = {
     "redis": {
@@ -52,14 +60,22 @@ _TIMEOUTS: Final[dict[str, dict[str, Any]]] = {
         "confirm_publish": True,
     },
 }
-#: Of a task that is no receiver's, Celery would keep results, and try again what has failed.
+#: Of other tasks Celery would keep results, and try again what has failed; and each Celery app would have them.
 _OPTIONS: Final[dict[str, Any]] = {
     "ignore_result": True,
     "acks_late": False,
     "max_retries": 0,
     "typing": False,
+    # A shared task is every Celery app's in the process, and another's would call the receivers of this app.
+    "shared": False,
+    # Tells it from one of the host's.
+    "runs_receiver": True,
 }
 _apps: Final[weakref.WeakSet[Flask]] = weakref.WeakSet()
+#: The app whose receiver a task runs, by the Celery app and the name of the task.
+_owners: Final[weakref.WeakKeyDictionary[Celery, dict[str, weakref.ref[Flask]]]] = (
+    weakref.WeakKeyDictionary()
+)
 #: The processes, this one and those that it was forked off from, in which handlers of signals are guarded.
 _guarded: Final[set[int]] = set()
 
@@ -112,6 +128,40 @@ def broker(app: Flask) -> CeleryBroker:
     return CeleryBroker(app, _required(app))
 
 
+def examine(app: Flask, hook: str, receivers: Sequence[Receiver]) -> Report | None:
+    """Return how it is with the tasks of a hook's receivers: see :class:`.Engine`."""
+    celery_app = celery_of(app)
+    if celery_app is None:
+        return None
+    asked = CeleryBroker(app, celery_app)
+    queues, unusable = {}, {}
+    for receiver in receivers:
+        try:
+            queues[receiver.name] = asked.queue_of(hook, receiver)
+        except Exception as error:  # noqa: BLE001 - routes are the host's code
+            unusable[receiver.name] = consumers.reason(error)
+            continue
+        task = celery_app.tasks[task_name(hook, receiver.name)]
+        if not getattr(task, "runs_receiver", False):
+            unusable[receiver.name] = "another task of the app has its name"
+    known = Report(
+        tasks={each.name: task_name(hook, each.name) for each in receivers},
+        queues=queues,
+        unusable=unusable,
+        is_eager=bool(celery_app.conf.task_always_eager),
+    )
+    if known.is_eager:
+        return known
+    try:
+        kind = celery_app.connection_for_write().transport.driver_type
+        known = replace(known, broker=kind)
+        return replace(known, consumers=InTime(asked.consumers).ask(_SECONDS_TO_EXAMINE))
+    except TimeoutError:
+        return replace(known, away="it does not answer in time")
+    except Exception as error:  # noqa: BLE001 - whatever the library of a broker raises
+        return replace(known, away=consumers.reason(error))
+
+
 def _required(app: Flask) -> Celery:
     celery_app = celery_of(app)
     if celery_app is None:
@@ -147,22 +197,36 @@ def _task(app: Flask, celery_app: Celery, hook: str, receiver: Receiver) -> Task
     """Return the task of a receiver, made now if need be. The Celery app is final."""
     receiver_name = receiver.name
     name = task_name(hook, receiver_name)
+    owners = _owners.setdefault(celery_app, {})
+    _own(owners, name, app)
     known: Task[..., Any] | None = celery_app.tasks.get(name)
     if known is not None:
         return known
-    reference = weakref.ref(app)
 
     def run_receiver(event_id: int) -> None:
         """Run a receiver on an event, if it is still to be run now."""
-        there = reference()
+        there = owners[name]()
         if there is not None:
             _guard_signals()
             state_of(there).runtime().performer.perform(Ticket(hook, receiver_name, event_id))
 
-    made: Task[..., Any] = celery_app.task(
-        run_receiver, name=name, queue=receiver.queue, **_OPTIONS
-    )
+    made: Task[..., Any] = celery_app.task(run_receiver, name=name, **_OPTIONS)
     return made
+
+
+def _own(owners: dict[str, weakref.ref[Flask]], name: str, app: Flask) -> None:
+    """Let a task run the receiver of an app.
+
+    :raises RuntimeError: if that has the same name in another app, with another inbox. Apps of tests follow each other.
+    """
+    owner = owners[name]() if name in owners else None
+    if owner is None or owner.testing or app.testing:
+        owners[name] = weakref.ref(app)
+    elif owner is not app and state_of(owner).settings.inbox != state_of(app).settings.inbox:
+        raise ConfigurationError(
+            f"The task {name} is to run receivers of two apps, which have different inboxes and one Celery app. "
+            "Give the hook another name in one of them: EventHook(name)."
+        )
 
 
 def _guard_signals() -> None:
@@ -191,6 +255,8 @@ class CeleryBroker:
         self._app = app
         self._celery = celery_app
         self._queues: dict[str, str] = {}
+        #: Where a ticket is sent. As attributes of tasks Celery 5.7 has given these up.
+        self._options: dict[str, dict[str, str]] = {}
         self._connection: Connection | None = None
         self._producer: Producer | None = None
 
@@ -200,8 +266,10 @@ class CeleryBroker:
         if name not in self._queues:
             self._celery.finalize()
             task = _task(self._app, self._celery, hook, receiver)
-            given = {"queue": task.queue} if getattr(task, "queue", None) else {}
-            found = self._celery.amqp.router.route(given, name, task_type=task)
+            given = {} if receiver.queue is None else {"queue": receiver.queue}
+            self._options[name] = given
+            # A copy: it gets what it is merged with.
+            found = self._celery.amqp.router.route(dict(given), name, task_type=task)
             queue = found.get("queue") or found.get("routing_key")
             self._queues[name] = str(getattr(queue, "name", queue))
         return self._queues[name]
@@ -218,9 +286,13 @@ class CeleryBroker:
             # In a channel of its own: RabbitMQ closes one in which a queue is asked for that is not there.
             with connection.channel() as channel:
                 return int(channel.queue_declare(queue, passive=True).message_count or 0)
+        except ChannelError:
+            # There is no such queue. Redis has none that is empty, and with it kombu counts this among the errors
+            # of connections.
+            return 0
         except connection.recoverable_connection_errors as error:
             raise self._lost(error) from error
-        except Exception:  # noqa: BLE001 - there is no such queue, or this kind of broker does not count
+        except Exception:  # noqa: BLE001 - this kind of broker does not count
             return 0
 
     def publish(self, tickets: Sequence[Ticket]) -> None:
@@ -230,13 +302,27 @@ class CeleryBroker:
         try:
             producer = None if is_eager else self._connect()
             for ticket in tickets:
-                task = self._celery.tasks[task_name(ticket.hook, ticket.receiver)]
-                task.apply_async(
-                    (ticket.event_id,), producer=producer, retry=False, expires=_SECONDS_TO_EXPIRE
+                name = task_name(ticket.hook, ticket.receiver)
+                self._celery.tasks[name].apply_async(
+                    (ticket.event_id,),
+                    producer=producer,
+                    retry=False,
+                    expires=_SECONDS_TO_EXPIRE,
+                    **self._options[name],
                 )
                 sent += 1
         except Exception as error:  # the host's handlers of Celery's signals are called, too
             raise self._lost(error, sent) from error
+
+    def consumers(self) -> Sequence[Consumer] | None:
+        """Return which of Celery's workers answer, or None if they cannot be asked.
+
+        Whatever the library of the broker raises is raised.
+        """
+        try:
+            return consumers.ask(self._celery, self._connect().connection)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close the connection."""
@@ -264,8 +350,12 @@ class CeleryBroker:
     def _lost(self, error: Exception, sent: int = 0) -> BrokerUnavailable:
         """Drop the connection, and return what is to be raised."""
         self.close()
-        # The text of an error may hold the URL of the broker, and that a password.
-        return BrokerUnavailable(type(error).__name__, sent)
+        # The text of an error may hold the URL of the broker, and that a password; but for one that says what is
+        # to be installed.
+        reason = type(error).__name__
+        if isinstance(error, ImportError):
+            reason = f"{reason}: {error}"
+        return BrokerUnavailable(reason, sent)
 
 
 def _mark_stopping(**_: Any) -> None:

@@ -18,8 +18,9 @@ from .exceptions import InboxUnavailable
 from .in_time import InTime
 from .inbox.counters import DELIVERIES, EVENTS, RECOVERED, REFUSED
 from .inbox.tables import DURATIONS
+from .settings import CELERY
 from .state import state_of
-from .work.lease import number_of_workers
+from .work.lease import at_work
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .inbox.gauges import Arrived, Held
     from .inbox.totals import Attempts
     from .receivers import Hook
+    from .work.lease import AtWork
 
     _Numbers: TypeAlias = dict[tuple[str, ...], int]
 
@@ -51,7 +53,9 @@ class Figures:
     queues: Mapping[tuple[str, str], str]
     held: Sequence[Held]
     arrived: Sequence[Arrived]
-    workers: int
+    at_work: AtWork
+    #: Whether receivers wait for relays.
+    needs_relay: bool
     bytes: int
     counted: Mapping[Counted, int]
     attempts: Sequence[Attempts]
@@ -87,7 +91,8 @@ class Metrics:
             queues=self._queues(state.hooks),
             held=inbox.gauges.held(hooks),
             arrived=inbox.gauges.arrived(hooks),
-            workers=number_of_workers(inbox),
+            at_work=at_work(inbox),
+            needs_relay=state.settings.worker == CELERY,
             bytes=inbox.space.bytes(),
             counted=inbox.counters.all(),
             attempts=inbox.totals.attempts(),
@@ -161,6 +166,11 @@ def _gauges(figures: Figures | None) -> Iterator[Metric]:
         labels=("hook",),
     )
     workers = GaugeMetricFamily("okta_hooks_workers", "Workers that run receivers.")
+    relays = GaugeMetricFamily(
+        "okta_hooks_relays",
+        "Relays that are alive, by whether their broker takes tickets; only with a task queue.",
+        labels=("broker",),
+    )
     size = GaugeMetricFamily("okta_hooks_inbox_bytes", "Bytes that the inbox takes on the disk.")
     if figures is not None:
         for one in figures.held:
@@ -176,9 +186,13 @@ def _gauges(figures: Figures | None) -> Iterator[Metric]:
             if hook.last_at is not None:
                 last.add_metric((hook.hook,), hook.last_at)
             recent.add_metric((hook.hook,), hook.events_24h)
-        workers.add_metric((), figures.workers)
+        workers.add_metric((), figures.at_work.workers)
+        _, reachable, away = figures.at_work
+        if figures.needs_relay or reachable or away:
+            relays.add_metric(("reachable",), reachable)
+            relays.add_metric(("away",), away)
         size.add_metric((), figures.bytes)
-    yield from (receipts, oldest, last, recent, workers, size)
+    yield from (receipts, oldest, last, recent, workers, relays, size)
 
 
 def _counters(figures: Figures | None) -> Iterator[Metric]:

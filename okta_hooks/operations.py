@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import Blueprint, Response, request
 
 from .exceptions import ConfigurationError, InboxUnavailable
+from .in_time import InTime
 from .logs import plain_logger
 from .outage import Lines, Outage
 from .problem import problem
 from .secret import frameless
+from .settings import CELERY
 from .state import EXTENSION, app_object, presented, registration
 from .wire import protocol
 
@@ -105,6 +107,7 @@ class _Endpoints:
     def __init__(self, app: Flask) -> None:
         self.app = app
         self._not_ready = Outage(logger, _NOT_READY)
+        self._broker = InTime(self._ask_for_broker)
         self._metrics: Metrics | None = None
         self._is_told = False
 
@@ -140,23 +143,49 @@ class _Endpoints:
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
 
-    def is_ready(self) -> bool:
-        """Return whether a delivery could be stored now; the log says why not."""
-        reason = self._why_closed()
+    def is_ready(self, seconds: float) -> bool:
+        """Return whether a delivery could be stored now; the log says why not.
+
+        :param seconds: How long that may take.
+        """
+        reason = self._why_closed(seconds)
         if reason is not None:
             self._not_ready.failed(InboxUnavailable(reason))
             return False
         self._not_ready.worked()
         return True
 
-    def _why_closed(self) -> str | None:
+    def _why_closed(self, seconds: float) -> str | None:
         state = self.state()
         if state.settings.inbox is None:
             return None
         try:
-            return state.runtime().trial.why_closed(_SECONDS)
+            return state.runtime().trial.why_closed(seconds)
         except InboxUnavailable as error:
             return error.reason
+
+    def broker(self, seconds: float) -> str | None:
+        """Return how the relays have found the broker of the task queue; None if there is none, or it is not known.
+
+        :param seconds: How long that may take.
+        """
+        if self.state().settings.worker != CELERY:
+            return None
+        try:
+            return self._broker.ask(max(seconds, 0.0))
+        except (TimeoutError, InboxUnavailable):
+            return None
+
+    def _ask_for_broker(self) -> str:
+        from .inbox.workers import RELAY  # SQLAlchemy
+
+        living = self.state().runtime().inbox.workers.living(seconds=_SECONDS)
+        relays = [each for each in living if each.kind == RELAY]
+        away = [each.broker_away_since for each in relays if each.broker_away_since is not None]
+        if away:
+            since = datetime.fromtimestamp(min(away), UTC).isoformat(timespec="seconds")
+            return f"away since {since}"
+        return "reachable" if relays else "unknown: no relay is alive"
 
     def metrics(self) -> Metrics:
         """Return what reads the metrics."""
@@ -179,8 +208,12 @@ def _live() -> Response:
 
 def _ready() -> Response:
     """Answer whether a delivery could be stored now."""
-    if _mine().is_ready():
-        return _json(HTTPStatus.OK, status="ready")
+    mine = _mine()
+    give_up_at = time.monotonic() + _SECONDS
+    if mine.is_ready(_SECONDS):
+        # Without its broker it is ready all the same: what is delivered is stored, and sent to it later.
+        broker = mine.broker(give_up_at - time.monotonic())
+        return _json(HTTPStatus.OK, status="ready", **({"broker": broker} if broker else {}))
     # Everybody may ask: why it is so is for the log.
     return _json(HTTPStatus.SERVICE_UNAVAILABLE, status="unavailable")
 

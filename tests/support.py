@@ -45,6 +45,7 @@ HOUR = 3600.0
 DAY = 24 * HOUR
 #: For what SQLite alone can show, or what the kind of database has no part in.
 SQLITE = pytest.mark.parametrize("inbox_url", ["SQLite"], indirect=True)
+POSTGRESQL = pytest.mark.parametrize("inbox_url", ["PostgreSQL"], indirect=True)
 #: For what asks Okta by its SDK, which is an extra.
 NEEDS_SDK = pytest.mark.skipif(
     importlib.util.find_spec("okta") is None, reason="the extra okta is not installed"

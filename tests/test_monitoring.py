@@ -75,7 +75,9 @@ def test_the_rules_are_for_what_goes_wrong() -> None:
     assert {rule["alert"].removeprefix("OktaHooks") for rule in RULES} == {
         "Absent",
         "Backlog",
+        "BrokerAway",
         "DeadLetters",
+        "NoRelay",
         "NoWorker",
         "Quota",
         "Recovered",

@@ -12,8 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks import EventHook, RetryLater, state_of
+from okta_hooks.inbox.workers import RELAY
 from okta_hooks.operations import Operations
-from tests.support import CREATED, PATIENCE, SECRET, SQLITE, receipts, until
+from tests.support import CREATED, PATIENCE, POSTGRESQL, SECRET, SQLITE, receipts, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -161,6 +162,49 @@ def test_a_database_that_has_become_read_only(
         connection.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
 
     assert make(INBOX=postgresql_url).test_client().get("/okta/readyz").status_code == 503
+
+
+@POSTGRESQL
+def test_readiness_with_a_broker(make: AppFactory, inbox_url: str) -> None:
+    """Whatever the broker does, deliveries are stored, so it is ready; but it says how the broker is."""
+    pytest.importorskip("celery", reason="the extra celery is not installed")
+    app = make(INBOX=inbox_url, WORKER="celery")
+    client = app.test_client()
+    workers = state_of(app).runtime().inbox.workers
+
+    answers = [client.get("/okta/readyz")]
+    workers.beat("a", 30, RELAY)
+    answers.append(client.get("/okta/readyz"))
+    workers.beat("b", 30, RELAY)
+    workers.note_broker("b", 1_777_852_800.0)
+    answers.append(client.get("/okta/readyz"))
+    workers.beat("b", -1, RELAY)
+    answers.append(client.get("/okta/readyz"))
+
+    assert [answer.json for answer in answers] == [
+        {"status": "ready", "broker": "unknown: no relay is alive"},
+        {"status": "ready", "broker": "reachable"},
+        {"status": "ready", "broker": "away since 2026-05-04T00:00:00+00:00"},
+        {"status": "ready", "broker": "reachable"},
+    ]
+    assert {answer.status_code for answer in answers} == {200}
+
+
+@POSTGRESQL
+def test_a_list_of_workers_that_hangs(make: AppFactory, inbox_url: str, engine: sa.Engine) -> None:
+    """Somebody else has locked it: what is known without it is answered within the second."""
+    pytest.importorskip("celery", reason="the extra celery is not installed")
+    client = make(INBOX=inbox_url, WORKER="celery").test_client()
+    assert client.get("/okta/readyz").status_code == 200
+
+    with engine.begin() as connection:
+        connection.exec_driver_sql("LOCK TABLE okta_hooks_worker IN ACCESS EXCLUSIVE MODE")
+        began = time.monotonic()
+        answer = client.get("/okta/readyz")
+        seconds = time.monotonic() - began
+
+    assert answer.json == {"status": "ready"}
+    assert seconds < 1.0
 
 
 @pytest.mark.parametrize(("method", "path"), NEEDING)

@@ -42,6 +42,7 @@ def test_a_platform_that_freezes(key: str, name: str, monkeypatch: pytest.Monkey
     [
         ({"worker": "external", "inbox": POSTGRESQL}, 0),
         ({"worker": "thread", "inbox": POSTGRESQL}, 1),
+        ({"worker": "celery", "inbox": POSTGRESQL}, 1),
         ({"worker": "external"}, 1),
         ({"inbox": None}, 0),
     ],
@@ -54,6 +55,17 @@ def test_what_fits(config: dict[str, Any], number: int, monkeypatch: pytest.Monk
 
     assert len(found) == number
     assert "hush" not in str(found)
+
+
+def test_a_relay_that_freezes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With Celery it is the relay that stands still, and a service of its own is the cure."""
+    monkeypatch.setenv("K_SERVICE", "app")
+
+    (found,) = platform.unfit(Settings(worker="celery", inbox=POSTGRESQL))
+
+    assert "the relay in a web process stands still" in found.text
+    assert "flask okta-hooks relay as a service of its own" in found.cure
+    assert 'OKTA_HOOKS_WORKER="external" for the web processes alone' in found.cure
 
 
 def test_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from okta_hooks import EventHook, Reject, RetryLater, drain, state_of
 from okta_hooks.inbox.cursor import Cursor
-from tests.support import CREATED, SECRET, SQLITE, fan_out
+from okta_hooks.inbox.workers import RELAY, TASK, THREAD
+from tests.support import CREATED, POSTGRESQL, SECRET, SQLITE, fan_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ LABELS = {
     "okta_hooks_last_delivery_timestamp_seconds": {"hook"},
     "okta_hooks_received_24h": {"hook"},
     "okta_hooks_workers": set(),
+    "okta_hooks_relays": {"broker"},
     "okta_hooks_inbox_bytes": set(),
     "okta_hooks_deliveries": {"hook", "via"},
     "okta_hooks_events": {"hook", "via", "result"},
@@ -47,6 +49,7 @@ LABELS = {
 }
 BOUNDED = {
     "state": {"pending", "claimed", "dead"},
+    "broker": {"reachable", "away"},
     "via": {"hook", "backfill"},
     "result": {"new", "duplicate", "dead"},
     "outcome": {"done", "retry", "dead"},
@@ -197,6 +200,38 @@ def test_a_worker_counts(app: Flask, okta: EventHook) -> None:
 
     assert seen == [1]
     assert scraped(registry_of(app))["okta_hooks_workers"][()] == 0
+
+
+@POSTGRESQL
+def test_relays_are_no_workers(make_app: AppFactory, okta: EventHook, inbox_url: str) -> None:
+    """They are counted by what their broker does; who is gone is counted nowhere."""
+    app = make_app(okta, INBOX=inbox_url)
+    workers = state_of(app).runtime().inbox.workers
+    assert "okta_hooks_relays" not in scraped(registry_of(app))
+    for worker_id, kind in (("a", RELAY), ("b", RELAY), ("c", RELAY), ("d", TASK), ("e", THREAD)):
+        workers.beat(worker_id, 30, kind)
+    workers.note_broker("b", 1.0)
+    for worker_id, kind in (("f", RELAY), ("g", TASK)):
+        workers.beat(worker_id, -1, kind)
+
+    found = scraped(registry_of(app))
+    state_of(app).close()
+
+    assert found["okta_hooks_workers"] == {(): 2}
+    assert found["okta_hooks_relays"] == {("reachable",): 2, ("away",): 1}
+
+
+@POSTGRESQL
+def test_no_relay_where_one_is_needed(
+    make_app: AppFactory, okta: EventHook, inbox_url: str
+) -> None:
+    """With Celery as the engine there are zeros, which an alarm can be set on."""
+    pytest.importorskip("celery", reason="the extra celery is not installed")
+    app = make_app(okta, INBOX=inbox_url, WORKER="celery")
+    found = scraped(registry_of(app))
+    state_of(app).close()
+
+    assert found["okta_hooks_relays"] == {("reachable",): 0, ("away",): 0}
 
 
 @SQLITE

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from okta_hooks import testing
 from okta_hooks.calling import HttpSender, app_sender
+from okta_hooks.database_url import scheme
 from okta_hooks.exceptions import (
     ConfigurationError,
     InboxUnavailable,
@@ -20,11 +21,13 @@ from okta_hooks.org.client import OktaClient
 from okta_hooks.org.credentials import OrgNotConfigured
 from okta_hooks.org.ownership import Ownership, configured_url, ownership_of
 from okta_hooks.org.refusals import cure
+from okta_hooks.settings import CELERY
 from okta_hooks.state import platform
+from okta_hooks.state.engine import load
 from okta_hooks.wire.protocol import path_of
 from okta_hooks.work.retry import LONGEST_WAIT
 
-from . import answers, configuration, host, probes, registration, storage, vacuum
+from . import answers, configuration, engine, host, probes, registration, storage, vacuum
 from .check import failure, skipped
 from .refusals import Expected
 
@@ -74,6 +77,7 @@ def examine(
     yield from examination.guarded("host", examination.host)
     if not offline:
         yield from examination.guarded("url", examination.endpoint)
+    yield from examination.guarded(engine.NAME, examination.engine)
     # Last: an app that has just been started makes its inbox when it is asked the first time.
     yield from examination.guarded("inbox", examination.inbox)
 
@@ -129,6 +133,17 @@ class _Examination:
     def _is_external(self) -> bool:
         return self._state.settings.worker == "external"
 
+    def engine(self) -> Iterator[Check]:
+        """Look at the task queue, if there is one. It is no network of Okta's: it is asked offline, too."""
+        settings = self._state.settings
+        found = load(settings)
+        if found is not None:
+            report = found.examine(self._app, self._hook, self._connected)
+            yield from engine.checks(
+                report,
+                is_sqlite=settings.inbox is not None and scheme(settings.inbox) == "sqlite",
+            )
+
     def inbox(self) -> Iterator[Check]:
         has_inbox = self._state.settings.inbox is not None
         yield from configuration.mode(has_inbox=has_inbox)
@@ -158,7 +173,12 @@ class _Examination:
         now = inbox.clock()
         lanes = [lane for lane in inbox.overview.receivers() if lane.hook == self._hook]
         counts = inbox.overview.counts()
-        yield from storage.worker(lanes, self._names, now, is_external=self._is_external())
+        living = inbox.workers.living()
+        if self._state.settings.worker == CELERY:
+            yield from engine.relays(living, lanes, self._names, now)
+        else:
+            yield from storage.worker(lanes, self._names, now, is_external=self._is_external())
+        yield from engine.clocks(living)
         yield from storage.orphans(lanes, self._names, now)
         yield from storage.backlog(counts, inbox.receipts.failing(limit=_MOST_FAILING), now)
         yield from storage.dead_letters(counts)

@@ -158,7 +158,7 @@ def worker(
     if latest > _ALIVE_SECONDS:
         yield failure(name, f"It was last seen {age(latest)} ago: nobody runs receivers.", start)
         return
-    absent = sorted(name for name in connected if mine.get(name, now) > _ALIVE_SECONDS)
+    absent = unseen(lanes, connected, now)
     if absent:
         yield warning(
             name,
@@ -167,6 +167,12 @@ def worker(
         )
         return
     yield ok(name, f"It was seen {age(latest)} ago, with every receiver of this app.")
+
+
+def unseen(lanes: Sequence[ReceiverCounts], connected: Collection[str], now: float) -> list[str]:
+    """Return the connected receivers that no worker has noted as its own of late."""
+    seen = {lane.receiver for lane in lanes if now - lane.seen_at <= _ALIVE_SECONDS}
+    return sorted(set(connected) - seen)
 
 
 def backlog(counts: Counts, failing: Sequence[Failing], now: float) -> Iterator[Check]:

@@ -251,13 +251,13 @@ class Database:
         with _translated(), self._slot(deadline, reserved=False):
             self._open(deadline)
             generation = self.generation
-            with self._system.connect(deadline) as connection:
-                try:
+            try:
+                with self._system.connect(deadline) as connection:
                     yield self._system.exchange(connection, deadline)
-                except InboxUnavailable as error:
-                    if error.connection_lost:
-                        self._drop(generation)
-                    raise
+            except InboxUnavailable as error:
+                if error.connection_lost:
+                    self._drop(generation)
+                raise
 
     @contextmanager
     def reading(self, *, seconds: float | None = None) -> Iterator[sa.Connection]:

@@ -95,7 +95,8 @@ class Tickets:
             of_each = self._on_their_way(connection, queue)
             free = window - max(sum(of_each.values()), waiting)
             room = free if limit is None else min(free, limit)
-            shares = [(*key, min(free - of_each.get(key, 0), room)) for key in receivers]
+            # Then at least as much is free as the receiver has.
+            shares = [(*key, min((free - of_each.get(key, 0) + 1) // 2, room)) for key in receivers]
             shares = [share for share in shares if share[-1] > 0]
             if not shares:
                 return []

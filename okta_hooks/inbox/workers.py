@@ -39,6 +39,11 @@ class Listed(NamedTuple):
     broker_away_since: float | None
     clock_ahead: float | None
 
+    @property
+    def host(self) -> str:
+        """The name of its host."""
+        return self.worker.rsplit(":", 2)[0]
+
 
 class DeadReceipt(NamedTuple):
     """A receipt that was given up without an attempt."""
@@ -67,16 +72,17 @@ class Workers:
         :param kind: What it does: :data:`THREAD`, :data:`RELAY` or :data:`TASK`.
         """
         now = self._database.now(self._clock)
-        statement = self._database.insert(worker).values(
-            id=worker_id,
-            alive_until=now + seconds,
-            kind=kind,
-            clock_ahead=self._clock() - now,
-        )
-        changed = {
-            name: statement.excluded[name] for name in ("alive_until", "kind", "clock_ahead")
-        }
         with self._database.transaction() as connection:
+            # Only now: a clock that was read before a connection was waited for would be behind the database's.
+            statement = self._database.insert(worker).values(
+                id=worker_id,
+                alive_until=now + seconds,
+                kind=kind,
+                clock_ahead=self._clock() - now,
+            )
+            changed = {
+                name: statement.excluded[name] for name in ("alive_until", "kind", "clock_ahead")
+            }
             connection.execute(
                 statement.on_conflict_do_update(index_elements=[worker.c.id], set_=changed)
             )
@@ -90,10 +96,19 @@ class Workers:
 
     def listed(self) -> list[Listed]:
         """Return who is in the list, in no order: those that are gone may be there still."""
-        query = sa.select(
-            worker.c.id, worker.c.kind, worker.c.broker_away_since, worker.c.clock_ahead
-        )
         with self._database.reading() as connection:
+            return [Listed(*row) for row in connection.execute(_LISTED)]
+
+    def living(self, *, seconds: float | None = None) -> list[Listed]:
+        """Return those in the list that have sent a heartbeat within their lease, by the clock of the database.
+
+        This is for people and metrics: who takes receipts from a worker has watched it for longer. On SQLite
+        workers have no heartbeat.
+
+        :param seconds: What it may take, as for :meth:`.Database.reading`.
+        """
+        query = _LISTED.where(worker.c.alive_until >= self._database.now(self._clock))
+        with self._database.reading(seconds=seconds) as connection:
             return [Listed(*row) for row in connection.execute(query)]
 
     def beats(self) -> tuple[dict[str, float], set[str]]:
@@ -293,6 +308,9 @@ class Workers:
         return [DeadReceipt(*row) for row in rows]
 
 
+_LISTED: Final = sa.select(
+    worker.c.id, worker.c.kind, worker.c.broker_away_since, worker.c.clock_ahead
+)
 _beside: Final = receipt.alias()
 
 

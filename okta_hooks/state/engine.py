@@ -6,6 +6,7 @@ It lives above this package, and is found by its name, as an extension of Flask'
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from okta_hooks.database_url import scheme
@@ -13,13 +14,46 @@ from okta_hooks.exceptions import ConfigurationError
 from okta_hooks.settings import CELERY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from flask import Flask
 
-    from okta_hooks.receivers import Hook
+    from okta_hooks.receivers import Hook, Receiver
     from okta_hooks.settings import Settings
     from okta_hooks.work.relay import Broker
 
 _MODULE: Final = "okta_hooks.celery"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumer:
+    """A worker of a task queue that has answered: its name, the queues that it takes from, and the tasks it knows."""
+
+    name: str
+    queues: frozenset[str]
+    tasks: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How it is with the tasks of some receivers. Nothing in it is secret.
+
+    :param tasks: The name of the task of each receiver.
+    :param queues: The queue of each receiver whose task can be sent.
+    :param unusable: Why the task of a receiver cannot be used.
+    :param is_eager: Whether tasks are called where they are sent: then there is neither a broker nor a worker.
+    :param broker: What kind of broker it is.
+    :param away: Why the broker could not be reached, or None if it answered.
+    :param consumers: The workers that have answered, or None if they cannot be asked.
+    """
+
+    tasks: Mapping[str, str]
+    queues: Mapping[str, str]
+    unusable: Mapping[str, str]
+    is_eager: bool = False
+    broker: str = ""
+    away: str | None = None
+    consumers: Sequence[Consumer] | None = ()
 
 
 class Engine(Protocol):
@@ -32,6 +66,12 @@ class Engine(Protocol):
         """Return what a relay of this process sends tickets to.
 
         :raises RuntimeError: if the app has no task queue.
+        """
+
+    def examine(self, app: Flask, hook: str, receivers: Sequence[Receiver]) -> Report | None:
+        """Return how it is with the tasks of a hook's receivers, or None if the app has no task queue.
+
+        This takes no longer than some seconds, whatever the broker does.
         """
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from okta_hooks.settings import CELERY
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -36,6 +38,13 @@ def unfit(settings: Settings) -> Iterator[Unfit]:
             "receivers stand still in between.",
             'Set OKTA_HOOKS_WORKER="external", and let a scheduler POST to /okta/tick each minute '
             "(okta_hooks.operations.Operations), or run flask okta-hooks worker --drain as a job.",
+        )
+    if settings.worker == CELERY:
+        yield Unfit(
+            f'This runs on {name}, which freezes threads after each answer, and OKTA_HOOKS_WORKER is "celery": '
+            "the relay in a web process stands still in between, and receivers wait.",
+            "Run flask okta-hooks relay as a service of its own, where nothing is frozen, "
+            'and set OKTA_HOOKS_WORKER="external" for the web processes alone.',
         )
     if settings.inbox.reveal().startswith("sqlite"):
         yield Unfit(

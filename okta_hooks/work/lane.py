@@ -275,9 +275,10 @@ class Lane:
         except UnreadableEvent as unreadable:
             dead = Settlement(claim=claim, state=DEAD, error=unreadable.reason)
             return Attempt(dead, delivery, None)
-        except BaseException as failure:  # noqa: BLE001 - given back, it would be claimed first again, and fail again
+        except BaseException as failure:
             if interruption.is_ended():
                 raise
+            # Given back, it would be claimed first again, and fail again.
             error = failure
         finally:
             self._running.pop(me, None)

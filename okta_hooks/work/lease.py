@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
 
 try:
     import fcntl
@@ -18,7 +18,7 @@ except ImportError:  # Windows has none, where the inbox is on PostgreSQL
 
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.forks import in_children
-from okta_hooks.inbox.workers import THREAD
+from okta_hooks.inbox.workers import RELAY, THREAD
 from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
 
@@ -73,15 +73,25 @@ def lease_for(inbox: Inbox, worker_id: str, kind: str = THREAD) -> Lease:
     return FileLease(inbox, worker_id, _lock_file(inbox.path))
 
 
-def number_of_workers(inbox: Inbox) -> int:
-    """Return how many workers run receivers on an inbox now, in any process.
+class AtWork(NamedTuple):
+    """How many work at an inbox: workers that run receivers, and relays by whether their broker takes tickets."""
+
+    workers: int
+    relays: int = 0
+    relays_without_broker: int = 0
+
+
+def at_work(inbox: Inbox) -> AtWork:
+    """Return how many work at an inbox now, in any process.
 
     :raises InboxUnavailable: if the database does not do what it is asked.
     """
-    if inbox.path is None:
-        beats, expired = inbox.workers.beats()
-        return len(beats.keys() - expired)
-    return int(FileLease.is_held(_lock_file(inbox.path)))
+    if inbox.path is not None:
+        return AtWork(int(FileLease.is_held(_lock_file(inbox.path))))
+    living = inbox.workers.living()
+    relays = [each for each in living if each.kind == RELAY]
+    without = sum(each.broker_away_since is not None for each in relays)
+    return AtWork(len(living) - len(relays), len(relays) - without, without)
 
 
 def _lock_file(database: Path) -> Path:

@@ -73,7 +73,11 @@ class Performer(BaseWorker):
                 return self._work_on(key, event_id)
             except InboxUnavailable as error:
                 self._resources.outage.failed(error)
-                if time.monotonic() > give_up_at or interruption.is_due() or self.stopping.wait(pause):
+                if (
+                    time.monotonic() > give_up_at
+                    or interruption.is_due()
+                    or self.stopping.wait(pause)
+                ):
                     raise
                 pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -65,6 +65,9 @@ def act(sender: Flask, event: LogEvent, attempt: int, **extra: object) -> None:
     g.mark = "receiver"
     if what == "sleep":
         time.sleep(float(rest[0]))
+    elif what == "hold":
+        while not (FOLDER / f"let-go-{event.uuid}").exists():
+            time.sleep(0.02)
     elif what == "stubborn":
         with contextlib.suppress(SoftTimeLimitExceeded):
             time.sleep(30)
@@ -98,7 +101,7 @@ def routed(sender: Flask, event: LogEvent, **extra: object) -> None:
 app = Flask("host")
 app.config.from_prefixed_env("FLASK")
 app.config.update(
-    OKTA_HOOKS_SECRET="correct horse",  # noqa: S106 - test data
+    OKTA_HOOKS_SECRET="correct horse",
     OKTA_HOOKS_INBOX=os.environ["INBOX"],
     OKTA_HOOKS_WORKER="celery",
     OKTA_HOOKS_RELAY_RESEND=float(os.environ.get("RESEND", "5")),

@@ -14,18 +14,31 @@ from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import Request, urlopen
+
+import sqlalchemy as sa
 
 from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.intake import incoming
+from okta_hooks.testing import make_delivery
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery
-from okta_hooks.testing import make_delivery
-from tests.support import until
+from tests.support import SECRET, until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from okta_hooks.inbox.overview import Counts, StoredReceipt
 
 ROOT = Path(__file__).parents[2]
+
+
+def answers(port: int) -> bool:
+    """Return whether anybody listens on a port."""
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+    return False
 
 
 class Redis:
@@ -52,13 +65,7 @@ class Redis:
         self._process = subprocess.Popen(
             command, cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        until(self._answers)
-
-    def _answers(self) -> bool:
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            return True
-        return False
+        until(lambda: answers(self.port))
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
@@ -85,7 +92,7 @@ class Redis:
         with redis.Redis.from_url(url) as client:
             return {
                 key.decode(): client.llen(key)
-                for key in client.keys()
+                for key in client.scan_iter()
                 if client.type(key) == b"list"
             }
 
@@ -122,6 +129,27 @@ class Host:
         self._processes.append(process)
         return process
 
+    def web(self) -> None:
+        """Serve the app by two processes that were forked off when it was made, and await them."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port: int = free.getsockname()[1]
+        bind = ("--bind", f"127.0.0.1:{self.port}", "--workers", "2", "--preload")
+        self.start("gunicorn", *bind, "tests.celery.program:app")
+        until(lambda: answers(self.port))
+
+    def post(self, *uuids: str) -> float:
+        """Post a delivery, and return how many seconds the answer took."""
+        events = [{"uuid": uuid, "eventType": "user.lifecycle.create"} for uuid in uuids]
+        request = Request(
+            f"http://127.0.0.1:{self.port}/okta/events",
+            json.dumps(make_delivery(events)).encode(),
+            {"Authorization": SECRET, "Content-Type": "application/json"},
+        )
+        began = time.monotonic()
+        with urlopen(request, timeout=10) as answer:
+            assert answer.status == 204
+        return time.monotonic() - began
+
     def relay(self, **environment: str) -> subprocess.Popen[bytes]:
         """Start a relay."""
         program = "tests.celery.program:app"
@@ -145,7 +173,9 @@ class Host:
         """Store a delivery."""
         events = [{"uuid": uuid, "eventType": type} for uuid in uuids]
         read = reading.load_delivery(json.dumps(make_delivery(events)).encode())
-        received = Delivery(event_id=read.event_id, source=read.source, via="hook", received_at=datetime.now(UTC))
+        received = Delivery(
+            event_id=read.event_id, source=read.source, via="hook", received_at=datetime.now(UTC)
+        )
         self.inbox.intake.store([incoming(hook, read, received)])
 
     def counts(self) -> Counts:
@@ -161,6 +191,29 @@ class Host:
     def _receipts(self, uuid: str, receiver: str) -> list[StoredReceipt]:
         (event,) = self.inbox.overview.show(uuid)
         return [receipt for receipt in event.receipts if receipt.receiver == receiver]
+
+    def let_go(self, uuid: str) -> None:
+        """Let the receiver go on that holds an event whose uuid begins with ``hold``, whenever it gets it."""
+        (self.folder / f"let-go-{uuid}").touch()
+
+    def deaths(self, uuid: str) -> int:
+        """Return how many processes have died with the receipt of an event that nobody has claimed, for ``acts``."""
+        (event,) = self.inbox.overview.show(uuid)
+        query = "SELECT claims - attempts FROM okta_hooks_receipt WHERE event_id = %s AND receiver = 'acts'"
+        with self.sql() as connection:
+            return int(connection.exec_driver_sql(query, (event.event.id,)).scalar_one())
+
+    @contextlib.contextmanager
+    def sql(self) -> Iterator[sa.Connection]:
+        """Begin a transaction in the inbox, beside all that the library does."""
+        url = self.url.replace("postgresql:", "postgresql+psycopg:")
+        engine = sa.create_engine(url, poolclass=sa.NullPool)
+        with engine.begin() as connection:
+            yield connection
+
+    def performers(self) -> list[str]:
+        """Return the workers that run tickets."""
+        return [each.worker for each in self.inbox.workers.listed() if each.kind == "task"]
 
     def settle(self) -> None:
         """Wait until no event is open."""

@@ -9,7 +9,7 @@ from tests.support import NEEDS_PSYCOPG, until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .support import Host, Redis
+    from .support import Host
 
 pytestmark = NEEDS_PSYCOPG
 

@@ -5,7 +5,6 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-import sqlalchemy as sa
 
 from tests.support import NEEDS_PSYCOPG, until
 
@@ -39,14 +38,12 @@ def test_a_soft_time_limit_is_a_failed_attempt(host: Host) -> None:
 
 def test_a_soft_time_limit_does_not_interrupt_settling(host: Host) -> None:
     """What has run is done, however long it takes to write that down."""
-    engine = sa.create_engine(host.url.replace("postgresql:", "postgresql+psycopg:"))
     host.store("sleep_0.7_settled")
     until(lambda: host.runs("began")["sleep_0.7_settled"])
-    with engine.begin() as connection:
+    with host.sql() as connection:
         connection.exec_driver_sql("SELECT * FROM okta_hooks_receipt FOR UPDATE")
         until(lambda: host.runs("ran")["sleep_0.7_settled"])
         time.sleep(0.8)
-    engine.dispose()
     until(lambda: host.receipt("sleep_0.7_settled").state == "done")
 
     assert host.receipt("sleep_0.7_settled").attempts == 1
@@ -56,7 +53,9 @@ def test_a_soft_time_limit_does_not_interrupt_settling(host: Host) -> None:
 def test_what_kills_its_process_five_times_is_a_dead_letter(host: Host) -> None:
     """That is so for what is killed at a hard time limit, as for what runs out of memory; nothing else suffers."""
     host.store("stubborn_hard", "kill_memory", "innocent")
-    until(lambda: host.receipt("stubborn_hard").state == host.receipt("kill_memory").state == "dead")
+    until(
+        lambda: host.receipt("stubborn_hard").state == host.receipt("kill_memory").state == "dead"
+    )
 
     for uuid in ("stubborn_hard", "kill_memory"):
         assert host.receipt(uuid).error == "the process died here"

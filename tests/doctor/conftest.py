@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     AppFactory = Callable[..., Flask]
 
 clock = clock_of_today
+#: It needs the extra ``celery``.
+collect_ignore = [] if importlib.util.find_spec("celery") else ["test_celery.py"]
 
 
 @pytest.fixture
