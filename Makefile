@@ -7,7 +7,7 @@ READY := .venv/ready
 # Images of containers like to set it: each process that a test starts would compile all of the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test long coverage model chaos backfill-kills servers bench bench-quick check format docs dist lock audit catalog clean
+.PHONY: demo test long coverage model chaos backfill-kills servers temporal bench bench-quick check format docs dist lock audit catalog clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -51,6 +51,15 @@ $(SERVERS): $(READY)
 
 servers: $(SERVERS)  ## a matrix of web servers, stopped and killed, in 5 minutes: make servers NAMES="waitress 'flask run'"
 	$(BIN)/python -m tests.servers $(NAMES)
+
+TEMPORAL := .venv/temporal
+
+$(TEMPORAL): $(READY)
+	$(BIN)/python -m pip install --quiet --group temporal
+	touch $(TEMPORAL)
+
+temporal: $(TEMPORAL)  ## the recipe for Temporal, by its own client
+	$(BIN)/pytest tests/queues/test_jobs.py -k temporal
 
 BENCH := .venv/bench
 

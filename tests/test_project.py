@@ -143,7 +143,7 @@ def test_what_developing_installs_is_locked() -> None:
                 for extra in PROJECT["project"]["optional-dependencies"].values()
                 for line in extra
             ),
-            *(line for group in ("test", "docs", "dev") for line in groups[group]),
+            *(line for group in ("test", "queues", "docs", "dev") for line in groups[group]),
         ]
     )
     locked = dict(line.split("==") for line in read("constraints.txt").splitlines() if "==" in line)

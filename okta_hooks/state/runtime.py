@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import os
-import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
 from okta_hooks.exceptions import ConfigurationError
 from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.workers import RELAY
 from okta_hooks.inbox.writer import Writer
 from okta_hooks.settings import CELERY
 from okta_hooks.work import sigterm
+from okta_hooks.work.at_exit import AtExit
 from okta_hooks.work.performer import Performer
 from okta_hooks.work.worker import Worker
 
@@ -22,7 +22,6 @@ from .trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from multiprocessing.util import Finalize
 
     from flask import Flask
 
@@ -83,12 +82,13 @@ class Runtime:
         self._config = config
         self._relay: Worker | None = None
         self._taker: Worker | None = None
+        self._taker_at_exit: AtExit | None = None
         self._taking = threading.Lock()
         self.writer = Writer(self.inbox, self._wake)
         self._lock = threading.Lock()
         self._at_work: Worker | None = None
         self._is_closed = False
-        self._at_exit: Finalize | None = None
+        self._at_exit: AtExit | None = None
 
     @property
     def relay(self) -> Worker:
@@ -103,7 +103,7 @@ class Runtime:
                     "There is no task queue to send tickets to: "
                     f'OKTA_HOOKS_WORKER is {self._config.worker!r}, and not "celery".'
                 )
-            self._relay = self._make_worker(broker=loaded.broker(self._app))
+            self._relay = self._make_worker(kind=RELAY, broker=loaded.broker(self._app))
         return self._relay
 
     def _wake(self) -> None:
@@ -120,8 +120,7 @@ class Runtime:
                 sigterm.listen()
                 at_work.start()
                 self._at_work = at_work
-                atexit.register(self._stop_worker)
-                self._at_exit = _at_exit_of_a_child(self._stop_worker)
+                self._at_exit = AtExit(self._stop_worker)
 
     def drain(self, until: float | None = None) -> int:
         """Run receivers in this thread until nothing is due: see :func:`okta_hooks.drain`.
@@ -134,7 +133,8 @@ class Runtime:
         """Return tickets for what is due: see :func:`okta_hooks.work.take`."""
         with self._taking:
             if self._taker is None:
-                self._taker = self._make_worker()
+                self._taker = self._make_worker(kind=RELAY)
+                self._taker_at_exit = AtExit(self._taker.abandon)
             return self._taker.take(limit, queue)
 
     def close(self) -> None:
@@ -146,33 +146,16 @@ class Runtime:
             return
         with self._lock:
             self._is_closed = True
-        if self._at_work is not None:
-            atexit.unregister(self._stop_worker)
-            if self._at_exit is not None:
-                self._at_exit.cancel()
-            self._stop_worker()
+        if self._at_exit is not None:
+            self._at_exit.call_now()
         self.performer.close()
-        if self._taker is not None:
-            self._taker.abandon()
+        if self._taker_at_exit is not None:
+            self._taker_at_exit.call_now()
         self.writer.stop(_SECONDS_TO_STOP)
         self.inbox.counters.close()
         self.inbox.close()
 
     def _stop_worker(self) -> None:
-        atexit.unregister(self._stop_worker)  # a child of multiprocessing may come to both
-        # A child that was forked off and ends has inherited this, and no worker.
         at_work = self._at_work
-        if self.pid != os.getpid() or at_work is None:
-            return
-        if not at_work.stop(_SECONDS_TO_STOP):
+        if at_work is not None and not at_work.stop(_SECONDS_TO_STOP):
             at_work.abandon()
-
-
-def _at_exit_of_a_child(function: Callable[[], None]) -> Finalize | None:
-    """Have a function called when this process ends, if it is a child of multiprocessing: few come to ``atexit``."""
-    process = sys.modules.get("multiprocessing.process")
-    if process is None or process.parent_process() is None:
-        return None
-    from multiprocessing.util import Finalize  # who is no child need not have it
-
-    return Finalize(None, function, exitpriority=0)

@@ -13,6 +13,7 @@ from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
 
 from . import interruption, sigterm
+from .at_exit import AtExit
 from .base import SECONDS_TO_ABANDON, BaseWorker
 
 if TYPE_CHECKING:
@@ -35,13 +36,14 @@ class Performer(BaseWorker):
     """Runs receivers for tickets.
 
     It enters the inbox's list of workers with the first ticket of its process, and stays there until
-    :meth:`close`: a process that ends without that has died with what it ran.
+    :meth:`close`, which the end of the process calls: one that ends without that has died with what it ran.
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named, kind=TASK)
         self._starting = threading.Lock()
         self._beats: ExitStack | None = None
+        self._at_exit: AtExit | None = None
 
     def perform(self, ticket: Ticket) -> bool:
         """Run the receiver of a ticket on its event, if it is still to be run now; return whether it was run.
@@ -97,6 +99,8 @@ class Performer(BaseWorker):
         :param timeout: Seconds to wait for what is running.
         """
         self.stopping.set()
+        if self._at_exit is not None:
+            self._at_exit.cancel()
         beats, self._beats = self._beats, None
         if beats is None or (interruption.is_ended() and not self._is_marked()):
             # What a time limit has ended a receiver with, this process has died of.
@@ -131,6 +135,7 @@ class Performer(BaseWorker):
             sigterm.listen()
             self._beats = ExitStack()
             self._beats.enter_context(self._beating())
+            self._at_exit = AtExit(self.close)
             start_thread(self._attend, name="okta-hooks-attendant")
 
     def _attend(self) -> None:

@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 
 def take(app: Flask, limit: int = 100, *, queue: str | None = None) -> list[Ticket]:
-    """Return tickets for what is due, each a hook's name, a receiver's name and the id of an event.
+    """Return tickets for what is due, each a tuple of a hook's name, a receiver's name and the id of an event.
 
     They are marked in the inbox as being on their way, and that is committed: send them now. One for which no receipt
     is claimed within ``OKTA_HOOKS_RELAY_RESEND`` seconds is taken for lost, and returned again. Of one queue no more
     than ``OKTA_HOOKS_RELAY_WINDOW`` are on their way at a time.
 
     This also gives stored events their receipts, and takes back what died with its process: something has to call it
-    every second or so, however little there is to do.
+    every second or so, however little there is to do. Several processes may, and each gets other tickets.
 
+    :param app: The Flask app. It needs no context.
     :param limit: The most to return.
     :param queue: Only for receivers with this ``queue``; by default for all.
     :raises RuntimeError: if no hook is registered in the app, or its inbox is not on PostgreSQL.
@@ -46,6 +47,11 @@ def perform(app: Flask, ticket: Sequence[Any]) -> bool:
     the receiver raises is not raised here, and the task queue has nothing to try again.
     A ticket that comes twice, or too late, is harmless: then nothing is run.
 
+    Several threads may call this at a time. A process that has called it is listed as a worker until it ends, and ends
+    with a death of what it runs unless it comes to Python's ``atexit``, or to the end of a child of multiprocessing.
+    One that ends by ``os._exit`` has to call ``okta_hooks.state_of(app).close()`` before.
+
+    :param app: The Flask app. It needs no context.
     :param ticket: What :func:`take` returned, or a sequence of the same three, as JSON brings it.
     :return: whether the receiver was run.
     :raises RuntimeError: as :func:`take`.

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox.workers import NOT_CONNECTED, RELAY, THREAD
+from okta_hooks.inbox.workers import NOT_CONNECTED, THREAD
 from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
 
@@ -56,6 +56,7 @@ class Worker(BaseWorker):
     :param max_attempts: After so many a receipt is dead.
     :param retention: How long the bodies of done deliveries stay.
     :param jitter: Returns a number from 0 to 1, for :func:`~okta_hooks.work.retry.back_off`.
+    :param kind: As for :class:`.BaseWorker`.
     :param broker: The task queue, or None.
     :param window: As for :class:`.Tray`, as is ``resend``.
     """
@@ -69,18 +70,12 @@ class Worker(BaseWorker):
         max_attempts: int,
         retention: timedelta,
         jitter: Callable[[], float] = random.random,
+        kind: str = THREAD,
         broker: Broker | None = None,
         window: int = 1000,
         resend: float = 60.0,
     ) -> None:
-        super().__init__(
-            app,
-            hooks,
-            inbox,
-            max_attempts=max_attempts,
-            jitter=jitter,
-            kind=THREAD if broker is None else RELAY,
-        )
+        super().__init__(app, hooks, inbox, max_attempts=max_attempts, jitter=jitter, kind=kind)
         self.housekeeping = Housekeeping(inbox, retention)
         #: Is called once, when another process turns out to dispatch, and this one waits.
         self.on_standby: Callable[[], Any] | None = None
