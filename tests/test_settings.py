@@ -342,7 +342,9 @@ def test_inbox_error_shows_no_password() -> None:
 @pytest.mark.parametrize("value", ["Thread", "", None, True, ["thread"]])
 def test_unknown_worker(value: object) -> None:
     """There are three kinds of worker, and the error names them."""
-    with pytest.raises(RuntimeError, match=r'OKTA_HOOKS_WORKER is .* "thread", "external" or "celery"'):
+    with pytest.raises(
+        RuntimeError, match=r'OKTA_HOOKS_WORKER is .* "thread", "external" or "celery"'
+    ):
         settings.read({"OKTA_HOOKS_WORKER": value})
 
 

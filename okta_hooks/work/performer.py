@@ -14,12 +14,12 @@ from okta_hooks.threads import start_thread
 
 from . import interruption, sigterm
 from .at_exit import AtExit
-from .base import SECONDS_TO_ABANDON, BaseWorker
+from .member import SECONDS_TO_ABANDON, Member
 
 if TYPE_CHECKING:
     from okta_hooks.inbox.tickets import Ticket
 
-    from .base import Key
+    from .member import Key
 
 logger = get_logger(__name__)
 
@@ -32,7 +32,7 @@ _SECONDS_BETWEEN_LOOKS: Final = 0.5
 _SECONDS_TO_BE_MARKED: Final = 1.0
 
 
-class Performer(BaseWorker):
+class Performer(Member):
     """Runs receivers for tickets.
 
     It enters the inbox's list of workers with the first ticket of its process, and stays there until

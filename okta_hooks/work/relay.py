@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from okta_hooks.inbox.tickets import Ticket
     from okta_hooks.receivers import Receiver
 
-    from .base import Key
+    from .member import Key
     from .resources import Resources
 
 logger = get_logger(__name__)
@@ -70,16 +70,16 @@ class Broker(Protocol):
         """Close the connection. The next use opens another."""
 
 
-class Tray:
+class Window:
     """Chooses what is due for tickets, as far as there is room for them.
 
-    :param window: The most tickets of one queue that may be on their way.
+    :param size: The most tickets of one queue that may be on their way.
     :param resend: After how many seconds a ticket whose receipt nobody has claimed is taken for lost.
     """
 
-    def __init__(self, resources: Resources, *, window: int, resend: float) -> None:
+    def __init__(self, resources: Resources, *, size: int, resend: float) -> None:
         self._resources = resources
-        self._window = window
+        self._size = size
         self._resend = resend
         self._clean_at = float("-inf")
         self._retries_first = False
@@ -99,7 +99,7 @@ class Tray:
         return self._resources.inbox.tickets.mark(
             queue,
             receivers,
-            window=self._window,
+            window=self._size,
             waiting=waiting,
             unmarked=unmarked,
             seconds=self._resend,
@@ -117,9 +117,9 @@ class Tray:
 class Relay:
     """Sends tickets for what is due."""
 
-    def __init__(self, resources: Resources, tray: Tray, broker: Broker) -> None:
+    def __init__(self, resources: Resources, window: Window, broker: Broker) -> None:
         self._resources = resources
-        self._tray = tray
+        self._window = window
         self._broker = broker
         self._outage = Outage(logger, _BROKER_AWAY)
         self._pause = 0.0
@@ -169,7 +169,7 @@ class Relay:
         # the second ones of receipts that have been claimed by the first: no mark stands for any of these.
         waiting = self._broker.waiting(queue)
         unmarked = max(waiting - flight.sent, 0)
-        tickets = self._tray.take(queue, receivers, waiting=waiting, unmarked=unmarked)
+        tickets = self._window.take(queue, receivers, waiting=waiting, unmarked=unmarked)
         try:
             if tickets:
                 self._broker.publish(tickets)

@@ -17,11 +17,11 @@ from okta_hooks.inbox.workers import NOT_CONNECTED, THREAD
 from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
 
-from .base import SECONDS_TO_ABANDON, BaseWorker
+from .member import SECONDS_TO_ABANDON, Member
 from .fan_out import FanOut
 from .housekeeping import Housekeeping
 from .lane import MOST_IN_HAND
-from .relay import Relay, Tray
+from .relay import Relay, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from okta_hooks.inbox.tickets import Ticket
     from okta_hooks.receivers import Hook, Receiver
 
-    from .base import Key
+    from .member import Key
     from .relay import Broker
 
 logger = get_logger(__name__)
@@ -47,7 +47,7 @@ _SECONDS_AFTER_FAILURE: Final = 1.0
 _SECONDS_TO_WATCH: Final = 15.0
 
 
-class Worker(BaseWorker):
+class Worker(Member):
     """Brings what is in the inbox of an app's hooks to their receivers.
 
     It runs them itself, or sends tickets for that to a task queue.
@@ -56,9 +56,9 @@ class Worker(BaseWorker):
     :param max_attempts: After so many a receipt is dead.
     :param retention: How long the bodies of done deliveries stay.
     :param jitter: Returns a number from 0 to 1, for :func:`~okta_hooks.work.retry.back_off`.
-    :param kind: As for :class:`.BaseWorker`.
+    :param kind: As for :class:`.Member`.
     :param broker: The task queue, or None.
-    :param window: As for :class:`.Tray`, as is ``resend``.
+    :param window: The size of the :class:`.Window`; ``resend`` is that of its tickets.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class Worker(BaseWorker):
         self._thread: threading.Thread | None = None
         self._watch_until = 0.0
         self._fan_out = FanOut(self._resources, self._notices)
-        self._tray = Tray(self._resources, window=window, resend=resend)
-        self._relay = None if broker is None else Relay(self._resources, self._tray, broker)
+        self._window = Window(self._resources, size=window, resend=resend)
+        self._relay = None if broker is None else Relay(self._resources, self._window, broker)
 
     @property
     def closed(self) -> int:
@@ -277,7 +277,7 @@ class Worker(BaseWorker):
         taken: list[Ticket] = []
         for name, keys in by_queue.items():
             if len(taken) < limit:
-                taken += self._tray.take(name, keys, limit=limit - len(taken))
+                taken += self._window.take(name, keys, limit=limit - len(taken))
         return taken
 
     def _stand_by(self) -> None:

@@ -17,13 +17,13 @@ import greenlet
 from okta_hooks import host_code, outage
 from okta_hooks.work import (
     alone,
-    base,
     bodies,
     dispatch,
     fan_out,
     in_hand,
     lane,
     lease,
+    member,
     resources,
     worker,
 )
@@ -424,7 +424,7 @@ def simulated(world: World) -> Iterator[None]:
             lease,
             {"threading": _THREADING, "time": _TIME, "start_thread": _start, "fcntl": _Locks()},
         ),
-        (base, {"start_thread": _start}),
+        (member, {"start_thread": _start}),
         (bodies, {"start_thread": _start}),
         (dispatch, {"start_thread": _start, "run": _run}),
         (host_code, {"threading": _THREADING}),

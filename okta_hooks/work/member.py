@@ -33,7 +33,7 @@ SECONDS_TO_ABANDON: Final = 2.0
 Key: TypeAlias = tuple[str, str]
 
 
-class BaseWorker:
+class Member:
     """A member of the inbox's list of workers.
 
     :param hooks: The hooks by name.
