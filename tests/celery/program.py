@@ -29,9 +29,9 @@ FOLDER = Path(os.environ["FOLDER"])
 SHORT = os.environ.get("SHORT_LEASES")
 if SHORT:
     changed: Any = lease
-    changed.LEASE_SECONDS = 1.5
+    changed.LEASE_SECONDS = 3.0
     changed.HEARTBEAT_SECONDS = 0.3
-    changed._SECONDS_TO_WATCH = 0.6  # noqa: SLF001 - no setting of the app's
+    changed._SECONDS_TO_WATCH = 1.2  # noqa: SLF001 - no setting of the app's
 
 okta = EventHook("okta")
 other = EventHook("other")

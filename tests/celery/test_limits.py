@@ -61,5 +61,6 @@ def test_what_kills_its_process_five_times_is_a_dead_letter(host: Host) -> None:
     for uuid in ("stubborn_hard", "kill_memory"):
         assert host.receipt(uuid).error == "the process died here"
         assert host.receipt(uuid).attempts == 0
-        assert host.runs("began")[uuid] == 5
+        # More where a busy machine let a short lease run out: who is taken for dead by that is not convicted.
+        assert host.runs("began")[uuid] >= 5
     assert host.receipt("innocent").state == "done"
