@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: Held by whoever marks tickets as sent: with two at a time, each would count without those of the other.
 _ADVISORY_LOCK: Final = 0x0C7A_4071
 #: A ticket that was lost so often is sent again at intervals that do not grow any more.
-_MOST_DOUBLINGS: Final = 6
+_MOST_DOUBLINGS: Final = 3
 
 
 class Ticket(NamedTuple):
