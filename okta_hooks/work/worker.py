@@ -17,10 +17,10 @@ from okta_hooks.inbox.workers import NOT_CONNECTED, THREAD
 from okta_hooks.logs import get_logger
 from okta_hooks.threads import start_thread
 
-from .member import SECONDS_TO_ABANDON, Member
 from .fan_out import FanOut
 from .housekeeping import Housekeeping
 from .lane import MOST_IN_HAND
+from .member import SECONDS_TO_ABANDON, Member
 from .relay import Relay, Window
 
 if TYPE_CHECKING:
