@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from amqp.exceptions import ChannelError
 from celery import Celery, signals
+from kombu.exceptions import OperationalError
 
 from . import consumers
 from .exceptions import ConfigurationError, InboxUnavailable
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from kombu.connection import Connection
     from kombu.messaging import Producer
+    from kombu.transport.virtual import Channel
 
     from .receivers import Hook, Receiver
     from .state.engine import Consumer
@@ -259,6 +261,7 @@ class CeleryBroker:
         self._options: dict[str, dict[str, str]] = {}
         self._connection: Connection | None = None
         self._producer: Producer | None = None
+        self._counting: Channel | None = None
 
     def queue_of(self, hook: str, receiver: Receiver) -> str:
         """Return where Celery sends the task of a receiver: by its ``queue``, or else by Celery's routes."""
@@ -284,35 +287,49 @@ class CeleryBroker:
             raise self._lost(error) from error
         try:
             # In a channel of its own: RabbitMQ closes one in which a queue is asked for that is not there.
-            with connection.channel() as channel:
-                return int(channel.queue_declare(queue, passive=True).message_count or 0)
+            if self._counting is None:
+                self._counting = connection.channel()
+            return int(self._counting.queue_declare(queue, passive=True).message_count or 0)
         except ChannelError:
             # There is no such queue. Redis has none that is empty, and with it kombu counts this among the errors
             # of connections.
+            if connection.transport.driver_type == "amqp":
+                self._counting = None
             return 0
         except connection.recoverable_connection_errors as error:
             raise self._lost(error) from error
         except Exception:  # noqa: BLE001 - this kind of broker does not count
             return 0
 
-    def publish(self, tickets: Sequence[Ticket]) -> None:
-        """Send tickets, in their order."""
-        is_eager = self._celery.conf.task_always_eager
-        sent = 0
-        try:
-            producer = None if is_eager else self._connect()
-            for ticket in tickets:
-                name = task_name(ticket.hook, ticket.receiver)
-                self._celery.tasks[name].apply_async(
-                    (ticket.event_id,),
-                    producer=producer,
-                    retry=False,
-                    expires=_SECONDS_TO_EXPIRE,
-                    **self._options[name],
-                )
-                sent += 1
-        except Exception as error:  # the host's handlers of Celery's signals are called, too
-            raise self._lost(error, sent) from error
+    def publish(self, tickets: Sequence[Ticket]) -> list[tuple[Ticket, Exception]]:
+        """Send tickets, in their order, and return those that are refused, each with what was raised."""
+        refused: list[tuple[Ticket, Exception]] = []
+        for number, ticket in enumerate(tickets):
+            try:
+                producer = None if self._celery.conf.task_always_eager else self._connect()
+            except Exception as error:
+                raise self._lost(error, number) from error
+            try:
+                self._send(ticket, producer)
+            except ChannelError as error:
+                # RabbitMQ closes a channel in which it refuses something.
+                self.close()
+                refused.append((ticket, error))
+            except Exception as error:  # the host's handlers of Celery's signals are called, too
+                if producer is not None and isinstance(error, _connection_errors(producer)):
+                    raise self._lost(error, number) from error
+                refused.append((ticket, error))
+        return refused
+
+    def _send(self, ticket: Ticket, producer: Producer | None) -> None:
+        name = task_name(ticket.hook, ticket.receiver)
+        self._celery.tasks[name].apply_async(
+            (ticket.event_id,),
+            producer=producer,
+            retry=False,
+            expires=_SECONDS_TO_EXPIRE,
+            **self._options[name],
+        )
 
     def consumers(self) -> Sequence[Consumer] | None:
         """Return which of Celery's workers answer, or None if they cannot be asked.
@@ -326,7 +343,8 @@ class CeleryBroker:
 
     def close(self) -> None:
         """Close the connection."""
-        connection, self._connection, self._producer = self._connection, None, None
+        connection, self._connection = self._connection, None
+        self._producer = self._counting = None
         if connection is not None:
             with suppress(Exception):
                 connection.release()  # type: ignore[no-untyped-call]
@@ -358,6 +376,12 @@ class CeleryBroker:
         return BrokerUnavailable(reason, sent)
 
 
+def _connection_errors(producer: Producer) -> tuple[type[Exception], ...]:
+    """Return what is raised where the broker cannot be reached any more."""
+    found: tuple[type[Exception], ...] = producer.connection.recoverable_connection_errors
+    return (*found, OperationalError, OSError)
+
+
 def _give_up(error: Exception, pause: float) -> None:
     """Raise the error that a broker was not reached with, once each that the URL names has been tried."""
     if pause:
@@ -375,7 +399,8 @@ def _mark_stopping(**_: Any) -> None:
 
     def mark() -> None:
         for app in _used():
-            with suppress(InboxUnavailable):
+            # Not even one that has no inbox keeps the others from it.
+            with suppress(InboxUnavailable, ConfigurationError):
                 state_of(app).runtime().inbox.workers.mark_processes_stopping(
                     socket.gethostname(), pids
                 )

@@ -237,7 +237,8 @@ class _Exchange:
         texts = [text for text, _ in statements]
         if not self._has_begun:
             self._has_begun = True
-            texts.insert(0, _begin(raw, raw.access, self._deadline - time.monotonic()))
+            begin = _begin(raw, raw.access, self._deadline - time.monotonic())
+            texts.insert(0, begin.replace("%", "%%"))  # of the search path
         parameters = [value for _, values in statements for value in values]
         try:
             self._cursor.execute("; ".join([*texts, *ending]), parameters)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _ADVISORY_LOCK: Final = 0x0C7A_4071
 #: A ticket that was lost so often is sent again at intervals that do not grow any more.
 _MOST_DOUBLINGS: Final = 3
+#: Or after so many seconds, if that is sooner.
+_LONGEST: Final = 3600.0
 
 
 class Ticket(NamedTuple):
@@ -128,7 +130,7 @@ class Tickets:
         seconds: float,
     ) -> list[Ticket]:
         asked = ", ".join(["(%s, %s, %s::integer)"] * len(shares))
-        parameters = (*chain.from_iterable(shares), after, room, queue, seconds, seconds)
+        parameters = (*chain.from_iterable(shares), after, room, queue, seconds, seconds, seconds)
         rows = connection.exec_driver_sql(_MARK.format(asked=asked), parameters)
         return [Ticket(row.hook, row.receiver, row.event_id) for row in rows]
 
@@ -200,7 +202,7 @@ WITH asked (hook, receiver, share) AS (VALUES {{asked}}), chosen AS (
 INSERT INTO okta_hooks_ticket AS known (event_id, receiver, hook, queue, lapses_at, times_sent)
 SELECT event_id, receiver, hook, %s, {_NOW} + %s, 1 FROM chosen
 ON CONFLICT (event_id, receiver) DO UPDATE SET queue = excluded.queue, times_sent = known.times_sent + 1,
-lapses_at = {_NOW} + %s * 2 ^ least(known.times_sent, {_MOST_DOUBLINGS})
+lapses_at = {_NOW} + least(%s * 2 ^ least(known.times_sent, {_MOST_DOUBLINGS}), greatest(%s, {_LONGEST}))
 RETURNING hook, receiver, event_id
 """  # noqa: S608 - our own names
 _CLAIM: Final = f"""

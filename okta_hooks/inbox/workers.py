@@ -272,8 +272,9 @@ class Workers:
             Time in which nobody watched does not count: the worker was paused, or the database away.
         """
         others = sa.tuple_(lane.c.hook, lane.c.receiver).not_in(list(connected))
-        # Every worker calls this: each adds its share.
-        workers = sa.select(sa.func.count()).select_from(worker).scalar_subquery()
+        # Every worker calls this, but for those that run receivers for tickets: each adds its share.
+        calling = sa.or_(worker.c.kind.is_(None), worker.c.kind != TASK)
+        workers = sa.select(sa.func.count()).select_from(worker).where(calling).scalar_subquery()
         share = watched_seconds / sa.case((workers > 0, workers), else_=1)
         with self._database.transaction() as connection:
             connection.execute(

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def start(app: Flask) -> None:
     """Start what this process has at work, which otherwise starts with its first request.
 
-    That is the writer of the inbox and, with ``OKTA_HOOKS_WORKER = "thread"``, the thread that runs receivers.
+    That is the writer of the inbox and, with ``OKTA_HOOKS_WORKER = "thread"``, the thread that runs receivers,
+    or with ``"celery"`` the one that gives tickets for them to Celery.
     It is for a hook of the server's that runs in each of its processes, after the fork: without it, a process that
     nobody asks anything leaves what is due to the others.
 

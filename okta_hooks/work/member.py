@@ -121,9 +121,8 @@ class Member:
             logger.warning("The lease could not be given up: %(error)s", {"error": error})
 
     def _lane(self, key: Key) -> Lane:
-        if key not in self._lanes:
-            self._lanes[key] = Lane(self._resources, *key)
-        return self._lanes[key]
+        # Several threads may ask for one at the same time, and must get the same.
+        return self._lanes.get(key) or self._lanes.setdefault(key, Lane(self._resources, *key))
 
     def _receiver(self, hook: str, name: str) -> Receiver | None:
         return self._connected().get((hook, name))

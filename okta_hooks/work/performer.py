@@ -133,10 +133,11 @@ class Performer(Member):
             self._inbox.open()
             # A pool ends its children by SIGTERM, too, and leaves that signal to the system.
             sigterm.listen()
-            self._beats = ExitStack()
-            self._beats.enter_context(self._beating())
-            self._at_exit = AtExit(self.close)
-            start_thread(self._attend, name="okta-hooks-attendant")
+            with ExitStack() as beats:
+                beats.enter_context(self._beating())
+                start_thread(self._attend, name="okta-hooks-attendant")
+                self._at_exit = AtExit(self.close)
+                self._beats = beats.pop_all()
 
     def _attend(self) -> None:
         """Send what is to be told of dead letters, and give back what a lost answer has left claimed."""

@@ -28,6 +28,15 @@ logger = get_logger(__name__)
 _SHORTEST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 5.0
 _SECONDS_BETWEEN_CLEANINGS: Final = 60.0
+_SECONDS_WITHOUT_REFUSAL: Final = 120.0
+#: At once, so that what is marked is sent soon, and the relay can be stopped in between.
+_MOST_AT_ONCE: Final = 200
+_REFUSED: Final = Lines(
+    begins="Tickets for the receiver %(receiver)s of the hook %(hook)r are refused, and tried again later: %(error)s",
+    goes_on="Tickets have been refused for %(seconds).0f s now, %(count)d times; the last, for the receiver"
+    " %(receiver)s of the hook %(hook)r: %(error)s",
+    ends="No ticket is refused any more, after %(seconds).0f s and %(count)d times.",
+)
 _BROKER_AWAY: Final = Lines(
     begins="The relay cannot give tickets to the broker: %(error)s",
     goes_on="The relay cannot give tickets to the broker for %(seconds).0f s now, %(count)d tries: %(error)s",
@@ -39,7 +48,7 @@ class BrokerUnavailable(OktaHooksError):
     """The broker took no ticket, or not all.
 
     :param reason: What went wrong, without any secret.
-    :param sent: How many tickets it has taken.
+    :param sent: How many tickets it has taken or refused.
     """
 
     def __init__(self, reason: str, sent: int = 0) -> None:
@@ -52,7 +61,10 @@ class Broker(Protocol):
     """What a relay asks of a task queue. It is used by one thread at a time."""
 
     def queue_of(self, hook: str, receiver: Receiver) -> str:
-        """Return the name of the queue in which tickets of a receiver wait."""
+        """Return the name of the queue in which tickets of a receiver wait.
+
+        The host's routes are asked, and may raise anything.
+        """
 
     def waiting(self, queue: str) -> int:
         """Return how many messages wait in a queue, or 0 if the broker does not tell.
@@ -60,10 +72,10 @@ class Broker(Protocol):
         :raises BrokerUnavailable: if it does not answer.
         """
 
-    def publish(self, tickets: Sequence[Ticket]) -> None:
-        """Send tickets, in their order.
+    def publish(self, tickets: Sequence[Ticket]) -> list[tuple[Ticket, Exception]]:
+        """Send tickets, in their order, and return those that are refused, each with what was raised.
 
-        :raises BrokerUnavailable: if it does not take them all.
+        :raises BrokerUnavailable: if the broker cannot be reached (any more).
         """
 
     def close(self) -> None:
@@ -82,7 +94,7 @@ class Window:
         self._size = size
         self._resend = resend
         self._clean_at = float("-inf")
-        self._retries_first = False
+        self._retries_first: dict[str, bool] = {}
 
     def take(
         self,
@@ -95,7 +107,7 @@ class Window:
     ) -> list[Ticket]:
         """Return tickets of a queue, marked as sent: see :meth:`.Tickets.mark`."""
         self._clean()
-        self._retries_first = not self._retries_first
+        retries_first = self._retries_first[queue] = not self._retries_first.get(queue, False)
         return self._resources.inbox.tickets.mark(
             queue,
             receivers,
@@ -104,7 +116,7 @@ class Window:
             unmarked=unmarked,
             seconds=self._resend,
             limit=limit,
-            retries_first=self._retries_first,
+            retries_first=retries_first,
         )
 
     def _clean(self) -> None:
@@ -122,6 +134,7 @@ class Relay:
         self._window = window
         self._broker = broker
         self._outage = Outage(logger, _BROKER_AWAY)
+        self._refusals = Outage(logger, _REFUSED, calm=_SECONDS_WITHOUT_REFUSAL)
         self._pause = 0.0
         self._paused_until = float("-inf")
         self._noted: float | None = None
@@ -143,8 +156,8 @@ class Relay:
         try:
             if self._pause:
                 # Before anything is marked that could not be sent.
-                (hook, _), receiver = next(iter(connected.items()))
-                self._broker.waiting(self._broker.queue_of(hook, receiver))
+                for queue in list(self._by_queue(connected, connected))[:1]:
+                    self._broker.waiting(queue)
             with_work = self._resources.inbox.claims.with_work(list(connected))
             if with_work:
                 in_flight = self._resources.inbox.tickets.in_flight()
@@ -161,22 +174,36 @@ class Relay:
     ) -> dict[str, list[Key]]:
         found: dict[str, list[Key]] = {}
         for key in with_work:
-            found.setdefault(self._broker.queue_of(key[0], connected[key]), []).append(key)
+            try:
+                queue = self._broker.queue_of(key[0], connected[key])
+            except Exception as error:  # noqa: BLE001 - routes are the host's code, and the other receivers' go on
+                self._refused(key, error)
+            else:
+                found.setdefault(queue, []).append(key)
         return found
 
     def _send_to(self, queue: str, receivers: Sequence[Key], flight: Flight) -> int:
         # Tickets that were taken for lost may all be in the queue still, because its workers are slow, and so may
         # the second ones of receipts that have been claimed by the first: no mark stands for any of these.
-        waiting = self._broker.waiting(queue)
+        # Where there is none of ours, what waits is the host's: its tasks must not keep receivers out.
+        waiting = self._broker.waiting(queue) if flight != Flight() else 0
         unmarked = max(waiting - flight.sent, 0)
-        tickets = self._window.take(queue, receivers, waiting=waiting, unmarked=unmarked)
+        tickets = self._window.take(
+            queue, receivers, waiting=waiting, unmarked=unmarked, limit=_MOST_AT_ONCE
+        )
         try:
-            if tickets:
-                self._broker.publish(tickets)
-        except BrokerUnavailable as error:
-            self._withdraw(tickets[error.sent :])
+            # The marks of those that are refused lapse: that is when they are tried again.
+            for ticket, error in self._broker.publish(tickets) if tickets else ():
+                self._refused((ticket.hook, ticket.receiver), error)
+        except BrokerUnavailable as unavailable:
+            self._withdraw(tickets[unavailable.sent :])
             raise
         return len(tickets)
+
+    def _refused(self, key: Key, error: Exception) -> None:
+        # The text may hold the URL of the broker, and that a password.
+        reason = str(error) if isinstance(error, OktaHooksError) else type(error).__name__
+        self._refusals.failed(BrokerUnavailable(reason), hook=key[0], receiver=key[1])
 
     def _withdraw(self, tickets: Sequence[Ticket]) -> None:
         try:
@@ -194,6 +221,7 @@ class Relay:
 
     def _worked(self) -> None:
         self._outage.worked()
+        self._refusals.worked()
         self._pause = 0.0
         if self._noted is not None:
             self._note(None)

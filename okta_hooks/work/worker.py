@@ -84,6 +84,8 @@ class Worker(Member):
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._watch_until = 0.0
+        # With which queue a call of `take` begins.
+        self._turn = 0
         self._fan_out = FanOut(self._resources, self._notices)
         self._window = Window(self._resources, size=window, resend=resend)
         self._relay = None if broker is None else Relay(self._resources, self._window, broker)
@@ -275,9 +277,13 @@ class Worker(Member):
             if queue in (None, of_it):
                 by_queue.setdefault(of_it, []).append(key)
         taken: list[Ticket] = []
-        for name, keys in by_queue.items():
-            if len(taken) < limit:
-                taken += self._window.take(name, keys, limit=limit - len(taken))
+        self._turn += 1
+        names = list(by_queue)
+        begins = self._turn % len(names) if names else 0
+        for number, name in enumerate(names[begins:] + names[:begins]):
+            share = -(-(limit - len(taken)) // (len(names) - number))
+            if share:
+                taken += self._window.take(name, by_queue[name], limit=share)
         return taken
 
     def _stand_by(self) -> None:
