@@ -148,3 +148,26 @@ def test_two_workers_under_a_role_with_repeatable_read(
     assert inboxes[0].overview.counts().done == 200
     for inbox in inboxes:
         inbox.close()
+
+
+def test_a_schema_with_a_percent_sign(
+    postgresql: sa.Engine, postgresql_url: str, delivery: DeliveryFactory
+) -> None:
+    """A name of a schema is no placeholder, nor is what an error says: receipts are claimed and settled there."""
+    name = sa.make_url(postgresql_url).database
+    administrate(
+        postgresql,
+        'CREATE SCHEMA "ten%ant"',
+        f'ALTER DATABASE {name} SET search_path = "ten%ant", public',
+        database=name,
+    )
+    inbox = Inbox(postgresql_url)
+    assert inbox.intake.store([delivery("a")]) == NEW
+    fan_out(inbox, "%s")
+
+    (claimed,) = claim(inbox, "%s")
+    inbox.claims.settle("me", [Settlement(claim=claimed, state="dead", error="%(x)s \\ 100 %")])
+
+    (receipt,) = inbox.overview.show("a")[0].receipts
+    assert (receipt.state, receipt.error) == ("dead", "%(x)s \\ 100 %")
+    inbox.close()

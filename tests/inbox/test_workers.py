@@ -202,6 +202,7 @@ def test_each_of_several_workers_adds_its_share(inbox: Inbox, delivery: Delivery
     inbox.workers.see_receivers([("okta", "a")])
     inbox.workers.beat("one", 30)
     inbox.workers.beat("another", 30)
+    inbox.workers.beat("a task", 30, "task")  # does not watch
 
     inbox.workers.note_unconnected([], DAY)
     assert inbox.workers.dead_letter_orphans(DAY) == []

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from okta_hooks.inbox.tables import receipt, ticket
 from okta_hooks.work.performer import Performer
 from okta_hooks.work.relay import BrokerUnavailable
 from tests.support import NEEDS_PSYCOPG, PATIENCE, until
@@ -39,9 +40,13 @@ class Shelf:
         self.is_open = True
         self.threads: set[threading.Thread] = set()
         self.on_sending: Callable[[Sequence[Ticket]], object] = len
+        self.unroutable: set[str] = set()
+        self.unwanted: set[str] = set()
 
     def queue_of(self, _: str, receiver: Receiver) -> str:
         """Return what the receiver says."""
+        if receiver.name in self.unroutable:
+            raise LookupError(receiver.queue)
         return receiver.queue or "usual"
 
     def waiting(self, queue: str) -> int:
@@ -49,15 +54,16 @@ class Shelf:
         self._look()
         return self.lengths.get(queue, 0)
 
-    def publish(self, tickets: Sequence[Ticket]) -> None:
-        """Take tickets until it is full."""
+    def publish(self, tickets: Sequence[Ticket]) -> list[tuple[Ticket, Exception]]:
+        """Take the tickets that are wanted, until it is full."""
         self._look()
         self.on_sending(tickets)
         self.threads.add(threading.current_thread())
         taken = tickets[: self.takes]
-        self.sent += taken
+        self.sent += [ticket for ticket in taken if ticket.receiver not in self.unwanted]
         if len(taken) < len(tickets):
             raise BrokerUnavailable("Full", len(taken))
+        return [(each, ValueError("amqp://u:hush@b")) for each in taken if each not in self.sent]
 
     def _look(self) -> None:
         if self.is_away:
@@ -145,6 +151,68 @@ def test_slow_consumers_cause_no_storm(system: System, make_relay: Callable[...,
     assert relay.stop(PATIENCE)
 
     assert before <= 4
+
+
+@pytest.mark.parametrize("fault", ["unroutable", "unwanted"])
+def test_what_is_refused_keeps_nobody_else_waiting(
+    system: System,
+    make_relay: Callable[..., Worker],
+    caplog: pytest.LogCaptureFixture,
+    fault: str,
+) -> None:
+    """One receiver's route may fail, or its tickets be refused: those of the others are sent, and one line tells."""
+    system.on("*", name="a", queue="wrong")(Heard())
+    system.on("*", name="b")(Heard())
+    system.store("u", "v")
+    shelf = Shelf()
+    getattr(shelf, fault).add("a")
+    relay = make_relay(shelf, resend=0.2)
+    relay.start()
+    until(lambda: len(shelf.sent) == 2)
+    time.sleep(1)
+    getattr(shelf, fault).clear()
+    until(lambda: {ticket.receiver for ticket in shelf.sent} == {"a", "b"})
+    assert relay.stop(PATIENCE)
+
+    told = [each.getMessage() for each in caplog.records if "refused" in each.getMessage()]
+    assert len(told) == 1
+    assert "for the receiver a " in told[0]
+    assert "hush" not in told[0]
+
+
+def test_tasks_of_the_host_s_keep_no_receiver_out(
+    system: System, make_relay: Callable[..., Worker]
+) -> None:
+    """In a queue with more messages than the window, of which none is a ticket, some are put all the same."""
+    system.on("*", name="a")(Heard())
+    system.store("u", "v")
+    shelf = Shelf()
+    shelf.lengths["usual"] = 1000
+    relay = make_relay(shelf, window=10)
+    relay.start()
+    until(lambda: len(shelf.sent) == 2)
+    assert relay.stop(PATIENCE)
+
+
+def test_each_queue_alternates(system: System, make_relay: Callable[..., Worker]) -> None:
+    """With two queues, too, what has failed before has its turn in each, while new events keep coming."""
+    for name, queue in (("a", "one"), ("b", "two")):
+        system.on("*", name=name, queue=queue)(Heard())
+    system.store(*(f"u{number}" for number in range(60)))
+    relay = make_relay(Shelf(), window=1000)
+    assert len(relay.take(2, None)) == 2  # gives events their receipts
+    with system.inbox.database.transaction() as connection:
+        connection.execute(ticket.delete())
+        # As after a failed attempt long ago.
+        connection.execute(
+            receipt.update().where(receipt.c.event_id > 40).values(due=1.0, attempts=1, claims=1)
+        )
+    taken = [relay.take(4, None) for _ in range(4)]
+
+    for name in ("a", "b"):
+        of_it = [each.event_id for batch in taken for each in batch if each.receiver == name]
+        assert len(of_it) == 8
+        assert min(of_it) <= 40 < max(of_it)
 
 
 def test_what_the_broker_does_not_take_is_sent_later(
