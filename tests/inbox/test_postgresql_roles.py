@@ -157,8 +157,8 @@ def test_a_schema_with_a_percent_sign(
     name = sa.make_url(postgresql_url).database
     administrate(
         postgresql,
-        'CREATE SCHEMA "ten%ant"',
-        f'ALTER DATABASE {name} SET search_path = "ten%ant", public',
+        'CREATE SCHEMA "ten%%ant"',
+        f'ALTER DATABASE {name} SET search_path = "ten%%ant", public',
         database=name,
     )
     inbox = Inbox(postgresql_url)
