@@ -173,6 +173,8 @@ class Claims:
         :return: the settlements that counted (the others' receipts had been taken away: a lease ran out),
             and the events that this closed, by id, with their state.
         """
+        if not settlements:
+            return [], {}
         if len(settlements) > _MOST_SETTLED:
             with self._database.transaction() as connection:
                 return self._settle(connection, worker_id, settlements)

@@ -19,6 +19,7 @@ from tests.acceptance.stored import app
 __all__ = ["app"]
 
 _FILE = Path(app.config["KILL_AT"])
+_SETTLES = "attempts = attempts + 1"
 
 
 def _reached(point: str) -> None:
@@ -29,7 +30,7 @@ def _reached(point: str) -> None:
 
 @event.listens_for(sa.Engine, "before_cursor_execute")
 def _before(connection: sa.Connection, cursor: Any, statement: str, *_: Any) -> None:
-    if statement.startswith("UPDATE okta_hooks_receipt") and "attempts=" in statement:
+    if _SETTLES in statement:
         _reached("after the receiver, before the settle")
 
 
@@ -39,8 +40,32 @@ def _after(connection: sa.Connection, cursor: Any, statement: str, *_: Any) -> N
         connection.info["stores"] = True
     elif statement.startswith("INSERT INTO okta_hooks_receipt"):
         _reached("in the fan-out")
+    elif _SETTLES in statement:
+        _reached("in the settle")
     elif statement.startswith("UPDATE okta_hooks_receipt"):
-        _reached("in the settle" if "attempts=" in statement else "in the claim")
+        _reached("in the claim")
+
+
+def _watch_exchanges() -> None:
+    """Look at statements that go to PostgreSQL without SQLAlchemy, too."""
+    try:
+        import psycopg
+    except ImportError:
+        return
+    execute = psycopg.ClientCursor.execute
+
+    def watched(self: Any, query: str, *rest: Any, **named: Any) -> Any:
+        if _SETTLES in query:
+            _reached("after the receiver, before the settle")
+        found = execute(self, query, *rest, **named)
+        if _SETTLES in query:
+            _reached("in the settle")
+        return found
+
+    psycopg.ClientCursor.execute = watched  # type: ignore[method-assign, assignment]
+
+
+_watch_exchanges()
 
 
 @event.listens_for(sa.Engine, "commit")

@@ -77,5 +77,6 @@ def test_slow_consumers(
     sent = sum(line.startswith("crm ") for line in messages)
     print(f"{sent} messages for {events} receipts, {max(marked)} marked, {max(waiting)} waiting")
     assert sent > events
-    assert max(marked) == window
+    # A receiver alone leaves half of it to others.
+    assert window // 2 <= max(marked) <= window
     assert 0 < max(waiting) <= window

@@ -34,6 +34,7 @@ EVERYTHING = {
         "lane",
         "meta",
         "receipt",
+        "ticket",
         "total",
         "worker",
     )
