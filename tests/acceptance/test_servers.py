@@ -70,6 +70,7 @@ def test_a_server_that_stops_finishes_what_is_in_hand(
     """At the signal the receiver that is running finishes, it is written down, and the rest is left."""
     server = host.serve(*command)
     host.send_until_stored(server, "running", "waiting", seconds=2)
+    host.await_run("running", "audit")
     host.await_run("running", "crm", "begin")
 
     server.send(number)
@@ -85,6 +86,7 @@ def test_a_child_of_multiprocessing_finishes_what_is_in_hand(host: Host) -> None
     """So it is in servers that serve in such a process, granian for one: it does not come to ``atexit``."""
     server = host.serve("tests.acceptance.child")
     host.send_until_stored(server, "running", "waiting", seconds=2)
+    host.await_run("running", "audit")
     host.await_run("running", "crm", "begin")
 
     server.send(signal.SIGTERM)
