@@ -141,9 +141,9 @@ def impossible(new: NewDelivery) -> NewDelivery:
     return replace(new, delivery=replace(new.delivery, via=None))  # type: ignore[arg-type]
 
 
-def until(condition: Callable[[], object]) -> None:
+def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Wait for what another thread does to the database, which has nothing to wait on."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
