@@ -158,11 +158,7 @@ class Tickets:
         hook, receiver, event_id = presented
         parameters = (event_id, receiver, worker_id, event_id, receiver, hook, worker_id)
         with self._database.exchange() as exchange:
-            # A server that crashes may forget the claim, and knows the receipt as pending then: whoever holds
-            # the claim settles nothing.
-            (rows,) = exchange.finish(
-                ("SET LOCAL synchronous_commit = off", ()), (_CLAIM, parameters)
-            )
+            (rows,) = exchange.finish((_CLAIM, parameters))
         return [
             Claim(
                 event_id=event_id,
