@@ -88,7 +88,11 @@ def judge(
     for of_receipt in receipts.values():
         findings.run_twice += len(of_receipt) > 1
         for earlier, later in itertools.pairwise(of_receipt):
-            if (earlier.pid, earlier.receiver, earlier.uuid) not in in_hand:
+            # One that was stopped between its claim and its run comes last, where its lease was ended before its time.
+            claimed_before = later if later.pid in suspended else earlier
+            if not in_hand.intersection(
+                (run.pid, run.receiver, run.uuid) for run in (earlier, claimed_before)
+            ):
                 findings.wrong.append(f"ran again, though no kill undid it: {earlier} {later}")
             if earlier.pid not in suspended and later.began < (
                 earlier.ended or deaths.get(earlier.pid, later.began)

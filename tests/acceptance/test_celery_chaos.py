@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -23,11 +22,6 @@ POSTGRESQL = pytest.mark.parametrize("inbox_url", ["PostgreSQL"], indirect=True)
 
 
 @POSTGRESQL
-@pytest.mark.long
-@pytest.mark.skipif(
-    not os.environ.get("LONG"),
-    reason="a receipt runs twice in a few of its runs for which no kill accounts: make long shows it",
-)
 def test_what_was_acknowledged_is_handled(host: Host) -> None:
     """Everything that Celery needs dies now and then; each event of a 204 is handled by each receiver.
 
