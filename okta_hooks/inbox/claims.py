@@ -12,8 +12,8 @@ from okta_hooks.printable import printable
 
 from . import totals
 from .assignments import EARLIEST
-from .statements import IDS, close_events, close_statement, lock_statement
-from .tables import CLAIMED, DEAD, DONE, PENDING, event, receipt, worker
+from .statements import IDS, close_statement, lock_statement
+from .tables import CLAIMED, DEAD, DONE, PENDING, event, receipt
 from .totals import Change
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ DIED_HERE: Final = "the process died here"
 #: A statement has two parameters for each; SQLite takes 32,766.
 _MOST_ASKED: Final = 5000
 _LONGEST_ERROR: Final = 500
-#: In one statement.
-_MOST_SETTLED: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,51 +99,10 @@ class Claims:
         :param retries_first: Whether receipts that have been tried before go first. Callers should alternate
             between the two: otherwise a backlog of either kind keeps the other waiting.
         """
-        with self._database.transaction() as connection:
-            return self._claim(
-                connection, worker_id, hook, receiver, limit, retries_first=retries_first
-            )
-
-    def _claim(
-        self,
-        connection: sa.Connection,
-        worker_id: str,
-        hook: str,
-        receiver: str,
-        limit: int,
-        *,
-        retries_first: bool,
-    ) -> list[Claim]:
-        chosen = {
-            "hook": hook,
-            "receiver": receiver,
-            "most": limit,
-            "now": self._clock(),
-            "after": 0.0 if retries_first else EARLIEST - 1.0,
-            "of_worker": worker_id,
-        }
-        rows = list(connection.execute(_DUE, chosen))
-        if retries_first and not rows:
-            rows = list(connection.execute(_DUE, chosen | {"after": EARLIEST - 1.0}))
-        suspects = [index for index, row in enumerate(rows) if row.claims > row.attempts]
-        if suspects:
-            rows = rows[: suspects[0] or 1]
-        if rows:
-            ids = [row.event_id for row in rows]
-            mine = {"ids": ids, "of_receiver": receiver, "of_worker": worker_id}
-            connection.execute(_TAKE, mine)
-        return [
-            Claim(
-                event_id=row.event_id,
-                delivery_id=row.delivery_id,
-                ordinal=row.ordinal,
-                hook=hook,
-                receiver=receiver,
-                attempts=row.attempts,
-                claims=row.claims + 1,
-            )
-            for row in rows
-        ]
+        *_, claims = self._settle_and_claim(
+            worker_id, [], hook, receiver, limit, retries_first=retries_first
+        )
+        return claims
 
     def with_work(self, receivers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         """Return those of the receivers, each a hook and a name, for which something is due now.
@@ -175,22 +132,10 @@ class Claims:
         """
         if not settlements:
             return [], {}
-        if len(settlements) > _MOST_SETTLED:
-            with self._database.transaction() as connection:
-                return self._settle(connection, worker_id, settlements)
-        mark = self._database.placeholder
-        ids = sorted({one.claim.event_id for one in settlements})
-        statements = [self._settlement(worker_id, settlements)]
-        if self._database.path is None:
-            statements.append(lock_statement(mark, ids))
-        # Also of events of which no settlement counts: they are closed already, or stay open.
-        statements.append(close_statement(mark, ids))
         with self._database.exchange() as exchange:
-            fences, *_, states = exchange.run(*statements)
-            counted = _counted(settlements, fences)
-            closed = dict(map(tuple, states))
-            adding = totals.addition(mark, worker_id, _change(settlements, counted, closed))
-            exchange.finish(*([adding] if adding else []))
+            found = exchange.run(*self._settling(worker_id, settlements))
+            counted, closed = _counted(settlements, found)
+            exchange.finish(*self._adding(worker_id, settlements, counted, closed))
         return counted, closed
 
     def settle_and_claim(
@@ -204,24 +149,71 @@ class Claims:
         retries_first: bool = False,
     ) -> tuple[list[Settlement], dict[int, str], list[Claim]]:
         """Do :meth:`settle` and :meth:`claim` in one transaction: a busy lane waits for the disk once."""
-        with self._database.transaction() as connection:
-            counted, closed = self._settle(connection, worker_id, settlements)
-            claims = self._claim(
-                connection, worker_id, hook, receiver, limit, retries_first=retries_first
-            )
-            return counted, closed, claims
+        return self._settle_and_claim(
+            worker_id, settlements, hook, receiver, limit, retries_first=retries_first
+        )
 
-    def _settle(
-        self, connection: sa.Connection, worker_id: str, settlements: Sequence[Settlement]
-    ) -> tuple[list[Settlement], dict[int, str]]:
-        fences: list[Any] = []
-        for start in range(0, len(settlements), _MOST_SETTLED):
-            some = self._settlement(worker_id, settlements[start : start + _MOST_SETTLED])
-            fences += connection.exec_driver_sql(*some)
-        counted = _counted(settlements, fences)
-        closed = close_events(self._database, connection, [item.claim.event_id for item in counted])
-        totals.add(self._database, connection, worker_id, _change(settlements, counted, closed))
-        return counted, closed
+    def _settle_and_claim(
+        self,
+        worker_id: str,
+        settlements: Sequence[Settlement],
+        hook: str,
+        receiver: str,
+        limit: int,
+        *,
+        retries_first: bool,
+    ) -> tuple[list[Settlement], dict[int, str], list[Claim]]:
+        def due(after: float) -> Statement:
+            lock = " FOR UPDATE OF r SKIP LOCKED" if self._database.path is None else ""
+            text = _DUE.format(mark=self._database.placeholder, lock=lock)
+            return text, (hook, receiver, after, self._clock(), worker_id, limit)
+
+        with self._database.exchange() as exchange:
+            settling = self._settling(worker_id, settlements)
+            *found, rows = exchange.run(*settling, due(0.0 if retries_first else _EVERY_DUE))
+            if retries_first and not rows:
+                (rows,) = exchange.run(due(_EVERY_DUE))
+            counted, closed = _counted(settlements, found)
+            claims = _claims(hook, receiver, rows)
+            exchange.finish(
+                *self._taking(worker_id, receiver, claims),
+                *self._adding(worker_id, settlements, counted, closed),
+            )
+        return counted, closed, claims
+
+    def _taking(self, worker_id: str, receiver: str, claims: Sequence[Claim]) -> list[Statement]:
+        """Return what writes down that a worker has claimed receipts of one receiver."""
+        if not claims:
+            return []
+        mark = self._database.placeholder
+        ids = [claim.event_id for claim in claims]
+        text = _TAKE.format(mark=mark, ids=", ".join([mark] * len(ids)))
+        return [(text, (worker_id, receiver, *ids))]
+
+    def _settling(self, worker_id: str, settlements: Sequence[Settlement]) -> list[Statement]:
+        """Return what writes down what became of receipts, and then closes events that have no open one left.
+
+        The rows of the first are the fences that counted, those of the last the events that are closed.
+        """
+        if not settlements:
+            return []
+        mark = self._database.placeholder
+        # Also of events of which no settlement counts: they are closed already, or stay open.
+        ids = sorted({one.claim.event_id for one in settlements})
+        lock = [lock_statement(mark, ids)] if self._database.path is None else []
+        return [self._settlement(worker_id, settlements), *lock, close_statement(mark, ids)]
+
+    def _adding(
+        self,
+        worker_id: str,
+        settlements: Sequence[Settlement],
+        counted: Sequence[Settlement],
+        closed: Mapping[int, str],
+    ) -> list[Statement]:
+        """Return what adds to the totals: the last statement, for others wait for the row."""
+        change = _change(settlements, counted, closed)
+        adding = totals.addition(self._database.placeholder, worker_id, change)
+        return [adding] if adding else []
 
     def _settlement(self, worker_id: str, settlements: Sequence[Settlement]) -> Statement:
         """Return what writes down what became of those of the claims that the worker still holds: it returns these.
@@ -325,10 +317,33 @@ class Claims:
 _Fence = tuple[int, str, int]
 
 
-def _counted(settlements: Sequence[Settlement], fences: Iterable[Any]) -> list[Settlement]:
-    """Return the settlements of these fences."""
+def _claims(hook: str, receiver: str, rows: Sequence[Any]) -> list[Claim]:
+    """Return the claims of receipts that are due; of those that were claimed by a process that died, one alone."""
+    found = [
+        Claim(
+            event_id=event_id,
+            delivery_id=delivery_id,
+            ordinal=ordinal,
+            hook=hook,
+            receiver=receiver,
+            attempts=attempts,
+            claims=claims + 1,
+        )
+        for event_id, attempts, claims, delivery_id, ordinal in rows
+    ]
+    suspects = [index for index, claim in enumerate(found) if claim.deaths > 0]
+    return found[: suspects[0] or 1] if suspects else found
+
+
+def _counted(
+    settlements: Sequence[Settlement], found: Sequence[Sequence[Any]]
+) -> tuple[list[Settlement], dict[int, str]]:
+    """Return the settlements that counted, and the events that they have closed, by the rows that were returned."""
+    if not found:
+        return [], {}
     by_fence = {_fence(settlement.claim): settlement for settlement in settlements}
-    return [by_fence[tuple(fence)] for fence in fences]
+    fences, *_, states = found
+    return [by_fence[tuple(fence)] for fence in fences], dict(map(tuple, states))
 
 
 def _change(
@@ -361,31 +376,19 @@ def _fence(claim: Claim) -> _Fence:
     return claim.event_id, claim.receiver, claim.claims
 
 
+#: Also what has been tried before.
+_EVERY_DUE: Final = EARLIEST - 1.0
 _DUE: Final = (
-    sa.select(
-        receipt.c.event_id,
-        receipt.c.attempts,
-        receipt.c.claims,
-        event.c.delivery_id,
-        event.c.ordinal,
-    )
-    .join(event, event.c.id == receipt.c.event_id)
-    .where(
-        receipt.c.hook == sa.bindparam("hook"),
-        receipt.c.receiver == sa.bindparam("receiver"),
-        receipt.c.state == PENDING,
-        receipt.c.due > sa.bindparam("after"),
-        receipt.c.due <= sa.bindparam("now"),
-        sa.exists().where(worker.c.id == sa.bindparam("of_worker")),
-    )
-    .order_by(receipt.c.due, receipt.c.event_id)
-    .limit(sa.bindparam("most"))
-    .with_for_update(skip_locked=True, of=receipt)
+    "SELECT r.event_id, r.attempts, r.claims, e.delivery_id, e.ordinal"  # noqa: S608 - our own names
+    " FROM okta_hooks_receipt r JOIN okta_hooks_event e ON e.id = r.event_id"
+    f" WHERE r.hook = {{mark}} AND r.receiver = {{mark}} AND r.state = '{PENDING}'"
+    " AND r.due > {mark} AND r.due <= {mark}"
+    " AND EXISTS (SELECT 1 FROM okta_hooks_worker WHERE id = {mark})"
+    " ORDER BY r.due, r.event_id LIMIT {mark}{lock}"
 )
 _TAKE: Final = (
-    receipt.update()
-    .where(receipt.c.event_id.in_(IDS), receipt.c.receiver == sa.bindparam("of_receiver"))
-    .values(state=CLAIMED, worker=sa.bindparam("of_worker"), claims=receipt.c.claims + 1)
+    f"UPDATE okta_hooks_receipt SET state = '{CLAIMED}', worker = {{mark}}, claims = claims + 1"  # noqa: S608 - our own names
+    " WHERE receiver = {mark} AND event_id IN ({ids})"
 )
 _HELD: Final = (
     sa.select(receipt.c.event_id, receipt.c.receiver, receipt.c.claims)

@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from contextlib import contextmanager
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import sqlalchemy as sa
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from okta_hooks.secret import Secret
 
-    _Row: TypeAlias = tuple[Any, ...]
+    Row: TypeAlias = tuple[Any, ...]
     #: A statement and its parameters.
     Statement: TypeAlias = tuple[str, Sequence[Any]]
 
@@ -41,14 +40,16 @@ CONNECTIONS: Final = 5
 #: Adding an index to a table of many rows takes its time.
 _SECONDS_TO_UPGRADE: Final = 600.0
 _ATTEMPTS_TO_BEGIN: Final = 3
-_ROWS_AT_ONCE: Final = 1000
 
 
 class Exchange(Protocol):
     """A transaction of statements that are given as text, with the placeholders of the database, and few waits."""
 
+    #: How many rows the statements of the last call have changed, but for those that return rows.
+    changed: int
+
     def run(self, *statements: Statement) -> list[list[Any]]:
-        """Execute statements one after another, and return the rows of each."""
+        """Execute statements one after another, and return the rows of each that returns any."""
 
     def finish(self, *statements: Statement) -> list[list[Any]]:
         """Execute the last statements, as :meth:`run`, and commit."""
@@ -70,6 +71,7 @@ class _System(Protocol):
     def is_moved(self) -> bool: ...
     def turn(self, deadline: float, *, first: bool) -> AbstractContextManager[None]: ...
     def connect(self, deadline: float) -> sa.Connection: ...
+    def is_warm(self, connection: sa.Connection) -> bool: ...
     def exchange(self, connection: sa.Connection, deadline: float) -> Exchange: ...
     def begin(self, connection: sa.Connection, deadline: float, *, reads: bool) -> bool: ...
     def lock_schema(self, connection: sa.Connection) -> None: ...
@@ -77,9 +79,10 @@ class _System(Protocol):
         self, connection: sa.Connection, query: sa.Select[Any], parameters: dict[str, Any]
     ) -> None: ...
     def now(self, clock: Callable[[], float]) -> Any: ...
-    def next_ids(
-        self, connection: sa.Connection, table: sa.Table, number: int
-    ) -> Sequence[int]: ...
+    def next_ids(self, exchange: Exchange, table: sa.Table, number: int) -> Sequence[int]: ...
+    def insertion(
+        self, columns: Sequence[sa.Column[Any]], rows: Sequence[Row], *, skip_known: bool
+    ) -> list[Statement]: ...
 
 
 class Database:
@@ -233,31 +236,40 @@ class Database:
             raise InboxUnavailable("the file was moved during a transaction", is_transient=True)
 
     @contextmanager
-    def exchange(self, *, seconds: float | None = None) -> Iterator[Exchange]:
+    def exchange(
+        self, *, seconds: float | None = None, reserved: bool = False
+    ) -> Iterator[Exchange]:
         """Begin a transaction that writes, and that :meth:`Exchange.finish` commits.
 
         A PostgreSQL server is waited for once for each call of its methods, where :meth:`transaction` waits
         for its beginning, its end and each statement. So it is for what is done for every event.
-        A connection that was lost since it was used is not replaced by another here: that is an error.
+        A connection that was used just before begins the transaction with the first of them.
+        If it is lost then, that is an error, and the next operation has another one.
 
         :param seconds: As for :meth:`transaction`.
+        :param reserved: As for :meth:`transaction`.
         :raises InboxUnavailable: if the database does not do what it is asked.
         """
         deadline = _deadline(seconds)
         if self.path is not None:
-            with self.transaction(seconds=seconds) as connection:
+            with self.transaction(seconds=seconds, reserved=reserved) as connection:
                 yield self._system.exchange(connection, deadline)
             return
-        with _translated(), self._slot(deadline, reserved=False):
+        with _translated(), self._slot(deadline, reserved=reserved):
             self._open(deadline)
+            connection = self._system.connect(deadline)
+            if not self._system.is_warm(connection):
+                connection.close()
+                connection = self._begin(deadline, reads=False)
             generation = self.generation
-            try:
-                with self._system.connect(deadline) as connection:
+            with connection:
+                try:
                     yield self._system.exchange(connection, deadline)
-            except InboxUnavailable as error:
-                if error.connection_lost:
-                    self._drop(generation)
-                raise
+                except InboxUnavailable as error:
+                    if error.connection_lost:
+                        connection.invalidate()
+                        self._drop(generation)
+                    raise
 
     @contextmanager
     def reading(self, *, seconds: float | None = None) -> Iterator[sa.Connection]:
@@ -325,11 +337,11 @@ class Database:
         self,
         connection: sa.Connection,
         columns: Sequence[sa.Column[Any]],
-        rows: Sequence[_Row],
+        rows: Sequence[Row],
         *,
         skip_known: bool = False,
-    ) -> int:
-        """Insert rows, many with one statement; return how many were inserted.
+    ) -> None:
+        """Insert rows, many with one statement.
 
         A driver releases Python's global lock at each statement, and waits for it again at its end.
         In a server with busy threads that takes up to 5 ms each time, so a statement for each row,
@@ -337,18 +349,14 @@ class Database:
 
         :param skip_known: Leave out rows whose keys are there already, instead of failing.
         """
-        table = columns[0].table.name
-        names = ", ".join(column.name for column in columns)
-        one = f"({', '.join([self.placeholder] * len(columns))})"
-        ending = " ON CONFLICT DO NOTHING" if skip_known else ""
-        inserted = 0
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            some = rows[start : start + _ROWS_AT_ONCE]
-            values = ", ".join([one] * len(some))
-            statement = f"INSERT INTO {table} ({names}) VALUES {values}{ending}"  # noqa: S608 - our own names
-            parameters = tuple(chain.from_iterable(some))
-            inserted += connection.exec_driver_sql(statement, parameters).rowcount
-        return inserted
+        for statement in self.insertion(columns, rows, skip_known=skip_known):
+            connection.exec_driver_sql(*statement)
+
+    def insertion(
+        self, columns: Sequence[sa.Column[Any]], rows: Sequence[Row], *, skip_known: bool
+    ) -> list[Statement]:
+        """Return the statements of :meth:`add`."""
+        return self._system.insertion(columns, rows, skip_known=skip_known) if rows else []
 
     def lock_rows(
         self, connection: sa.Connection, query: sa.Select[Any], parameters: dict[str, Any]
@@ -366,9 +374,9 @@ class Database:
         """
         return self._system.now(clock)
 
-    def next_ids(self, connection: sa.Connection, table: sa.Table, number: int) -> Sequence[int]:
+    def next_ids(self, exchange: Exchange, table: sa.Table, number: int) -> Sequence[int]:
         """Return ids that no row of a table has had or will get, for rows to be inserted with them."""
-        return self._system.next_ids(connection, table, number)
+        return self._system.next_ids(exchange, table, number)
 
 
 @frameless

@@ -5,22 +5,28 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import sqlalchemy as sa
-
-from okta_hooks.exceptions import UnreadableEvent
+from okta_hooks.exceptions import InboxUnavailable, UnreadableEvent
 from okta_hooks.wire import reading
 
+from .database import SECONDS
+from .one_by_one import OneByOne
+from .statements import values
 from .tables import DEAD, PENDING, delivery, event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import sqlalchemy as sa
+
     from okta_hooks.wire.events import Delivery, Envelope
 
-    from .database import Database
+    from .database import Database, Exchange, Statement
+
+_ATTEMPTS: Final = 3
 
 
 class NewEvent(NamedTuple):
@@ -154,33 +160,47 @@ class Intake:
         :param seconds: What it may take: see :meth:`.Database.transaction`, also for ``reserved``.
         """
         rows = _rows_of(deliveries)
-        with self._database.transaction(seconds=seconds, reserved=reserved) as connection:
-            return self._add(connection, rows)
+        deadline = time.monotonic() + (SECONDS if seconds is None else seconds)
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self._store(rows, deadline, reserved=reserved)
+            except InboxUnavailable as error:
+                if not error.connection_lost:
+                    raise
+            # The connection had broken since it was last used: the database may be back already.
+        return self._store(rows, deadline, reserved=reserved)
+
+    def _store(self, rows: _Rows, deadline: float, *, reserved: bool) -> list[Stored]:
+        seconds = max(deadline - time.monotonic(), 0.0)
+        with self._database.exchange(seconds=seconds, reserved=reserved) as exchange:
+            stored, endings = self._add(exchange, rows)
+            exchange.finish(*endings)
+        return stored
 
     def add(self, connection: sa.Connection, deliveries: Sequence[NewDelivery]) -> list[Stored]:
         """Do :meth:`store` within a transaction that is open already."""
-        return self._add(connection, _rows_of(deliveries))
+        exchange = OneByOne(connection)
+        stored, endings = self._add(exchange, _rows_of(deliveries))
+        exchange.run(*endings)
+        return stored
 
-    def _add(self, connection: sa.Connection, prepared: _Rows) -> list[Stored]:
-        ids = self._database.next_ids(connection, delivery, len(prepared.deliveries))
-        self._database.add(
-            connection,
-            _STORED_OF_DELIVERY,
-            [
-                (delivery_id, *row)
-                for delivery_id, row in zip(ids, prepared.deliveries, strict=True)
-            ],
+    def _add(self, exchange: Exchange, rows: _Rows) -> tuple[list[Stored], list[Statement]]:
+        """Insert deliveries and events; return what became of each delivery, and what else is to be executed."""
+        if not rows.deliveries:
+            return [], []
+        mark = self._database.placeholder
+        ids = self._database.next_ids(exchange, delivery, len(rows.deliveries))
+        of_deliveries = [(new, *row) for new, row in zip(ids, rows.deliveries, strict=True)]
+        of_events = [(ids[index], *row) for index, row in rows.events]
+        exchange.run(
+            values(mark, _STORED_OF_DELIVERY, of_deliveries),
+            *self._database.insertion(_STORED_OF_EVENT, of_events, skip_known=True),
         )
-        rows = [(ids[index], *row) for index, row in prepared.events]
-        kept = [(row[0], row[_ORDINAL], row[-1]) for row in rows]
+        kept = [(row[0], row[_ORDINAL], row[-1]) for row in of_events]
         duplicates: dict[int, set[int]] = {}
-        inserted = self._database.add(connection, _STORED_OF_EVENT, rows, skip_known=True)
-        if inserted < len(rows):
-            of_these = sa.select(event.c.delivery_id, event.c.ordinal, event.c.reason).where(
-                event.c.delivery_id.in_(ids)
-            )
-            kept = [tuple(row) for row in connection.execute(of_these)]
-            for row in rows:
+        if exchange.changed < len(of_deliveries) + len(of_events):
+            (kept,) = exchange.run(_some(_KEPT, mark, ids))
+            for row in of_events:
                 duplicates.setdefault(row[0], set()).add(row[_ORDINAL])
             for delivery_id, ordinal, _ in kept:
                 duplicates[delivery_id].discard(ordinal)
@@ -188,17 +208,26 @@ class Intake:
         for delivery_id, _, reason in kept:
             stored[delivery_id].append(reason)
         bare = [delivery_id for delivery_id, reasons in stored.items() if not reasons]
-        if bare:
-            connection.execute(delivery.delete().where(delivery.c.id.in_(bare)))
-        return [
+        became = [
             Stored(
                 new=len(stored[delivery_id]),
                 duplicate=number - len(stored[delivery_id]),
                 dead=tuple(filter(None, stored[delivery_id])),
                 duplicate_places=tuple(sorted(duplicates.get(delivery_id, ()))),
             )
-            for delivery_id, number in zip(ids, prepared.numbers, strict=True)
+            for delivery_id, number in zip(ids, rows.numbers, strict=True)
         ]
+        return became, [_some(_DELETE, mark, bare)] if bare else []
+
+
+def _some(text: str, placeholder: str, ids: Sequence[int]) -> Statement:
+    return text.format(ids=", ".join([placeholder] * len(ids))), ids
+
+
+_KEPT: Final = (
+    "SELECT delivery_id, ordinal, reason FROM okta_hooks_event WHERE delivery_id IN ({ids})"
+)
+_DELETE: Final = "DELETE FROM okta_hooks_delivery WHERE id IN ({ids})"
 
 
 class _Rows(NamedTuple):

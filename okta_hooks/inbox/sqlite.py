@@ -19,13 +19,15 @@ from okta_hooks.logs import plain_logger
 
 from . import file_access
 from .file_system import identity, owner_and_me
+from .one_by_one import OneByOne
+from .statements import values
 from .write_queue import write_queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from .database import Statement
+    from .database import Exchange, Row, Statement
 
 logger = plain_logger(__name__)
 
@@ -36,6 +38,7 @@ _SHORTEST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.02
 #: How many steps of SQLite's virtual machine: about a millisecond's work.
 _STEPS_BETWEEN_LOOKS: Final = 50_000
+_ROWS_AT_ONCE: Final = 1000
 #: Result codes after which a connection is dropped: a new one may find the file in order.
 _LOST: Final = frozenset(
     {
@@ -182,9 +185,13 @@ class SQLite:
             return False
         return True
 
-    def exchange(self, connection: sa.Connection, deadline: float) -> _OneByOne:  # noqa: ARG002 - PostgreSQL's
+    def is_warm(self, connection: sa.Connection) -> bool:  # noqa: ARG002 - PostgreSQL's
+        """Return False: a transaction has begun before an exchange does."""
+        return False
+
+    def exchange(self, connection: sa.Connection, deadline: float) -> OneByOne:  # noqa: ARG002 - PostgreSQL's
         """Return what executes statements in a transaction that has begun."""
-        return _OneByOne(connection)
+        return OneByOne(connection)
 
     def lock_rows(
         self, connection: sa.Connection, query: sa.Select[Any], parameters: dict[str, Any]
@@ -195,15 +202,30 @@ class SQLite:
         """Return the time by the clock: the processes that share a file share that."""
         return clock()
 
-    def next_ids(self, connection: sa.Connection, table: sa.Table, number: int) -> Sequence[int]:
+    def next_ids(self, exchange: Exchange, table: sa.Table, number: int) -> Sequence[int]:
         """Return the ids after the last: nobody else writes during this transaction."""
         # As SQLite does: what was repaired by hand may have lost its sequence.
         statement = (
             "SELECT max(id) FROM (SELECT seq AS id FROM sqlite_sequence WHERE name = ?"  # noqa: S608 - our own names
             f" UNION ALL SELECT max(id) FROM {table.name})"
         )
-        last = connection.exec_driver_sql(statement, (table.name,)).scalar() or 0
-        return range(last + 1, last + 1 + number)
+        (((last,),),) = exchange.run((statement, (table.name,)))
+        first = (last or 0) + 1
+        return range(first, first + number)
+
+    def insertion(
+        self, columns: Sequence[sa.Column[Any]], rows: Sequence[Row], *, skip_known: bool
+    ) -> list[Statement]:
+        """Return what inserts rows: a statement has a parameter for each value, and SQLite takes 32,766."""
+        return [
+            values(
+                self.placeholder,
+                columns,
+                rows[start : start + _ROWS_AT_ONCE],
+                skip_known=skip_known,
+            )
+            for start in range(0, len(rows), _ROWS_AT_ONCE)
+        ]
 
 
 _READ: Final = ("BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
@@ -263,22 +285,3 @@ def _create_file(path: Path) -> None:
     # https://www.sqlite.org/howtocorrupt.html, section 2.2
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-
-
-class _OneByOne:
-    """An exchange with a library in the same process, where each statement waits for nothing but the disk."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
-
-    def run(self, *statements: Statement) -> list[list[Any]]:
-        """Execute statements one after another."""
-        found = []
-        for text, parameters in statements:
-            result = self._connection.exec_driver_sql(text, tuple(parameters))
-            found.append(list(result.all()) if result.returns_rows else [])
-        return found
-
-    def finish(self, *statements: Statement) -> list[list[Any]]:
-        """Execute the last statements; whoever has begun the transaction commits it."""
-        return self.run(*statements)

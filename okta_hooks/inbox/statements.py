@@ -12,7 +12,7 @@ from .tables import CLAIMED, DEAD, DONE, PENDING, event, receipt
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .database import Database, Statement
+    from .database import Database, Row, Statement
 
 _ROWS_AT_ONCE: Final = 1000
 #: The ids of the events that a statement is about.
@@ -59,6 +59,25 @@ def close_statement(placeholder: str, ids: Sequence[int]) -> Statement:
     """Return what :func:`close_events` does: the rows are ids and states."""
     # Not through SQLAlchemy, which takes longer over it than the database.
     return _CLOSE.format(ids=", ".join([placeholder] * len(ids))), tuple(ids)
+
+
+def values(
+    placeholder: str,
+    columns: Sequence[sa.Column[Any]],
+    rows: Sequence[Row],
+    *,
+    skip_known: bool = False,
+) -> Statement:
+    """Return what inserts some rows, with a parameter for each value.
+
+    :param skip_known: Leave out rows whose keys are there already, instead of failing.
+    """
+    names = ", ".join(column.name for column in columns)
+    one = f"({', '.join([placeholder] * len(columns))})"
+    many = ", ".join([one] * len(rows))
+    ending = " ON CONFLICT DO NOTHING" if skip_known else ""
+    statement = f"INSERT INTO {columns[0].table.name} ({names}) VALUES {many}{ending}"  # noqa: S608 - our own names
+    return statement, tuple(chain.from_iterable(rows))
 
 
 def accumulate(

@@ -141,13 +141,7 @@ class Writer:
         # The transaction may take as long as a request still waits for it.
         deadline = max(item.deadline for item in batch)
         new = [item.new for item in batch]
-        try:
-            return self._inbox.intake.store(new, seconds=_left(deadline))
-        except InboxUnavailable as error:
-            if not error.connection_lost:
-                raise
-            # The connection had broken since it was last used: the database may be back already.
-            return self._inbox.intake.store(new, seconds=_left(deadline))
+        return self._inbox.intake.store(new, seconds=_left(deadline))
 
 
 def _left(deadline: float) -> float:

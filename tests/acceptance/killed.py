@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -49,20 +50,30 @@ def _after(connection: sa.Connection, cursor: Any, statement: str, *_: Any) -> N
 def _watch_exchanges() -> None:
     """Look at statements that go to PostgreSQL without SQLAlchemy, too."""
     try:
-        import psycopg
+        from okta_hooks.inbox import pipeline
     except ImportError:
         return
-    execute = psycopg.ClientCursor.execute
+    execute = pipeline.execute
+    stores = threading.local()
 
-    def watched(self: Any, query: str, *rest: Any, **named: Any) -> Any:
-        if _SETTLES in query:
+    def watched(connection: Any, statements: Any, **named: Any) -> Any:
+        texts = [text for text, _ in statements]
+        settles = any(_SETTLES in text for text in texts)
+        if settles:
             _reached("after the receiver, before the settle")
-        found = execute(self, query, *rest, **named)
-        if _SETTLES in query:
+        if any(text.startswith("UPDATE okta_hooks_receipt") for text in texts):
+            _reached("in the claim")
+        if "COMMIT" in texts and getattr(stores, "now", False):
+            stores.now = False
+            _reached("before the commit")
+        found = execute(connection, statements, **named)
+        if settles:
             _reached("in the settle")
+        if any(text.startswith("INSERT INTO okta_hooks_event") for text in texts):
+            stores.now = True
         return found
 
-    psycopg.ClientCursor.execute = watched  # type: ignore[method-assign, assignment]
+    pipeline.execute = watched
 
 
 _watch_exchanges()

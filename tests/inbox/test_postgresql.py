@@ -110,7 +110,7 @@ def test_a_server_that_refuses_for_a_while(
 def test_an_old_primary_that_only_reads(
     postgresql: sa.Engine, postgresql_url: str, delivery: DeliveryFactory
 ) -> None:
-    """One that keeps its sessions after a failover is left at the first refusal, and gets nothing more."""
+    """One that keeps its sessions after a failover is left at the first refusal, for the new one."""
     name = sa.make_url(postgresql_url).database
     with another_server() as old, closing(Proxy(socket_of(old))) as proxy:
         administrate(old, f"CREATE DATABASE {name}")
@@ -124,10 +124,6 @@ def test_an_old_primary_that_only_reads(
         await_setting(old, "default_transaction_read_only", "on")
         proxy.target = socket_of(postgresql)
 
-        with pytest.raises(InboxUnavailable, match="read-only") as raised:
-            inbox.intake.store([delivery("a")])
-        assert raised.value.is_transient
-        assert raised.value.connection_lost
         assert inbox.intake.store([delivery("a")]) == NEW
         inbox.close()
 

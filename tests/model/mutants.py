@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from unittest import mock
@@ -11,9 +11,8 @@ from unittest import mock
 import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
-from okta_hooks.inbox import assignments, claims, upkeep, workers
+from okta_hooks.inbox import assignments, claims, statements, upkeep, workers
 from okta_hooks.inbox.assignments import Assignments
-from okta_hooks.inbox.claims import Claims
 from okta_hooks.inbox.intake import Stored
 from okta_hooks.inbox.tables import PENDING, event, receipt, worker
 from okta_hooks.inbox.workers import Workers
@@ -78,20 +77,9 @@ def goes_by_the_clock() -> Iterator[None]:
 @contextmanager
 def claims_unlisted() -> Iterator[None]:
     """Let workers claim that are not in the list."""
-    claim = Claims._claim
-
-    def listed_for_now(
-        self: Claims, connection: sa.Connection, worker_id: str, *given: Any, **options: Any
-    ) -> Any:
-        mine = worker.c.id == worker_id
-        if connection.execute(sa.select(worker.c.id).where(mine)).first() is not None:
-            return claim(self, connection, worker_id, *given, **options)
-        connection.execute(worker.insert().values(id=worker_id, alive_until=0.0))
-        found = claim(self, connection, worker_id, *given, **options)
-        connection.execute(worker.delete().where(mine))
-        return found
-
-    with _changed(Claims, "_claim", listed_for_now):
+    listed = " AND EXISTS (SELECT 1 FROM okta_hooks_worker WHERE id = {mark})"
+    assert claims._DUE.count(listed) == 1
+    with _changed(claims, "_DUE", claims._DUE.replace(listed, " AND {mark} <> ''")):
         yield
 
 
@@ -198,13 +186,9 @@ def forgets_what_is_in_doubt() -> Iterator[None]:
 @contextmanager
 def leaves_events_open() -> Iterator[None]:
     """Close no event."""
-
-    def nothing(*_: Any) -> dict[int, str]:
-        return {}
-
-    with ExitStack() as stack:
-        for module in (claims, workers):
-            stack.enter_context(_changed(module, "close_events", nothing))
+    with _changed(
+        statements, "_CLOSE", statements._CLOSE.replace(" WHERE id", " WHERE 1 = 0 AND id")
+    ):
         yield
 
 

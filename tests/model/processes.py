@@ -335,9 +335,12 @@ class _Finishing:
     def __init__(self, exchange: Exchange, before: Callable[[], None]) -> None:
         self._exchange = exchange
         self._before = before
+        self.changed = 0
 
     def run(self, *statements: Statement) -> list[list[Any]]:
-        return self._exchange.run(*statements)
+        found = self._exchange.run(*statements)
+        self.changed = self._exchange.changed
+        return found
 
     def finish(self, *statements: Statement) -> list[list[Any]]:
         self._before()
