@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from . import dispatch, endpoint, footprint, growth, latency, looking, parser
+from . import dispatch, endpoint, footprint, growth, latency, looking, parser, through_celery
 from .figures import Figures
 from .load import require_wrk
 from .report import machine, tables, write
@@ -28,6 +28,7 @@ _ITEMS: Final = (
     "latency",
     "parser",
     "dispatch",
+    "celery",
     "memory",
     "growth",
     "looking",
@@ -141,6 +142,14 @@ def _measure(
         parser.measure(figures, rounds=rounds, times=extent.parsed)
     elif item == "dispatch":
         dispatch.measure(
+            figures,
+            postgresql,
+            folder,
+            rounds=extent.rounds_of_draining,
+            events=extent.dispatched,
+        )
+    elif item == "celery":
+        through_celery.measure(
             figures,
             postgresql,
             folder,

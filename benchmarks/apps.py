@@ -165,6 +165,17 @@ def _write(path: str, waiting: queue.Queue[Any]) -> None:
             future.set_result(None)
 
 
+def engine() -> Flask:
+    """Make ours with Celery as its engine."""
+    import celery
+
+    app = ours()
+    queue = celery.Celery("engine", broker=os.environ["BENCH_BROKER"])
+    queue.conf.update(task_ignore_result=True, broker_connection_retry_on_startup=True)
+    app.extensions["celery"] = queue
+    return app
+
+
 def tasks() -> Celery:
     """Make a Celery app whose one task calls the receiver."""
     import celery

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ITEM: Final = "events dispatched per second"
 SQLITE: Final = "okta_hooks, SQLite: one lane"
+POSTGRESQL: Final = "okta_hooks, PostgreSQL: one lane"
 CELERY: Final = "Celery, Redis, acks_late: one process (prefork)"
 CELERY_SOLO: Final = "Celery, Redis, acks_late: one process (solo)"
 MEMORY: Final = "a worker's peak of memory, MB"
@@ -46,7 +47,7 @@ def fill(inbox: Inbox, events: int, in_each: int = _IN_A_DELIVERY) -> None:
     inbox.intake.store(waiting)
 
 
-def _rate(left: Callable[[], int], events: int) -> float:
+def rate(left: Callable[[], int], events: int) -> float:
     """Return events per second, from when a part of them is done: starting does not count."""
     give_up_at = time.monotonic() + _SECONDS
     first: tuple[int, float] | None = None
@@ -79,7 +80,7 @@ def _draining(url: str, events: int, folder: Path) -> Iterator[tuple[Process, Ca
 
 def _ours(new: Callable[[], str], events: int, folder: Path) -> list[float]:
     with _draining(new(), events, folder) as (_, left):
-        return [_rate(left, events)]
+        return [rate(left, events)]
 
 
 def _peak(events: int, folder: Path) -> list[float]:
@@ -111,7 +112,7 @@ def _celery(pool: str, events: int, folder: Path) -> list[float]:
         command = ["celery", "--app=benchmarks.tasks", "worker", f"--pool={pool}"]
         options = ["--concurrency=1", "--without-gossip", "--without-mingle", "--loglevel=warning"]
         with running([*command, *options], {"BENCH_BROKER": url}, folder):
-            return [_rate(left, events)]
+            return [rate(left, events)]
 
 
 def measure(
@@ -120,7 +121,7 @@ def measure(
     """Drain as many events by each, in turn, in each round."""
     everybody: list[tuple[str, Callable[..., list[float]], object]] = [
         (SQLITE, _ours, partial(_new, folder)),
-        ("okta_hooks, PostgreSQL: one lane", _ours, postgresql),
+        (POSTGRESQL, _ours, postgresql),
         (CELERY, _celery, "prefork"),
         (CELERY_SOLO, _celery, "solo"),
     ]

@@ -20,6 +20,7 @@ PLAIN: Final = "Flask, get_json and one signal per event; stores nothing"
 SDK: Final = "FastAPI, LogEvent of Okta's SDK; stores nothing"
 SQLITE: Final = "okta_hooks, SQLite"
 FAST: Final = "okta_hooks[fast], SQLite"
+FAST_POSTGRESQL: Final = "okta_hooks[fast], PostgreSQL"
 _SECONDS_TO_WARM_UP: Final = 1
 
 
@@ -53,7 +54,7 @@ def contenders(postgresql: Callable[[], str]) -> list[Contender]:
         Contender(FAST, ours, {}, _sqlite),
         Contender("okta_hooks[fast], SQLite, and its worker in the process", ours, {}, _sqlite, "thread"),
         Contender("okta_hooks, PostgreSQL", ours, slow, lambda _: postgresql()),
-        Contender("okta_hooks[fast], PostgreSQL", ours, {}, lambda _: postgresql()),
+        Contender(FAST_POSTGRESQL, ours, {}, lambda _: postgresql()),
     ]  # fmt: skip
 
 

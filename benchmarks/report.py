@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from xml.sax.saxutils import escape
 
-from . import dispatch, endpoint, footprint, growth, latency, looking, parser
+from . import dispatch, endpoint, footprint, growth, latency, looking, parser, through_celery
 
 if TYPE_CHECKING:
     from .figures import Figures
@@ -75,6 +75,13 @@ TARGETS: Final = (
     ),
     Target("the same, [fast]", _HUNDRED, endpoint.FAST, endpoint.SDK, least=1.5),
     Target(
+        "204 on PostgreSQL, 100 events, [fast], against plain Flask (x)",
+        _HUNDRED,
+        endpoint.FAST_POSTGRESQL,
+        endpoint.PLAIN,
+        least=0.65,
+    ),
+    Target(
         "p99 of the 204 while all receivers hang (ms)", latency.ITEM, "SQLite, p99", None, most=100
     ),
     Target(
@@ -100,6 +107,23 @@ TARGETS: Final = (
         dispatch.SQLITE,
         dispatch.CELERY_SOLO,
         least=2,
+    ),
+    Target(
+        "dispatch on PostgreSQL, events per second against SQLite (x)",
+        dispatch.ITEM,
+        dispatch.POSTGRESQL,
+        dispatch.SQLITE,
+        least=0.7,
+    ),
+    *(
+        Target(
+            f"from the inbox through Celery, pool of {number}, against .delay with acks_late (x)",
+            through_celery.ITEM,
+            through_celery.OURS[number],
+            through_celery.THEIRS[number],
+            least=0.5,
+        )
+        for number in through_celery.OURS
     ),
     *(
         Target(
@@ -219,6 +243,7 @@ _BASES: Final = {
     _ONE: endpoint.PLAIN,
     _HUNDRED: endpoint.PLAIN,
     dispatch.ITEM: dispatch.CELERY,
+    through_celery.ITEM: through_celery.THEIRS[1],
     parser.ITEM: parser.SDK,
     latency.ITEM: "",  # they are of one and the same
 }
