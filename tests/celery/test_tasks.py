@@ -10,7 +10,8 @@ from flask import Flask
 
 import okta_hooks
 from okta_hooks import EventHook, state_of
-from okta_hooks.celery import _owners, celery_of, connect
+from okta_hooks.celery import celery_of, connect
+from okta_hooks.celery.tasks import _owners
 from okta_hooks.cli import group
 from okta_hooks.simulator.app_org import AppOrg
 from tests.support import CREATED, NEEDS_PSYCOPG, SECRET, until

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from okta_hooks import celery as engine
+from okta_hooks.celery import tasks as examination
 from okta_hooks.doctor.engine import checks
 from tests.support import PATIENCE, until
 
@@ -173,7 +174,7 @@ def test_a_broker_that_cannot_be_reached(url: str, said: str, okta: EventHook) -
 
 def test_a_broker_that_hangs(okta: EventHook, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that takes the connection and says nothing is waited for as long as it takes to be sure, and no longer."""
-    monkeypatch.setattr(engine, "_SECONDS_TO_EXAMINE", 0.5)
+    monkeypatch.setattr(examination, "_SECONDS_TO_EXAMINE", 0.5)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         began = time.monotonic()
         check = found(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", okta)["broker"]

@@ -18,15 +18,16 @@ from amqp.exceptions import ChannelError
 from celery import Celery, signals
 from kombu.exceptions import OperationalError
 
-from . import consumers
-from .exceptions import ConfigurationError, InboxUnavailable
-from .in_time import InTime
-from .inbox.tickets import Ticket
-from .state import state_of
-from .state.engine import Report
-from .threads import start_thread
-from .work import interruption
-from .work.relay import BrokerUnavailable
+from okta_hooks.exceptions import ConfigurationError, InboxUnavailable
+from okta_hooks.in_time import InTime
+from okta_hooks.inbox.tickets import Ticket
+from okta_hooks.state import state_of
+from okta_hooks.state.engine import Report
+from okta_hooks.threads import start_thread
+from okta_hooks.work import interruption
+from okta_hooks.work.relay import BrokerUnavailable
+
+from . import workers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from kombu.messaging import Producer
     from kombu.transport.virtual import Channel
 
-    from .receivers import Hook, Receiver
-    from .state.engine import Consumer
+    from okta_hooks.receivers import Hook, Receiver
+    from okta_hooks.state.engine import Consumer
 
 _EXTENSION: Final = "celery"
 _CONNECTED: Final = "okta_hooks.celery"
@@ -141,7 +142,7 @@ def examine(app: Flask, hook: str, receivers: Sequence[Receiver]) -> Report | No
         try:
             queues[receiver.name] = asked.queue_of(hook, receiver)
         except Exception as error:  # noqa: BLE001 - routes are the host's code
-            unusable[receiver.name] = consumers.reason(error)
+            unusable[receiver.name] = workers.reason(error)
             continue
         task = celery_app.tasks[task_name(hook, receiver.name)]
         if not getattr(task, "runs_receiver", False):
@@ -161,7 +162,7 @@ def examine(app: Flask, hook: str, receivers: Sequence[Receiver]) -> Report | No
     except TimeoutError:
         return replace(known, away="it does not answer in time")
     except Exception as error:  # noqa: BLE001 - whatever the library of a broker raises
-        return replace(known, away=consumers.reason(error))
+        return replace(known, away=workers.reason(error))
 
 
 def _required(app: Flask) -> Celery:
@@ -337,7 +338,7 @@ class CeleryBroker:
         Whatever the library of the broker raises is raised.
         """
         try:
-            return consumers.ask(self._celery, self._connect().connection)
+            return workers.ask(self._celery, self._connect().connection)
         finally:
             self.close()
 
