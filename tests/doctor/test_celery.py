@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from okta_hooks import celery as engine
-from okta_hooks.celery import tasks as examination
+from okta_hooks.celery import examination
 from okta_hooks.doctor.engine import checks
 from tests.support import PATIENCE, until
 
