@@ -271,6 +271,7 @@ class Lane:
                 event=event,
                 delivery=delivery,
                 attempt=claim.attempts + 1,
+                on_given_up=self._leave_running,
             )
         except UnreadableEvent as unreadable:
             dead = Settlement(claim=claim, state=DEAD, error=unreadable.reason)
@@ -282,10 +283,6 @@ class Lane:
             error = failure
         finally:
             self._running.pop(me, None)
-        if isinstance(error, dispatch.ReceiverTimeout):
-            resources.permits.add_overdue(error.thread)
-            with self._changed:
-                self._given_up.append(error.thread)
         settlement = retry.outcome(
             claim,
             error,
@@ -294,6 +291,12 @@ class Lane:
             seconds=None if began is None else max(resources.inbox.elapsed() - began, 0.0),
         )
         return Attempt(settlement, delivery, event, error)
+
+    def _leave_running(self, thread: threading.Thread) -> None:
+        """Note that a run goes on in a thread after its attempt has failed."""
+        self._resources.permits.add_overdue(thread)
+        with self._changed:
+            self._given_up.append(thread)
 
     def _settle(self, batch: _Batch, attempts: list[Attempt], more: int = 0) -> None:
         """Write down what came of attempts, and send the signals about them.

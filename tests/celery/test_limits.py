@@ -19,7 +19,10 @@ pytestmark = NEEDS_PSYCOPG
 @pytest.fixture(scope="module")
 def host(make_host: Callable[..., Host]) -> Host:
     """Return a host with a relay and a worker whose tasks have time limits; leases run out soon."""
-    limits = {"okta_hooks.okta.acts": {"soft_time_limit": 1, "time_limit": 2}}
+    limits = {
+        "okta_hooks.okta.acts": {"soft_time_limit": 1, "time_limit": 2},
+        "okta_hooks.other.timed": {"soft_time_limit": 1, "time_limit": 30},
+    }
     host = make_host(SHORT_LEASES="1", ANNOTATIONS=json.dumps(limits))
     host.worker("--concurrency", "2")
     host.relay()
@@ -32,6 +35,17 @@ def test_a_soft_time_limit_is_a_failed_attempt(host: Host) -> None:
     until(lambda: host.receipt("sleep_30_soft").attempts)
 
     receipt = host.receipt("sleep_30_soft")
+    assert receipt.state == "pending"
+    assert str(receipt.error).startswith("SoftTimeLimitExceeded")
+
+
+def test_a_soft_time_limit_comes_before_a_longer_timeout(host: Host) -> None:
+    """The attempt has failed by then; the receiver, which is in another thread, goes on there."""
+    host.store("hold_timed", hook="other")
+    until(lambda: host.receipt("hold_timed", "timed").attempts)
+    receipt = host.receipt("hold_timed", "timed")
+    host.let_go("hold_timed")
+
     assert receipt.state == "pending"
     assert str(receipt.error).startswith("SoftTimeLimitExceeded")
 
