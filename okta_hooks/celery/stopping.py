@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from celery import signals
 from okta_hooks.exceptions import ConfigurationError, InboxUnavailable
 from okta_hooks.state import state_of
 from okta_hooks.threads import start_thread
+from okta_hooks.work.member import beginning_of_id
 
 from .tasks import apps
 
@@ -27,14 +27,13 @@ def _mark_stopping(**_: Any) -> None:
     from billiard import active_children
 
     pids = [os.getpid(), *(child.pid for child in active_children())]
+    beginnings = [beginning_of_id(pid) for pid in pids]
 
     def mark() -> None:
         for app in _used():
             # Not even one that has no inbox keeps the others from it.
             with suppress(InboxUnavailable, ConfigurationError):
-                state_of(app).runtime().inbox.workers.mark_processes_stopping(
-                    socket.gethostname(), pids
-                )
+                state_of(app).runtime().inbox.workers.mark_processes_stopping(beginnings)
 
     # Celery sends this in a handler of an operating system's signal, which may have interrupted anything.
     start_thread(mark, name="okta-hooks-stopping")

@@ -162,10 +162,12 @@ class Workers:
         with self._database.transaction() as connection:
             connection.execute(worker.update().where(which).values(is_stopping=1))
 
-    def mark_processes_stopping(self, host: str, pids: Iterable[int]) -> None:
-        """Mark the workers of some processes of a host as being stopped: their ids begin with these."""
-        beginnings = tuple(f"{host}:{pid}:" for pid in pids)
-        ids = [each.worker for each in self.listed() if each.worker.startswith(beginnings)]
+    def mark_processes_stopping(self, beginnings: Iterable[str]) -> None:
+        """Mark the workers of some processes as being stopped.
+
+        :param beginnings: What the ids of the workers begin with, for each process.
+        """
+        ids = [each.worker for each in self.listed() if each.worker.startswith(tuple(beginnings))]
         with self._database.transaction() as connection:
             connection.execute(worker.update().where(worker.c.id.in_(ids)).values(is_stopping=1))
 
