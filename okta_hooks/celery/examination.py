@@ -10,7 +10,7 @@ from okta_hooks.state.engine import Report
 
 from . import workers
 from .celery_broker import CeleryBroker
-from .tasks import celery_of, task_name
+from .tasks import celery_of, is_taken, task_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,14 +31,13 @@ def examine(app: Flask, hook: str, receivers: Sequence[Receiver]) -> Report | No
     asked = CeleryBroker(app, celery_app)
     queues, unusable = {}, {}
     for receiver in receivers:
+        if is_taken(celery_app, task_name(hook, receiver.name)):
+            unusable[receiver.name] = "another task of the app has its name"
+            continue
         try:
             queues[receiver.name] = asked.queue_of(hook, receiver)
         except Exception as error:  # noqa: BLE001 - routes are the host's code
             unusable[receiver.name] = workers.reason(error)
-            continue
-        task = celery_app.tasks[task_name(hook, receiver.name)]
-        if not getattr(task, "runs_receiver", False):
-            unusable[receiver.name] = "another task of the app has its name"
     known = Report(
         tasks={each.name: task_name(hook, each.name) for each in receivers},
         queues=queues,

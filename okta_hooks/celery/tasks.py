@@ -15,6 +15,8 @@ from okta_hooks.state import state_of
 from okta_hooks.work import interruption
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from celery import Task
     from flask import Flask
 
@@ -46,7 +48,7 @@ _guarded: Final[set[int]] = set()
 def connect(app: Flask, celery_app: Celery) -> None:
     """Have the receivers of an app run by a Celery app, if that is not ``app.extensions["celery"]``.
 
-    :raises RuntimeError: if the app has another one already.
+    :raises RuntimeError: if the app has another one already, or a task cannot be made because its name is taken.
     """
     known = app.extensions.setdefault(_CONNECTED, celery_app)
     if known is not celery_app:
@@ -112,16 +114,35 @@ def _make_tasks_when_final(app: Flask, celery_app: Celery) -> None:
 
 
 def _make_tasks(app: Flask, celery_app: Celery) -> None:
+    """Make the tasks of an app's receivers. The Celery app is final.
+
+    :raises RuntimeError: as :func:`make_task`, when all the others have been made.
+    """
     state = app.extensions.get("okta_hooks")
+    refused: list[ConfigurationError] = []
     for hook in {} if state is None else list(state.hooks.values()):
         for receiver in hook.receivers.connected(app):
-            make_task(app, celery_app, hook.name, receiver)
+            try:
+                make_task(app, celery_app, hook.name, receiver)
+            except ConfigurationError as error:
+                refused.append(error)
+    if refused:
+        raise refused[0]
 
 
 def make_task(app: Flask, celery_app: Celery, hook: str, receiver: Receiver) -> Task[..., Any]:
-    """Return the task of a receiver, made now if need be. The Celery app is final."""
+    """Return the task of a receiver, made now if need be. The Celery app is final.
+
+    :raises RuntimeError: if another task has its name, or it is that of another app's receiver.
+    """
     receiver_name = receiver.name
     name = task_name(hook, receiver_name)
+    if is_taken(celery_app, name):
+        raise ConfigurationError(
+            f"The Celery app has a task of its own named {name}, which is the name of the task that runs the receiver "
+            f"{receiver_name} of the hook {hook!r}. Give one of them another name: "
+            '@celery_app.task(name="..."), or @okta.on(..., name="...").'
+        )
     owners = _owners.setdefault(celery_app, {})
     _own(owners, name, app)
     known: Task[..., Any] | None = celery_app.tasks.get(name)
@@ -135,8 +156,29 @@ def make_task(app: Flask, celery_app: Celery, hook: str, receiver: Receiver) -> 
             _guard_signals()
             state_of(there).runtime().performer.perform(Ticket(hook, receiver_name, event_id))
 
-    made: Task[..., Any] = celery_app.task(run_receiver, name=name, **_OPTIONS)
+    base = type("ReceiverTask", (_WithoutContext, celery_app.Task), {})
+    made: Task[..., Any] = celery_app.task(run_receiver, name=name, base=base, **_OPTIONS)
     return made
+
+
+class _WithoutContext:
+    """Leaves out what the host's class of tasks does around a call: pushing an app context, in Flask's documentation.
+
+    A receiver has one of its own, and the host's functions for its end are told what the receiver has raised. Another
+    around that would end as well, without an error.
+    """
+
+    run: Callable[..., Any]
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Run the task."""
+        return self.run(*arguments, **named)
+
+
+def is_taken(celery_app: Celery, name: str) -> bool:
+    """Return whether a task has this name that runs no receiver."""
+    known = celery_app.tasks.get(name)
+    return known is not None and not getattr(known, "runs_receiver", False)
 
 
 def _own(owners: dict[str, weakref.ref[Flask]], name: str, app: Flask) -> None:
