@@ -36,7 +36,7 @@ class Ticket(NamedTuple):
     event_id: int
 
 
-class Flight(NamedTuple):
+class InFlight(NamedTuple):
     """How many tickets of a queue are on their way, and how many are taken for lost."""
 
     sent: int = 0
@@ -55,7 +55,7 @@ class Tickets:
         self._database = database
         self._clock = clock
 
-    def in_flight(self) -> dict[str, Flight]:
+    def in_flight(self) -> dict[str, InFlight]:
         """Return what is on its way, by queue. There are never many: see the window of :meth:`mark`."""
         is_lapsed = ticket.c.lapses_at <= self._now()
         query = sa.select(
@@ -64,7 +64,7 @@ class Tickets:
             sa.func.count().filter(is_lapsed),
         ).group_by(ticket.c.queue)
         with self._database.reading() as connection:
-            return {queue: Flight(*numbers) for queue, *numbers in connection.execute(query)}
+            return {queue: InFlight(*numbers) for queue, *numbers in connection.execute(query)}
 
     def mark(
         self,
@@ -149,7 +149,7 @@ class Tickets:
             )
 
     def claim(self, worker_id: str, presented: Ticket) -> list[Claim]:
-        """Claim the receipt of a ticket, if it is pending and due. Either way the ticket is spent.
+        """Claim the receipt of a ticket, if it is pending and due. Either way the mark of the ticket is deleted.
 
         A worker whose lease is gone gets nothing.
 
@@ -206,7 +206,7 @@ lapses_at = {_NOW} + least(%s * 2 ^ least(known.times_sent, {_MOST_DOUBLINGS}), 
 RETURNING hook, receiver, event_id
 """  # noqa: S608 - our own names
 _CLAIM: Final = f"""
-WITH spent AS (DELETE FROM okta_hooks_ticket WHERE event_id = %s AND receiver = %s)
+WITH presented AS (DELETE FROM okta_hooks_ticket WHERE event_id = %s AND receiver = %s)
 UPDATE okta_hooks_receipt r SET state = '{CLAIMED}', worker = %s, claims = r.claims + 1
 FROM okta_hooks_event e
 WHERE r.event_id = %s AND r.receiver = %s AND r.hook = %s AND e.id = r.event_id

@@ -71,8 +71,8 @@ def test_slow_consumers(
     marked, waiting = [0], [0]
     give_up_at = time.monotonic() + PATIENCE
     while host.inbox.overview.counts().done < events and time.monotonic() < give_up_at:
-        flight = host.inbox.tickets.in_flight().get("slow")
-        marked.append(flight.sent if flight else 0)
+        in_flight = host.inbox.tickets.in_flight().get("slow")
+        marked.append(in_flight.sent if in_flight else 0)
         waiting.append(broker.waiting("slow"))
         time.sleep(0.05)
 
