@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox import Inbox
+from okta_hooks.inbox.claims import Settlement
 from okta_hooks.inbox.database import Database
 from okta_hooks.inbox.tables import meta
 from tests.support import PGBOUNCER, Proxy, claim, fan_out, pgbouncer
@@ -63,7 +64,10 @@ def test_behind_pgbouncer(
     postgresql_url: str,
     delivery: DeliveryFactory,
 ) -> None:
-    """In transaction mode, with fewer sessions than connections, nothing mixes, and neighbours keep their settings."""
+    """In transaction mode, with fewer sessions than connections, nothing mixes, and neighbours keep their settings.
+
+    A ticket that comes twice is claimed once.
+    """
     # PgBouncer's own questions do not bear these.
     timeouts = [name for name in HOSTILE if name.endswith("_timeout") and name != "lock_timeout"]
     administrate(postgresql, *(f"ALTER ROLE hostile RESET {name}" for name in timeouts))
@@ -76,9 +80,22 @@ def test_behind_pgbouncer(
             news = [delivery(f"uuid-{number}", text="é ☃") for number in range(200)]
             with ThreadPoolExecutor(8) as pool:
                 stored = list(pool.map(lambda new: inbox.intake.store([new]), news))
-                fan_out(inbox, "r")
+                fan_out(inbox, "r", "ticketed")
                 claimed = list(
                     pool.map(lambda who: claim(inbox, "r", worker=f"w{who}", limit=25), range(8))
+                )
+                inbox.workers.beat("me", 30)
+                tickets = inbox.tickets.mark("q", [("okta", "ticketed")], window=400, seconds=60)
+            # No more than there are connections: who waits too long for one is told so.
+            with ThreadPoolExecutor(4) as pool:
+                by_ticket = list(pool.map(lambda one: inbox.tickets.claim("me", one), tickets * 2))
+                settled = list(
+                    pool.map(
+                        lambda some: inbox.claims.settle(
+                            "me", [Settlement(claim=each, state="done") for each in some]
+                        )[0],
+                        filter(None, by_ticket),
+                    )
                 )
             neighbour = sa.create_engine(
                 through(port, postgresql_url, hostile).replace(
@@ -98,6 +115,8 @@ def test_behind_pgbouncer(
             inbox.close()
 
     assert stored == [NEW] * 200
+    assert len(tickets) == len(settled) == 200
+    assert all(len(counted) == 1 for counted in settled)
     ids = [claim.event_id for some in claimed for claim in some]
     assert len(ids) == len(set(ids)) == 200
     assert shown == {"1ms"}
