@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import NEEDS_PSYCOPG, until
+from tests.support import NEEDS_PSYCOPG
+
+from .support import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

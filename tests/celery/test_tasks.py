@@ -15,7 +15,9 @@ from okta_hooks.celery.tasks import _owners
 from okta_hooks.cli import group
 from okta_hooks.simulator.app_org import AppOrg
 from okta_hooks.work import take
-from tests.support import CREATED, NEEDS_PSYCOPG, SECRET, until
+from tests.support import CREATED, NEEDS_PSYCOPG, SECRET
+
+from .support import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
