@@ -171,7 +171,7 @@ def test_a_vacuum_that_is_running(
     lock = "LOCK TABLE okta_hooks_event IN SHARE UPDATE EXCLUSIVE MODE"
     with transaction(engine, lock):
         inbox = Inbox(inbox_url)
-        assert inbox.intake.store([delivery("a")], seconds=2.0) == NEW
+        assert inbox.intake.store([delivery("a")], seconds=8.0) == NEW
         inbox.close()
         assert parameters(engine) == {"okta_hooks_receipt": OURS}
 
