@@ -26,6 +26,8 @@ TABLES = ("okta_hooks_event", "okta_hooks_receipt")
 EVERYTHING = {
     "okta_hooks_" + name
     for name in (
+        "attempt",
+        "attempt_hour",
         "counter",
         "cursor",
         "delivery",
