@@ -182,7 +182,7 @@ class Lane:
         batch = self._batches[threading.current_thread()] = _Batch()
         try:
             if self._may_run():
-                began_to_claim = self._resources.inbox.elapsed()
+                began_to_claim = time.monotonic()
                 batch.add(claim(), began_to_claim)
             while batch.left:
                 began = time.monotonic()
@@ -258,7 +258,7 @@ class Lane:
 
     def _is_paused(self, batch: _Batch) -> bool:
         """Return whether the receiver was paused since the batch was claimed, or a moment ago."""
-        now = self._resources.inbox.elapsed()
+        now = time.monotonic()
         if now - batch.looked_at < _SECONDS_TO_LOOK_AGAIN:
             return False
         with self._resources.at_database:
@@ -317,7 +317,7 @@ class Lane:
         :param batch: Gets what is claimed.
         :param more: How many receipts to claim with the same transaction.
         """
-        now = self._resources.inbox.elapsed()
+        now = time.monotonic()
         if not attempts:
             batch.add(self._in_hand.claim(more) if more else [], now)
             return
@@ -378,7 +378,7 @@ class _Batch:
 
     ``notifies_since`` is when it began to send signals, by the inbox's ``elapsed``, or None:
     meanwhile another thread may take from it what is left. ``looked_at`` is when the receiver was last known not to be
-    paused, by the same clock.
+    paused, by :func:`time.monotonic`.
     """
 
     def __init__(self) -> None:
