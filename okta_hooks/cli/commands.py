@@ -23,7 +23,7 @@ group = LazyGroup(
             "doctor",
             "Find out what is wrong, and say what to do about it.",
         ),
-        "events": LazyCommand("okta_hooks.cli.inbox", "events", "Look at stored events."),
+        "events": LazyCommand("okta_hooks.cli.events", "events", "Look at stored events."),
         "inbox": LazyCommand(
             "okta_hooks.cli.inbox",
             "inbox",
