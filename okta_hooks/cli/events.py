@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -11,8 +12,10 @@ from flask.cli import AppGroup
 
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.inbox.tables import CLAIMED, DEAD, DONE, PENDING, STATES
+from okta_hooks.masking import masked, masked_text
 from okta_hooks.printable import printable
 
+from .auditing import doing, reason_option
 from .completion import complete_hook, complete_type
 from .context import with_inbox
 from .known import check_selection
@@ -21,7 +24,7 @@ from .output import echo, iso, readable_json, shortened
 from .table import print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from okta_hooks.inbox.overview import EventDetails
     from okta_hooks.state.runtime import Runtime
@@ -118,16 +121,41 @@ def list_events(
 
 @events.command("show")
 @click.argument("uuid")
+@click.option("--reveal", is_flag=True, help="Show personal data, too. The audit has that.")
+@reason_option
 @as_json_option
 @with_inbox
-def show_event(runtime: Runtime, uuid: str, as_json: bool) -> None:
-    """Show an event: its receipts, and all that Okta sent of it. That is personal data."""
+def show_event(
+    runtime: Runtime, uuid: str, reveal: bool, reason: str | None, as_json: bool
+) -> None:
+    """Show an event: its receipts, and what Okta sent of it.
+
+    What may be personal data is masked.
+    """
+    if reason is not None and not reveal:
+        raise click.UsageError("--reason goes with --reveal.")
     found = runtime.inbox.overview.show(uuid)
     if not found:
         raise click.ClickException(f"There is no event {uuid!r}.")
-    if as_json:
-        click.echo(json.dumps([_as_json(item) for item in found]))
-        return
+    with ExitStack() as stack:
+        if reveal:
+            for hook in sorted({item.event.hook for item in found}):
+                it = stack.enter_context(doing(runtime, "reveal", uuid, hook=hook, reason=reason))
+                it.number = sum(item.event.hook == hook for item in found)
+        else:
+            found = [_masked(item) for item in found]
+        if as_json:
+            click.echo(json.dumps([_as_json(item, masked=not reveal) for item in found]))
+        else:
+            _print(found)
+
+
+def _masked(item: EventDetails) -> EventDetails:
+    receipts = (replace(one, error=one.error and masked_text(one.error)) for one in item.receipts)
+    return replace(item, receipts=tuple(receipts), raw=masked(item.raw))
+
+
+def _print(found: Sequence[EventDetails]) -> None:
     for item in found:
         event = item.event
         type_ = printable(event.type or "(no type)")
@@ -145,6 +173,6 @@ def show_event(runtime: Runtime, uuid: str, as_json: bool) -> None:
         echo(readable_json(item.raw) if event.has_body else "(its body is gone)")
 
 
-def _as_json(item: EventDetails) -> dict[str, Any]:
+def _as_json(item: EventDetails, *, masked: bool) -> dict[str, Any]:
     receipts = [asdict(receipt) for receipt in item.receipts]
-    return {**asdict(item.event), "receipts": receipts, "raw": item.raw}
+    return {**asdict(item.event), "receipts": receipts, "raw": item.raw, "masked": masked}

@@ -16,6 +16,7 @@ from okta_hooks.inbox.tables import STATES
 from okta_hooks.printable import printable
 from okta_hooks.work.retry import LONGEST_WAIT
 
+from .auditing import described, doing, reason_option
 from .completion import complete_receiver
 from .context import state_of_app, with_inbox
 from .events import selection
@@ -83,6 +84,8 @@ def inbox(
         else []
     )
     silent = {} if max_silence is None else _silent(runtime, max_silence)
+    paused = runtime.inbox.pauses.paused()
+    backlog = runtime.inbox.overview.backlog_seconds() if check and paused else age
     size = runtime.inbox.space.size()
     if as_json:
         told: dict[str, Any] = {}
@@ -91,6 +94,7 @@ def inbox(
         if max_silence is not None:
             told["silent"] = {hook: iso(last) for hook, last in silent.items()}
         sizes = {"bytes": size.now, "bytes_in_100_days": size.later}
+        told["paused"] = [{"hook": one.hook, "receiver": one.receiver} for one in paused]
         click.echo(json.dumps(asdict(counts) | sizes | told))
     else:
         click.echo(f"inbox: {_location(runtime)}")
@@ -100,6 +104,9 @@ def inbox(
             "" if size.later is None else f"; at this rate {in_bytes(size.later)} in {DAYS} days"
         )
         click.echo(f"size: {in_bytes(size.now)}{later}")
+        for one in paused:
+            name = f"{printable(one.receiver)} of the hook {printable(one.hook)}"
+            echo(f"paused: {name}, since {iso(one.paused_at)}")
         for item in found:
             times = counted(item.number, "time")
             echo(
@@ -108,7 +115,7 @@ def inbox(
         for hook, last in silent.items():
             since = "ever" if last is None else f"since {iso(last)}"
             echo(f"silent: no delivery of the hook {printable(hook)} {since}")
-    if check and (counts.dead or (age or 0.0) > max_age or found or silent):
+    if check and (counts.dead or (backlog or 0.0) > max_age or found or silent):
         sys.exit(1)
 
 
@@ -141,12 +148,14 @@ def _inconsistency(item: Inconsistency) -> dict[str, Any]:
     help="Reset the receipt of this receiver, and nothing else.",
 )
 @click.option("--dry-run", is_flag=True, help="Only count.")
+@reason_option
 @as_json_option
 @with_inbox
 def replay(
     runtime: Runtime,
     receiver: str | None,
     dry_run: bool,
+    reason: str | None,
     as_json: bool,
     **chosen: Any,
 ) -> None:
@@ -164,7 +173,12 @@ def replay(
     check_selection(runtime.inbox, found)
     # Before the replay: what it has changed is open, too.
     obstacles = Obstacles(runtime.inbox.overview, found, receiver)
-    number = runtime.inbox.upkeep.replay(found, receiver=receiver, dry_run=dry_run)
+    if dry_run:
+        number = runtime.inbox.upkeep.replay(found, receiver=receiver, dry_run=True)
+    else:
+        subject = described(found, receiver)
+        with doing(runtime, "replay", subject, hook=found.hook, reason=reason) as it:
+            number = it.number = runtime.inbox.upkeep.replay(found, receiver=receiver)
     if as_json:
         click.echo(json.dumps({"events": number, "dry_run": dry_run}))
     else:
@@ -181,19 +195,29 @@ def replay(
 @click.option("--dead", is_flag=True, help="Delete dead letters instead.")
 @click.option("--older-than", type=Moment(), help="With --dead: a time, or an age such as 30d.")
 @click.option("--dry-run", is_flag=True, help="With --dead: only count.")
+@reason_option
 @with_inbox
-def prune(runtime: Runtime, dead: bool, older_than: float | None, dry_run: bool) -> None:
+def prune(
+    runtime: Runtime, dead: bool, older_than: float | None, dry_run: bool, reason: str | None
+) -> None:
     """Forget what OKTA_HOOKS_RETENTION does not keep. The worker does this by itself."""
     if dead:
         if older_than is None:
             raise click.UsageError("--dead needs --older-than.")
-        number = runtime.inbox.upkeep.prune_dead(before=older_than, dry_run=dry_run)
+        if dry_run:
+            number = runtime.inbox.upkeep.prune_dead(before=older_than, dry_run=True)
+        else:
+            subject = f"--dead --older-than {iso(older_than)}"
+            with doing(runtime, "prune", subject, hook=None, reason=reason) as it:
+                number = it.number = runtime.inbox.upkeep.prune_dead(before=older_than)
         verb = "would be" if dry_run else is_or_are(number)
         click.echo(f"{counted(number, 'dead letter')} {verb} deleted.")
         return
     if older_than is not None or dry_run:
         raise click.UsageError("--older-than and --dry-run go with --dead.")
     total = 0
-    while number := runtime.worker.housekeeping.prune():
-        total += number
+    with doing(runtime, "prune", "OKTA_HOOKS_RETENTION", hook=None, reason=reason) as it:
+        while number := runtime.worker.housekeeping.prune():
+            total += number
+        it.number = total
     click.echo(f"{counted(total, 'delivery', 'deliveries')} {is_or_are(total)} pruned.")
