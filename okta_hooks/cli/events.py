@@ -121,7 +121,7 @@ def list_events(
 
 @events.command("show")
 @click.argument("uuid")
-@click.option("--reveal", is_flag=True, help="Show personal data, too. The audit has that.")
+@click.option("--reveal", is_flag=True, help="Show personal data, too: the audit has it.")
 @reason_option
 @as_json_option
 @with_inbox
