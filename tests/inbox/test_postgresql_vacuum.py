@@ -28,6 +28,7 @@ EVERYTHING = {
     for name in (
         "attempt",
         "attempt_hour",
+        "audit",
         "counter",
         "cursor",
         "delivery",
@@ -35,6 +36,7 @@ EVERYTHING = {
         "hour",
         "lane",
         "meta",
+        "pause",
         "receipt",
         "ticket",
         "total",
