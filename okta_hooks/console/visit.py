@@ -1,0 +1,111 @@
+"""One look at one page: by whom, at which hooks of which app, and through which door the inbox is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from flask import request
+
+from .reads import SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask
+
+    from okta_hooks.inbox import Inbox
+    from okta_hooks.receivers import Receiver
+    from okta_hooks.state import AppState
+
+    from .reads import Reads
+    from .visitor import Visitor
+
+T = TypeVar("T")
+
+
+class NotThere(Exception):
+    """What was asked for is not there, or is no longer."""
+
+
+class NotAllowed(Exception):
+    """Whoever looks may not do that."""
+
+
+class NoInbox(Exception):
+    """The app stores nothing, so that there is nothing to show."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """What the functions that make pages are given.
+
+    ``only`` are the hooks that the console is about, empty for all of the app's; ``section`` is where in the
+    navigation the page belongs.
+    """
+
+    app: Flask
+    state: AppState
+    only: tuple[str, ...]
+    visitor: Visitor
+    reads: Reads
+    section: str
+
+    @property
+    def hooks(self) -> list[str]:
+        """The names of the hooks that may be looked at."""
+        return [name for name in self.state.hooks if not self.only or name in self.only]
+
+    @property
+    def hook(self) -> str | None:
+        """The hook that is looked at alone; None if all are.
+
+        :raises NotThere: if no hook of that name may be looked at.
+        """
+        name = request.args.get("hook") or request.form.get("hook")
+        if not name:
+            return None
+        if name not in self.hooks:
+            raise NotThere("There is no such hook.")
+        return name
+
+    @property
+    def scope(self) -> str | None:
+        """The hook that links of the page keep to; None for all."""
+        try:
+            return self.hook
+        except NotThere:
+            return None
+
+    @property
+    def shown_hooks(self) -> list[str]:
+        """The names of the hooks that this page is about."""
+        return self.hooks if self.hook is None else [self.hook]
+
+    def connected(self) -> dict[tuple[str, str], Receiver]:
+        """Return the receivers that are connected in this process, by hook and name."""
+        return {
+            (name, receiver.name): receiver
+            for name in self.shown_hooks
+            for receiver in self.state.hooks[name].receivers.connected(self.app)
+        }
+
+    def read(self, question: Callable[[Inbox], T], *, seconds: float = SECONDS) -> T:
+        """Return what a question returns of the inbox.
+
+        :raises InboxUnavailable: if the database does not answer within that time.
+        :raises NoInbox: if there is none.
+        """
+        if self.state.settings.inbox is None:
+            raise NoInbox(
+                "OKTA_HOOKS_INBOX is None: events go to receivers at once, and nothing is stored."
+            )
+        return self.reads.ask(self.state.runtime().inbox, question, seconds=seconds)
+
+    def must_operate(self) -> None:
+        """Go on only if whoever looks may act.
+
+        :raises NotAllowed: if not.
+        """
+        if not self.visitor.may_operate:
+            raise NotAllowed('This needs the role "operate", and you have "read".')
