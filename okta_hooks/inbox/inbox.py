@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from okta_hooks.clocks import boot_time
 
 from .assignments import Assignments
+from .audit import Audit
 from .claims import Claims
 from .consistency import Consistency
 from .contradictions import Contradictions
@@ -19,6 +20,7 @@ from .gauges import Gauges
 from .hours import Hours
 from .intake import Intake
 from .overview import Overview
+from .pauses import Pauses
 from .receipts import Receipts
 from .space import Space
 from .tickets import Tickets
@@ -75,6 +77,8 @@ class Inbox:
         self.totals = Totals(self.database)
         self.counters = Counters(self.database)
         self.upkeep = Upkeep(self.database, self._now)
+        self.pauses = Pauses(self.database, self._now)
+        self.audit = Audit(self.database, self._now)
         self.consistency = Consistency(self.database, self._now)
 
     def _now(self) -> float:

@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 PENDING: Final = "pending"
 CLAIMED: Final = "claimed"
 DONE: Final = "done"
@@ -212,6 +212,33 @@ lane = sa.Table(
     sa.Column("seen_at", sa.Double, nullable=False),
     # For how many seconds workers have watched without its being connected anywhere.
     sa.Column("unseen", sa.Double),
+)
+# The receivers that are paused: nobody claims a receipt of theirs.
+pause = sa.Table(
+    "okta_hooks_pause",
+    metadata,
+    sa.Column("hook", sa.Text, primary_key=True),
+    sa.Column("receiver", sa.Text, primary_key=True),
+    sa.Column("paused_at", sa.Double, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+)
+# What people have done to the inbox, or seen of it: see `audit`.
+audit = sa.Table(
+    "okta_hooks_audit",
+    metadata,
+    sa.Column("id", _BigId, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False, index=True),
+    # NULL for what is of no one hook.
+    sa.Column("hook", sa.Text),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    # To how many events or receivers; NULL until that is known.
+    sa.Column("number", _BigId),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("via", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
 )
 cursor = sa.Table(
     "okta_hooks_cursor",
