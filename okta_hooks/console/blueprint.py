@@ -15,6 +15,7 @@ from okta_hooks.exceptions import ConfigurationError, InboxUnavailable
 from okta_hooks.logs import plain_logger
 from okta_hooks.state import app_object, registration, state_of
 
+from .org import Org
 from .origin import is_own
 from .pages import render
 from .reads import Reads
@@ -71,6 +72,14 @@ class _Rule:
 _RULES: Final = (
     _Rule("", "overview", "overview", "show"),
     _Rule("/events", "events", "events", "show"),
+    _Rule("/events/<int:event_id>", "event", "event", "show"),
+    _Rule("/events/<int:event_id>/reveal", "reveal", "event", "reveal", is_action=True),
+    _Rule("/receivers", "receivers", "receivers", "show"),
+    _Rule("/receivers/one", "receiver", "receivers", "show_one"),
+    _Rule("/receivers/pause", "pause", "receivers", "pause", is_action=True),
+    _Rule("/receivers/resume", "resume", "receivers", "resume", is_action=True),
+    _Rule("/registration", "registration", "registration", "show"),
+    _Rule("/audit", "audit", "audit", "show"),
 )
 
 
@@ -106,6 +115,7 @@ class Console(Blueprint):
         self._hooks = tuple(map(str, names))
         self._authorize = authorize
         self._reads = Reads()
+        self._org = Org()
         self.before_request(self._admit)
         self.after_request(_protected)
         for rule in _RULES:
@@ -181,6 +191,7 @@ class Console(Blueprint):
             only=self._hooks,
             visitor=g.okta_hooks_visitor,
             reads=self._reads,
+            org=self._org,
             section=rule.module,
         )
         try:

@@ -24,6 +24,7 @@ _environment = Environment(
 )
 _environment.filters.update(
     ago=shown.ago,
+    code=shown.code,
     duration=shown.duration,
     lines=shown.lines,
     moment=shown.moment,
@@ -39,7 +40,7 @@ _environment.filters.update(
 
 def _link(endpoint: str, **values: Any) -> Markup:
     """Return a URL below this console, under whatever prefix and name; what is None or empty stays out of it."""
-    given = {key: value for key, value in values.items() if value not in {None, "", ()}}
+    given = {key: value for key, value in values.items() if value not in (None, "", (), [])}
     return Markup.escape(url_for(f".{endpoint}", **given))
 
 
@@ -62,5 +63,5 @@ def render(template: str, *, visit: Visit | None, **values: Any) -> str:
     """
     scope = visit and visit.scope
     return _environment.get_template(template).render(
-        path=request.path, visit=visit, scope=scope, now=time.time(), **values
+        asked=request.args, visit=visit, scope=scope, now=time.time(), **values
     )

@@ -46,6 +46,11 @@ def revealed(text: str) -> Markup:
     return Markup("\n").join(escape(printable(line)) for line in text.split("\n"))
 
 
+def code(text: str) -> Markup:
+    """Return code with invented data, for people to copy: whoever searches the page for addresses finds none in it."""
+    return revealed(text).replace("@", Markup("<wbr>@"))
+
+
 def number(value: float | None) -> str:
     """Return a number with its thousands apart: ``12,345``."""
     return NOTHING if value is None else f"{value:,.0f}"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from flask import request
 
-from .reads import SECONDS
+from .reads import SECONDS, SECONDS_TO_ACT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from flask import Flask
 
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
     from okta_hooks.receivers import Receiver
     from okta_hooks.state import AppState
 
+    from .org import Org
     from .reads import Reads
     from .visitor import Visitor
 
 T = TypeVar("T")
+
+_NOTHING_STORED: Final = (
+    "OKTA_HOOKS_INBOX is None: events go to receivers at once, and nothing is stored."
+)
 
 
 class NotThere(Exception):
@@ -49,6 +55,7 @@ class Visit:
     only: tuple[str, ...]
     visitor: Visitor
     reads: Reads
+    org: Org
     section: str
 
     @property
@@ -82,6 +89,13 @@ class Visit:
         """The names of the hooks that this page is about."""
         return self.hooks if self.hook is None else [self.hook]
 
+    def one_hook(self, inbox: Inbox) -> str | None:
+        """Return the hook to which a list keeps that can be of one or of all; None if all in the inbox may be seen."""
+        if self.hook is not None or not self.hooks:
+            return self.hook
+        others = set(inbox.overview.hooks()) - set(self.hooks)
+        return self.hooks[0] if others else None
+
     def connected(self) -> dict[tuple[str, str], Receiver]:
         """Return the receivers that are connected in this process, by hook and name."""
         return {
@@ -97,10 +111,31 @@ class Visit:
         :raises NoInbox: if there is none.
         """
         if self.state.settings.inbox is None:
-            raise NoInbox(
-                "OKTA_HOOKS_INBOX is None: events go to receivers at once, and nothing is stored."
-            )
+            raise NoInbox(_NOTHING_STORED)
         return self.reads.ask(self.state.runtime().inbox, question, seconds=seconds)
+
+    @contextmanager
+    def acting(self) -> Iterator[Inbox]:
+        """Change something in the inbox within the block, in this thread: handlers of signals are called.
+
+        :raises InboxUnavailable: if the database does not do it in time.
+        :raises NoInbox: if there is none.
+        """
+        if self.state.settings.inbox is None:
+            raise NoInbox(_NOTHING_STORED)
+        inbox = self.state.runtime().inbox
+        with inbox.database.within(SECONDS_TO_ACT):
+            yield inbox
+
+    @property
+    def who(self) -> str:
+        """Who this is, for the audit."""
+        return self.visitor.name or "(no name)"
+
+    @property
+    def reason(self) -> str | None:
+        """Why something is done, if that is said."""
+        return request.form.get("reason", "").strip() or None
 
     def must_operate(self) -> None:
         """Go on only if whoever looks may act.
