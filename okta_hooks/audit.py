@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from . import signals
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     Action: TypeAlias = Literal["reveal", "replay", "prune", "pause", "resume"]
     Via: TypeAlias = Literal["console", "command"]
-
-#: How long it is known what was done, in days.
-DAYS_KEPT: Final = 400
 
 
 @dataclass(slots=True)

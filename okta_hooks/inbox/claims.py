@@ -12,6 +12,7 @@ from okta_hooks.printable import printable
 
 from . import totals
 from .assignments import EARLIEST
+from .pauses import is_paused
 from .statements import IDS, close_events, close_statement, lock_statement
 from .tables import CLAIMED, DEAD, DONE, PENDING, event, receipt, worker
 from .totals import Change
@@ -96,7 +97,7 @@ class Claims:
 
         A receipt that was claimed by a process that died is claimed alone:
         if it is what kills processes, no other receipt is claimed by the one that it kills next.
-        A worker whose lease is gone gets nothing.
+        A worker whose lease is gone gets nothing, and of a receiver that is paused nobody gets anything.
 
         :param retries_first: Whether receipts that have been tried before go first. Callers should alternate
             between the two: otherwise a backlog of either kind keeps the other waiting.
@@ -150,6 +151,7 @@ class Claims:
     def with_work(self, receivers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         """Return those of the receivers, each a hook and a name, for which something is due now.
 
+        Those that are paused are not among them.
         That is one statement for all of them, and one look into an index for each.
         """
         found: list[tuple[str, str]] = []
@@ -377,6 +379,7 @@ _DUE: Final = (
         receipt.c.due > sa.bindparam("after"),
         receipt.c.due <= sa.bindparam("now"),
         sa.exists().where(worker.c.id == sa.bindparam("of_worker")),
+        ~is_paused(sa.bindparam("hook"), sa.bindparam("receiver")),
     )
     .order_by(receipt.c.due, receipt.c.event_id)
     .limit(sa.bindparam("most"))
@@ -413,5 +416,6 @@ _SETTLE: Final = (
 _WITH_WORK: Final = (
     "WITH asked (hook, receiver) AS (VALUES {asked}) SELECT hook, receiver FROM asked WHERE EXISTS ("
     "SELECT 1 FROM okta_hooks_receipt r WHERE r.hook = asked.hook AND r.receiver = asked.receiver"
-    " AND r.state = '{pending}' AND r.due <= {now})"
+    " AND r.state = '{pending}' AND r.due <= {now}) AND NOT EXISTS ("
+    "SELECT 1 FROM okta_hooks_pause p WHERE p.hook = asked.hook AND p.receiver = asked.receiver)"
 )

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from okta_hooks.wire import reading
 
+from .pauses import not_paused
 from .selection import Selection, hooks_of_events
 from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, lane, receipt, total
 
@@ -133,31 +134,34 @@ class Overview:
 
         Whatever is due at once is due at 0 or before.
 
-        :param receivers: The hooks and names of the receivers that count.
+        :param receivers: The hooks and names of the receivers that count, unless they are paused.
         """
-        query = sa.select(sa.func.min(receipt.c.due)).where(
-            receipt.c.state == PENDING,
-            sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(receivers),
-        )
+        query = sa.select(sa.func.min(receipt.c.due)).where(receipt.c.state == PENDING)
         with self._database.reading(seconds=_SECONDS) as connection:
-            due: float | None = connection.scalar(query)
+            of_these = sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(
+                not_paused(connection, receivers)
+            )
+            due: float | None = connection.scalar(query.where(of_these))
         return due
 
     def has_due(self, receivers: Sequence[tuple[str, str]]) -> bool:
         """Return whether there is anything that a worker could do now, or another worker has in hand.
 
+        What waits for receivers that are paused is nothing of that kind.
+
         :param receivers: The hooks and names of the receivers that it has.
         """
         hooks = {hook for hook, _ in receivers}
         waiting = sa.select(event.c.id).where(event.c.state == PENDING, event.c.hook.in_(hooks))
-        due = sa.select(receipt.c.event_id).where(
-            sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(receivers),
-            sa.or_(
-                sa.and_(receipt.c.state == PENDING, receipt.c.due <= self._clock()),
-                receipt.c.state == CLAIMED,
-            ),
-        )
+        key = sa.tuple_(receipt.c.hook, receipt.c.receiver)
         with self._database.reading(seconds=_SECONDS) as connection:
+            is_due = sa.and_(
+                receipt.c.state == PENDING,
+                receipt.c.due <= self._clock(),
+                key.in_(not_paused(connection, receivers)),
+            )
+            is_in_hand = sa.and_(receipt.c.state == CLAIMED, key.in_(receivers))
+            due = sa.select(receipt.c.event_id).where(sa.or_(is_due, is_in_hand))
             return any(connection.execute(q.limit(1)).first() is not None for q in (waiting, due))
 
     def find(

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 
 from okta_hooks.printable import printable
 
-from .tables import pause, receipt
+from .tables import pause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .database import Database
 
@@ -87,5 +87,9 @@ def is_paused(hook: Any, receiver: Any) -> sa.Exists:
     return sa.exists().where(pause.c.hook == hook, pause.c.receiver == receiver)
 
 
-#: The condition that the receiver of a receipt is paused.
-PAUSED: Final = is_paused(receipt.c.hook, receipt.c.receiver)
+def not_paused(
+    connection: sa.Connection, receivers: Iterable[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Return those of the receivers, each a hook and a name, that are not paused."""
+    paused = {tuple(row) for row in connection.execute(sa.select(pause.c.hook, pause.c.receiver))}
+    return [each for each in receivers if each not in paused]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from .pauses import not_paused
 from .selection import hooks_of_events
 from .tables import CLAIMED, DEAD, PENDING, event, lane, receipt, total
 
@@ -107,15 +108,14 @@ class Receipts:
             return [Failing(*row) for row in connection.execute(query)]
 
     def due(self, receivers: Sequence[tuple[str, str]]) -> int:
-        """Return how much these receivers, each a hook and a name, could do now: receipts, and events without any."""
+        """Return how much these receivers, each a hook and a name, could do now: receipts, and events without any.
+
+        Receipts of those that are paused do not count.
+        """
         of_receipts = (
             sa.select(sa.func.count())
             .select_from(receipt)
-            .where(
-                receipt.c.state == PENDING,
-                receipt.c.due <= self._clock(),
-                sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(receivers),
-            )
+            .where(receipt.c.state == PENDING, receipt.c.due <= self._clock())
         )
         of_events = (
             sa.select(sa.func.count())
@@ -123,17 +123,26 @@ class Receipts:
             .where(event.c.state == PENDING, event.c.hook.in_({hook for hook, _ in receivers}))
         )
         with self._database.reading(seconds=_SECONDS) as connection:
-            return sum(connection.scalar(query) or 0 for query in (of_receipts, of_events))
+            of_these = sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(
+                not_paused(connection, receivers)
+            )
+            queries = (of_receipts.where(of_these), of_events)
+            return sum(connection.scalar(query) or 0 for query in queries)
 
     def later(self, receivers: Sequence[tuple[str, str]]) -> Later:
-        """Return how many receipts of these receivers, each a hook and a name, are due later than now."""
+        """Return how many receipts of these receivers, each a hook and a name, are due later than now.
+
+        Receipts of those that are paused do not count.
+        """
         query = sa.select(sa.func.count(), sa.func.min(receipt.c.due)).where(
             receipt.c.state == PENDING,
             receipt.c.due > self._clock(),
-            sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(receivers),
         )
         with self._database.reading(seconds=_SECONDS) as connection:
-            return Later(*connection.execute(query).one())
+            of_these = sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(
+                not_paused(connection, receivers)
+            )
+            return Later(*connection.execute(query.where(of_these)).one())
 
     def is_known(self, receiver: str) -> bool:
         """Return whether a receiver of this name was ever connected, or has a receipt."""
