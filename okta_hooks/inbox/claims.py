@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from okta_hooks.printable import printable
-
-from . import totals
+from . import attempts, totals
 from .assignments import EARLIEST
+from .attempts import stored_error
 from .pauses import is_paused
 from .statements import IDS, close_events, close_statement, lock_statement
 from .tables import CLAIMED, DEAD, DONE, PENDING, event, receipt, worker
@@ -28,7 +27,6 @@ DIED_HERE: Final = "the process died here"
 
 #: A statement has two parameters for each; SQLite takes 32,766.
 _MOST_ASKED: Final = 5000
-_LONGEST_ERROR: Final = 500
 #: In one statement.
 _MOST_SETTLED: Final = 500
 
@@ -191,8 +189,9 @@ class Claims:
             fences, *_, states = exchange.run(*statements)
             counted = _counted(settlements, fences)
             closed = dict(map(tuple, states))
+            failed = attempts.addition(mark, self._clock(), counted)
             adding = totals.addition(mark, worker_id, _change(settlements, counted, closed))
-            exchange.finish(*([adding] if adding else []))
+            exchange.finish(*filter(None, (failed, adding)))
         return counted, closed
 
     def settle_and_claim(
@@ -222,6 +221,9 @@ class Claims:
             fences += connection.exec_driver_sql(*some)
         counted = _counted(settlements, fences)
         closed = close_events(self._database, connection, [item.claim.event_id for item in counted])
+        failed = attempts.addition(self._database.placeholder, self._clock(), counted)
+        if failed is not None:
+            connection.exec_driver_sql(*failed)
         totals.add(self._database, connection, worker_id, _change(settlements, counted, closed))
         return counted, closed
 
@@ -237,8 +239,8 @@ class Claims:
         first = ", ".join(f"CAST({mark} AS {kind})" for kind in _KINDS)
         others = ", ".join([mark] * len(_KINDS))
         values = ", ".join(f"({others if number else first})" for number in range(len(rows)))
-        statement = _SETTLE.format(values=values, worker=mark)
-        return statement, (*chain.from_iterable(rows), worker_id)
+        statement = _SETTLE.format(values=values, now=mark, worker=mark)
+        return statement, (*chain.from_iterable(rows), now, worker_id)
 
     def confirm(self, settlements: Sequence[Settlement]) -> tuple[list[Settlement], dict[int, str]]:
         """Return of settlements what the database has of them, as :meth:`settle` would.
@@ -355,7 +357,8 @@ def _row(one: Settlement, now: float) -> tuple[Any, ...]:
         one.state,
         now + one.wait if is_pending else 0.0,
         one.wait if is_pending else None,
-        one.error and printable(one.error)[:_LONGEST_ERROR],
+        stored_error(one.error),
+        one.seconds,
     )
 
 
@@ -401,12 +404,21 @@ _HELD: Final = (
     .with_for_update()
 )
 #: What a row of a settlement has: the fence, and what the receipt gets.
-_KINDS: Final = ("BIGINT", "TEXT", "BIGINT", "TEXT", "DOUBLE PRECISION", "DOUBLE PRECISION", "TEXT")
+_KINDS: Final = (
+    "BIGINT",
+    "TEXT",
+    "BIGINT",
+    "TEXT",
+    "DOUBLE PRECISION",
+    "DOUBLE PRECISION",
+    "TEXT",
+    "DOUBLE PRECISION",
+)
 #: Not through SQLAlchemy, which takes longer over it than the database.
 _SETTLE: Final = (
-    "WITH given (event_id, receiver, claims, state, due, wait, error) AS (VALUES {values}) "
+    "WITH given (event_id, receiver, claims, state, due, wait, error, seconds) AS (VALUES {values}) "
     "UPDATE okta_hooks_receipt SET state = given.state, due = given.due, wait = given.wait, error = given.error,"
-    " attempts = attempts + 1, worker = NULL FROM given"
+    " seconds = given.seconds, ended_at = {now}, attempts = attempts + 1, worker = NULL FROM given"
     " WHERE okta_hooks_receipt.event_id = given.event_id AND okta_hooks_receipt.receiver = given.receiver"
     " AND okta_hooks_receipt.claims = given.claims AND okta_hooks_receipt.state = 'claimed'"
     " AND okta_hooks_receipt.worker = {worker}"

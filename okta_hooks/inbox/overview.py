@@ -58,6 +58,22 @@ class StoredEvent:
     has_body: bool
 
 
+#: What a :class:`StoredEvent` is made of, of events and their deliveries.
+STORED_EVENT: Final = (
+    event.c.id,
+    event.c.hook,
+    event.c.key.label("uuid"),
+    event.c.type,
+    event.c.published,
+    event.c.state,
+    event.c.reason,
+    delivery.c.via,
+    delivery.c.event_id,
+    delivery.c.received_at,
+    delivery.c.body.is_not(None).label("has_body"),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredReceipt:
     """What one receiver has done with an event. ``due`` is when its next attempt is; 0 is none."""
@@ -171,23 +187,10 @@ class Overview:
 
         :param before: The id of the last event of the page before: only what comes after it.
         """
-        columns = (
-            event.c.id,
-            event.c.hook,
-            event.c.key.label("uuid"),
-            event.c.type,
-            event.c.published,
-            event.c.state,
-            event.c.reason,
-            delivery.c.via,
-            delivery.c.event_id,
-            delivery.c.received_at,
-            delivery.c.body.is_not(None).label("has_body"),
-        )
         # The order of the index that finds them.
         order = (delivery.c.received_at, event.c.id) if chosen.is_by_time else (event.c.id,)
         query = (
-            sa.select(*columns)
+            sa.select(*STORED_EVENT)
             .join(delivery, delivery.c.id == event.c.delivery_id)
             .order_by(*(column.desc() for column in order))
             .limit(limit)
@@ -199,7 +202,9 @@ class Overview:
                     return []
                 query = query.where(sa.tuple_(*order) < sa.tuple_(*row))
             # Each of these states has an index, and no two have one together.
-            has_indexes = bool(chosen.states) and DONE not in chosen.states
+            has_indexes = (
+                bool(chosen.states) and DONE not in chosen.states and chosen.receiver is None
+            )
             parts = (
                 [replace(chosen, states=(state,)) for state in dict.fromkeys(chosen.states)]
                 if has_indexes
