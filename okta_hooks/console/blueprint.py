@@ -78,6 +78,10 @@ _RULES: Final = (
     _Rule("/receivers/one", "receiver", "receivers", "show_one"),
     _Rule("/receivers/pause", "pause", "receivers", "pause", is_action=True),
     _Rule("/receivers/resume", "resume", "receivers", "resume", is_action=True),
+    _Rule("/dead-letters", "dead_letters", "dead_letters", "show"),
+    _Rule("/dead-letters/group", "dead_group", "dead_letters", "show_group"),
+    _Rule("/dead-letters/preview", "preview", "dead_letters", "preview", is_action=True),
+    _Rule("/dead-letters/run", "run", "dead_letters", "run", is_action=True),
     _Rule("/registration", "registration", "registration", "show"),
     _Rule("/audit", "audit", "audit", "show"),
 )
@@ -193,6 +197,7 @@ class Console(Blueprint):
             reads=self._reads,
             org=self._org,
             section=rule.module,
+            asked_hook=request.values.get("hook"),
         )
         try:
             if rule.is_action:

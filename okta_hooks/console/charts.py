@@ -87,5 +87,10 @@ def _ticks(starts: Sequence[int], slot: float, step: int) -> list[tuple[str, str
         text = iso(start) or ""
         is_tick = number % 7 == 0 if step == DAY else (start // HOUR) % 12 == 0
         if is_tick:
-            found.append((f"{number * slot:.2f}", text[5:10] if step == DAY or start % DAY == 0 else text[11:16]))
+            found.append(
+                (
+                    f"{number * slot:.2f}",
+                    text[5:10] if step == DAY or start % DAY == 0 else text[11:16],
+                )
+            )
     return found

@@ -31,6 +31,7 @@ _ON_A_PAGE: Final = 50
 BATCH: Final = 200
 #: How many may be chosen one by one.
 _MOST_CHOSEN: Final = 200
+_LONGEST_ID: Final = 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +50,7 @@ class Choice:
         """
         if not self.ids:
             return DeadChoice(hook=self.hook, receiver=self.receiver, group=self.group)
-        uuids = tuple(
-            one.uuid for one in inbox.overview.by_ids(self.ids) if one.hook == self.hook
-        )
+        uuids = tuple(one.uuid for one in inbox.overview.by_ids(self.ids) if one.hook == self.hook)
         if not uuids:
             raise NotThere("None of the events that were chosen is in the inbox any more.")
         return DeadChoice(hook=self.hook, receiver=self.receiver, uuids=uuids)
@@ -152,9 +151,7 @@ def run(visit: Visit) -> str:
     )
 
 
-def _step(
-    visit: Visit, inbox: Inbox, action: _Action, choice: Choice, after: str | None
-) -> Step:
+def _step(visit: Visit, inbox: Inbox, action: _Action, choice: Choice, after: str | None) -> Step:
     meant = choice.meant(inbox)
     with doing(
         visit.app,
@@ -210,4 +207,6 @@ def _chosen(visit: Visit) -> Choice:
 
 
 def _ids(given: Sequence[str]) -> tuple[int, ...]:
-    return tuple(int(one) for one in given[:_MOST_CHOSEN] if one.isdecimal() and len(one) < 19)
+    return tuple(
+        int(one) for one in given[:_MOST_CHOSEN] if one.isdecimal() and len(one) <= _LONGEST_ID
+    )

@@ -55,16 +55,19 @@ def reveal(visit: Visit, event_id: int) -> str:
     found = visit.read(lambda inbox: _find(inbox, visit, event_id))
     if found.raw is None:
         raise NotThere("Retention has taken the body of this event: nothing is left to reveal.")
-    with visit.acting() as inbox, doing(
-        visit.app,
-        inbox,
-        "reveal",
-        found.event.uuid,
-        who=visit.who,
-        via="console",
-        hook=found.event.hook,
-        reason=visit.reason,
-    ) as done:
+    with (
+        visit.acting() as inbox,
+        doing(
+            visit.app,
+            inbox,
+            "reveal",
+            found.event.uuid,
+            who=visit.who,
+            via="console",
+            hook=found.event.hook,
+            reason=visit.reason,
+        ) as done,
+    ):
         done.number = 1
     return _page(visit, found, revealed=readable_json(found.raw))
 
@@ -114,7 +117,11 @@ def _moments(found: Found) -> list[Moment]:
                 at=timeline.received_at, kind="dead", text="Dead", detail=masked_text(event.reason)
             )
         )
-    results = {"done": "done", "pending": "failed, and is tried again", "dead": "failed, and is dead"}
+    results = {
+        "done": "done",
+        "pending": "failed, and is tried again",
+        "dead": "failed, and is dead",
+    }
     moments += [
         Moment(
             at=one.ended_at,

@@ -50,9 +50,7 @@ def filters_of(arguments: MultiDict[str, str], *, hook: str | None, now: float) 
     :param now: From when ages such as ``24h`` are counted, in seconds since the epoch.
     """
     given = {
-        name: value
-        for name in _FIELDS
-        if (value := arguments.get(name, "").strip()[:_LONGEST])
+        name: value for name in _FIELDS if (value := arguments.get(name, "").strip()[:_LONGEST])
     }
     states = tuple(state for state in STATES if state in arguments.getlist("state"))
     wrong: dict[str, str] = {}
@@ -68,7 +66,9 @@ def filters_of(arguments: MultiDict[str, str], *, hook: str | None, now: float) 
         try:
             check_pattern(pattern)
         except ValueError:
-            wrong["type"] = "Write event types, or prefixes of whole segments such as user.lifecycle.*."
+            wrong["type"] = (
+                "Write event types, or prefixes of whole segments such as user.lifecycle.*."
+            )
             patterns = ()
             break
     uuid = given.get("uuid")

@@ -100,11 +100,11 @@ class _Neutral:
         real = str(raw.get("id"))
         if (kind, real) not in self._known:
             number = sum(each == kind for each, _ in self._known)
-            if kind in PERSONAL:
-                name = f"person{number + 1}@example.org"
-            else:
-                name = f"{_NAMES.get(kind, kind)} {number + 1}"
-            self._known[kind, real] = name
+            self._known[kind, real] = (
+                f"person{number + 1}@example.org"
+                if kind in PERSONAL
+                else f"{_NAMES.get(kind, kind)} {number + 1}"
+            )
         return f"{kind}:{self._known[kind, real]}"
 
     def _entity(self, raw: dict[str, Any], shown: Any) -> Any:
@@ -132,22 +132,23 @@ class _Neutral:
         if raw is None or isinstance(raw, bool) or raw == "":
             return raw
         if isinstance(raw, dict):
-            if not isinstance(shown, dict):
-                return {}
             others = sample if isinstance(sample, dict) else {}
             return {
                 key: self._value(raw[key], value, others.get(key))
-                for key, value in shown.items()
+                for key, value in (shown.items() if isinstance(shown, dict) else ())
                 if key in raw
             }
         if isinstance(raw, list):
-            if not isinstance(shown, list):
-                return []
             first = sample[0] if isinstance(sample, list) and sample else None
-            return [self._value(one, each, first) for one, each in zip(raw, shown, strict=True)]
-        if isinstance(raw, str):
-            if shown != MASK:
-                return shown
-            return sample if isinstance(sample, str) and sample else _TEXT
-        is_number = isinstance(sample, int | float) and not isinstance(sample, bool)
-        return sample if is_number else type(raw)(1)
+            each = shown if isinstance(shown, list) else ()
+            return [self._value(*pair, first) for pair in zip(raw, each, strict=False)]
+        return _leaf(raw, shown, sample)
+
+
+def _leaf(raw: str | float, shown: Any, sample: Any) -> Any:
+    if shown != MASK:
+        return shown
+    is_alike = isinstance(sample, str if isinstance(raw, str) else int | float)
+    if is_alike and sample and not isinstance(sample, bool):
+        return sample
+    return _TEXT if isinstance(raw, str) else type(raw)(1)

@@ -26,6 +26,7 @@ _environment.filters.update(
     ago=shown.ago,
     code=shown.code,
     duration=shown.duration,
+    exact=shown.exact,
     lines=shown.lines,
     moment=shown.moment,
     name=shown.name,

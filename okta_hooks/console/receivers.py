@@ -86,9 +86,7 @@ def known_of(inbox: Inbox, hooks: Sequence[str]) -> Known:
     now = inbox.clock()
     return Known(
         held={
-            (one.hook, one.receiver): one
-            for one in inbox.gauges.held(hooks)
-            if one.hook in hooks
+            (one.hook, one.receiver): one for one in inbox.gauges.held(hooks) if one.hook in hooks
         },
         seen={
             (one.hook, one.receiver): one.seen_at
@@ -159,9 +157,7 @@ def show_one(visit: Visit) -> str:
         visit=visit,
         row=_row(visit, more.known, hook, name),
         lane=more.lane,
-        groups=[
-            (one, masked_text(one.error)) for one in (more.lane.groups if more.lane else ())
-        ],
+        groups=[(one, masked_text(one.error)) for one in (more.lane.groups if more.lane else ())],
         retried=[(one, masked_text(one.error or "")) for one in more.retried],
         charts=charts,
     )

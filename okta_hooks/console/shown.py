@@ -31,6 +31,11 @@ def visible(value: Any) -> Any:
     return printable(_ADDRESS.sub("***", str(value)))
 
 
+def exact(value: Any) -> Markup:
+    """Return what a form sends back as it is: a name out of the app's code, or what somebody has typed here."""
+    return escape(value)
+
+
 def name(value: str | None) -> Markup:
     """Return the name of somebody who has acted, which may be an address."""
     return escape(printable(value or ""))

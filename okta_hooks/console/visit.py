@@ -47,7 +47,7 @@ class Visit:
     """What the functions that make pages are given.
 
     ``only`` are the hooks that the console is about, empty for all of the app's; ``section`` is where in the
-    navigation the page belongs.
+    navigation the page belongs; ``asked_hook`` is the hook that is asked for, whether there is one of that name or not.
     """
 
     app: Flask
@@ -57,6 +57,7 @@ class Visit:
     reads: Reads
     org: Org
     section: str
+    asked_hook: str | None
 
     @property
     def hooks(self) -> list[str]:
@@ -69,12 +70,11 @@ class Visit:
 
         :raises NotThere: if no hook of that name may be looked at.
         """
-        name = request.args.get("hook") or request.form.get("hook")
-        if not name:
+        if not self.asked_hook:
             return None
-        if name not in self.hooks:
+        if self.asked_hook not in self.hooks:
             raise NotThere("There is no such hook.")
-        return name
+        return self.asked_hook
 
     @property
     def scope(self) -> str | None:
