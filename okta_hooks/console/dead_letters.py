@@ -63,7 +63,7 @@ def show(visit: Visit) -> str:
     return render(
         "dead_letters.html",
         visit=visit,
-        lanes=[(lane, [(one, masked_text(one.error)) for one in lane.groups]) for lane in lanes],
+        lanes=[(lane, [(one, masked_text(one.sample)) for one in lane.groups]) for lane in lanes],
         number=sum(lane.number for lane in lanes),
     )
 
@@ -80,7 +80,7 @@ def show_group(visit: Visit) -> str:
         "dead_group.html",
         visit=visit,
         choice=choice,
-        error=masked_text(group.error) if group else None,
+        error=masked_text(group.sample) if group else None,
         letters=[(one, masked_text(one.error or "")) for one in page.letters],
         page=page,
         number=number,
@@ -123,7 +123,7 @@ def preview(visit: Visit) -> str:
         visit=visit,
         action=action,
         choice=choice,
-        error=masked_text(group.error) if group else None,
+        error=masked_text(group.sample) if group else None,
         number=number,
         batch=BATCH,
     )
