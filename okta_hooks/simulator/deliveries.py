@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 #: How long an event of the fault "reorder" is held back, for others to overtake it.
 _HELD_BACK: Final = timedelta(seconds=1)
+#: The faults of what is sent, and those of a whole delivery.
+_WHILE_SENT: Final = frozenset({"timeout", "unavailable"})
+_OF_A_DELIVERY: Final = _WHILE_SENT | {"duplicate", "reorder", "lost"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,6 +31,7 @@ class PlannedDelivery:
     ``state`` is ``"pending"``, ``"sending"``, ``"delivered"``, ``"failed"``, ``"lost"`` (by the fault of that name)
     or ``"dropped"``, if the hook was not active and verified any more.
     ``due`` is by the clock; ``after`` is how long after the events that is, and all that ``settle`` goes by.
+    ``faults`` is what goes wrong while it is sent: ``"timeout"`` or ``"unavailable"``.
     """
 
     event_id: str
@@ -36,6 +40,7 @@ class PlannedDelivery:
     due: datetime
     after: timedelta
     events: list[dict[str, Any]]
+    faults: frozenset[str] = frozenset()
     state: str = "pending"
     attempts: list[Attempt] = field(default_factory=list)
 
@@ -106,7 +111,7 @@ class PlannedDeliveries:
 
         :param faults: As for :meth:`~okta_hooks.simulator.Org.emit`, as is ``delay``.
         """
-        if not delay and not set(faults) & {"duplicate", "reorder", "lost"}:
+        if not delay and _OF_A_DELIVERY.isdisjoint(faults):
             for event in events:
                 self._add_to_open(hook, event, now)
             return
@@ -117,7 +122,7 @@ class PlannedDeliveries:
             groups = ([event] for event in reversed(events))
         for group in groups:
             for _ in range(2 if "duplicate" in faults else 1):
-                self._add(hook, group, after, now, is_lost="lost" in faults)
+                self._add(hook, group, after, now, faults)
 
     def plan_preview(self, hook: SimulatedHook, event: dict[str, Any], now: datetime) -> None:
         """Plan a delivery of one event that waits for no other."""
@@ -139,9 +144,9 @@ class PlannedDeliveries:
         events: list[dict[str, Any]],
         after: timedelta,
         now: datetime,
-        *,
-        is_lost: bool = False,
+        faults: Collection[str] = (),
     ) -> PlannedDelivery:
+        is_lost = "lost" in faults
         delivery = PlannedDelivery(
             event_id=make_uuid(self._rng),
             hook_id=hook.id,
@@ -149,6 +154,7 @@ class PlannedDeliveries:
             due=now + after,
             after=after,
             events=list(events),
+            faults=_WHILE_SENT.intersection(faults),
             state="lost" if is_lost else "pending",
         )
         self._all.append(delivery)

@@ -244,7 +244,9 @@ class Org:
         :param faults: Any of ``"duplicate"`` (each delivery comes twice, the second time under another ``eventId``),
             ``"reorder"`` (last first, one a delivery, and after what happens next),
             ``"lost"`` (never sent, though the log says that it was meant to be),
-            ``"log_only"`` (in the log, and meant for no hook).
+            ``"log_only"`` (in the log, and meant for no hook),
+            ``"timeout"`` (the hook gets each delivery, but its first answer is too late, so it comes once more),
+            ``"unavailable"`` (each delivery is answered 503 before it reaches the hook, twice).
         :param delay: How much later than usual it is sent, in seconds.
         :param overrides: As for :func:`okta_hooks.testing.make_event`, ``nulls`` included.
         :return: the events, as they are delivered.
