@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _HELD_BACK: Final = timedelta(seconds=1)
 #: The faults of what is sent, and those of a whole delivery.
 _WHILE_SENT: Final = frozenset({"timeout", "unavailable"})
+#: So many of the last deliveries of a hook are found without looking at all.
+LATEST: Final = 8
 _OF_A_DELIVERY: Final = _WHILE_SENT | {"duplicate", "reorder", "lost"}
 
 
@@ -84,6 +87,9 @@ class PlannedDeliveries:
         self._batch_size = batch_size
         self._all: list[PlannedDelivery] = []
         self._pending: list[PlannedDelivery] = []
+        self._latest: defaultdict[str, deque[PlannedDelivery]] = defaultdict(
+            lambda: deque(maxlen=LATEST)
+        )
         # For each hook, the pending delivery to which the next event is added.
         self._open: dict[str, PlannedDelivery] = {}
         # The ids of the hooks that are being sent a delivery.
@@ -92,6 +98,17 @@ class PlannedDeliveries:
     def as_json(self) -> list[dict[str, Any]]:
         """Return all of them, in the order in which they were planned."""
         return [delivery.as_json() for delivery in self._all]
+
+    def latest(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the last :data:`LATEST` deliveries of each hook by its id, the last one first."""
+        return {
+            hook_id: [delivery.as_json() for delivery in reversed(latest)]
+            for hook_id, latest in self._latest.items()
+        }
+
+    def pending(self) -> Counter[str]:
+        """Return how many deliveries wait for being sent, by the id of the hook."""
+        return Counter(delivery.hook_id for delivery in self._pending)
 
     @property
     def is_any_sending(self) -> bool:
@@ -158,6 +175,7 @@ class PlannedDeliveries:
             state="lost" if is_lost else "pending",
         )
         self._all.append(delivery)
+        self._latest[hook.id].append(delivery)
         if not is_lost:
             self._pending.append(delivery)
         return delivery

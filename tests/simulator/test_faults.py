@@ -75,9 +75,7 @@ def test_an_event_may_be_in_the_log_only(org: Org, receiver: Receiver) -> None:
     assert org.deliveries() == []
 
 
-def test_an_answer_that_is_too_late_brings_the_delivery_again(
-    org: Org, receiver: Receiver
-) -> None:
+def test_an_answer_that_is_too_late_brings_the_delivery_again(org: Org, receiver: Receiver) -> None:
     """The hook has it twice, under one ``eventId``; what comes next is answered in time."""
     org.register(URL, ["user.session.start"])
     events = uuids(org.emit("user.session.start", count=2, faults=["timeout"]))
