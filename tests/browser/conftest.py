@@ -7,6 +7,7 @@ can be run there; the fixtures end with the tests of this folder, so that other 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -15,19 +16,29 @@ import pytest
 from .support import CHROMIUM, VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
 #: Nothing but the loopback has an address, not even for the browser's own purposes.
 _ARGUMENTS = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--no-proxy-server"]
+_LEFT_OUT = f"no Chromium: apt-get install chromium, or name one in the variable {VARIABLE}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+    """Let the summary have one line for all that is left out here, not one for each test."""
+    report = yield
+    if CHROMIUM is None and report.skipped:
+        report.longrepr = (str(Path(__file__).parent), None, f"Skipped: {_LEFT_OUT}")
+    return report
 
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Return a Chromium; without one, the tests are left out."""
     if CHROMIUM is None:
-        pytest.skip(f"no Chromium: apt-get install chromium, or name one in {VARIABLE}")
+        pytest.skip(_LEFT_OUT)
     sync_api = pytest.importorskip("playwright.sync_api")
     # Chromium's sandbox refuses to work for root, and containers have little shared memory.
     more = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.getuid() == 0 else [])]
