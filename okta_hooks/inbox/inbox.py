@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING
 from okta_hooks.clocks import boot_time
 
 from .assignments import Assignments
+from .attempt_hours import AttemptHours
+from .attempts import Attempts
+from .audit import Audit
 from .claims import Claims
 from .consistency import Consistency
 from .contradictions import Contradictions
 from .counters import Counters
 from .cursor import Cursors
 from .database import Database
+from .dead_letters import DeadLetters
 from .deliveries import Deliveries
+from .event_page import EventPages
 from .gauges import Gauges
 from .hours import Hours
 from .intake import Intake
 from .overview import Overview
+from .pauses import Pauses
 from .receipts import Receipts
 from .space import Space
 from .tickets import Tickets
@@ -75,7 +81,13 @@ class Inbox:
         self.totals = Totals(self.database)
         self.counters = Counters(self.database)
         self.upkeep = Upkeep(self.database, self._now)
+        self.pauses = Pauses(self.database, self._now)
+        self.audit = Audit(self.database, self._now)
         self.consistency = Consistency(self.database, self._now)
+        self.attempts = Attempts(self.database)
+        self.attempt_hours = AttemptHours(self.database, self.hours, self._now)
+        self.event_page = EventPages(self.database)
+        self.dead_letters = DeadLetters(self.database, self.upkeep)
 
     def _now(self) -> float:
         # Looked up each time: tests set the clock of an inbox that is in use.

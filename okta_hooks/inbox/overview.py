@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from okta_hooks.wire import reading
 
+from .pauses import not_paused
 from .selection import Selection, hooks_of_events
 from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, lane, receipt, total
 
@@ -55,6 +56,22 @@ class StoredEvent:
     event_id: str | None
     received_at: float
     has_body: bool
+
+
+#: What a :class:`StoredEvent` is made of, of events and their deliveries.
+STORED_EVENT: Final = (
+    event.c.id,
+    event.c.hook,
+    event.c.key.label("uuid"),
+    event.c.type,
+    event.c.published,
+    event.c.state,
+    event.c.reason,
+    delivery.c.via,
+    delivery.c.event_id,
+    delivery.c.received_at,
+    delivery.c.body.is_not(None).label("has_body"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,31 +150,34 @@ class Overview:
 
         Whatever is due at once is due at 0 or before.
 
-        :param receivers: The hooks and names of the receivers that count.
+        :param receivers: The hooks and names of the receivers that count, unless they are paused.
         """
-        query = sa.select(sa.func.min(receipt.c.due)).where(
-            receipt.c.state == PENDING,
-            sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(receivers),
-        )
+        query = sa.select(sa.func.min(receipt.c.due)).where(receipt.c.state == PENDING)
         with self._database.reading(seconds=_SECONDS) as connection:
-            due: float | None = connection.scalar(query)
+            of_these = sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(
+                not_paused(connection, receivers)
+            )
+            due: float | None = connection.scalar(query.where(of_these))
         return due
 
     def has_due(self, receivers: Sequence[tuple[str, str]]) -> bool:
         """Return whether there is anything that a worker could do now, or another worker has in hand.
 
+        What waits for receivers that are paused is nothing of that kind.
+
         :param receivers: The hooks and names of the receivers that it has.
         """
         hooks = {hook for hook, _ in receivers}
         waiting = sa.select(event.c.id).where(event.c.state == PENDING, event.c.hook.in_(hooks))
-        due = sa.select(receipt.c.event_id).where(
-            sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(receivers),
-            sa.or_(
-                sa.and_(receipt.c.state == PENDING, receipt.c.due <= self._clock()),
-                receipt.c.state == CLAIMED,
-            ),
-        )
+        key = sa.tuple_(receipt.c.hook, receipt.c.receiver)
         with self._database.reading(seconds=_SECONDS) as connection:
+            is_due = sa.and_(
+                receipt.c.state == PENDING,
+                receipt.c.due <= self._clock(),
+                key.in_(not_paused(connection, receivers)),
+            )
+            is_in_hand = sa.and_(receipt.c.state == CLAIMED, key.in_(receivers))
+            due = sa.select(receipt.c.event_id).where(sa.or_(is_due, is_in_hand))
             return any(connection.execute(q.limit(1)).first() is not None for q in (waiting, due))
 
     def find(
@@ -167,23 +187,10 @@ class Overview:
 
         :param before: The id of the last event of the page before: only what comes after it.
         """
-        columns = (
-            event.c.id,
-            event.c.hook,
-            event.c.key.label("uuid"),
-            event.c.type,
-            event.c.published,
-            event.c.state,
-            event.c.reason,
-            delivery.c.via,
-            delivery.c.event_id,
-            delivery.c.received_at,
-            delivery.c.body.is_not(None).label("has_body"),
-        )
         # The order of the index that finds them.
         order = (delivery.c.received_at, event.c.id) if chosen.is_by_time else (event.c.id,)
         query = (
-            sa.select(*columns)
+            sa.select(*STORED_EVENT)
             .join(delivery, delivery.c.id == event.c.delivery_id)
             .order_by(*(column.desc() for column in order))
             .limit(limit)
@@ -195,7 +202,9 @@ class Overview:
                     return []
                 query = query.where(sa.tuple_(*order) < sa.tuple_(*row))
             # Each of these states has an index, and no two have one together.
-            has_indexes = bool(chosen.states) and DONE not in chosen.states
+            has_indexes = (
+                bool(chosen.states) and DONE not in chosen.states and chosen.receiver is None
+            )
             parts = (
                 [replace(chosen, states=(state,)) for state in dict.fromkeys(chosen.states)]
                 if has_indexes
@@ -211,6 +220,20 @@ class Overview:
                 key=lambda one: (chosen.is_by_time and one.received_at, one.id), reverse=True
             )
         return found[:limit]
+
+    def by_ids(self, ids: Sequence[int]) -> list[StoredEvent]:
+        """Return those of these events that are there, in the order of their ids.
+
+        :param ids: A page of them at most.
+        """
+        query = (
+            sa.select(*STORED_EVENT)
+            .join(delivery, delivery.c.id == event.c.delivery_id)
+            .where(event.c.id.in_(ids))
+            .order_by(event.c.id)
+        )
+        with self._database.reading(seconds=_SECONDS) as connection:
+            return [StoredEvent(**row) for row in connection.execute(query).mappings()]
 
     def hooks(self) -> list[str]:
         """Return the hooks that have events."""

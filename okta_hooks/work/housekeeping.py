@@ -1,6 +1,6 @@
 """What a worker does beside running receivers: it prunes, makes dead letters of orphans, and repairs, in small batches.
 
-An orphan is a pending receipt whose receiver has not been connected for long.
+An orphan is a pending receipt whose receiver has not been connected for long, and is not paused.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ _BETWEEN_SECONDS: Final = 600.0
 _DAY: Final = 24 * 3600.0
 _ORPHAN_SECONDS: Final = 24 * 3600.0
 _KEYS_KEPT: Final = timedelta(days=100)
+_AUDIT_KEPT: Final = timedelta(days=400)
 #: Nothing is deleted or given up in so many seconds after a start, or after the clock was set.
 _SECONDS_TO_TRUST: Final = 600.0
 #: By how many seconds the clock may differ from the time that has passed since the last look.
@@ -87,6 +88,10 @@ class Housekeeping:
         trusted = self._inbox.elapsed() + self._offset
         if self._is_time("prune", _BETWEEN_SECONDS) and self._prune(trusted):
             self._again("prune")
+        if self._is_time("audit", _BETWEEN_SECONDS) and self._inbox.audit.prune(
+            before=trusted - _AUDIT_KEPT.total_seconds()
+        ):
+            self._again("audit")
         return died
 
     def quota(self) -> Quota | None:

@@ -125,7 +125,7 @@ def test_an_older_schema_is_brought_up_to_date(
     }
     assert found.has_table("okta_hooks_cursor")
     with engine.connect() as connection:
-        assert connection.scalar(sa.text("SELECT schema_version FROM okta_hooks_meta")) == 5
+        assert connection.scalar(sa.text("SELECT schema_version FROM okta_hooks_meta")) == 6
     assert newer.overview.counts().done == 1
     assert {row.receiver: row.done for row in newer.totals.attempts()} == {"a": 0}
     with engine.connect() as connection:

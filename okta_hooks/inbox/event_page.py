@@ -1,0 +1,349 @@
+"""Pages of stored events, for people: none takes longer the more events there are, whatever it is to show.
+
+Where no index leads to what is wanted, a page looks at so many rows and no more, and says how far that was.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from .overview import STORED_EVENT, StoredEvent
+from .selection import Selection, hooks_of_events
+from .tables import CLAIMED, DEAD, DONE, STATES, delivery, event, receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from .database import Database
+
+#: How many rows are looked at for one page at most.
+MOST_LOOKED_AT: Final = 20_000
+#: How far is counted.
+MOST_COUNTED: Final = 1_000
+_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventPage:
+    """Some events, newest first.
+
+    ``older`` and ``newer`` are what :meth:`EventPages.find` takes as ``before`` and ``after`` for the pages beside it,
+    or None if there is none. ``looked_to`` is given if the look ended before the page was full: events received before
+    that time, in seconds since the epoch, were not looked at (after it, for a page that was asked for by ``after``).
+    """
+
+    events: tuple[StoredEvent, ...]
+    older: str | None
+    newer: str | None
+    looked_to: float | None = None
+
+
+class Capped(NamedTuple):
+    """A number that was counted so far and no further: whether there may be more."""
+
+    number: int
+    has_more: bool
+
+    def __str__(self) -> str:
+        """Return it for people, such as ``1,000+``."""
+        return f"{self.number:,}{'+' if self.has_more else ''}"
+
+
+class Place(NamedTuple):
+    """Where an event stands in a list."""
+
+    received_at: float
+    event_id: int
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """Read what ``str`` has written.
+
+        :raises ValueError: if it is none.
+        """
+        received_at, _, event_id = text.partition("_")
+        place = cls(float(received_at), int(event_id))
+        if not math.isfinite(place.received_at) or not 0 <= place.event_id < 2**63:
+            raise ValueError(f"no place in a list: {text!r}")
+        return place
+
+    @classmethod
+    def of(cls, one: StoredEvent) -> Place:
+        """Return that of an event."""
+        return cls(one.received_at, one.id)
+
+    def __str__(self) -> str:
+        """Return it for a URL."""
+        return f"{self.received_at!r}_{self.event_id}"
+
+
+class EventPages:
+    """Lists events page by page, and counts them up to a number.
+
+    Its methods raise :exc:`InboxUnavailable` if the database does not do what it is asked.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find(
+        self,
+        chosen: Selection,
+        *,
+        limit: int = 50,
+        before: str | None = None,
+        after: str | None = None,
+        most: int = MOST_LOOKED_AT,
+    ) -> EventPage:
+        """Return a page of events, newest first: the first one, or that before or after a place.
+
+        :param before: ``older`` of another page.
+        :param after: ``newer`` of another page.
+        :param most: How many rows may be looked at.
+        :raises ValueError: if ``before`` or ``after`` is no place.
+        """
+        is_up = after is not None
+        given = after if is_up else before
+        start = None if given is None else Place.parse(given)
+        with self._database.reading(seconds=_SECONDS) as connection:
+            walks = _walks(connection, chosen, most)
+            others = _others(connection, chosen)
+            bound = _bound(connection, walks, start, most=most, is_up=is_up)
+            found = [
+                StoredEvent(**row)
+                for walk in walks
+                for row in connection.execute(
+                    walk.query(start, bound, others, is_up=is_up).limit(limit + 1)
+                ).mappings()
+            ]
+        key: Callable[[StoredEvent], Any] = Place.of if chosen.is_by_time else lambda one: one.id
+        found.sort(key=key, reverse=not is_up)
+        has_more = len(found) > limit
+        shown = found[:limit]
+        if is_up:
+            shown.reverse()
+        end = None if has_more else bound
+        first = str(Place.of(shown[0])) if shown else None
+        last = str(Place.of(shown[-1])) if shown else None
+        looked_to = end.received_at if end is not None and len(shown) < limit else None
+        if is_up:
+            return EventPage(
+                events=tuple(shown),
+                newer=first if has_more else end and str(end),
+                older=last or given,
+                looked_to=looked_to,
+            )
+        return EventPage(
+            events=tuple(shown),
+            older=last if has_more else end and str(end),
+            newer=given and (first or given),
+            looked_to=looked_to,
+        )
+
+    def count(
+        self, chosen: Selection, *, up_to: int = MOST_COUNTED, most: int = MOST_LOOKED_AT
+    ) -> Capped:
+        """Count events up to a number, among the newest.
+
+        :param most: How many rows may be looked at.
+        """
+        with self._database.reading(seconds=_SECONDS) as connection:
+            walks = _walks(connection, chosen, most)
+            others = _others(connection, chosen)
+            bound = _bound(connection, walks, None, most=most, is_up=False)
+            number = 0
+            for walk in walks:
+                some = walk.query(None, bound, others, is_up=False).limit(up_to + 1).subquery()
+                number += connection.scalar(sa.select(sa.func.count()).select_from(some)) or 0
+        return Capped(min(number, up_to), number > up_to or bound is not None)
+
+
+class _Walk(NamedTuple):
+    """A way along an index, from which a page is read.
+
+    ``order`` is what it is sorted by: ids of events, or the times at which they were received and these.
+    ``base`` has these columns; ``is_bounded`` is whether only a part of it may be looked at.
+    """
+
+    base: Any
+    source: Any
+    order: tuple[Any, ...]
+    conditions: tuple[Any, ...]
+    is_bounded: bool
+
+    def behind(self, start: Place, *, is_up: bool, also_there: bool = False) -> Any:
+        """Return the condition that a row comes behind a place, or stands there."""
+        event_id = self.order[-1]
+        if also_there:
+            is_behind = event_id <= start.event_id if not is_up else event_id >= start.event_id
+        else:
+            is_behind = event_id > start.event_id if is_up else event_id < start.event_id
+        if len(self.order) == 1:
+            return is_behind
+        at = self.order[0]
+        # The index has the times alone.
+        if is_up:
+            return sa.and_(at >= start.received_at, sa.or_(at > start.received_at, is_behind))
+        return sa.and_(at <= start.received_at, sa.or_(at < start.received_at, is_behind))
+
+    def sorted(self, query: Any, *, is_up: bool) -> Any:
+        """Put a query into the order of this way, or its reverse."""
+        return query.order_by(*(c.asc() if is_up else c.desc() for c in self.order))
+
+    def query(
+        self, start: Place | None, bound: Place | None, others: Iterable[Any], *, is_up: bool
+    ) -> Any:
+        """Select events between a place and the end of what may be looked at."""
+        query = sa.select(*STORED_EVENT).select_from(self.source)
+        query = query.where(*self.conditions, *others)
+        if start is not None:
+            query = query.where(self.behind(start, is_up=is_up))
+        if bound is not None:
+            query = query.where(self.behind(bound, is_up=not is_up, also_there=True))
+        return self.sorted(query, is_up=is_up)
+
+
+def _bound(
+    connection: sa.Connection,
+    walks: Sequence[_Walk],
+    start: Place | None,
+    *,
+    most: int,
+    is_up: bool,
+) -> Place | None:
+    """Return the last place that may be looked at, or None if that is the end."""
+    found: list[tuple[Any, ...]] = []
+    for walk in walks:
+        if not walk.is_bounded:
+            continue
+        query = sa.select(*walk.order).select_from(walk.base).where(*walk.conditions)
+        if start is not None:
+            query = query.where(walk.behind(start, is_up=is_up))
+        last = max(most // len(walks), 1) - 1
+        row = connection.execute(walk.sorted(query, is_up=is_up).offset(last).limit(1)).first()
+        if row is not None:
+            found.append(tuple(row))
+    if not found:
+        return None
+    *_, event_id = min(found) if is_up else max(found)
+    received_at = (
+        sa.select(delivery.c.received_at)
+        .join(event, event.c.delivery_id == delivery.c.id)
+        .where(event.c.id == event_id)
+    )
+    return Place(connection.scalar(received_at) or 0.0, event_id)
+
+
+def _walks(connection: sa.Connection, chosen: Selection, most: int) -> list[_Walk]:
+    """Return on which ways along indexes the events are found: all that none of them passes is not meant."""
+    of_state = _states_walked(chosen)
+    by_id = (event.c.id,)
+    if chosen.uuids:
+        return [_Walk(event, _EVENTS, _order(chosen), (), is_bounded=False)]
+    if chosen.is_by_time:
+        if of_state and _are_few(connection, of_state, most):
+            # An expression, so that no database goes by the time after all.
+            at = delivery.c.received_at + 0.0
+            is_one = event.c.state == of_state[0]
+            meant = is_one if len(of_state) == 1 else event.c.state.in_(of_state)
+            conditions = (meant, *_in_time(chosen, at))
+            return [_Walk(_EVENTS, _EVENTS, (at, event.c.id), conditions, is_bounded=False)]
+        conditions = _in_time(chosen, delivery.c.received_at)
+        return [_Walk(_EVENTS, _EVENTS, _BY_TIME, conditions, is_bounded=_is_picky(chosen))]
+    if chosen.receiver is not None and set(chosen.states) == {DEAD}:
+        hooks = [chosen.hook] if chosen.hook is not None else hooks_of_events(connection)
+        return [
+            _Walk(
+                receipt,
+                receipt.join(_EVENTS, event.c.id == receipt.c.event_id),
+                (receipt.c.event_id,),
+                (
+                    receipt.c.state == DEAD,
+                    receipt.c.hook == hook,
+                    receipt.c.receiver == chosen.receiver,
+                ),
+                is_bounded=bool(chosen.patterns) or chosen.unreceived,
+            )
+            for hook in hooks
+        ]
+    if of_state:
+        return [
+            _Walk(event, _EVENTS, by_id, (event.c.state == state,), is_bounded=_is_picky(chosen))
+            for state in of_state
+        ]
+    return [_Walk(event, _EVENTS, by_id, (), is_bounded=_is_picky(chosen) or bool(chosen.states))]
+
+
+def _states_walked(chosen: Selection) -> tuple[str, ...]:
+    """Return the states by whose indexes the events can be found, if they can."""
+    states = set(chosen.states)
+    if not states or DONE in states:
+        return ()
+    if chosen.receiver is None:
+        return tuple(sorted(states))
+    # An event is claimed as long as any of its receipts is open.
+    return (CLAIMED, DEAD) if DEAD in states else (CLAIMED,)
+
+
+def _are_few(connection: sa.Connection, states: Iterable[str], most: int) -> bool:
+    number = 0
+    for state in states:
+        some = sa.select(event.c.id).where(event.c.state == state).limit(most + 1).subquery()
+        number += connection.scalar(sa.select(sa.func.count()).select_from(some)) or 0
+    return number <= most
+
+
+def _is_picky(chosen: Selection) -> bool:
+    """Return whether there is more to look at than time and state."""
+    return (
+        bool(chosen.patterns)
+        or chosen.hook is not None
+        or chosen.receiver is not None
+        or chosen.unreceived
+        or (chosen.is_by_time and bool(chosen.states))
+    )
+
+
+def _others(connection: sa.Connection, chosen: Selection) -> list[Any]:
+    """Return what else must be true of the events.
+
+    Written so that a database does not look for an index: it does not know that few rows are looked at.
+    """
+    if chosen.uuids:
+        return chosen.conditions(connection)
+    bare = replace(chosen, states=(), hook=None, receiver=None, since=None, until=None)
+    found = bare.conditions(connection)
+    if chosen.hook is not None:
+        found.append(event.c.hook.concat("") == chosen.hook)
+    if chosen.receiver is not None:
+        state = (
+            sa.select(receipt.c.state)
+            .where(receipt.c.event_id == event.c.id, receipt.c.receiver == chosen.receiver)
+            .correlate(event)
+            .scalar_subquery()
+        )
+        found.append(state.in_(chosen.states or STATES))
+    elif chosen.states:
+        found.append(event.c.state.concat("").in_(chosen.states))
+    return found
+
+
+def _in_time(chosen: Selection, at: Any) -> tuple[Any, ...]:
+    found = []
+    if chosen.since is not None:
+        found.append(at >= chosen.since)
+    if chosen.until is not None:
+        found.append(at < chosen.until)
+    return tuple(found)
+
+
+def _order(chosen: Selection) -> tuple[Any, ...]:
+    return _BY_TIME if chosen.is_by_time else (event.c.id,)
+
+
+_EVENTS: Final = event.join(delivery, delivery.c.id == event.c.delivery_id)
+_BY_TIME: Final = (delivery.c.received_at, event.c.id)
