@@ -36,6 +36,23 @@ def add_check_of_callers(app: Flask, org: Org) -> None:
             raise _refused("It takes no requests of web pages from elsewhere, by their Origin")
 
 
+def check_own_page() -> None:
+    """Let the request act only if a browser says that a page of this very address has made it.
+
+    ``Sec-Fetch-Site`` says so; where a browser does not send it, ``Origin`` has to be the ``Host`` that was asked.
+
+    :raises RequestRefused: if it does not, as when both are absent.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    if site is not None:
+        is_own = site == "same-origin"
+    else:
+        is_own = origin == f"{request.scheme}://{request.headers.get('Host')}"
+    if not is_own:
+        raise _refused("It takes this of its own page only, by Sec-Fetch-Site or Origin")
+
+
 def _refused(cause: str) -> RequestRefused:
     return RequestRefused(
         HTTPStatus.FORBIDDEN, "E0000006", "The simulator is for this machine alone", cause
