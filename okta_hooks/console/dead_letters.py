@@ -74,7 +74,7 @@ def show_group(visit: Visit) -> str:
     before = request.args.get("before")
     try:
         group, page, number = visit.read(lambda inbox: _look(inbox, choice, before))
-    except ValueError as error:  # the place in the list was made up
+    except (ValueError, OverflowError) as error:  # the place in the list was made up
         raise NotThere("There is no such page of the list.") from error
     return render(
         "dead_group.html",
@@ -138,7 +138,7 @@ def run(visit: Visit) -> str:
     with visit.acting() as inbox:
         try:
             step = _step(visit, inbox, action, choice, after)
-        except ValueError as error:  # the place to go on at was made up
+        except (ValueError, OverflowError) as error:  # the place to go on at was made up
             raise NotThere("There is nothing to go on with.") from error
     return render(
         "dead_run.html",
