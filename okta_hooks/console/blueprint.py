@@ -72,8 +72,8 @@ class _Rule:
 _RULES: Final = (
     _Rule("", "overview", "overview", "show"),
     _Rule("/events", "events", "events", "show"),
-    _Rule("/events/<int:event_id>", "event", "event", "show"),
-    _Rule("/events/<int:event_id>/reveal", "reveal", "event", "reveal", is_action=True),
+    _Rule("/events/<int(max=9223372036854775807):event_id>", "event", "event", "show"),
+    _Rule("/events/<int(max=9223372036854775807):event_id>/reveal", "reveal", "event", "reveal", is_action=True),
     _Rule("/receivers", "receivers", "receivers", "show"),
     _Rule("/receivers/one", "receiver", "receivers", "show_one"),
     _Rule("/receivers/pause", "pause", "receivers", "pause", is_action=True),
@@ -198,6 +198,7 @@ class Console(Blueprint):
             org=self._org,
             section=rule.module,
             asked_hook=request.values.get("hook"),
+            reason=request.form.get("reason", "").strip() or None,
         )
         try:
             if rule.is_action:

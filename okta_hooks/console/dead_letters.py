@@ -63,7 +63,7 @@ def show(visit: Visit) -> str:
     return render(
         "dead_letters.html",
         visit=visit,
-        lanes=[(lane, [(one, masked_text(one.error)) for one in lane.groups]) for lane in lanes],
+        lanes=[(lane, [(one, masked_text(one.sample)) for one in lane.groups]) for lane in lanes],
         number=sum(lane.number for lane in lanes),
     )
 
@@ -74,13 +74,13 @@ def show_group(visit: Visit) -> str:
     before = request.args.get("before")
     try:
         group, page, number = visit.read(lambda inbox: _look(inbox, choice, before))
-    except ValueError as error:  # the place in the list was made up
+    except (ValueError, OverflowError) as error:  # the place in the list was made up
         raise NotThere("There is no such page of the list.") from error
     return render(
         "dead_group.html",
         visit=visit,
         choice=choice,
-        error=masked_text(group.error) if group else None,
+        error=masked_text(group.sample) if group else None,
         letters=[(one, masked_text(one.error or "")) for one in page.letters],
         page=page,
         number=number,
@@ -123,7 +123,7 @@ def preview(visit: Visit) -> str:
         visit=visit,
         action=action,
         choice=choice,
-        error=masked_text(group.error) if group else None,
+        error=masked_text(group.sample) if group else None,
         number=number,
         batch=BATCH,
     )
@@ -138,7 +138,7 @@ def run(visit: Visit) -> str:
     with visit.acting() as inbox:
         try:
             step = _step(visit, inbox, action, choice, after)
-        except ValueError as error:  # the place to go on at was made up
+        except (ValueError, OverflowError) as error:  # the place to go on at was made up
             raise NotThere("There is nothing to go on with.") from error
     return render(
         "dead_run.html",

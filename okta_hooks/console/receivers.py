@@ -157,7 +157,7 @@ def show_one(visit: Visit) -> str:
         visit=visit,
         row=_row(visit, more.known, hook, name),
         lane=more.lane,
-        groups=[(one, masked_text(one.error)) for one in (more.lane.groups if more.lane else ())],
+        groups=[(one, masked_text(one.sample)) for one in (more.lane.groups if more.lane else ())],
         retried=[(one, masked_text(one.error or "")) for one in more.retried],
         charts=charts,
     )

@@ -13,6 +13,7 @@ from okta_hooks.printable import printable
 #: Stands where there is no value: an en dash.
 NOTHING: Final = Markup("\u2013")
 _ADDRESS: Final = re.compile(r"[^\s@<>()\[\]\"',;:]+@[^\s@<>()\[\]\"',;:]+")
+_MILLISECOND: Final = 0.001
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
@@ -104,7 +105,7 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return NOTHING
     if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
+        return f"{seconds * 1000:.0f} ms" if seconds >= _MILLISECOND else "< 1 ms"
     return f"{seconds:.1f} s" if seconds < _TENTHS_BELOW else span(seconds)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from flask import request
+from okta_hooks.state import app_object
 
 from .reads import SECONDS, SECONDS_TO_ACT
 
@@ -47,7 +47,8 @@ class Visit:
     """What the functions that make pages are given.
 
     ``only`` are the hooks that the console is about, empty for all of the app's; ``section`` is where in the
-    navigation the page belongs; ``asked_hook`` is the hook that is asked for, whether there is one of that name or not.
+    navigation the page belongs; ``asked_hook`` is the hook that is asked for, whether there is one of that name or not;
+    ``reason`` is why something is done, if that is said.
     """
 
     app: Flask
@@ -58,6 +59,7 @@ class Visit:
     org: Org
     section: str
     asked_hook: str | None
+    reason: str | None
 
     @property
     def hooks(self) -> list[str]:
@@ -124,18 +126,15 @@ class Visit:
         if self.state.settings.inbox is None:
             raise NoInbox(_NOTHING_STORED)
         inbox = self.state.runtime().inbox
-        with inbox.database.within(SECONDS_TO_ACT):
+        # Handlers of signals may need the context of the app that they are connected for.
+        context = nullcontext() if app_object() is self.app else self.app.app_context()
+        with inbox.database.within(SECONDS_TO_ACT), context:
             yield inbox
 
     @property
     def who(self) -> str:
         """Who this is, for the audit."""
         return self.visitor.name or "(no name)"
-
-    @property
-    def reason(self) -> str | None:
-        """Why something is done, if that is said."""
-        return request.form.get("reason", "").strip() or None
 
     def must_operate(self) -> None:
         """Go on only if whoever looks may act.

@@ -11,7 +11,7 @@ from okta_hooks.wire import reading
 
 from .pauses import not_paused
 from .selection import Selection, hooks_of_events
-from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, lane, receipt, total
+from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, lane, pause, receipt, total
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -144,6 +144,29 @@ class Overview:
         received = [at for at in oldest if at is not None]
         age = max(0.0, self._clock() - min(received)) if received else None
         return Counts(**found, done=int(done or 0), oldest_pending_seconds=age)
+
+    def backlog_seconds(self) -> float | None:
+        """Return how old the oldest open event is; those are left out that wait for paused receivers only."""
+        with self._database.reading(seconds=_SECONDS) as connection:
+            paused = [*connection.execute(sa.select(pause.c.hook, pause.c.receiver)).tuples()]
+            is_paused = sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(paused)
+            first_events = (
+                sa.select(sa.func.min(event.c.id)).where(event.c.state == PENDING),
+                *(
+                    sa.select(sa.func.min(receipt.c.event_id)).where(
+                        receipt.c.state == state, ~is_paused
+                    )
+                    for state in (PENDING, CLAIMED)
+                ),
+            )
+            ids = [connection.scalar(query) for query in first_events]
+            received = (
+                sa.select(sa.func.min(delivery.c.received_at))
+                .join(event, event.c.delivery_id == delivery.c.id)
+                .where(event.c.id.in_([one for one in ids if one is not None]))
+            )
+            oldest = connection.scalar(received)
+        return None if oldest is None else max(0.0, self._clock() - oldest)
 
     def next_due(self, receivers: Sequence[tuple[str, str]]) -> float | None:
         """Return when the next attempt is due, in seconds since the epoch, or None if none is to come.

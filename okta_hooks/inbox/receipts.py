@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from .pauses import not_paused
 from .selection import hooks_of_events
-from .tables import CLAIMED, DEAD, PENDING, event, lane, receipt, total
+from .tables import CLAIMED, DEAD, PENDING, event, lane, pause, receipt, total
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -173,18 +173,29 @@ class Receipts:
 
     def is_known(self, receiver: str) -> bool:
         """Return whether a receiver of this name was ever connected, or has a receipt."""
+        return bool(self.hooks_of(receiver))
+
+    def hooks_of(self, receiver: str) -> set[str]:
+        """Return the hooks at which a receiver of this name was ever connected, or has a receipt or a pause."""
         with self._database.reading(seconds=_SECONDS) as connection:
-            open_or_dead = [
-                sa.select(receipt.c.receiver).where(
-                    receipt.c.state == state,
-                    receipt.c.hook.in_(hooks_of_events(connection)),
-                    receipt.c.receiver == receiver,
+            found = {
+                hook
+                for table in (lane, total, pause)
+                for hook in connection.scalars(
+                    sa.select(table.c.hook).where(table.c.receiver == receiver).distinct()
                 )
-                for state in (PENDING, CLAIMED, DEAD)
-            ]
-            queries = (
-                sa.select(lane.c.receiver).where(lane.c.receiver == receiver),
-                sa.select(total.c.receiver).where(total.c.receiver == receiver),
-                *open_or_dead,
-            )
-            return any(connection.execute(query.limit(1)).first() for query in queries)
+            }
+            for hook in set(hooks_of_events(connection)) - found:
+                open_or_dead = (
+                    sa.select(receipt.c.hook)
+                    .where(
+                        receipt.c.state == state,
+                        receipt.c.hook == hook,
+                        receipt.c.receiver == receiver,
+                    )
+                    .limit(1)
+                    for state in (PENDING, CLAIMED, DEAD)
+                )
+                if any(connection.execute(query).first() for query in open_or_dead):
+                    found.add(hook)
+        return found

@@ -191,7 +191,7 @@ def test_page_after_page(filled: Inbox, run: Run) -> None:
 
 def test_a_list_without_an_index(filled: Inbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said that it takes long, where there is much."""
-    monkeypatch.setattr("okta_hooks.cli.inbox._MANY_EVENTS", 3)
+    monkeypatch.setattr("okta_hooks.cli.events._MANY_EVENTS", 3)
 
     assert "every event is looked at" in run("events", "list", "--type", "group.*").stderr
     assert "looked at" not in run("events", "list", "--state", "dead", "--type", "user.*").stderr

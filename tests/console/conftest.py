@@ -26,6 +26,20 @@ class Answer:
         return self.is_now
 
 
+class Directory:
+    """A receiver that fails until it is cured."""
+
+    def __init__(self) -> None:
+        self.is_cured = False
+        self.runs = 0
+
+    def __call__(self, app: Flask, event: Any, **_: Any) -> None:
+        """Take an event."""
+        self.runs += 1
+        if not self.is_cured:
+            raise ConnectionError(f"no route to {event.target[0].alternate_id} from 203.0.113.7")
+
+
 @pytest.fixture
 def who() -> Answer:
     """Return who looks: somebody who may operate, until a test sets another."""
@@ -53,11 +67,19 @@ def make(
 
 @pytest.fixture
 def app(make: Callable[..., Flask], okta: EventHook) -> Flask:
-    """Return an app with a hook and a console over an empty inbox."""
-    return make(okta)
+    """Return an app with a hook and a console over an empty inbox, in which an event is tried once."""
+    return make(okta, MAX_ATTEMPTS=1)
 
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     """Return a client of that app."""
     return app.test_client()
+
+
+@pytest.fixture
+def directory(okta: EventHook) -> Directory:
+    """Return a receiver of what happens to users, which fails."""
+    receiver = Directory()
+    okta.on("user.lifecycle.*", name="directory")(receiver)
+    return receiver

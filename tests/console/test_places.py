@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 import pytest
 from flask import Blueprint
 
-from okta_hooks import EventHook
+from okta_hooks import EventHook, state_of
 from okta_hooks.console import Console
+
+from .support import OWN, deliver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from flask import Flask
     from flask.testing import FlaskClient
@@ -50,20 +53,29 @@ def test_nested(make_app: Callable[..., Flask], okta: EventHook, who: Answer) ->
     assert client.get("/admin/okta/events").status_code == 200
 
 
-def test_two_consoles(make_app: Callable[..., Flask], who: Answer) -> None:
+def test_two_consoles(make_app: Callable[..., Flask], who: Answer, tmp_path: Path) -> None:
     """Each shows its own hooks only, and has its own answer to who may look."""
     ours, theirs = EventHook("ours", url_prefix="/ours"), EventHook("theirs", url_prefix="/theirs")
     ours.on("user.*", name="our receiver")(lambda app, **_: None)
     theirs.on("user.*", name="their receiver")(lambda app, **_: None)
-    app = make_app(ours, theirs)
-    app.config["OKTA_HOOKS_INBOX"] = None
+    app = make_app(ours, theirs, INBOX=f"sqlite:///{tmp_path}/inbox.sqlite3")
+    app.testing = True
     app.register_blueprint(Console(ours, authorize=who, url_prefix="/a"))
     app.register_blueprint(Console(theirs, authorize=lambda: None, url_prefix="/b"))
     client = app.test_client()
+    deliver(app, "user.lifecycle.create", hook="/ours")
+    deliver(app, "user.session.start", hook="/theirs")
 
-    assert client.get("/a/").status_code == 200
+    pages = {path: client.get(f"/a{path}").text for path in ("", "/events", "/receivers")}
+
+    assert "our receiver" in pages["/receivers"]
+    assert "user.lifecycle.create" in pages["/events"]
+    assert not any("their receiver" in page or "session.start" in page for page in pages.values())
     assert client.get("/a/events?hook=theirs").status_code == 404
+    assert client.get("/a/events/2").status_code == 404
+    assert client.post("/a/events/2/reveal", headers=OWN).status_code == 404
     assert client.get("/b/").status_code == 404
+    state_of(app).close()
 
 
 def test_templates_of_the_host(
