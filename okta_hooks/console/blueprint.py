@@ -13,10 +13,10 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from okta_hooks.exceptions import ConfigurationError, InboxUnavailable
 from okta_hooks.logs import plain_logger
+from okta_hooks.origin import is_own
 from okta_hooks.state import app_object, registration, state_of
 
 from .org import Org
-from .origin import is_own
 from .pages import render
 from .reads import Reads
 from .visit import NoInbox, NotAllowed, NotThere, Visit
@@ -73,7 +73,13 @@ _RULES: Final = (
     _Rule("", "overview", "overview", "show"),
     _Rule("/events", "events", "events", "show"),
     _Rule("/events/<int(max=9223372036854775807):event_id>", "event", "event", "show"),
-    _Rule("/events/<int(max=9223372036854775807):event_id>/reveal", "reveal", "event", "reveal", is_action=True),
+    _Rule(
+        "/events/<int(max=9223372036854775807):event_id>/reveal",
+        "reveal",
+        "event",
+        "reveal",
+        is_action=True,
+    ),
     _Rule("/receivers", "receivers", "receivers", "show"),
     _Rule("/receivers/one", "receiver", "receivers", "show_one"),
     _Rule("/receivers/pause", "pause", "receivers", "pause", is_action=True),
