@@ -13,10 +13,10 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from okta_hooks.exceptions import ConfigurationError, InboxUnavailable
 from okta_hooks.logs import plain_logger
+from okta_hooks.origin import is_own
 from okta_hooks.state import app_object, registration, state_of
 
 from .org import Org
-from .origin import is_own
 from .pages import render
 from .reads import Reads
 from .visit import NoInbox, NotAllowed, NotThere, Visit

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from flask import request
 
+from okta_hooks.origin import is_own
+
 from .errors import RequestRefused
 
 if TYPE_CHECKING:
@@ -39,17 +41,9 @@ def add_check_of_callers(app: Flask, org: Org) -> None:
 def check_own_page() -> None:
     """Let the request act only if a browser says that a page of this very address has made it.
 
-    ``Sec-Fetch-Site`` says so; where a browser does not send it, ``Origin`` has to be the ``Host`` that was asked.
-
-    :raises RequestRefused: if it does not, as when both are absent.
+    :raises RequestRefused: if none says so, as of a request without an origin.
     """
-    site = request.headers.get("Sec-Fetch-Site")
-    origin = request.headers.get("Origin")
-    if site is not None:
-        is_own = site == "same-origin"
-    else:
-        is_own = origin == f"{request.scheme}://{request.headers.get('Host')}"
-    if not is_own:
+    if not is_own(request.headers, request.host):
         raise _refused("It takes this of its own page only, by Sec-Fetch-Site or Origin")
 
 

@@ -106,7 +106,7 @@ def test_the_page_acts(
         {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost"},
         {"Origin": "http://localhost:3000"},
         {"Origin": "http://127.0.0.1"},
-        {"Origin": "https://localhost"},
+        {"Origin": "https://localhost:8443"},
         {"Origin": "null"},
         {"Origin": "https://evil.example.com"},
     ],

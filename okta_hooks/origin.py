@@ -1,4 +1,4 @@
-"""Whether a request comes from a page of the console itself."""
+"""Whether a request comes from a page of the host that it is sent to: what acts takes no other."""
 
 from __future__ import annotations
 

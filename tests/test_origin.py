@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from werkzeug.datastructures import Headers
 
-from okta_hooks.console.origin import is_own
+from okta_hooks.origin import is_own
 
 HOST = "ops.example.com"
 
