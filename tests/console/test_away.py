@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
-
     from flask import Flask
     from flask.testing import FlaskClient
 

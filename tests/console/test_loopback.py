@@ -13,7 +13,6 @@ import pytest
 
 from okta_hooks import state_of
 from okta_hooks.console.loopback import Loopback
-
 from tests.support import PATIENCE
 
 from .support import OWN, Page
