@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: Whoever opens a page is told within it that the database is away.
-SECONDS: Final = 1.5
+SECONDS: Final = 2.0
 #: For a batch of what an operator has asked for.
 SECONDS_TO_ACT: Final = 20.0
 #: By so much later the thread has ended, if the database only takes too long.
@@ -31,12 +31,12 @@ class Reads:
     def __init__(self) -> None:
         self._free = threading.BoundedSemaphore(_MOST)
 
-    def ask(self, inbox: Inbox, question: Callable[[Inbox], T], *, seconds: float = SECONDS) -> T:
-        """Return what a question returns of an inbox.
+    def ask(self, inbox: Inbox, question: Callable[[Inbox], T]) -> T:
+        """Return what a question returns of an inbox, in :data:`SECONDS`, whatever it asks of the database.
 
-        :param seconds: How long everything that it asks of the database may take.
         :raises InboxUnavailable: if the database does not answer in time.
         """
+        seconds = SECONDS
         if not self._free.acquire(timeout=seconds):
             raise InboxUnavailable("it has not answered others who look at it")
 

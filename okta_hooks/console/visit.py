@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from okta_hooks.state import app_object
 
-from .reads import SECONDS, SECONDS_TO_ACT
+from .reads import SECONDS_TO_ACT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,15 +106,15 @@ class Visit:
             for receiver in self.state.hooks[name].receivers.connected(self.app)
         }
 
-    def read(self, question: Callable[[Inbox], T], *, seconds: float = SECONDS) -> T:
+    def read(self, question: Callable[[Inbox], T]) -> T:
         """Return what a question returns of the inbox.
 
-        :raises InboxUnavailable: if the database does not answer within that time.
+        :raises InboxUnavailable: if the database does not answer in time.
         :raises NoInbox: if there is none.
         """
         if self.state.settings.inbox is None:
             raise NoInbox(_NOTHING_STORED)
-        return self.reads.ask(self.state.runtime().inbox, question, seconds=seconds)
+        return self.reads.ask(self.state.runtime().inbox, question)
 
     @contextmanager
     def acting(self) -> Iterator[Inbox]:

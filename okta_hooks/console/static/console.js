@@ -121,7 +121,7 @@
       if (hadFocus || document.activeElement === document.body) stop.focus();
       let content = null;
       try {
-        const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
+        const answer = await fetch(form.getAttribute("action"), { method: "POST", body: new FormData(form) });
         content = answer.ok ? await read(answer) : null;
       } catch {
         content = null;
