@@ -83,7 +83,10 @@ def described(chosen: Selection, receiver: str | None) -> str:
 @as_json_option
 @with_inbox
 def audit(runtime: Runtime, limit: int, before: int | None, as_json: bool) -> None:
-    """Tell who has revealed, replayed, pruned, paused and resumed what, newest first."""
+    """Tell who has done what to the inbox, and why.
+
+    Newest first; that is who has revealed, replayed, pruned, paused and resumed.
+    """
     found = runtime.inbox.audit.entries(limit=limit, before=before)
     if as_json:
         click.echo(json.dumps([{**asdict(entry), "at": iso(entry.at)} for entry in found]))

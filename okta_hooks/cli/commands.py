@@ -16,7 +16,7 @@ group = LazyGroup(
         "audit": LazyCommand(
             "okta_hooks.cli.auditing",
             "audit",
-            "Tell who has revealed, replayed, pruned, paused and resumed what, newest first.",
+            "Tell who has done what to the inbox, and why.",
         ),
         "backfill": LazyCommand(
             "okta_hooks.cli.backfill",
@@ -47,7 +47,7 @@ group = LazyGroup(
         "pause": LazyCommand(
             "okta_hooks.cli.pauses",
             "pause",
-            "Give a receiver no more events until it is resumed, in any process.",
+            "Give a receiver no more events until it is resumed.",
         ),
         "plan": LazyCommand(
             "okta_hooks.cli.subscription", "plan", "Show where the hook at Okta is out of step."

@@ -16,9 +16,9 @@ from okta_hooks.masking import masked, masked_text
 from okta_hooks.printable import printable
 
 from .auditing import doing, reason_option
-from .completion import complete_hook, complete_type
+from .completion import complete_hook, complete_receiver, complete_type
 from .context import with_inbox
-from .known import check_selection
+from .known import check_receiver, check_selection
 from .options import Moment, as_json_option
 from .output import echo, iso, readable_json, shortened
 from .table import print_table
@@ -76,15 +76,27 @@ events = AppGroup("events", help="Look at stored events.")
 
 @events.command("list")
 @selection
+@click.option(
+    "--receiver",
+    shell_complete=complete_receiver,
+    help="Only what this receiver has a receipt of; --state is of that receipt then.",
+)
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @click.option("--before", type=int, help="The id of an event: go on behind it in the list.")
 @as_json_option
 @with_inbox
 def list_events(
-    runtime: Runtime, limit: int, before: int | None, as_json: bool, **chosen: Any
+    runtime: Runtime,
+    receiver: str | None,
+    limit: int,
+    before: int | None,
+    as_json: bool,
+    **chosen: Any,
 ) -> None:
     """List events, newest first."""
-    selected = Selection(**chosen)
+    if receiver is not None:
+        check_receiver(runtime.inbox, receiver)
+    selected = Selection(**chosen, receiver=receiver)
     overview = runtime.inbox.overview
     if not selected.is_quick and overview.newest_id() > _MANY_EVENTS:
         click.echo("There is no index for this: every event is looked at.", err=True)
@@ -121,7 +133,7 @@ def list_events(
 
 @events.command("show")
 @click.argument("uuid")
-@click.option("--reveal", is_flag=True, help="Show personal data, too. The audit has that.")
+@click.option("--reveal", is_flag=True, help="Show personal data, too: the audit has it.")
 @reason_option
 @as_json_option
 @with_inbox

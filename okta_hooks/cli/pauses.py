@@ -32,9 +32,10 @@ _receiver_argument = click.argument("receiver", shell_complete=complete_receiver
 @reason_option
 @with_inbox
 def pause(runtime: Runtime, receiver: str, hook: str | None, reason: str | None) -> None:
-    """Give a receiver no more events until it is resumed, in any process.
+    """Give a receiver no more events until it is resumed.
 
-    What it has begun is let finish; its other events wait.
+    That holds for every process. What it has begun is let finish; its other
+    events wait.
     """
     inbox = runtime.inbox
     hook = hook_of_receiver(inbox, receiver, hook)

@@ -6,6 +6,7 @@ counts in the next one that was written down.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -212,6 +213,8 @@ def _ends(since: float, until: float, step: int, *, most: int | None = MOST_STEP
 
     :raises ValueError: if there are none, or too many.
     """
+    if not math.isfinite(since) or not math.isfinite(until):
+        raise ValueError(f"no times: {since} and {until}")
     begin = int(since // step)
     end = max(-int(-until // step), begin + 1)
     if since > until or (most is not None and end - begin > most):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from . import attempts, totals
+from . import failed_attempts, totals
 from .assignments import EARLIEST
-from .attempts import stored_error
+from .failed_attempts import stored_error
 from .pauses import is_paused
 from .statements import IDS, close_events, close_statement, lock_statement
 from .tables import CLAIMED, DEAD, DONE, PENDING, event, receipt, worker
@@ -189,7 +189,7 @@ class Claims:
             fences, *_, states = exchange.run(*statements)
             counted = _counted(settlements, fences)
             closed = dict(map(tuple, states))
-            failed = attempts.addition(mark, self._clock(), counted)
+            failed = failed_attempts.addition(mark, self._clock(), counted)
             adding = totals.addition(mark, worker_id, _change(settlements, counted, closed))
             exchange.finish(*filter(None, (failed, adding)))
         return counted, closed
@@ -221,7 +221,7 @@ class Claims:
             fences += connection.exec_driver_sql(*some)
         counted = _counted(settlements, fences)
         closed = close_events(self._database, connection, [item.claim.event_id for item in counted])
-        failed = attempts.addition(self._database.placeholder, self._clock(), counted)
+        failed = failed_attempts.addition(self._database.placeholder, self._clock(), counted)
         if failed is not None:
             connection.exec_driver_sql(*failed)
         totals.add(self._database, connection, worker_id, _change(settlements, counted, closed))

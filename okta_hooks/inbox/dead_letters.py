@@ -27,6 +27,7 @@ BATCH: Final = 500
 #: How many rows one step of a replay looks at.
 _MOST_IN_STEP: Final = 5000
 _CHUNK: Final = 1000
+_TOO_LARGE: Final = 2**63
 _SECONDS: Final = 30.0
 
 
@@ -163,7 +164,7 @@ class DeadLetters:
         :param most: How many rows may be looked at.
         :raises ValueError: if ``before`` is none.
         """
-        start = None if before is None else int(before)
+        start = None if before is None else _number(before)
         ids: list[int] = []
         last: int | None = None
         looked_at = 0
@@ -251,7 +252,7 @@ class DeadLetters:
         change: Callable[[sa.Connection, Sequence[int]], int],
     ) -> Step:
         if choice.uuids:
-            return self._step_of_uuids(choice, int(after or 0), most, change)
+            return self._step_of_uuids(choice, _number(after or "0"), most, change)
         with self._database.reading(seconds=_SECONDS) as connection:
             begin, last = _places(after) if after else (0, _newest(connection))
             ids, end = [], None
@@ -441,4 +442,12 @@ def _newest(connection: sa.Connection) -> int:
 
 def _places(text: str) -> tuple[int, int]:
     begin, _, last = text.partition("-")
-    return int(begin), int(last)
+    return _number(begin), _number(last)
+
+
+def _number(text: str) -> int:
+    """Read a number that a database can hold: it may come from a URL."""
+    number = int(text)
+    if not 0 <= number < _TOO_LARGE:
+        raise ValueError(f"no place in a list: {text!r}")
+    return number

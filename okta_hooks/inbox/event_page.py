@@ -16,7 +16,7 @@ from .selection import Selection, hooks_of_events
 from .tables import CLAIMED, DEAD, DONE, STATES, delivery, event, receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .database import Database
 
@@ -240,24 +240,48 @@ def _bound(
     is_up: bool,
 ) -> Place | None:
     """Return the last place that may be looked at, or None if that is the end."""
-    found: list[tuple[Any, ...]] = []
+    found: list[int] = []
     for walk in walks:
         if not walk.is_bounded:
             continue
+        if walk.since is not None or walk.until is not None:
+            return _bound_in_time(connection, walk, start, most=most, is_up=is_up)
         last = max(most // len(walks), 1) - 1
         query = walk.query(walk.order, walk.base, start, is_up=is_up).offset(last).limit(1)
-        row = connection.execute(query).first()
-        if row is not None:
-            found.append(tuple(row))
+        event_id = connection.scalar(query)
+        if event_id is not None:
+            found.append(event_id)
     if not found:
         return None
-    *_, event_id = min(found) if is_up else max(found)
+    nearest = min(found) if is_up else max(found)
     received_at = (
         sa.select(delivery.c.received_at)
         .join(event, event.c.delivery_id == delivery.c.id)
-        .where(event.c.id == event_id)
+        .where(event.c.id == nearest)
     )
-    return Place(connection.scalar(received_at) or 0.0, event_id)
+    return Place(connection.scalar(received_at) or 0.0, nearest)
+
+
+def _bound_in_time(
+    connection: sa.Connection, walk: _Walk, start: Place | None, *, most: int, is_up: bool
+) -> Place | None:
+    """Do as :func:`_bound` by the deliveries alone: the events of so many are looked at."""
+    at = delivery.c.received_at
+    end = _LAST_ID if is_up else 0
+    query = sa.select(at).order_by(at.asc() if is_up else at.desc()).offset(most - 1).limit(1)
+    if walk.since is not None:
+        query = query.where(at >= walk.since)
+    if walk.until is not None:
+        query = query.where(at < walk.until)
+    if start is not None:
+        # What was received at that time has been looked at if the page before ended there.
+        if start.event_id != end:
+            behind = at >= start.received_at if is_up else at <= start.received_at
+        else:
+            behind = at > start.received_at if is_up else at < start.received_at
+        query = query.where(behind)
+    found = connection.scalar(query)
+    return None if found is None else Place(found, end)
 
 
 def _walks(connection: sa.Connection, chosen: Selection, most: int) -> list[_Walk]:
@@ -303,13 +327,33 @@ def _walk_in_time(connection: sa.Connection, chosen: Selection, most: int) -> _W
     not_by_time = (at + 0.0, event_id)
     if chosen.uuids:
         return _Walk(_EVENTS, not_by_time)
-    of_states = _states_walked(chosen)
-    if of_states and _are_few(connection, of_states, most):
-        is_one = event.c.state == of_states[0]
-        meant = is_one if len(of_states) == 1 else event.c.state.in_(of_states)
-        return _Walk(_EVENTS, not_by_time, (meant,), since, until)
+    for column, conditions in _short_ways(connection, chosen):
+        some = sa.select(column).where(*conditions).limit(most + 1).subquery()
+        if (connection.scalar(sa.select(sa.func.count()).select_from(some)) or 0) <= most:
+            return _Walk(column.table, not_by_time, conditions, since, until)
     is_all = chosen == Selection(since=since, until=until)
-    return _Walk(_EVENTS, (at, event_id), (), since, until, is_bounded=not is_all)
+    return _Walk(event, (at, event_id), (), since, until, is_bounded=not is_all)
+
+
+def _short_ways(
+    connection: sa.Connection, chosen: Selection
+) -> Iterator[tuple[sa.Column[int], tuple[Any, ...]]]:
+    """Return along which indexes it may be quicker to go than by the time: ids of events, and conditions."""
+    if chosen.receiver is not None and set(chosen.states) == {DEAD}:
+        hooks = [chosen.hook] if chosen.hook is not None else hooks_of_events(connection)
+        yield (
+            receipt.c.event_id,
+            (
+                receipt.c.state == DEAD,
+                receipt.c.hook.in_(hooks),
+                receipt.c.receiver == chosen.receiver,
+            ),
+        )
+    states = _states_walked(chosen)
+    if len(states) == 1:  # SQLite has no index for a list of one
+        yield event.c.id, (event.c.state == states[0],)
+    elif states:
+        yield event.c.id, (event.c.state.in_(states),)
 
 
 def _states_walked(chosen: Selection) -> tuple[str, ...]:
@@ -321,14 +365,6 @@ def _states_walked(chosen: Selection) -> tuple[str, ...]:
         return tuple(sorted(states))
     # An event is claimed as long as any of its receipts is open.
     return (CLAIMED, DEAD) if DEAD in states else (CLAIMED,)
-
-
-def _are_few(connection: sa.Connection, states: Iterable[str], most: int) -> bool:
-    number = 0
-    for state in states:
-        some = sa.select(event.c.id).where(event.c.state == state).limit(most + 1).subquery()
-        number += connection.scalar(sa.select(sa.func.count()).select_from(some)) or 0
-    return number <= most
 
 
 def _others(connection: sa.Connection, chosen: Selection) -> list[Any]:
@@ -355,4 +391,5 @@ def _others(connection: sa.Connection, chosen: Selection) -> list[Any]:
     return found
 
 
+_LAST_ID: Final = 2**63 - 1
 _EVENTS: Final = event.join(delivery, delivery.c.id == event.c.delivery_id)

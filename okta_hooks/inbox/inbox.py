@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from okta_hooks.clocks import boot_time
 
 from .assignments import Assignments
-from .attempt_hours import AttemptHours
-from .attempts import Attempts
 from .audit import Audit
 from .claims import Claims
 from .consistency import Consistency
@@ -17,9 +16,7 @@ from .contradictions import Contradictions
 from .counters import Counters
 from .cursor import Cursors
 from .database import Database
-from .dead_letters import DeadLetters
 from .deliveries import Deliveries
-from .event_page import EventPages
 from .gauges import Gauges
 from .hours import Hours
 from .intake import Intake
@@ -38,6 +35,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from okta_hooks.secret import Secret
+
+    from .attempt_hours import AttemptHours
+    from .attempts import Attempts
+    from .dead_letters import DeadLetters
+    from .event_page import EventPages
 
 
 class Inbox:
@@ -84,14 +86,40 @@ class Inbox:
         self.pauses = Pauses(self.database, self._now)
         self.audit = Audit(self.database, self._now)
         self.consistency = Consistency(self.database, self._now)
-        self.attempts = Attempts(self.database)
-        self.attempt_hours = AttemptHours(self.database, self.hours, self._now)
-        self.event_page = EventPages(self.database)
-        self.dead_letters = DeadLetters(self.database, self.upkeep)
 
     def _now(self) -> float:
         # Looked up each time: tests set the clock of an inbox that is in use.
         return self.clock()
+
+    # What people look at is imported when they do: a process should not begin later for it.
+
+    @cached_property
+    def attempts(self) -> Attempts:
+        """What has happened to an event."""
+        from .attempts import Attempts
+
+        return Attempts(self.database)
+
+    @cached_property
+    def attempt_hours(self) -> AttemptHours:
+        """What was attempted by hour."""
+        from .attempt_hours import AttemptHours
+
+        return AttemptHours(self.database, self.hours, self._now)
+
+    @cached_property
+    def event_page(self) -> EventPages:
+        """Events, page by page."""
+        from .event_page import EventPages
+
+        return EventPages(self.database)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """Dead letters by receiver and error."""
+        from .dead_letters import DeadLetters
+
+        return DeadLetters(self.database, self.upkeep)
 
     @property
     def generation(self) -> int:

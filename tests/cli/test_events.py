@@ -64,6 +64,9 @@ def test_events_list(filled: Inbox, run: Run) -> None:
         (["--since", "1440m", "--type", "*"], ["new", "SHA", "dead"]),
         (["--since", "2026-01-01", "--until", "2026-01-02T00:00:00+01:00"], []),
         (["--unreceived"], []),
+        (["--receiver", "users"], ["dead", "old"]),
+        (["--receiver", "users", "--state", "dead"], ["dead"]),
+        (["--receiver", "audit", "--state", "dead"], []),
     ],
     ids=" ".join,
 )
@@ -90,6 +93,11 @@ def test_choosing_events(filled: Inbox, run: Run, options: list[str], expected: 
 def test_options_that_cannot_be_right(run: Run, options: list[str]) -> None:
     """They are a mistake in use: status 2, and nothing happens."""
     assert "Invalid value" in run("events", "list", *options, status=2).output
+
+
+def test_a_receiver_that_nobody_knows(filled: Inbox, run: Run) -> None:
+    """It is told, with what may be meant, instead of an empty list."""
+    assert "'users'" in run("events", "list", "--receiver", "user", status=2).output
 
 
 def test_events_list_with_nothing_in_it(run: Run) -> None:

@@ -197,6 +197,8 @@ def test_too_many_steps(inbox: Inbox, clock: Clock) -> None:
         inbox.attempt_hours.chart(0.0, clock.now)
     with pytest.raises(ValueError, match="steps"):
         inbox.attempt_hours.chart(clock.now, clock.now - DAY)
+    with pytest.raises(ValueError, match="no times"):
+        inbox.attempt_hours.receivers(float("-inf"), clock.now)
 
 
 def written(inbox: Inbox) -> list[int]:

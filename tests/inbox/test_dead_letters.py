@@ -112,6 +112,15 @@ def _all(step: Callable[[str | None], Step]) -> list[int]:
     return numbers
 
 
+@pytest.mark.parametrize("text", ["", "x", "-1", "9" * 30])
+def test_no_place(inbox: Inbox, text: str) -> None:
+    """What a URL says may be anything."""
+    with pytest.raises(ValueError, match=r"."):
+        inbox.dead_letters.find(OF_A, before=text)
+    with pytest.raises(ValueError, match=r"."):
+        inbox.dead_letters.replay(OF_A, f"{text}-1")
+
+
 def test_a_group_is_replayed(failed: Inbox) -> None:
     """In steps of so many; what another receiver has given up, and other groups, stay as they are."""
     group = failed.dead_letters.lanes()[0].groups[0]

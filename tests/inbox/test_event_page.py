@@ -66,7 +66,8 @@ def down(inbox: Inbox, chosen: Selection, **values: Any) -> list[str]:
     found = [one.uuid for one in page.events]
     while page.older is not None:
         assert (page.looked_to is None) is bool(page.events)
-        page = inbox.event_page.find(chosen, limit=1, before=page.older, **values)
+        before, page = page, inbox.event_page.find(chosen, limit=1, before=page.older, **values)
+        assert page.older != before.older
         found += [one.uuid for one in page.events]
     return found
 
@@ -76,7 +77,8 @@ def up(inbox: Inbox, chosen: Selection, **values: Any) -> list[str]:
     page = inbox.event_page.find(chosen, limit=1, after="0.0_0", **values)
     found = [one.uuid for one in page.events]
     while page.newer is not None:
-        page = inbox.event_page.find(chosen, limit=1, after=page.newer, **values)
+        before, page = page, inbox.event_page.find(chosen, limit=1, after=page.newer, **values)
+        assert page.newer != before.newer
         found += [one.uuid for one in page.events]
     return found[::-1]
 

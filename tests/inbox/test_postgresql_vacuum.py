@@ -26,6 +26,9 @@ TABLES = ("okta_hooks_event", "okta_hooks_receipt")
 EVERYTHING = {
     "okta_hooks_" + name
     for name in (
+        "attempt",
+        "attempt_hour",
+        "audit",
         "counter",
         "cursor",
         "delivery",
@@ -33,6 +36,7 @@ EVERYTHING = {
         "hour",
         "lane",
         "meta",
+        "pause",
         "receipt",
         "ticket",
         "total",
