@@ -101,6 +101,13 @@ def test_what_changes_the_inbox_is_audited(filled: Inbox, run: Run) -> None:
     ]
 
 
+def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container the process may be one's that the system does not know: its number is better than nothing."""
+    monkeypatch.setattr("os.getuid", lambda: 3_999_999_999)
+
+    assert operator() == "user 3999999999"
+
+
 def test_the_audit_is_paged(inbox: Inbox, run: Run) -> None:
     """It says where to go on, as the list of events does."""
     for number in range(3):
