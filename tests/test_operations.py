@@ -318,6 +318,21 @@ def make_with(make: AppFactory, inbox_url: str) -> Flask:
     return app
 
 
+def test_a_paused_receiver_keeps_nothing_due(
+    app: Flask, okta: EventHook, client: FlaskClient
+) -> None:
+    """Whoever ticks until nothing is due comes to an end; and the app is ready, however much waits for it."""
+    okta.on("*", name="a")(lambda *_, **__: None)
+    pauses = state_of(app).runtime().inbox.pauses
+    pauses.pause("okta", "a", who="ada")
+    deliver(client, "u", "v")
+
+    assert tick(client) == {"attempts": 0, "due": 0, "next_due": None}
+    assert client.get("/okta/readyz").status_code == 200
+    pauses.resume("okta", "a")
+    assert tick(client)["attempts"] == 2
+
+
 def test_ticks_that_overlap(app: Flask, okta: EventHook, client: FlaskClient) -> None:
     """Each event is handled once, whoever does it."""
     ran: list[str] = []

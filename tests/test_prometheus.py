@@ -35,6 +35,7 @@ prometheus_client = pytest.importorskip(
 LABELS = {
     "okta_hooks_receipts": {"hook", "receiver", "queue", "state"},
     "okta_hooks_oldest_pending_age_seconds": {"hook", "receiver"},
+    "okta_hooks_paused": {"hook", "receiver"},
     "okta_hooks_last_delivery_timestamp_seconds": {"hook"},
     "okta_hooks_received_24h": {"hook"},
     "okta_hooks_workers": set(),
@@ -367,3 +368,24 @@ def test_labels_are_bounded(
             assert re.fullmatch(r"\d{3}|", labels.get("status", ""))
             for label, values in BOUNDED.items():
                 assert label not in labels or labels[label] in values
+
+
+def test_what_is_paused(app: Flask, okta: EventHook) -> None:
+    """Of each receiver that is known it is told whether it is, and of one that nobody knows any more while it is."""
+    okta.on("*", name="a")(lambda *_, **__: None)
+    okta.on("*", name="b")(lambda *_, **__: None)
+    registry = registry_of(app)
+    deliver(app, "u")
+    drain(app)
+    pauses = state_of(app).runtime().inbox.pauses
+    pauses.pause("okta", "a", who="ada")
+    pauses.pause("old", "c", who="ada")
+
+    assert scraped(registry)["okta_hooks_paused"] == {
+        ("okta", "a"): 1,
+        ("okta", "b"): 0,
+        ("old", "c"): 1,
+    }
+    pauses.resume("okta", "a")
+    pauses.resume("old", "c")
+    assert scraped(registry)["okta_hooks_paused"] == {("okta", "a"): 0, ("okta", "b"): 0}

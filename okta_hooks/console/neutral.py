@@ -67,7 +67,7 @@ class _Neutral:
         for key, value in shown.items():
             if key in _IDENTITY or key not in raw:
                 continue
-            if key not in self._sample:
+            if key not in self._sample or not _is_usual(key, raw[key]):
                 others[key] = self._value(raw[key], value, None)
             elif key in ("actor", "target"):
                 made = self._said(raw[key], value)
@@ -88,7 +88,7 @@ class _Neutral:
                 self._said(one, each)
                 for one, each in zip(raw[:_MOST_ENTITIES], shown, strict=False)
             ]
-        made = self._entity(raw, shown) if isinstance(raw, dict) else self._value(raw, shown, None)
+        made = None if raw is None else self._entity(raw, shown)
         if isinstance(made, dict) and isinstance(made.get("type"), str):
             short = self._short(raw, made["type"])
             whole = entity(short)
@@ -143,6 +143,15 @@ class _Neutral:
             each = shown if isinstance(shown, list) else ()
             return [self._value(*pair, first) for pair in zip(raw, each, strict=False)]
         return _leaf(raw, shown, sample)
+
+
+def _is_usual(key: str, value: Any) -> bool:
+    """Return whether the builder of events takes a value of that shape."""
+    if key == "target":
+        return value is None or (
+            isinstance(value, list) and all(isinstance(each, dict) for each in value)
+        )
+    return key != "actor" or value is None or isinstance(value, dict)
 
 
 def _leaf(raw: str | float, shown: Any, sample: Any) -> Any:

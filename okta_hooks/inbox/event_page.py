@@ -117,7 +117,9 @@ class EventPages:
                 StoredEvent(**row)
                 for walk in walks
                 for row in connection.execute(
-                    walk.query(start, bound, others, is_up=is_up).limit(limit + 1)
+                    walk.query(STORED_EVENT, walk.source, start, bound, is_up=is_up)
+                    .where(*others)
+                    .limit(limit + 1)
                 ).mappings()
             ]
         key: Callable[[StoredEvent], Any] = Place.of if chosen.is_by_time else lambda one: one.id
@@ -157,7 +159,8 @@ class EventPages:
             bound = _bound(connection, walks, None, most=most, is_up=False)
             number = 0
             for walk in walks:
-                some = walk.query(None, bound, others, is_up=False).limit(up_to + 1).subquery()
+                query = walk.query(walk.order, walk.source, None, bound, is_up=False)
+                some = query.where(*others).limit(up_to + 1).subquery()
                 number += connection.scalar(sa.select(sa.func.count()).select_from(some)) or 0
         return Capped(min(number, up_to), number > up_to or bound is not None)
 
@@ -165,46 +168,67 @@ class EventPages:
 class _Walk(NamedTuple):
     """A way along an index, from which a page is read.
 
-    ``order`` is what it is sorted by: ids of events, or the times at which they were received and these.
-    ``base`` has these columns; ``is_bounded`` is whether only a part of it may be looked at.
+    ``order`` is what it is sorted by: ids of events, or the times at which they were received and these; ``base`` has
+    these columns. ``since`` and ``until`` bound the times. ``is_bounded`` is whether only a part may be looked at.
     """
 
     base: Any
-    source: Any
     order: tuple[Any, ...]
-    conditions: tuple[Any, ...]
-    is_bounded: bool
-
-    def behind(self, start: Place, *, is_up: bool, also_there: bool = False) -> Any:
-        """Return the condition that a row comes behind a place, or stands there."""
-        event_id = self.order[-1]
-        if also_there:
-            is_behind = event_id <= start.event_id if not is_up else event_id >= start.event_id
-        else:
-            is_behind = event_id > start.event_id if is_up else event_id < start.event_id
-        if len(self.order) == 1:
-            return is_behind
-        at = self.order[0]
-        # The index has the times alone.
-        if is_up:
-            return sa.and_(at >= start.received_at, sa.or_(at > start.received_at, is_behind))
-        return sa.and_(at <= start.received_at, sa.or_(at < start.received_at, is_behind))
-
-    def sorted(self, query: Any, *, is_up: bool) -> Any:
-        """Put a query into the order of this way, or its reverse."""
-        return query.order_by(*(c.asc() if is_up else c.desc() for c in self.order))
+    conditions: tuple[Any, ...] = ()
+    since: float | None = None
+    until: float | None = None
+    is_bounded: bool = False
 
     def query(
-        self, start: Place | None, bound: Place | None, others: Iterable[Any], *, is_up: bool
+        self,
+        columns: Iterable[Any],
+        source: Any,
+        start: Place | None,
+        bound: Place | None = None,
+        *,
+        is_up: bool,
     ) -> Any:
-        """Select events between a place and the end of what may be looked at."""
-        query = sa.select(*STORED_EVENT).select_from(self.source)
-        query = query.where(*self.conditions, *others)
-        if start is not None:
-            query = query.where(self.behind(start, is_up=is_up))
-        if bound is not None:
-            query = query.where(self.behind(bound, is_up=not is_up, also_there=True))
-        return self.sorted(query, is_up=is_up)
+        """Select from behind a place to another that is still meant."""
+        low, high = (start, bound) if is_up else (bound, start)
+        return (
+            sa.select(*columns)
+            .select_from(source)
+            .where(*self.conditions, *self._above(low, also_there=not is_up))
+            .where(*self._below(high, also_there=is_up))
+            .order_by(*(one.asc() if is_up else one.desc() for one in self.order))
+        )
+
+    def _above(self, low: Place | None, *, also_there: bool) -> list[Any]:
+        *times, event_id = self.order
+        since = self.since
+        # One condition on the time, not two: SQLite would begin where the wider one does.
+        if low is not None and times and since is not None and low.received_at < since:
+            low = None
+        if low is None:
+            return [times[0] >= since] if since is not None else []
+        least = event_id >= low.event_id if also_there else event_id > low.event_id
+        if not times:
+            return [least]
+        return [times[0] >= low.received_at, sa.or_(times[0] > low.received_at, least)]
+
+    def _below(self, high: Place | None, *, also_there: bool) -> list[Any]:
+        *times, event_id = self.order
+        until = self.until
+        if high is not None and times and until is not None and high.received_at >= until:
+            high = None
+        if high is None:
+            return [times[0] < until] if until is not None else []
+        most = event_id <= high.event_id if also_there else event_id < high.event_id
+        if not times:
+            return [most]
+        return [times[0] <= high.received_at, sa.or_(times[0] < high.received_at, most)]
+
+    @property
+    def source(self) -> Any:
+        """Where the events of this way come from, with their deliveries."""
+        if self.base is receipt:
+            return receipt.join(_EVENTS, event.c.id == receipt.c.event_id)
+        return _EVENTS
 
 
 def _bound(
@@ -220,11 +244,9 @@ def _bound(
     for walk in walks:
         if not walk.is_bounded:
             continue
-        query = sa.select(*walk.order).select_from(walk.base).where(*walk.conditions)
-        if start is not None:
-            query = query.where(walk.behind(start, is_up=is_up))
         last = max(most // len(walks), 1) - 1
-        row = connection.execute(walk.sorted(query, is_up=is_up).offset(last).limit(1)).first()
+        query = walk.query(walk.order, walk.base, start, is_up=is_up).offset(last).limit(1)
+        row = connection.execute(query).first()
         if row is not None:
             found.append(tuple(row))
     if not found:
@@ -240,26 +262,16 @@ def _bound(
 
 def _walks(connection: sa.Connection, chosen: Selection, most: int) -> list[_Walk]:
     """Return on which ways along indexes the events are found: all that none of them passes is not meant."""
-    of_state = _states_walked(chosen)
+    if chosen.is_by_time:
+        return [_walk_in_time(connection, chosen, most)]
     by_id = (event.c.id,)
     if chosen.uuids:
-        return [_Walk(event, _EVENTS, _order(chosen), (), is_bounded=False)]
-    if chosen.is_by_time:
-        if of_state and _are_few(connection, of_state, most):
-            # An expression, so that no database goes by the time after all.
-            at = delivery.c.received_at + 0.0
-            is_one = event.c.state == of_state[0]
-            meant = is_one if len(of_state) == 1 else event.c.state.in_(of_state)
-            conditions = (meant, *_in_time(chosen, at))
-            return [_Walk(_EVENTS, _EVENTS, (at, event.c.id), conditions, is_bounded=False)]
-        conditions = _in_time(chosen, delivery.c.received_at)
-        return [_Walk(_EVENTS, _EVENTS, _BY_TIME, conditions, is_bounded=_is_picky(chosen))]
+        return [_Walk(event, by_id)]
     if chosen.receiver is not None and set(chosen.states) == {DEAD}:
         hooks = [chosen.hook] if chosen.hook is not None else hooks_of_events(connection)
         return [
             _Walk(
                 receipt,
-                receipt.join(_EVENTS, event.c.id == receipt.c.event_id),
                 (receipt.c.event_id,),
                 (
                     receipt.c.state == DEAD,
@@ -270,12 +282,34 @@ def _walks(connection: sa.Connection, chosen: Selection, most: int) -> list[_Wal
             )
             for hook in hooks
         ]
-    if of_state:
+    of_states = _states_walked(chosen)
+    is_picky = (
+        bool(chosen.patterns)
+        or chosen.hook is not None
+        or chosen.receiver is not None
+        or chosen.unreceived
+    )
+    if of_states:
         return [
-            _Walk(event, _EVENTS, by_id, (event.c.state == state,), is_bounded=_is_picky(chosen))
-            for state in of_state
+            _Walk(event, by_id, (event.c.state == state,), is_bounded=is_picky)
+            for state in of_states
         ]
-    return [_Walk(event, _EVENTS, by_id, (), is_bounded=_is_picky(chosen) or bool(chosen.states))]
+    return [_Walk(event, by_id, is_bounded=is_picky or bool(chosen.states))]
+
+
+def _walk_in_time(connection: sa.Connection, chosen: Selection, most: int) -> _Walk:
+    at, event_id, since, until = delivery.c.received_at, event.c.id, chosen.since, chosen.until
+    # An expression, so that no database goes by the time after all.
+    not_by_time = (at + 0.0, event_id)
+    if chosen.uuids:
+        return _Walk(_EVENTS, not_by_time)
+    of_states = _states_walked(chosen)
+    if of_states and _are_few(connection, of_states, most):
+        is_one = event.c.state == of_states[0]
+        meant = is_one if len(of_states) == 1 else event.c.state.in_(of_states)
+        return _Walk(_EVENTS, not_by_time, (meant,), since, until)
+    is_all = chosen == Selection(since=since, until=until)
+    return _Walk(_EVENTS, (at, event_id), (), since, until, is_bounded=not is_all)
 
 
 def _states_walked(chosen: Selection) -> tuple[str, ...]:
@@ -295,17 +329,6 @@ def _are_few(connection: sa.Connection, states: Iterable[str], most: int) -> boo
         some = sa.select(event.c.id).where(event.c.state == state).limit(most + 1).subquery()
         number += connection.scalar(sa.select(sa.func.count()).select_from(some)) or 0
     return number <= most
-
-
-def _is_picky(chosen: Selection) -> bool:
-    """Return whether there is more to look at than time and state."""
-    return (
-        bool(chosen.patterns)
-        or chosen.hook is not None
-        or chosen.receiver is not None
-        or chosen.unreceived
-        or (chosen.is_by_time and bool(chosen.states))
-    )
 
 
 def _others(connection: sa.Connection, chosen: Selection) -> list[Any]:
@@ -332,18 +355,4 @@ def _others(connection: sa.Connection, chosen: Selection) -> list[Any]:
     return found
 
 
-def _in_time(chosen: Selection, at: Any) -> tuple[Any, ...]:
-    found = []
-    if chosen.since is not None:
-        found.append(at >= chosen.since)
-    if chosen.until is not None:
-        found.append(at < chosen.until)
-    return tuple(found)
-
-
-def _order(chosen: Selection) -> tuple[Any, ...]:
-    return _BY_TIME if chosen.is_by_time else (event.c.id,)
-
-
 _EVENTS: Final = event.join(delivery, delivery.c.id == event.c.delivery_id)
-_BY_TIME: Final = (delivery.c.received_at, event.c.id)

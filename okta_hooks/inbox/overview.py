@@ -148,7 +148,8 @@ class Overview:
     def backlog_seconds(self) -> float | None:
         """Return how old the oldest open event is; those are left out that wait for paused receivers only."""
         with self._database.reading(seconds=_SECONDS) as connection:
-            paused = [*connection.execute(sa.select(pause.c.hook, pause.c.receiver)).tuples()]
+            keys = connection.execute(sa.select(pause.c.hook, pause.c.receiver))
+            paused = [(row.hook, row.receiver) for row in keys]
             is_paused = sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(paused)
             first_events = (
                 sa.select(sa.func.min(event.c.id)).where(event.c.state == PENDING),

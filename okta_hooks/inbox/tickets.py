@@ -157,7 +157,8 @@ class Tickets:
         :return: the claim, or nothing.
         """
         hook, receiver, event_id = presented
-        parameters = (event_id, receiver, worker_id, event_id, receiver, hook, worker_id)
+        chosen = (event_id, receiver, hook)
+        parameters = (event_id, receiver, worker_id, *chosen, worker_id, hook, receiver)
         with self._database.exchange() as exchange:
             (rows,) = exchange.finish((_CLAIM, parameters))
         return [
@@ -214,6 +215,6 @@ UPDATE okta_hooks_receipt r SET state = '{CLAIMED}', worker = %s, claims = r.cla
 FROM okta_hooks_event e
 WHERE r.event_id = %s AND r.receiver = %s AND r.hook = %s AND e.id = r.event_id
 AND r.state = '{PENDING}' AND r.due <= {_NOW} AND EXISTS (SELECT 1 FROM okta_hooks_worker WHERE id = %s)
-AND NOT EXISTS (SELECT 1 FROM okta_hooks_pause p WHERE p.hook = r.hook AND p.receiver = r.receiver)
+AND NOT EXISTS (SELECT 1 FROM okta_hooks_pause WHERE hook = %s AND receiver = %s)
 RETURNING e.delivery_id, e.ordinal, r.attempts, r.claims
 """  # noqa: S608 - our own names

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from okta_hooks.inbox.hours import HOUR
 from okta_hooks.wire.limits import MOST_EVENTS_A_DAY, WARNED_AT
 
 from .retry import LONGEST_WAIT
@@ -55,6 +56,7 @@ class Housekeeping:
         self._trusted_since = now
         self._seen_at: float | None = None
         self._quota_level = 0
+        self._hour: int | None = None
         self._timers: dict[str, float] = {}
 
     def see(self, connected: Sequence[tuple[str, str]]) -> None:
@@ -79,6 +81,11 @@ class Housekeeping:
             self._inbox.totals.fold()
         if self._is_time("hours", _BETWEEN_SECONDS) and self._inbox.hours.write_down():
             self._again("hours")
+        hour = int(self._inbox.clock() // HOUR)
+        if hour != self._hour:
+            # At once: what is attempted until then counts in the hour that is over.
+            self._inbox.attempt_hours.write_down()
+            self._hour = hour
         died: list[DeadReceipt] = []
         if self._is_time("orphans", _BETWEEN_SECONDS):
             died = self._inbox.workers.dead_letter_orphans(_ORPHAN_SECONDS)

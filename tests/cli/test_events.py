@@ -113,7 +113,7 @@ def test_times_beyond_the_calendar(
 
 def test_events_show(filled: Inbox, run: Run) -> None:
     """One event with its receipts and its body, for people and for programs."""
-    (shown,) = printed(run("events", "show", "dead", "--json"))
+    (shown,) = printed(run("events", "show", "dead", "--reveal", "--json"))
 
     assert shown["state"] == "dead"
     assert shown["raw"] == {"uuid": "dead", "eventType": CREATED, "reject": True}

@@ -33,7 +33,7 @@ class Directory:
         self.is_cured = False
         self.runs = 0
 
-    def __call__(self, app: Flask, event: Any, **_: Any) -> None:
+    def __call__(self, _: object, *, event: Any, **__: Any) -> None:
         """Take an event."""
         self.runs += 1
         if not self.is_cured:

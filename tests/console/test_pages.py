@@ -175,7 +175,7 @@ def test_addresses_before_a_reveal(client: FlaskClient, app: Flask, directory: D
     """No screen shows an address of a payload, not even in the error of a receiver."""
     deliver(app, CREATED, DEACTIVATED)
     work(app)
-    dead = [f"/dead-letters/group?hook=okta&receiver=directory"]
+    dead = ["/dead-letters/group?hook=okta&receiver=directory"]
     more = [event_page(client), "/receivers/one?hook=okta&name=directory", *dead]
 
     for path in (*SCREENS, *more):
