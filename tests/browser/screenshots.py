@@ -10,9 +10,8 @@ import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
 from examples.play.__main__ import play
@@ -20,17 +19,18 @@ from examples.play.__main__ import play
 from .support import CHROMIUM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Page, ViewportSize
 
     from examples.play.__main__ import Playground
 
+    Scheme: TypeAlias = Literal["light", "dark"]
+
 PICTURES: Final = Path(__file__).parents[2] / "docs" / "pictures"
 #: What a busy machine may take, in milliseconds: receivers are tried three times before they give up.
 _PATIENCE: Final = 90_000
 _SIZE: Final[ViewportSize] = {"width": 1200, "height": 800}
-_SCHEMES: Final[dict[Literal["light", "dark"], str]] = {"light": "", "dark": "-dark"}
 
 
 def prepare(page: Page, playground: Playground) -> None:
@@ -77,8 +77,17 @@ SHOTS: Final[dict[str, Callable[[Page, Playground], None]]] = {
 }
 
 
+def pictures() -> Iterator[tuple[str, Scheme, Path]]:
+    """Yield each picture: what it shows, in which colours, and its file."""
+    for name in SHOTS:
+        yield name, "light", PICTURES / f"{name}.png"
+        yield name, "dark", PICTURES / f"{name}-dark.png"
+
+
 def take(page: Page, path: Path) -> None:
     """Take a picture of what fits into the window, in as many colours as one sees."""
+    from PIL import Image  # of the group "dev", which a run of the tests alone does not have
+
     picture = Image.open(io.BytesIO(page.screenshot(animations="disabled"))).convert("RGB")
     picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
@@ -95,11 +104,10 @@ def main() -> None:
         )
         stack.callback(browser.close)
         prepare(browser.new_page(viewport=_SIZE), playground)
-        for name, lead in SHOTS.items():
-            for scheme, suffix in _SCHEMES.items():
-                page = browser.new_page(viewport=_SIZE, color_scheme=scheme)
-                lead(page, playground)
-                take(page, PICTURES / f"{name}{suffix}.png")
+        for name, scheme, path in pictures():
+            page = browser.new_page(viewport=_SIZE, color_scheme=scheme)
+            SHOTS[name](page, playground)
+            take(page, path)
 
 
 if __name__ == "__main__":
