@@ -152,8 +152,8 @@ def test_the_page_tells_what_hooks_answered(
     org.settle()
     page = re.sub(r"<[^>]*>", "", client.get("/").text)
 
-    assert "1 deliveries wait" in waiting
-    assert "active, verified · 1 event types · 0 deliveries wait" in page
+    assert "waiting deliveries: 1<" in waiting
+    assert "active, verified · event types: 1 · waiting deliveries: 0" in page
     assert re.search(
         r"delivered 1 . user\.lifecycle\.suspend 503 after 0\.\d\d\ss, then 204 after 0\.\d\d\ss",
         page,
