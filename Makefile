@@ -7,7 +7,7 @@ READY := .venv/ready
 # Images of containers like to set it: each process that a test starts would compile all of the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo play test long coverage model chaos backfill-kills servers temporal bench bench-quick check format docs dist lock audit catalog clean
+.PHONY: demo play screenshots test long coverage model chaos backfill-kills servers temporal bench bench-quick check format docs dist lock audit catalog clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -20,6 +20,9 @@ demo: $(READY)  ## a day at a simulated Okta org, and an app that is killed in t
 
 play: $(READY)  ## an Okta org, an app and its console to click on, until Ctrl-C
 	$(BIN)/python -m examples.play
+
+screenshots: $(READY)  ## the pictures of pages in docs/pictures/, made in the playground by a Chromium
+	$(BIN)/python -m tests.browser.screenshots
 
 SUITE := pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 

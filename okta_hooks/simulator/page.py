@@ -6,6 +6,7 @@ and what would not show, or would turn the direction of text, is spelt out.
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _EVENTS: Final = 12
 _LONGEST_TEXT: Final = 200
+_OKTA_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 _READING: Final = ("GET", "HEAD", "OPTIONS")
 _STATUSES: Final = {
     "ACTIVE": "Active",
@@ -60,8 +62,9 @@ FAULTS: Final = {
 
 
 class Happened(NamedTuple):
-    """An event of the log, as the page tells it."""
+    """An event of the log, as the page tells it; ``time`` is the part of ``published`` that is not the day."""
 
+    published: str
     time: str
     event_type: str
     about: str
@@ -209,7 +212,7 @@ def _sent(delivery: dict[str, Any]) -> Sent:
     types = list(dict.fromkeys(_shown(event["eventType"]) for event in delivery["events"]))
     more = f" and {len(types) - 1} more" if len(types) > 1 else ""
     answers = ", then ".join(
-        f"{attempt['status'] or attempt['error']} after {attempt['seconds']:.2f} s"
+        f"{attempt['status'] or attempt['error']} after {attempt['seconds']:.2f}\N{NO-BREAK SPACE}s"
         for attempt in delivery["attempts"]
     )
     return Sent(
@@ -224,8 +227,10 @@ def _happened(event: dict[str, Any]) -> Happened:
     target = next(iter(event.get("target") or ()), None) or event.get("actor") or {}
     outcome = event.get("outcome") or {}
     meant = (object_at(event, "debugContext", "debugData") or {}).get("targetEventHookIds")
+    published = _shown(event.get("published"))
     return Happened(
-        time=_shown(event.get("published")),
+        published=published,
+        time=published[11:19] if _OKTA_TIME.fullmatch(published) else published,
         event_type=_shown(event.get("eventType")),
         about=_shown(target.get("displayName") if isinstance(target, dict) else target),
         failure=_shown(outcome.get("reason") if isinstance(outcome, dict) else outcome),

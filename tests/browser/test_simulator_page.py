@@ -74,6 +74,20 @@ def test_a_fault_is_switched_on_and_off_with_the_keyboard(page: Page, url: str) 
     expect(lost).to_have_attribute("aria-pressed", "false")
 
 
+def test_no_click_is_lost(page: Page, url: str) -> None:
+    """Clicks that come before the answer to the one before are obeyed, one after the other."""
+    page.goto(url)
+    page.evaluate(
+        "for (const name of ['timeout', 'lost']) document.getElementById(`fault-${name}`).click()"
+    )
+
+    for name in ("Time-out", "Lost"):
+        button = page.get_by_role("button", name=name)
+        expect(button).to_have_attribute("aria-pressed", "true")
+        button.click()
+        expect(button).to_have_attribute("aria-pressed", "false")
+
+
 def test_it_works_without_javascript(open_page: Callable[..., Page], url: str) -> None:
     """Somebody joins by name, and is on the page that comes back."""
     page = open_page(java_script_enabled=False)

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from okta_hooks.simulator import Org
@@ -152,10 +152,10 @@ def test_the_page_tells_what_hooks_answered(
     org.settle()
     page = re.sub(r"<[^>]*>", "", client.get("/").text)
 
-    assert "1 deliveries wait" in waiting
-    assert "active, verified · 1 event types · 0 deliveries wait" in page
+    assert "waiting deliveries: 1<" in waiting
+    assert "active, verified · event types: 1 · waiting deliveries: 0" in page
     assert re.search(
-        r"delivered 1 . user\.lifecycle\.suspend 503 after 0\.\d\d s, then 204 after 0\.\d\d s",
+        r"delivered 1 . user\.lifecycle\.suspend 503 after 0\.\d\d\ss, then 204 after 0\.\d\d\ss",
         page,
     )
     assert re.search(r"user\.lifecycle\.suspend Ada for 1 hook", page)
@@ -189,7 +189,7 @@ HOSTILE = st.lists(
     ),
     min_size=1,
     max_size=5,
-).map("".join)
+).map(lambda parts: "".join(["x", *parts]))
 
 
 def page_with(texts: list[str]) -> str:
@@ -210,7 +210,12 @@ def harmless_skeleton() -> list[tuple[str, list[str]]]:
     return Elements(page_with(["harmless"] * 4)).skeleton
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=10,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 @given(texts=st.lists(HOSTILE, min_size=4, max_size=4))
 def test_nothing_from_elsewhere_becomes_markup(texts: list[str]) -> None:
     """Whatever names, types and reasons hold, the elements are those of harmless ones, and all shows."""

@@ -2,7 +2,8 @@
 "use strict";
 
 const SECONDS = 2;
-let isBusy = false;
+let waiting = 0;
+let last = Promise.resolve();
 
 async function read(url, options) {
   const answer = await fetch(url, options);
@@ -34,26 +35,30 @@ function tell(text) {
   document.getElementById("notice").textContent = text;
 }
 
-async function act(event) {
-  event.preventDefault();
-  if (isBusy) return;
-  isBusy = true;
-  const form = event.target;
-  const body = new URLSearchParams(new FormData(form, event.submitter));
+async function send(url, body) {
   try {
-    put([document.querySelector("main")], await read(form.action, { method: "POST", body }));
+    put([document.querySelector("main")], await read(url, { method: "POST", body }));
   } catch {
     tell("The simulator does not answer.");
   } finally {
-    isBusy = false;
+    waiting -= 1;
   }
 }
 
+// One after the other, in the order of the clicks.
+function act(event) {
+  event.preventDefault();
+  const form = event.target;
+  const body = new URLSearchParams(new FormData(form, event.submitter));
+  waiting += 1;
+  last = last.then(() => send(form.action, body));
+}
+
 async function refresh() {
-  if (!isBusy && !document.hidden) {
+  if (!waiting && !document.hidden) {
     try {
       const page = await read(location.href);
-      if (!isBusy) put(document.querySelectorAll("[data-live]"), page);
+      if (!waiting) put(document.querySelectorAll("[data-live]"), page);
     } catch {
       tell("The simulator does not answer.");
     }
