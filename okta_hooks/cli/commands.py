@@ -23,6 +23,11 @@ group = LazyGroup(
             "backfill",
             "Read Okta's System Log, and store what has not arrived.",
         ),
+        "console": LazyCommand(
+            "okta_hooks.cli.console",
+            "console",
+            "Serve the console on this host alone, until Ctrl-C or the end of the terminal.",
+        ),
         "doctor": LazyCommand(
             "okta_hooks.cli.doctor",
             "doctor",

@@ -245,6 +245,20 @@ class Overview:
             )
         return found[:limit]
 
+    def by_ids(self, ids: Sequence[int]) -> list[StoredEvent]:
+        """Return those of these events that are there, in the order of their ids.
+
+        :param ids: A page of them at most.
+        """
+        query = (
+            sa.select(*STORED_EVENT)
+            .join(delivery, delivery.c.id == event.c.delivery_id)
+            .where(event.c.id.in_(ids))
+            .order_by(event.c.id)
+        )
+        with self._database.reading(seconds=_SECONDS) as connection:
+            return [StoredEvent(**row) for row in connection.execute(query).mappings()]
+
     def hooks(self) -> list[str]:
         """Return the hooks that have events."""
         with self._database.reading(seconds=_SECONDS) as connection:

@@ -39,6 +39,15 @@ class Failing(NamedTuple):
     error: str | None
 
 
+class Retried(NamedTuple):
+    """A receipt whose last attempt has failed, and that is tried again; ``due`` is in seconds since the epoch."""
+
+    event_id: int
+    attempts: int
+    due: float
+    error: str | None
+
+
 class Later(NamedTuple):
     """How many receipts are due later than now, and when the first is, in seconds since the epoch."""
 
@@ -106,6 +115,24 @@ class Receipts:
         )
         with self._database.reading(seconds=_SECONDS) as connection:
             return [Failing(*row) for row in connection.execute(query)]
+
+    def retried(self, hook: str, receiver: str, *, limit: int) -> list[Retried]:
+        """Return what a receiver has failed at and tries again, the next first."""
+        # What was never tried is due at 0 or before: so this is a look into an index.
+        query = (
+            sa.select(receipt.c.event_id, receipt.c.attempts, receipt.c.due, receipt.c.error)
+            .where(
+                receipt.c.state == PENDING,
+                receipt.c.hook == hook,
+                receipt.c.receiver == receiver,
+                receipt.c.due > 0,
+                receipt.c.attempts > 0,
+            )
+            .order_by(receipt.c.due)
+            .limit(limit)
+        )
+        with self._database.reading(seconds=_SECONDS) as connection:
+            return [Retried(*row) for row in connection.execute(query)]
 
     def due(self, receivers: Sequence[tuple[str, str]]) -> int:
         """Return how much these receivers, each a hook and a name, could do now: receipts, and events without any.
