@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -184,6 +185,15 @@ class Intake:
                 duplicates.setdefault(row[0], set()).add(row[_ORDINAL])
             for delivery_id, ordinal, _ in kept:
                 duplicates[delivery_id].discard(ordinal)
+            _count_duplicates(
+                connection,
+                Counter(
+                    row[:_IDENTITY]
+                    for index, row in prepared.events
+                    if prepared.deliveries[index][_VIA] == "hook"
+                    and row[_IDENTITY] in duplicates[ids[index]]
+                ),
+            )
         stored: dict[int, list[str | None]] = {delivery_id: [] for delivery_id in ids}
         for delivery_id, _, reason in kept:
             stored[delivery_id].append(reason)
@@ -199,6 +209,27 @@ class Intake:
             )
             for delivery_id, number in zip(ids, prepared.numbers, strict=True)
         ]
+
+
+def _count_duplicates(connection: sa.Connection, events: Counter[tuple[str, str]]) -> None:
+    """Note how often events have been delivered again.
+
+    An event that somebody else has locked is left out: the request does not wait for that.
+
+    :param events: The hook and key of each, with how often it was.
+    """
+    alike: dict[tuple[str, int], list[str]] = {}
+    for (hook, key), number in events.items():
+        alike.setdefault((hook, number), []).append(key)
+    for (hook, number), keys in alike.items():
+        for start in range(0, len(keys), _KEYS_AT_ONCE):
+            some = event.c.key.in_(keys[start : start + _KEYS_AT_ONCE])
+            free = sa.select(event.c.id).where(event.c.hook == hook, some)
+            connection.execute(
+                event.update()
+                .where(event.c.id.in_(free.with_for_update(skip_locked=True)))
+                .values(duplicates=sa.func.coalesce(event.c.duplicates, 0) + number)
+            )
 
 
 class _Rows(NamedTuple):
@@ -273,3 +304,7 @@ _STORED_OF_EVENT: Final = (
     event.c.reason,
 )
 _ORDINAL: Final = _STORED_OF_EVENT.index(event.c.ordinal)
+#: What tells an event from others: its hook and its key, which stand first in a row without its delivery.
+_IDENTITY: Final = 2
+_VIA: Final = _STORED_OF_DELIVERY.index(delivery.c.via) - 1
+_KEYS_AT_ONCE: Final = 1000

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from .claims import DEATHS_ALLOWED, DIED_HERE
+from .pauses import is_paused
 from .statements import close_events
 from .tables import CLAIMED, DEAD, PENDING, lane, receipt, worker
 
@@ -288,14 +289,18 @@ class Workers:
     def dead_letter_orphans(self, seconds: float) -> list[DeadReceipt]:
         """Make dead letters of pending receipts whose receivers were watched so long without being connected anywhere.
 
-        One small batch: call again until there are none.
+        One small batch: call again until there are none. Those of a receiver that is paused wait until it is resumed.
 
         :return: the receipts that are dead now.
         """
         lost = (
             sa.select(receipt.c.hook, receipt.c.receiver, receipt.c.event_id)
             .join(lane, (lane.c.hook == receipt.c.hook) & (lane.c.receiver == receipt.c.receiver))
-            .where(receipt.c.state == PENDING, lane.c.unseen >= seconds)
+            .where(
+                receipt.c.state == PENDING,
+                lane.c.unseen >= seconds,
+                ~is_paused(lane.c.hook, lane.c.receiver),
+            )
             .order_by(receipt.c.event_id, receipt.c.receiver)
             .limit(_BATCH)
             .with_for_update(skip_locked=True, of=receipt)
