@@ -83,8 +83,7 @@ def test_what_kills_its_process_five_times_is_a_dead_letter(host: Host) -> None:
 def test_a_hard_time_limit_is_a_death(host: Host) -> None:
     """It is no attempt, and is counted with what else kills processes."""
     host.store("stubborn_hard")
-    until(lambda: host.runs("began")["stubborn_hard"] >= 2)
+    # One whose short lease has run out on a busy machine, before its time limit, counts none.
+    until(lambda: host.runs("began")["stubborn_hard"] and host.deaths("stubborn_hard") >= 1)
 
-    receipt = host.receipt("stubborn_hard")
-    assert receipt.attempts == 0
-    assert host.deaths("stubborn_hard") >= 1
+    assert host.receipt("stubborn_hard").attempts == 0
