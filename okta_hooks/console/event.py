@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks.audit import doing
 from okta_hooks.exceptions import UnreadableDelivery
+from okta_hooks.inbox.tables import DEAD
 from okta_hooks.masking import masked, masked_text
 from okta_hooks.wire import reading
 
@@ -98,7 +99,7 @@ def _page(visit: Visit, found: Found, *, revealed: str | None) -> str:
         event=found.event,
         timeline=timeline,
         moments=_moments(found),
-        errors={one.receiver: masked_text(one.error or "") for one in timeline.receipts},
+        has_dead=visit.visitor.may_operate and any(one.state == DEAD for one in timeline.receipts),
         has_body=found.raw is not None,
         payload=payload[:_LONGEST],
         left_out=max(len(payload) - _LONGEST, 0),
