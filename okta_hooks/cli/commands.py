@@ -26,7 +26,7 @@ group = LazyGroup(
         "console": LazyCommand(
             "okta_hooks.cli.console",
             "console",
-            "Serve the console on this host alone, until Ctrl-C or the end of the terminal.",
+            "Serve the console on this host alone, to one browser.",
         ),
         "doctor": LazyCommand(
             "okta_hooks.cli.doctor",

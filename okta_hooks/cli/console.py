@@ -37,9 +37,9 @@ class _Quiet(WSGIRequestHandler):
     help="The port on 127.0.0.1; 0 is any that is free.",
 )
 def console(port: int) -> None:
-    """Serve the console on this host alone, until Ctrl-C or the end of the terminal.
+    """Serve the console on this host alone, to one browser.
 
-    It prints a link that works once: whoever opens it may operate, as the user of the operating system.
+    It prints a link that works once: whoever opens it may operate. It ends with Ctrl-C, or with the terminal.
     """
     state_of_app()
     loopback = Loopback(app_of_command(), operator())

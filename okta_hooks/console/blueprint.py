@@ -195,9 +195,15 @@ class Console(Blueprint):
 
     def _answer(self, make: Callable[..., Any], rule: _Rule, arguments: dict[str, Any]) -> Response:
         host = self.host()
+        state = state_of(host)
+        if unknown := [name for name in self._hooks if name not in state.hooks]:
+            raise ConfigurationError(
+                f"This console is over the hook {unknown[0]!r}, which is not registered in its app: "
+                "app.register_blueprint(hook), too."
+            )
         visit = Visit(
             app=host,
-            state=state_of(host),
+            state=state,
             only=self._hooks,
             visitor=g.okta_hooks_visitor,
             reads=self._reads,

@@ -36,7 +36,7 @@ _LONGEST_ID: Final = 18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Which dead letters are meant, as it stands in a form or a URL: of ``ids``, or of a group, or all."""
+    """Which dead letters are meant, as it stands in a form or a URL: those of ``ids``, else of a group, else all."""
 
     hook: str
     receiver: str
@@ -195,18 +195,20 @@ def _chosen(visit: Visit) -> Choice:
     hook = request.values.get("hook", "")
     if hook not in visit.hooks:
         raise NotThere("There is no such hook.")
-    ids = _ids(request.form.getlist("id"))
-    if request.form.get("which") == "chosen" and not ids:
-        raise NotThere("No dead letter was chosen: go back, and choose some.")
     return Choice(
         hook=hook,
         receiver=request.values.get("receiver", ""),
         group=request.values.get("group") or None,
-        ids=ids if request.form.get("which") == "chosen" else (),
+        ids=_ids(request.form.getlist("id")),
     )
 
 
 def _ids(given: Sequence[str]) -> tuple[int, ...]:
-    return tuple(
-        int(one) for one in given[:_MOST_CHOSEN] if one.isdecimal() and len(one) <= _LONGEST_ID
-    )
+    """Return the events that were chosen one by one; none if no such choice was made.
+
+    :raises NotThere: if it is none that a page offers: it must not be taken for all.
+    """
+    ids = [one for one in given if one.isascii() and one.isdecimal() and len(one) <= _LONGEST_ID]
+    if len(ids) < len(given) or len(given) > _MOST_CHOSEN:
+        raise NotThere("These dead letters cannot be chosen.")
+    return tuple(map(int, ids))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from okta_hooks.audit import doing
+from okta_hooks.exceptions import UnreadableDelivery
+from okta_hooks.inbox.tables import DEAD
 from okta_hooks.masking import masked, masked_text
 from okta_hooks.wire import reading
 
@@ -79,7 +82,10 @@ def _find(inbox: Inbox, visit: Visit, event_id: int) -> Found:
     if not events or timeline is None or place is None or events[0].hook not in visit.hooks:
         raise NotThere("This event is not in the inbox, or no longer.")
     _, body = inbox.deliveries.load(place[0])
-    raw = None if body is None else reading.load_delivery(body.encode()).events[place[1]]
+    raw = None
+    if body is not None:
+        with suppress(UnreadableDelivery, IndexError):  # somebody has changed it by hand
+            raw = reading.load_delivery(body.encode()).events[place[1]]
     return Found(event=events[0], timeline=timeline, raw=raw)
 
 
@@ -93,7 +99,7 @@ def _page(visit: Visit, found: Found, *, revealed: str | None) -> str:
         event=found.event,
         timeline=timeline,
         moments=_moments(found),
-        errors={one.receiver: masked_text(one.error or "") for one in timeline.receipts},
+        has_dead=visit.visitor.may_operate and any(one.state == DEAD for one in timeline.receipts),
         has_body=found.raw is not None,
         payload=payload[:_LONGEST],
         left_out=max(len(payload) - _LONGEST, 0),

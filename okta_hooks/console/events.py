@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .visit import Visit
 
 _ON_A_PAGE: Final = 50
+#: How many rows are looked at for a page, and to count what fits.
+_MOST: Final = 10_000
 
 
 def show(visit: Visit) -> str:
@@ -52,8 +54,10 @@ def show(visit: Visit) -> str:
 def _find(
     inbox: Inbox, wanted: Filters, before: str | None, after: str | None
 ) -> tuple[EventPage, Capped, Mapping[int, str]]:
-    page = inbox.event_page.find(wanted.selection, limit=_ON_A_PAGE, before=before, after=after)
-    number = inbox.event_page.count(wanted.selection)
+    page = inbox.event_page.find(
+        wanted.selection, limit=_ON_A_PAGE, before=before, after=after, most=_MOST
+    )
+    number = inbox.event_page.count(wanted.selection, most=_MOST)
     dead = [one.id for one in page.events if one.state == DEAD]
     failures = inbox.receipts.first_dead(dead)
     errors = {

@@ -83,7 +83,7 @@ def test_pruning_a_selection(client: FlaskClient, app: Flask) -> None:
     """Only those that were chosen are pruned."""
     path = Page(get(client, "/dead-letters")).links("group=")[0]
     ids = Page(client.get(path).text).values("id")
-    choice = {**CHOICE, "which": "chosen", "id": ids[:2], "action": "prune"}
+    choice = {**CHOICE, "id": ids[:2], "action": "prune"}
 
     preview = Page(post(client, "/dead-letters/preview", data=choice).text)
     assert "Prune 2 dead letters?" in preview.text
@@ -93,6 +93,23 @@ def test_pruning_a_selection(client: FlaskClient, app: Flask) -> None:
     assert "2 dead letters pruned" in text
     assert number_dead(app) == 3
     assert client.get(f"{ROOT}/events/{ids[0]}").status_code == 404
+
+
+@pytest.mark.usefixtures("dead")
+def test_replaying_one(client: FlaskClient, app: Flask, directory: Directory) -> None:
+    """The page of an event has buttons for what its receivers have given up."""
+    directory.is_cured = True
+    page = Page(get(client, "/events/2"))
+    choice = {name: page.values(name)[0] for name in ("hook", "receiver", "id")}
+
+    preview = Page(post(client, "/dead-letters/preview", data=choice | {"action": "replay"}).text)
+    assert "Replay 1 dead letter?" in preview.text
+    assert preview.values("id") == ["2"]
+    post(client, "/dead-letters/run", data=choice | {"action": "replay"})
+    work(app)
+
+    assert number_dead(app) == 4
+    assert "directory, attempt 1: done" in Page(get(client, "/events/2")).text
 
 
 @pytest.mark.usefixtures("dead")
@@ -125,13 +142,14 @@ def test_batches(client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatc
         CHOICE,
         CHOICE | {"action": "delete"},
         CHOICE | {"action": "prune", "hook": "other"},
-        CHOICE | {"action": "prune", "which": "chosen"},
-        CHOICE | {"action": "prune", "which": "chosen", "id": "x"},
-        CHOICE | {"action": "prune", "which": "chosen", "id": "999"},
+        CHOICE | {"action": "prune", "id": ""},
+        CHOICE | {"action": "prune", "id": "x"},
+        CHOICE | {"action": "prune", "id": "999"},
+        CHOICE | {"action": "prune", "id": [str(number) for number in range(201)]},
         CHOICE | {"action": "prune", "after": "x"},
     ],
 )
-def test_a_form_that_was_made_up(client: FlaskClient, app: Flask, form: dict[str, str]) -> None:
+def test_a_form_that_was_made_up(client: FlaskClient, app: Flask, form: dict[str, Any]) -> None:
     """What is not what a page sends does nothing, and is no error of the app's."""
     answer = post(client, "/dead-letters/run", data=form)
 

@@ -274,3 +274,29 @@ def test_an_orphan(
     page = Page(get(client, "/receivers", hook="okta"))
 
     assert re.search(r"gone not connected here, last seen .* orphan", page.text)
+
+
+def test_either_database(
+    make: Callable[..., Flask], okta: EventHook, directory: Directory, inbox_url: str
+) -> None:
+    """Every screen is there with PostgreSQL as with SQLite, and what acts does."""
+    app = make(okta, INBOX=inbox_url, MAX_ATTEMPTS=1)
+    client = app.test_client()
+    deliver(app, CREATED, DEACTIVATED)
+    work(app)
+    place = {"hook": "okta", "name": "directory"}
+    more = (
+        "/receivers/one?hook=okta&name=directory",
+        "/dead-letters/group?hook=okta&receiver=directory",
+    )
+
+    for path in (*SCREENS, *more, "/?by=day", "/events?since=1h&state=dead", event_page(client)):
+        assert get(client, path)
+    assert post(client, f"{event_page(client)}/reveal").status_code == 200
+    assert post(client, "/receivers/pause", query_string=place).status_code == 303
+    assert post(client, "/receivers/resume", query_string=place).status_code == 303
+    directory.is_cured = True
+    form = {"hook": "okta", "receiver": "directory", "action": "replay"}
+    assert "2 dead letters replayed" in Page(post(client, "/dead-letters/run", data=form).text).text
+    work(app)
+    assert state_of(app).runtime().inbox.overview.counts().done == 2

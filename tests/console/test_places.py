@@ -88,3 +88,13 @@ def test_templates_of_the_host(
     app.context_processor(lambda: {"visit": None, "m": None})
 
     assert "<h1>Events</h1>" in app.test_client().get("/okta/console/events").text
+
+
+def test_a_hook_that_is_not_registered(
+    make: Callable[..., Flask], okta: EventHook, who: Answer
+) -> None:
+    """A console over a hook of another app is a mistake that is named."""
+    app = make(okta, console=Console(EventHook("forgotten"), authorize=who))
+
+    with pytest.raises(RuntimeError, match="'forgotten', which is not registered"):
+        app.test_client().get("/okta/console")
