@@ -48,7 +48,6 @@ _HEADERS: Final = {
             "frame-ancestors 'none'",
         ]
     ),
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     # Flask-WTF asks for the referrer of a POST, and browsers send no Origin where they may send no referrer.
     "Referrer-Policy": "same-origin",
