@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.sansio.app import App
 
-    from okta_hooks.receivers import Hook
+    from okta_hooks.blueprint import EventHook
 
     from .visitor import Visitor
 
@@ -105,7 +105,7 @@ class Console(Blueprint):
 
     def __init__(
         self,
-        *hooks: Hook,
+        *hooks: EventHook,
         authorize: Callable[[], Any] | None = None,
         url_prefix: str = "/okta/console",
     ) -> None:

@@ -27,7 +27,11 @@ _ON_A_PAGE: Final = 50
 #: How many rows are looked at for a page, and to count what fits.
 _MOST: Final = 10_000
 
-_NOTHING: Final = (EventPage(events=(), older=None, newer=None), Capped(0, has_more=False), {})
+_NOTHING: Final[tuple[EventPage, Capped, Mapping[int, str]]] = (
+    EventPage(events=(), older=None, newer=None),
+    Capped(0, has_more=False),
+    {},
+)
 
 
 def show(visit: Visit) -> str:
