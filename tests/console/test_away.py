@@ -2,11 +2,17 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from threading import Event, Semaphore
 from typing import TYPE_CHECKING
+
+import pytest
 
 from okta_hooks import state_of
 from okta_hooks.console import reads
+from okta_hooks.exceptions import InboxUnavailable
+from tests.support import PATIENCE, until
 
 from .support import OWN, ROOT, Page, get
 
@@ -14,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import pytest
     from flask import Flask
     from flask.testing import FlaskClient
 
@@ -79,3 +84,27 @@ def test_acting_on_a_database_that_is_locked(
     assert answer.status_code == 503
     assert "The inbox does not answer" in Page(answer.text).text
     assert state_of(app).runtime().inbox.pauses.paused() == []
+
+
+def test_many_who_look_at_a_database_that_hangs(client: FlaskClient, app: Flask) -> None:
+    """A database that hangs holds a few threads, and not one for each who looks."""
+    held, goes_on = Semaphore(0), Event()
+    asked = reads.Reads()
+    inbox = state_of(app).runtime().inbox
+
+    def hang(_: object) -> None:
+        held.release()
+        goes_on.wait(PATIENCE)
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(6) as pool:
+        patch.setattr(reads, "SECONDS", 0.2)
+        waiting = [pool.submit(asked.ask, inbox, hang) for _ in range(6)]
+        for _ in waiting:
+            assert held.acquire(timeout=PATIENCE)
+        with pytest.raises(InboxUnavailable, match="has not answered others"):
+            asked.ask(inbox, hang)
+        for each in waiting:
+            with pytest.raises(InboxUnavailable, match=r"did not answer within 0\.2 s"):
+                each.result(PATIENCE)
+        goes_on.set()
+    until(lambda: asked.ask(inbox, lambda _: True))

@@ -96,13 +96,15 @@ def test_looking_for_events(client: FlaskClient, app: Flask, directory: Director
 @pytest.mark.parametrize(
     ("field", "value"), [("since", "yesterday"), ("until", "9999999d"), ("type", "user.*.create")]
 )
-def test_a_filter_that_is_none(client: FlaskClient, field: str, value: str) -> None:
-    """What cannot be understood is said beside its field."""
+def test_a_filter_that_is_none(client: FlaskClient, app: Flask, field: str, value: str) -> None:
+    """What cannot be understood is said beside its field, and finds nothing."""
+    deliver(app, CREATED)
     page = Page(get(client, "/events", **{field: value}))
 
     (wrong,) = [each for _, each in page.elements if each.get("aria-invalid")]
     assert wrong["name"] == field
     assert "Write" in page.text
+    assert CREATED not in page.text
 
 
 def test_pages_of_events(client: FlaskClient, app: Flask) -> None:
@@ -300,3 +302,33 @@ def test_either_database(
     assert "2 dead letters replayed" in Page(post(client, "/dead-letters/run", data=form).text).text
     work(app)
     assert state_of(app).runtime().inbox.overview.counts().done == 2
+
+
+def test_a_body_that_is_gone(client: FlaskClient, app: Flask, directory: Directory) -> None:
+    """When retention has taken what Okta sent, the page says so, and there is nothing to reveal."""
+    directory.is_cured = True
+    deliver(app, CREATED)
+    work(app)
+    upkeep = state_of(app).runtime().inbox.upkeep
+    assert upkeep.prune(bodies_before=2**40, keys_before=0.0) == 1
+
+    page = Page(get(client, "/events/1"))
+
+    assert "Its body is gone" in page.text
+    assert post(client, "/events/1/reveal").status_code == 404
+    assert state_of(app).runtime().inbox.audit.entries() == []
+
+
+def test_pages_of_the_audit(client: FlaskClient, app: Flask) -> None:
+    """Fifty entries stand on a page, and a link leads to the older ones."""
+    audit = state_of(app).runtime().inbox.audit
+    for number in range(60):
+        audit.write(action="pause", subject=f"receiver {number}", who="Grace", via="command")
+
+    first = Page(get(client, "/audit"))
+    (older,) = first.links("before=")
+    second = Page(client.get(older).text)
+
+    assert [page.text.count("Grace pause") for page in (first, second)] == [50, 10]
+    assert not second.links("before=")
+    assert client.get(f"{ROOT}/audit?before={2**70}").status_code == 404
