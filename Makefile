@@ -7,7 +7,7 @@ READY := .venv/ready
 # Images of containers like to set it: each process that a test starts would compile all of the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test long coverage model chaos backfill-kills servers temporal bench bench-quick check format docs dist lock audit catalog clean
+.PHONY: demo play screenshots test long coverage model chaos backfill-kills servers temporal bench bench-quick check format docs dist lock audit catalog clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -17,6 +17,12 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)  ## a day at a simulated Okta org, and an app that is killed in the middle
 	$(BIN)/python examples/demo.py
+
+play: $(READY)  ## an Okta org, an app and its console to click on, until Ctrl-C
+	$(BIN)/python -m examples.play
+
+screenshots: $(READY)  ## the pictures of pages in docs/pictures/, made in the playground by a Chromium
+	$(BIN)/python -m tests.browser.screenshots
 
 SUITE := pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 IMPORT: Final = "milliseconds to import"
 START: Final = "milliseconds from the start of the process until the app's module is imported"
 ANSWER: Final = "milliseconds from the start of the process until the first request is answered"
+FIRST: Final = "milliseconds of the first answer, in a process that its server has started"
 MEMORY: Final = "MB of memory of an app that has had a delivery, its receiver run"
 FLASK: Final = "flask"
 OURS: Final = "okta_hooks on top of flask"
@@ -36,11 +37,13 @@ def receive():
     return Response(status=204)
 def await_receiver():
     pass
+def start(app):
+    pass
 """,
     "with the hook": f"""
 import threading
 from flask import Flask
-from okta_hooks import EventHook
+from okta_hooks import EventHook, start
 hook = EventHook("okta", url_prefix={PATH!r})
 ran = threading.Event()
 @hook.on("*")
@@ -55,7 +58,10 @@ def await_receiver():
 }
 #: The clock is the machine's: the process that starts this one has looked at it before.
 _TIMED: Final = """
-import time
+import sys, time
+if sys.argv[1:] == ["started"]:
+    start(app)
+app.test_client().get("/")  # what the client itself imports
 imported = time.monotonic()
 body = '{"data": {"events": [{"uuid": "%d", "eventType": "user.session.start"}]}}' % time.time_ns()
 headers = [("Authorization", SECRET)]
@@ -83,6 +89,8 @@ def measure(figures: Figures, folder: Path, *, rounds: int) -> None:
             figures.add(START, name, started)
             figures.add(ANSWER, name, answered)
             figures.add(MEMORY, name, memory)
+            started, answered, _ = _start(_APPS[name], environment, "started")
+            figures.add(FIRST, name, answered - started)
 
 
 def _import(code: str) -> list[float]:
@@ -90,17 +98,17 @@ def _import(code: str) -> list[float]:
     return [seconds * 1000]
 
 
-def _start(code: str, environment: dict[str, str]) -> list[float]:
+def _start(code: str, environment: dict[str, str], *words: str) -> list[float]:
     """Return milliseconds until the app is there and until it has answered, and MB."""
     names = f"PATH, SECRET = {PATH!r}, {SECRET!r}\n"
     began = time.monotonic()
-    imported, answered, memory = _run(code + names + _TIMED, environment)
+    imported, answered, memory = _run(code + names + _TIMED, environment, *words)
     return [(imported - began) * 1000, (answered - began) * 1000, memory]
 
 
-def _run(code: str, environment: dict[str, str]) -> list[float]:
+def _run(code: str, environment: dict[str, str], *words: str) -> list[float]:
     ran = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, *words],
         cwd=ROOT,
         env=environment,
         check=True,

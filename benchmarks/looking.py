@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from okta_hooks import state_of
 from okta_hooks.cli import group
+from okta_hooks.console.loopback import ADDRESS, Loopback
 from okta_hooks.doctor.examination import _Examination
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.inbox.tables import delivery, event
@@ -22,10 +24,12 @@ from okta_hooks.prometheus import InboxCollector
 
 from .figures import turns
 from .servers import ROOT
-from .stock import HOOKS, check, environment
+from .stock import HOOKS, RECEIVERS, check, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from okta_hooks.inbox.overview import StoredEvent
 
     from .figures import Figures
     from .stock import Stock
@@ -58,6 +62,23 @@ _LISTS: Final = (
     "--until 40d",
     "{uuid}",
 )
+_PORT: Final = 8089
+#: The screens of the console; the registration is left out, which asks Okta.
+_SCREENS: Final = {
+    "overview": "",
+    "overview by day": "?by=day",
+    "events": "/events",
+    "events --state dead": "/events?state=dead",
+    "events --type": "/events?type=user.lifecycle.*",
+    "events --receiver": "/events?receiver={receiver}",
+    "events --since": "/events?since=3d",
+    "event": "/events/{id}",
+    "dead letters": "/dead-letters",
+    "a group": "/dead-letters/group?hook={hook}&receiver={receiver}",
+    "receivers": "/receivers",
+    "a receiver": "/receivers/one?hook={hook}&name={receiver}",
+    "audit": "/audit",
+}
 
 
 def measure(figures: Figures, filled: Sequence[Stock], *, times: int, starts: int) -> None:
@@ -103,7 +124,27 @@ def _looks(one: Stock) -> dict[str, Look]:
     registry.register(InboxCollector(one.app))
     looks["doctor, what it looks at in the inbox"] = partial(_examine, one)
     looks["a scrape"] = partial(generate_latest, registry)
-    return looks
+    return looks | _screens(one, place)
+
+
+def _screens(one: Stock, place: StoredEvent) -> dict[str, Look]:
+    """Return how each screen of the console is opened.
+
+    :param place: The event that is looked at.
+    """
+    loopback = Loopback(one.app, "benchmark")
+    loopback.served_at(_PORT)
+    client = loopback.app.test_client()
+    base = f"http://{ADDRESS}:{_PORT}"
+    root = client.get(loopback.path, base_url=base).location.rstrip("/")
+    values = {"id": place.id, "hook": HOOKS[0], "receiver": RECEIVERS[1]}
+
+    def opened(path: str) -> None:
+        answer = client.get(root + path.format(**values), base_url=base)
+        if answer.status_code != HTTPStatus.OK:
+            raise RuntimeError(f"{path} was answered with {answer.status}.")
+
+    return {f"console {name}": partial(opened, path) for name, path in _SCREENS.items()}
 
 
 def _run(one: Stock, arguments: list[str]) -> None:

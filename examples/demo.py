@@ -54,6 +54,8 @@ STAFF = (
 JOINERS = ("annie", "bjarne", "evelyn", "frederick", "hamilton", "lynn", "maurice", "robin")
 #: How long the app may take to start, on a machine that is busy with other things.
 START_SECONDS = 60.0
+#: How long it may take to stop when it is asked to.
+STOP_SECONDS = 10.0
 #: How often the view is brought up to date.
 VIEW_SECONDS = 0.1
 
@@ -221,9 +223,13 @@ class App:
     """The app in its server, which can be killed, and started again at the same address.
 
     :param folder: Where it keeps its inbox, its journal and its log.
+    :param name: What gunicorn calls it.
+    :param environment: Variables that it gets besides.
     """
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(
+        self, folder: Path, port: int, name: str = "demo_app:create_app()", **environment: str
+    ) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self._journal = folder / "journal"
         self._log = folder / "log"
@@ -231,15 +237,16 @@ class App:
         self._command = [
             *(sys.executable, "-m", "gunicorn", "--chdir", str(Path(__file__).parent)),
             *("--bind", f"127.0.0.1:{port}", "--reuse-port", "--threads=4"),
-            "demo_app:create_app()",
+            name,
         ]
-        self._environment = os.environ | {
+        self.environment = os.environ | {
             "FLASK_OKTA_HOOKS_SECRET": SECRET,
             "FLASK_OKTA_HOOKS_INBOX": f"sqlite:///{folder / 'okta_hooks.sqlite3'}",
             "FLASK_JOURNAL": str(self._journal),
             # Newer gunicorns put a socket below one of these.
             "HOME": str(folder),
             "XDG_RUNTIME_DIR": str(folder),
+            **environment,
         }
 
     def start(self) -> None:
@@ -250,7 +257,7 @@ class App:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - ours
                 self._command,
-                env=self._environment,
+                env=self.environment,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -258,12 +265,32 @@ class App:
         deadline = time.monotonic() + START_SECONDS
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
-                http.open(self.url, timeout=START_SECONDS).close()
-            except HTTPError:
-                return  # The app has no such page, and says so.
+                with suppress(HTTPError):  # an app that has no such page says so
+                    http.open(self.url, timeout=START_SECONDS).close()
             except OSError:
                 time.sleep(VIEW_SECONDS)
-        raise Failed(f"The app did not start:\n{self._log.read_text(encoding='utf-8')}")
+            else:
+                return
+        raise self._failed("The app did not start")
+
+    def check(self) -> None:
+        """Look whether the server runs.
+
+        :raises Failed: if it does not any more.
+        """
+        if self._process is None or self._process.poll() is not None:
+            raise self._failed("The app has ended")
+
+    def _failed(self, what: str) -> Failed:
+        return Failed(f"{what}:\n{self._log.read_text(encoding='utf-8')}")
+
+    def stop(self) -> None:
+        """Let the server finish what it has in hand, and end; kill it if it takes long."""
+        if self._process is not None:
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_SECONDS)
+        self.kill()
 
     def kill(self) -> None:
         """Do as ``kill -9`` does, to the server and all its processes."""
@@ -281,11 +308,14 @@ class App:
 
 
 @contextmanager
-def reserved_port() -> Iterator[int]:
-    """Keep a free port for the app: nobody else gets it while the app is dead."""
+def reserved_port(port: int = 0) -> Iterator[int]:
+    """Keep a port for the app: nobody else gets it while the app is dead.
+
+    :param port: Which; 0 takes any that is free.
+    """
     with socket.socket() as reserving:
         reserving.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        reserving.bind(("127.0.0.1", 0))
+        reserving.bind(("127.0.0.1", port))
         yield reserving.getsockname()[1]
 
 
@@ -452,6 +482,8 @@ def main() -> int:
         is_shown, verdict = judge(okta.deliveries(), tallies)
     console.print(summary(tallies))
     console.print(verdict, soft_wrap=True, highlight=False, style="green" if is_shown else "red")
+    if is_shown:
+        console.print("To click on such an org yourself: make play", highlight=False)
     return 0 if is_shown else 1
 
 

@@ -146,6 +146,12 @@ class EventHook(Blueprint):
         host.extensions[EXTENSION] = state
         super().register(app, {**options, "url_prefix": prefix})
 
+    def prepare(self) -> None:
+        """Import what answering takes: what starts a process's work calls this."""
+        from . import endpoint  # an app starts without what it imports
+
+        endpoint.prepare()
+
     def _verify(self, **_: Any) -> Response:
         """Answer Okta's verification: the view of GET."""
         try:

@@ -23,7 +23,7 @@ from .state import state_of
 from .work.lease import at_work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from flask import Flask
     from prometheus_client import Metric
@@ -52,6 +52,8 @@ class Figures:
     #: Of the receivers that are connected here and are in one, by hook and name.
     queues: Mapping[tuple[str, str], str]
     held: Sequence[Held]
+    #: The hooks and names of the receivers that are paused.
+    paused: Collection[tuple[str, str]]
     arrived: Sequence[Arrived]
     at_work: AtWork
     #: Whether receivers wait for relays.
@@ -90,6 +92,7 @@ class Metrics:
             hooks=hooks,
             queues=self._queues(state.hooks),
             held=inbox.gauges.held(hooks),
+            paused={(one.hook, one.receiver) for one in inbox.pauses.paused()},
             arrived=inbox.gauges.arrived(hooks),
             at_work=at_work(inbox),
             needs_relay=state.settings.worker == CELERY,
@@ -155,6 +158,11 @@ def _gauges(figures: Figures | None) -> Iterator[Metric]:
         "Age of the oldest event that a receiver has not finished; 0 if there is none.",
         labels=("hook", "receiver"),
     )
+    paused = GaugeMetricFamily(
+        "okta_hooks_paused",
+        "1 while a receiver is paused, else 0.",
+        labels=("hook", "receiver"),
+    )
     last = GaugeMetricFamily(
         "okta_hooks_last_delivery_timestamp_seconds",
         "When Okta last delivered something new to a hook.",
@@ -182,6 +190,9 @@ def _gauges(figures: Figures | None) -> Iterator[Metric]:
             ):
                 receipts.add_metric((one.hook, one.receiver, queue, state), number)
             oldest.add_metric((one.hook, one.receiver), max(one.oldest_seconds, 0.0))
+        known = {(one.hook, one.receiver) for one in figures.held if one.receiver}
+        for key in sorted(known.union(figures.paused)):
+            paused.add_metric(key, key in figures.paused)
         for hook in figures.arrived:
             if hook.last_at is not None:
                 last.add_metric((hook.hook,), hook.last_at)
@@ -192,7 +203,7 @@ def _gauges(figures: Figures | None) -> Iterator[Metric]:
             relays.add_metric(("reachable",), reachable)
             relays.add_metric(("away",), away)
         size.add_metric((), figures.bytes)
-    yield from (receipts, oldest, last, recent, workers, relays, size)
+    yield from (receipts, oldest, paused, last, recent, workers, relays, size)
 
 
 def _counters(figures: Figures | None) -> Iterator[Metric]:

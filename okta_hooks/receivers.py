@@ -189,6 +189,9 @@ class Hook(Protocol):
     def receivers(self) -> Receivers:
         """Who is connected to it."""
 
+    def prepare(self) -> None:
+        """Import what answering takes, so that the first request need not wait for it."""
+
 
 class _Identity:
     """What is remembered of a callable from its first connection on, without keeping it alive."""

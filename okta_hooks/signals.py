@@ -76,6 +76,12 @@ event_dead: Final = _service.signal(
     "An event will not be tried again by itself. Arguments: ``hook``, ``delivery``, ``reason``, "
     "``receiver`` (its name), ``event``; the last two are None if the event could not be read.",
 )
+audited: Final = _service.signal(
+    "audited",
+    "Somebody has seen a payload, or has changed what is in the inbox or what becomes of it, and that is written "
+    "down. Arguments: ``hook`` (None for what is of no one hook), ``action`` (reveal, replay, prune, pause or resume), "
+    "``subject``, ``number`` (None if it was not done to its end), ``who``, ``reason``, ``via`` (console or command).",
+)
 
 
 def notify(signal: NamedSignal, sender: Flask, /, **arguments: Any) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
 import uuid
 import warnings
@@ -18,7 +19,7 @@ from okta_hooks.inbox.intake import NewDelivery, incoming
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery
 
-from .support import SECRET, Calls, Clock
+from .support import PATIENCE, SECRET, Calls, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -42,6 +43,20 @@ def encodable(value: Any) -> Any:
 def pytest_report_to_serializable() -> Generator[None, Any, Any]:
     """Escape what cannot be UTF-8, such as a log record of a test: xdist could not send it."""
     return encodable((yield))
+
+
+@pytest.fixture
+def in_a_second() -> None:
+    """Keep the second in which probes and scrapes are answered."""
+
+
+@pytest.fixture(autouse=True)
+def patient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let probes and scrapes in this process wait for a busy machine: its database answers, but not in a second."""
+    if "in_a_second" not in request.fixturenames:
+        for module in ("metrics", "operations"):
+            if (loaded := sys.modules.get(f"okta_hooks.{module}")) is not None:
+                monkeypatch.setattr(loaded, "_SECONDS", PATIENCE)
 
 
 @pytest.fixture

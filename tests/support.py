@@ -55,6 +55,8 @@ NEEDS_PSYCOPG = pytest.mark.skipif(
 )
 #: What a busy machine may take; nothing waits as long if it works.
 PATIENCE = 30.0
+#: What a busy machine may take to notice that a wait of a second or less is over; what is waited for would never come.
+SOON = 10.0
 #: ``make long`` sets it: tests with the marker ``long`` do more then.
 LONG = bool(os.environ.get("LONG"))
 

@@ -79,6 +79,7 @@ def test_the_rules_are_for_what_goes_wrong() -> None:
         "DeadLetters",
         "NoRelay",
         "NoWorker",
+        "Paused",
         "Quota",
         "Recovered",
         "Refusals",

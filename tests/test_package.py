@@ -6,11 +6,15 @@ import json
 import subprocess
 import sys
 from types import FunctionType
+from typing import TYPE_CHECKING
 
 import pytest
 
 import okta_hooks
 from okta_hooks.wire import events
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 IMPORTED_WHEN_USED = [
     "okta_hooks.wire.events",
@@ -196,3 +200,25 @@ def test_the_watch_sees() -> None:
         "socket.__new__",
     ]
     assert threads == 2
+
+
+def test_a_process_that_was_started(tmp_path: Path) -> None:
+    """Its first answer waits for no import of ours, nor for one of what we need."""
+    imported = watched(f"""
+app = flask.Flask("host")
+app.config.update(
+    OKTA_HOOKS_SECRET="s3cret", OKTA_HOOKS_INBOX="sqlite:///{tmp_path}/inbox.sqlite3", OKTA_HOOKS_WORKER="external"
+)
+app.register_blueprint(okta)
+okta_hooks.start(app)
+client = app.test_client()
+client.get("/")  # what the client itself imports
+before = set(sys.modules)
+body = '{{"data": {{"events": [{{"uuid": "a", "eventType": "user.session.start"}}]}}}}'
+assert client.post("/okta/events", data=body, headers={{"Authorization": "s3cret"}}).status_code == 204
+print(json.dumps([[], 0, sorted(set(sys.modules) - before)]))
+okta_hooks.state_of(app).close()
+sys.exit()
+""")[2]
+
+    assert imported == []

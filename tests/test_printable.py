@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
 
-from okta_hooks.printable import printable
+from okta_hooks.printable import printable, readable_json
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,15 @@ def test_no_control_character_is_forgotten() -> None:
     assert not {"Cc", "Zl", "Zp", "Cs"} & {unicodedata.category(character) for character in shown}
     assert len(shown.splitlines()) == 1
     assert shown.encode()
+
+
+def test_json_for_people() -> None:
+    """It stands on several lines, letters are themselves, what does not show is escaped, and it is JSON still."""
+    document = {"name": "Zo\u00eb", "\u202ekey": ["\x1b\x85\u2028\n", "\ud800"]}
+
+    text = readable_json(document)
+
+    assert '"name": "Zo\u00eb"' in text
+    assert text.count("\n") == 6
+    assert all(printable(line) == line for line in text.split("\n"))
+    assert json.loads(text) == document

@@ -261,4 +261,5 @@ def test_links_of_the_readme_lead_somewhere_from_pypi_too() -> None:
     assert f"{source}/blob/main/docs/quickstart.md" in {link for _, link in linked}
     raw = source.replace("://github.com/", "://raw.githubusercontent.com/")
     images = [link for mark, link in linked if mark]
-    assert images == [f"{raw}/main/docs/pictures/delivery.svg"]
+    pictures = ("delivery.svg", "console.png")
+    assert images == [f"{raw}/main/docs/pictures/{name}" for name in pictures]

@@ -13,17 +13,27 @@ group = LazyGroup(
             "apply",
             "Bring the hook at Okta in step, after asking.",
         ),
+        "audit": LazyCommand(
+            "okta_hooks.cli.auditing",
+            "audit",
+            "Tell who has done what to the inbox, and why.",
+        ),
         "backfill": LazyCommand(
             "okta_hooks.cli.backfill",
             "backfill",
             "Read Okta's System Log, and store what has not arrived.",
+        ),
+        "console": LazyCommand(
+            "okta_hooks.cli.console",
+            "console",
+            "Serve the console on this host alone, to one browser.",
         ),
         "doctor": LazyCommand(
             "okta_hooks.cli.doctor",
             "doctor",
             "Find out what is wrong, and say what to do about it.",
         ),
-        "events": LazyCommand("okta_hooks.cli.inbox", "events", "Look at stored events."),
+        "events": LazyCommand("okta_hooks.cli.events", "events", "Look at stored events."),
         "inbox": LazyCommand(
             "okta_hooks.cli.inbox",
             "inbox",
@@ -33,6 +43,11 @@ group = LazyGroup(
             "okta_hooks.cli.inbox",
             "init_db",
             "Create the inbox's tables, or what is missing of them.",
+        ),
+        "pause": LazyCommand(
+            "okta_hooks.cli.pauses",
+            "pause",
+            "Give a receiver no more events until it is resumed.",
         ),
         "plan": LazyCommand(
             "okta_hooks.cli.subscription", "plan", "Show where the hook at Okta is out of step."
@@ -57,6 +72,9 @@ group = LazyGroup(
         ),
         "replay": LazyCommand(
             "okta_hooks.cli.inbox", "replay", "Send done or dead events to their receivers again."
+        ),
+        "resume": LazyCommand(
+            "okta_hooks.cli.pauses", "resume", "Let a receiver that was paused go on."
         ),
         "send": LazyCommand(
             "okta_hooks.cli.send",

@@ -1,69 +1,34 @@
-"""The commands about what is stored."""
+"""The commands about the inbox as a whole, and what is done to what is stored."""
 
 from __future__ import annotations
 
 import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
-from flask.cli import AppGroup, with_appcontext
+from flask.cli import with_appcontext
 
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.inbox.space import DAYS
-from okta_hooks.inbox.tables import CLAIMED, DEAD, DONE, PENDING, STATES
+from okta_hooks.inbox.tables import STATES
 from okta_hooks.printable import printable
 from okta_hooks.work.retry import LONGEST_WAIT
 
-from .completion import complete_hook, complete_receiver, complete_type
+from .auditing import described, doing, reason_option
+from .completion import complete_receiver
 from .context import state_of_app, with_inbox
+from .events import selection
 from .known import check_receiver, check_selection
 from .not_replayed import Obstacles
 from .options import Moment, Span, as_json_option
-from .output import counted, echo, in_bytes, is_or_are, iso, readable_json, shortened
+from .output import counted, echo, in_bytes, is_or_are, iso
 from .table import print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from okta_hooks.inbox.consistency import Inconsistency
-    from okta_hooks.inbox.overview import EventDetails
     from okta_hooks.state.runtime import Runtime
-
-F = TypeVar("F", bound="Callable[..., Any]")
-
-#: From so many on it takes long to look at all.
-_MANY_EVENTS: Final = 200_000
-
-
-def selection(command: F) -> F:
-    """Add the options that choose events."""
-    for option in reversed(
-        [
-            click.argument("uuids", nargs=-1),
-            click.option("--state", "states", multiple=True, type=click.Choice(STATES)),
-            click.option(
-                "--type",
-                "patterns",
-                multiple=True,
-                shell_complete=complete_type,
-                help="An event type, a.b.* or *.",
-            ),
-            click.option(
-                "--hook", shell_complete=complete_hook, help="Only of the hook of this name."
-            ),
-            click.option("--since", type=Moment(), help="Received at or after this time, or age."),
-            click.option("--until", type=Moment(), help="Received before this time, or age."),
-            click.option(
-                "--unreceived",
-                is_flag=True,
-                help="Only done events that no receiver was connected for.",
-            ),
-        ]
-    ):
-        command = option(command)
-    return command
 
 
 @click.command()
@@ -119,6 +84,8 @@ def inbox(
         else []
     )
     silent = {} if max_silence is None else _silent(runtime, max_silence)
+    paused = runtime.inbox.pauses.paused()
+    backlog = runtime.inbox.overview.backlog_seconds() if check and paused else age
     size = runtime.inbox.space.size()
     if as_json:
         told: dict[str, Any] = {}
@@ -127,6 +94,7 @@ def inbox(
         if max_silence is not None:
             told["silent"] = {hook: iso(last) for hook, last in silent.items()}
         sizes = {"bytes": size.now, "bytes_in_100_days": size.later}
+        told["paused"] = [{"hook": one.hook, "receiver": one.receiver} for one in paused]
         click.echo(json.dumps(asdict(counts) | sizes | told))
     else:
         click.echo(f"inbox: {_location(runtime)}")
@@ -136,6 +104,9 @@ def inbox(
             "" if size.later is None else f"; at this rate {in_bytes(size.later)} in {DAYS} days"
         )
         click.echo(f"size: {in_bytes(size.now)}{later}")
+        for one in paused:
+            name = f"{printable(one.receiver)} of the hook {printable(one.hook)}"
+            echo(f"paused: {name}, since {iso(one.paused_at)}")
         for item in found:
             times = counted(item.number, "time")
             echo(
@@ -144,7 +115,7 @@ def inbox(
         for hook, last in silent.items():
             since = "ever" if last is None else f"since {iso(last)}"
             echo(f"silent: no delivery of the hook {printable(hook)} {since}")
-    if check and (counts.dead or (age or 0.0) > max_age or found or silent):
+    if check and (counts.dead or (backlog or 0.0) > max_age or found or silent):
         sys.exit(1)
 
 
@@ -168,95 +139,6 @@ def _inconsistency(item: Inconsistency) -> dict[str, Any]:
     return {"kind": item.kind, "hook": item.hook, "number": item.number}
 
 
-_WITHOUT_RECEIPTS: Final[Mapping[str, str]] = {
-    PENDING: "no worker has taken it up yet",
-    CLAIMED: "a worker puts that right",
-    DONE: "no receiver was connected for it",
-    DEAD: "it went to no receiver",
-}
-
-events = AppGroup("events", help="Look at stored events.")
-
-
-@events.command("list")
-@selection
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
-@click.option("--before", type=int, help="The id of an event: go on behind it in the list.")
-@as_json_option
-@with_inbox
-def list_events(
-    runtime: Runtime, limit: int, before: int | None, as_json: bool, **chosen: Any
-) -> None:
-    """List events, newest first."""
-    selected = Selection(**chosen)
-    overview = runtime.inbox.overview
-    if not selected.is_quick and overview.newest_id() > _MANY_EVENTS:
-        click.echo("There is no index for this: every event is looked at.", err=True)
-    check_selection(runtime.inbox, selected)
-    found = overview.find(selected, limit=limit, before=before)
-    # What programs get as the reason is the event's own.
-    given_up = {} if as_json else runtime.inbox.receipts.first_dead([one.id for one in found])
-    rows = [
-        {
-            "uuid": event.uuid,
-            "hook": event.hook,
-            "type": event.type,
-            "state": event.state,
-            "via": event.via,
-            "received": iso(event.received_at),
-            "published": iso(event.published),
-            "reason": event.reason
-            or (
-                f"{failure.receiver}: {shortened(failure.error)}"
-                if (failure := given_up.get(event.id))
-                else None
-            ),
-            **({"id": event.id} if as_json else {}),
-        }
-        for event in found
-    ]
-    if as_json:
-        click.echo(json.dumps(rows))
-        return
-    print_table(rows)
-    if len(found) == limit:
-        click.echo(f"There may be more: --before {found[-1].id}", err=True)
-
-
-@events.command("show")
-@click.argument("uuid")
-@as_json_option
-@with_inbox
-def show_event(runtime: Runtime, uuid: str, as_json: bool) -> None:
-    """Show an event: its receipts, and all that Okta sent of it. That is personal data."""
-    found = runtime.inbox.overview.show(uuid)
-    if not found:
-        raise click.ClickException(f"There is no event {uuid!r}.")
-    if as_json:
-        click.echo(json.dumps([_as_json(item) for item in found]))
-        return
-    for item in found:
-        event = item.event
-        type_ = printable(event.type or "(no type)")
-        echo(f"{type_}  {event.uuid}  hook {printable(event.hook)}  {event.state}")
-        delivery = f", {printable(event.event_id)}" if event.event_id else ""
-        echo(f"received {iso(event.received_at)} via {event.via}{delivery}")
-        if event.reason:
-            echo(f"reason: {printable(event.reason)}")
-        if item.receipts:
-            print_table([{**asdict(row), "due": iso(row.due or None)} for row in item.receipts])
-        elif event.state == DONE and not event.has_body:
-            click.echo("(no receipts: they went with its body)")
-        else:
-            click.echo(f"(no receipts: {_WITHOUT_RECEIPTS[event.state]})")
-        echo(readable_json(item.raw) if event.has_body else "(its body is gone)")
-
-
-def _as_json(item: EventDetails) -> dict[str, Any]:
-    receipts = [asdict(receipt) for receipt in item.receipts]
-    return {**asdict(item.event), "receipts": receipts, "raw": item.raw}
-
-
 @click.command()
 @with_appcontext
 @selection
@@ -266,12 +148,14 @@ def _as_json(item: EventDetails) -> dict[str, Any]:
     help="Reset the receipt of this receiver, and nothing else.",
 )
 @click.option("--dry-run", is_flag=True, help="Only count.")
+@reason_option
 @as_json_option
 @with_inbox
 def replay(
     runtime: Runtime,
     receiver: str | None,
     dry_run: bool,
+    reason: str | None,
     as_json: bool,
     **chosen: Any,
 ) -> None:
@@ -289,7 +173,12 @@ def replay(
     check_selection(runtime.inbox, found)
     # Before the replay: what it has changed is open, too.
     obstacles = Obstacles(runtime.inbox.overview, found, receiver)
-    number = runtime.inbox.upkeep.replay(found, receiver=receiver, dry_run=dry_run)
+    if dry_run:
+        number = runtime.inbox.upkeep.replay(found, receiver=receiver, dry_run=True)
+    else:
+        subject = described(found, receiver)
+        with doing(runtime, "replay", subject, hook=found.hook, reason=reason) as it:
+            number = it.number = runtime.inbox.upkeep.replay(found, receiver=receiver)
     if as_json:
         click.echo(json.dumps({"events": number, "dry_run": dry_run}))
     else:
@@ -306,19 +195,29 @@ def replay(
 @click.option("--dead", is_flag=True, help="Delete dead letters instead.")
 @click.option("--older-than", type=Moment(), help="With --dead: a time, or an age such as 30d.")
 @click.option("--dry-run", is_flag=True, help="With --dead: only count.")
+@reason_option
 @with_inbox
-def prune(runtime: Runtime, dead: bool, older_than: float | None, dry_run: bool) -> None:
+def prune(
+    runtime: Runtime, dead: bool, older_than: float | None, dry_run: bool, reason: str | None
+) -> None:
     """Forget what OKTA_HOOKS_RETENTION does not keep. The worker does this by itself."""
     if dead:
         if older_than is None:
             raise click.UsageError("--dead needs --older-than.")
-        number = runtime.inbox.upkeep.prune_dead(before=older_than, dry_run=dry_run)
+        if dry_run:
+            number = runtime.inbox.upkeep.prune_dead(before=older_than, dry_run=True)
+        else:
+            subject = f"--dead --older-than {iso(older_than)}"
+            with doing(runtime, "prune", subject, hook=None, reason=reason) as it:
+                number = it.number = runtime.inbox.upkeep.prune_dead(before=older_than)
         verb = "would be" if dry_run else is_or_are(number)
         click.echo(f"{counted(number, 'dead letter')} {verb} deleted.")
         return
     if older_than is not None or dry_run:
         raise click.UsageError("--older-than and --dry-run go with --dead.")
     total = 0
-    while number := runtime.worker.housekeeping.prune():
-        total += number
+    with doing(runtime, "prune", "OKTA_HOOKS_RETENTION", hook=None, reason=reason) as it:
+        while number := runtime.worker.housekeeping.prune():
+            total += number
+        it.number = total
     click.echo(f"{counted(total, 'delivery', 'deliveries')} {is_or_are(total)} pruned.")

@@ -11,7 +11,7 @@ from okta_hooks.inbox.selection import Selection
 from okta_hooks.receivers import check_pattern, matches, suggestion
 
 from .completion import known_receivers
-from .context import nearest, state_of_app, unknown
+from .context import connected_receivers, nearest, state_of_app, unknown
 
 if TYPE_CHECKING:
     from okta_hooks.inbox import Inbox
@@ -57,3 +57,18 @@ def check_receiver(inbox: Inbox, receiver: str) -> None:
     known = known_receivers(state_of_app(), inbox)
     if receiver not in known and not inbox.receipts.is_known(receiver):
         raise click.UsageError(unknown("receiver", receiver, known))
+
+
+def hook_of_receiver(inbox: Inbox, receiver: str, hook: str | None) -> str:
+    """Return the hook of a receiver that is connected, or that the inbox remembers: one of several has to be said.
+
+    :raises click.UsageError: if there is no such receiver, or it is not clear which is meant.
+    """
+    check_receiver(inbox, receiver)
+    connected = {of for of, name in connected_receivers(state_of_app()) if name == receiver}
+    hooks = connected | inbox.receipts.hooks_of(receiver)
+    if hook is None and len(hooks) > 1:
+        raise click.UsageError(f"Say which --hook: {', '.join(sorted(hooks))}.")
+    if hook is not None and hook not in hooks:
+        raise click.UsageError(unknown("hook of this receiver", hook, hooks))
+    return hook or next(iter(hooks))

@@ -29,16 +29,17 @@ def receivers(as_json: bool) -> None:
     state = state_of_app()
     app = app_of_command()
     known: dict[tuple[str, str], ReceiverCounts] = {}
+    paused: dict[tuple[str, str], float] = {}
     if state.settings.inbox is not None:
         try:
-            known = {
-                (row.hook, row.receiver): row for row in state.runtime().inbox.overview.receivers()
-            }
+            stored = state.runtime().inbox
+            known = {(row.hook, row.receiver): row for row in stored.overview.receivers()}
+            paused = {(one.hook, one.receiver): one.paused_at for one in stored.pauses.paused()}
         except InboxUnavailable as error:
             click.echo(f"The inbox cannot be used: {printable(str(error))}", err=True)
     connected = connected_receivers(state)
     rows = []
-    for key in sorted({*connected, *known}):
+    for key in sorted({*connected, *known, *paused}):
         seen = known.get(key)
         receiver = connected.get(key)
         rows.append(
@@ -52,6 +53,8 @@ def receivers(as_json: bool) -> None:
                 "last_seen": iso(seen.seen_at if seen else None),
                 **{name: getattr(seen, name, 0) for name in STATES},
                 "queue": receiver.queue if receiver else None,
+                # For people only where there is one: the table is wide.
+                **({"paused": iso(paused.get(key))} if paused or as_json else {}),
             }
         )
     if as_json:

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any
 from okta_hooks.threads import next_in, start_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
-def work_with_signals(work: Callable[[], Any], on_signal: Callable[[int], None]) -> Any:
+def work_with_signals(
+    work: Callable[[], Any], on_signal: Callable[[int], None], *, also: Iterable[int] = ()
+) -> Any:
     """Do the work in another thread, and return what it returns or raise what it raises.
 
     Meanwhile SIGTERM and SIGINT call ``on_signal`` with their number, in this thread, the main one, one after
     another. What it raises ends this, and the work goes on in its daemon thread until the process ends.
+
+    :param also: Other signals that call it.
     """
     outcome: Future[Any] = Future()
     # A handler may interrupt whatever runs in the main thread, another handler too: all that it may do is to put
@@ -33,7 +37,7 @@ def work_with_signals(work: Callable[[], Any], on_signal: Callable[[int], None])
 
     before = {
         number: signal.signal(number, lambda number, _: arrived.put(number))
-        for number in (signal.SIGTERM, signal.SIGINT)
+        for number in (signal.SIGTERM, signal.SIGINT, *also)
     }
     try:
         start_thread(run, name="okta-hooks-work")

@@ -14,7 +14,8 @@ from flask.cli import with_appcontext
 from okta_hooks.exceptions import SubscriptionImpossible, VerificationFailed, as_sentence
 from okta_hooks.org import lookup, provisioning, subscription
 from okta_hooks.org.ownership import ownership_of
-from okta_hooks.org.urls import same_path, shown
+from okta_hooks.org.planning import plan_for
+from okta_hooks.org.urls import shown
 from okta_hooks.printable import printable
 
 from . import verification
@@ -220,41 +221,17 @@ def _plan(
     keeps_types: bool = False,
 ) -> tuple[Plan, list[str]]:
     """Return the plan for a hook of the app, and what else a person should know."""
-    path = state.path_of(hook)
     with _errors_for_people(state, hook, name):
-        own = ownership_of(state, hook)
-        live = lookup.choose(registered, hook=hook, own=own, name=name, url=url, path=path)
-        if live is None and name is None:
-            url = url or own.url
-        made = subscription.plan(
-            subscription.demand(state.hooks[hook].receivers, app_of_command()),
-            live,
-            name=name or (live and live.name) or hook,
+        return plan_for(
+            app_of_command(),
+            state,
+            hook,
+            registered,
             url=url,
-            auth_header=state.settings.auth_header if state.secrets[hook] else None,
+            name=name,
             rotates=rotates,
             keeps_types=keeps_types,
         )
-    warnings = [
-        f"{each.receiver} will never get {each.pattern}: {each.reason}."
-        for each in made.undeliverable
-    ]
-    if made.auth_header is None:
-        warnings.append(
-            "The app has no secret (OKTA_HOOKS_ALLOW_UNAUTHENTICATED): anybody can post events to it."
-        )
-    if path is not None and not same_path(made.url, path):
-        warnings.append(
-            f"The app has this hook at {path}: "
-            f"does something in front of it change the path of {shown(made.url)}?"
-        )
-    if live is None:
-        warnings.extend(
-            f"The hook {other.name!r} delivers to the same path, "
-            f"at {shown(other.url or '')}: --name moves it."
-            for other in lookup.find(registered, path=path)
-        )
-    return made, warnings
 
 
 def _url_to_set(state: AppState, hook: str, url: str) -> str:

@@ -12,6 +12,7 @@ from flask.cli import with_appcontext
 from okta_hooks.org.backfill import interruptible
 from okta_hooks.org.client import OktaClient
 from okta_hooks.org.keep_up import keep_up
+from okta_hooks.printable import printable
 from okta_hooks.state import script
 from okta_hooks.threads import start_thread
 
@@ -20,7 +21,7 @@ from .context import connected_receivers, state_of_app, unknown, with_inbox
 from .metrics_port import serving
 from .options import Span
 from .org import open_org
-from .output import counted, has_bars, is_or_are, iso
+from .output import counted, echo, has_bars, is_or_are, iso
 from .stopping import work_with_signals
 
 if TYPE_CHECKING:
@@ -153,13 +154,15 @@ def _drain(state: AppState, runtime: Runtime, on_signal: Callable[[int], None]) 
         progress = None if bar is None else bar.update
         total = work_with_signals(lambda: runtime.worker.drain(progress), on_signal)
     click.echo(f"{counted(total, 'attempt')}.")
-    later = runtime.inbox.receipts.later(
-        [
-            key
-            for key, receiver in connected_receivers(state).items()
-            if queues is None or receiver.queue in queues
-        ]
-    )
+    mine = [
+        key
+        for key, receiver in connected_receivers(state).items()
+        if queues is None or receiver.queue in queues
+    ]
+    for one in runtime.inbox.pauses.paused():
+        if (one.hook, one.receiver) in mine:
+            echo(f"{printable(one.receiver)} of the hook {printable(one.hook)} is paused.")
+    later = runtime.inbox.receipts.later(mine)
     if later.number:
         click.echo(
             f"{counted(later.number, 'receipt')} {is_or_are(later.number)} due later, "

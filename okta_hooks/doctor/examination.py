@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from okta_hooks import testing
@@ -180,7 +181,11 @@ class _Examination:
             yield from storage.worker(lanes, self._names, now, is_external=self._is_external())
         yield from engine.clocks(living)
         yield from storage.orphans(lanes, self._names, now)
+        paused = inbox.pauses.paused()
+        if paused:
+            counts = replace(counts, oldest_pending_seconds=inbox.overview.backlog_seconds())
         yield from storage.backlog(counts, inbox.receipts.failing(limit=_MOST_FAILING), now)
+        yield from storage.pauses([one for one in paused if one.hook == self._hook], now)
         yield from storage.dead_letters(counts)
         yield from storage.consistency(
             inbox.consistency.check(list(self._state.hooks), longest_wait=LONGEST_WAIT)

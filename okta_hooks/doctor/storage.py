@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import stat
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from okta_hooks.inbox import Inbox
     from okta_hooks.inbox.consistency import Inconsistency
     from okta_hooks.inbox.overview import Counts, ReceiverCounts
+    from okta_hooks.inbox.pauses import Pause
     from okta_hooks.inbox.receipts import Failing
 
     from .check import Check
@@ -30,6 +32,7 @@ _NO_SPACE: Final = 100 * 1024**2
 #: A worker writes down every minute which receivers it has.
 _ALIVE_SECONDS: Final = 180.0
 _BACKLOG_SECONDS: Final = 300.0
+_LONG_PAUSE: Final = 24 * 3600.0
 _LONGEST_ERROR: Final = 160
 #: How many secrets are live during a rotation, usually.
 _OLD_AND_NEW: Final = 2
@@ -184,7 +187,10 @@ def backlog(counts: Counts, failing: Sequence[Failing], now: float) -> Iterator[
     waiting = counts.open
     oldest = counts.oldest_pending_seconds
     if oldest is None:
-        yield ok(name, "Nothing waits.")
+        yield ok(
+            name,
+            "Nothing waits, but for receivers that are paused." if waiting else "Nothing waits.",
+        )
         return
     said = " ".join(
         (
@@ -213,6 +219,26 @@ def _failing(each: Failing, now: float) -> str:
         f"{each.receiver} has failed: {attempts}, the next {due}, "
         f"the last error: {error[:_LONGEST_ERROR].rstrip('.')}."
     )
+
+
+def pauses(paused: Sequence[Pause], now: float) -> Iterator[Check]:
+    """Look at which receivers are paused, and for how long.
+
+    :param paused: Of this hook, as :meth:`okta_hooks.inbox.pauses.Pauses.paused` returns them.
+    """
+    name = "paused"
+    for one in paused:
+        why = f": {one.reason.rstrip('.')}" if one.reason else ""
+        text = f"{one.receiver} is paused for {age(now - one.paused_at)}, by {one.who}{why}."
+        if now - one.paused_at <= _LONG_PAUSE:
+            yield ok(name, text)
+        else:
+            yield warning(
+                name,
+                text,
+                f"Its events wait: flask okta-hooks resume {shlex.quote(one.receiver)}, "
+                "unless it has to be so.",
+            )
 
 
 def dead_letters(counts: Counts) -> Iterator[Check]:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from okta_hooks.logs import plain_logger
 
-from .tables import event, receipt
+from .tables import event, receipt, ticket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ logger = plain_logger(__name__)
 #: Where a vacuum has found dead rows in less than 2 % of the pages, it leaves the indexes as they are: more often
 #: would not help.
 PARAMETERS: Final = "autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000"
-_TABLES: Final = [event.name, receipt.name]
+_TABLES: Final = [event.name, receipt.name, ticket.name]
 # A table with any storage parameter is left alone: these are set already, or somebody has other plans for it.
 _UNSET: Final = sa.text(
     "SELECT relname FROM pg_class WHERE reloptions IS NULL"

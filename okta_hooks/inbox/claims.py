@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from okta_hooks.printable import printable
-
-from . import totals
+from . import failed_attempts, totals
 from .assignments import EARLIEST
+from .failed_attempts import stored_error
 from .statements import IDS, close_statement, lock_statement
 from .tables import CLAIMED, DEAD, DONE, PENDING, event, receipt
 from .totals import Change
@@ -27,7 +26,6 @@ DIED_HERE: Final = "the process died here"
 
 #: A statement has two parameters for each; SQLite takes 32,766.
 _MOST_ASKED: Final = 5000
-_LONGEST_ERROR: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +92,7 @@ class Claims:
 
         A receipt that was claimed by a process that died is claimed alone:
         if it is what kills processes, no other receipt is claimed by the one that it kills next.
-        A worker whose lease is gone gets nothing.
+        A worker whose lease is gone gets nothing, and of a receiver that is paused nobody gets anything.
 
         :param retries_first: Whether receipts that have been tried before go first. Callers should alternate
             between the two: otherwise a backlog of either kind keeps the other waiting.
@@ -107,6 +105,7 @@ class Claims:
     def with_work(self, receivers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         """Return those of the receivers, each a hook and a name, for which something is due now.
 
+        Those that are paused are not among them.
         That is one statement for all of them, and one look into an index for each.
         """
         found: list[tuple[str, str]] = []
@@ -166,7 +165,7 @@ class Claims:
         def due(after: float) -> Statement:
             lock = " FOR UPDATE OF r SKIP LOCKED" if self._database.path is None else ""
             text = _DUE.format(mark=self._database.placeholder, lock=lock)
-            return text, (hook, receiver, after, self._clock(), worker_id, limit)
+            return text, (hook, receiver, after, self._clock(), worker_id, hook, receiver, limit)
 
         with self._database.exchange() as exchange:
             settling = self._settling(worker_id, settlements)
@@ -210,10 +209,12 @@ class Claims:
         counted: Sequence[Settlement],
         closed: Mapping[int, str],
     ) -> list[Statement]:
-        """Return what adds to the totals: the last statement, for others wait for the row."""
+        """Return what stores the attempts that failed, and what adds to the totals, for whose row others wait."""
+        mark = self._database.placeholder
+        failed = failed_attempts.addition(mark, self._clock(), counted)
         change = _change(settlements, counted, closed)
-        adding = totals.addition(self._database.placeholder, worker_id, change)
-        return [adding] if adding else []
+        adding = totals.addition(mark, worker_id, change)
+        return [each for each in (failed, adding) if each is not None]
 
     def _settlement(self, worker_id: str, settlements: Sequence[Settlement]) -> Statement:
         """Return what writes down what became of those of the claims that the worker still holds: it returns these.
@@ -227,8 +228,8 @@ class Claims:
         first = ", ".join(f"CAST({mark} AS {kind})" for kind in _KINDS)
         others = ", ".join([mark] * len(_KINDS))
         values = ", ".join(f"({others if number else first})" for number in range(len(rows)))
-        statement = _SETTLE.format(values=values, worker=mark)
-        return statement, (*chain.from_iterable(rows), worker_id)
+        statement = _SETTLE.format(values=values, now=mark, worker=mark)
+        return statement, (*chain.from_iterable(rows), now, worker_id)
 
     def confirm(self, settlements: Sequence[Settlement]) -> tuple[list[Settlement], dict[int, str]]:
         """Return of settlements what the database has of them, as :meth:`settle` would.
@@ -368,7 +369,8 @@ def _row(one: Settlement, now: float) -> tuple[Any, ...]:
         one.state,
         now + one.wait if is_pending else 0.0,
         one.wait if is_pending else None,
-        one.error and printable(one.error)[:_LONGEST_ERROR],
+        stored_error(one.error),
+        one.seconds,
     )
 
 
@@ -384,6 +386,7 @@ _DUE: Final = (
     f" WHERE r.hook = {{mark}} AND r.receiver = {{mark}} AND r.state = '{PENDING}'"
     " AND r.due > {mark} AND r.due <= {mark}"
     " AND EXISTS (SELECT 1 FROM okta_hooks_worker WHERE id = {mark})"
+    " AND NOT EXISTS (SELECT 1 FROM okta_hooks_pause WHERE hook = {mark} AND receiver = {mark})"
     " ORDER BY r.due, r.event_id LIMIT {mark}{lock}"
 )
 _TAKE: Final = (
@@ -401,12 +404,21 @@ _HELD: Final = (
     .with_for_update()
 )
 #: What a row of a settlement has: the fence, and what the receipt gets.
-_KINDS: Final = ("BIGINT", "TEXT", "BIGINT", "TEXT", "DOUBLE PRECISION", "DOUBLE PRECISION", "TEXT")
+_KINDS: Final = (
+    "BIGINT",
+    "TEXT",
+    "BIGINT",
+    "TEXT",
+    "DOUBLE PRECISION",
+    "DOUBLE PRECISION",
+    "TEXT",
+    "DOUBLE PRECISION",
+)
 #: Not through SQLAlchemy, which takes longer over it than the database.
 _SETTLE: Final = (
-    "WITH given (event_id, receiver, claims, state, due, wait, error) AS (VALUES {values}) "
+    "WITH given (event_id, receiver, claims, state, due, wait, error, seconds) AS (VALUES {values}) "
     "UPDATE okta_hooks_receipt SET state = given.state, due = given.due, wait = given.wait, error = given.error,"
-    " attempts = attempts + 1, worker = NULL FROM given"
+    " seconds = given.seconds, ended_at = {now}, attempts = attempts + 1, worker = NULL FROM given"
     " WHERE okta_hooks_receipt.event_id = given.event_id AND okta_hooks_receipt.receiver = given.receiver"
     " AND okta_hooks_receipt.claims = given.claims AND okta_hooks_receipt.state = 'claimed'"
     " AND okta_hooks_receipt.worker = {worker}"
@@ -416,5 +428,6 @@ _SETTLE: Final = (
 _WITH_WORK: Final = (
     "WITH asked (hook, receiver) AS (VALUES {asked}) SELECT hook, receiver FROM asked WHERE EXISTS ("
     "SELECT 1 FROM okta_hooks_receipt r WHERE r.hook = asked.hook AND r.receiver = asked.receiver"
-    " AND r.state = '{pending}' AND r.due <= {now})"
+    " AND r.state = '{pending}' AND r.due <= {now}) AND NOT EXISTS ("
+    "SELECT 1 FROM okta_hooks_pause p WHERE p.hook = asked.hook AND p.receiver = asked.receiver)"
 )

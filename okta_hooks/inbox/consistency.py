@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from . import totals
 from .statements import HAS_DEAD, IDS, has_open, lock_events
-from .tables import CLAIMED, DEAD, DONE, PENDING, event, lane, receipt
+from .tables import CLAIMED, DEAD, DONE, PENDING, attempt, event, lane, receipt
 from .totals import Change, done_receipts
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ class Consistency:
         change = Change()
         for hook, receiver, number in done_receipts(connection, strays):
             change.add(hook, receiver, receipts=-number)
+        connection.execute(attempt.delete().where(attempt.c.event_id.in_(ids), ~_HAS_EVENT))
         connection.execute(receipt.delete().where(strays))
         totals.add(self._database, connection, "", change)
 
@@ -207,6 +208,7 @@ def _foreign_events(hooks: Sequence[str]) -> Any:
     return sa.select(looked_at).where(looked_at.c.hook.not_in(hooks), ~is_elsewhere).limit(_BATCH)
 
 
+_HAS_EVENT: Final = sa.exists().where(event.c.id == attempt.c.event_id)
 _HAS_ANY: Final = sa.exists().where(receipt.c.event_id == event.c.id)
 #: An event without any receipt is pending again, so that its receivers are decided on.
 _REOPEN_OR_CLOSE: Final = (

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from .tables import delivery, event, hour
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from .database import Database
 
@@ -21,6 +21,8 @@ _MOST_HOURS: Final = 100 * 24
 _AT_ONCE: Final = 24
 _SECONDS: Final = 120.0
 _LATEST_DELIVERIES: Final = 1000
+#: How many hours that are not written down are looked at.
+_MOST_LIVE: Final = 25
 _NO_NUMBER: Final = -1
 _WAY: Final = (delivery.c.hook, delivery.c.via)
 _AUTHENTICATED: Final = (
@@ -108,6 +110,41 @@ class Hours:
                 min(was.first_at, one.first_at),
                 max(was.last_at, one.last_at),
             )
+        return found
+
+    def by_hour(
+        self, begin: float, end: float, *, hooks: Collection[str] | None = None
+    ) -> dict[int, int]:
+        """Return how many new events were received in each hour of a time, by when the hour began.
+
+        Hours that are not written down yet are looked at, but no more than the last ones: a chart must not count
+        for long in an inbox of which nothing is written down.
+
+        :param begin: Where an hour begins, in seconds since the epoch, as is ``end``.
+        :param hooks: Only of these.
+        """
+        over = int(self._clock() // HOUR) + 1
+        found: dict[int, int] = {}
+        with self._database.reading(seconds=_SECONDS) as connection:
+            live = int(_live_from(connection) // HOUR)
+            written = (
+                sa.select(hour.c.hook, hour.c.hour, sa.func.sum(hour.c.events))
+                .where(
+                    hour.c.hook.in_(_hooks(connection)),
+                    hour.c.hour >= begin // HOUR,
+                    hour.c.hour < min(live, end // HOUR),
+                )
+                .group_by(hour.c.hook, hour.c.hour)
+            )
+            rows = [tuple(row) for row in connection.execute(written)]
+            for number in range(
+                max(live, int(begin // HOUR), over - _MOST_LIVE), min(over, int(end // HOUR))
+            ):
+                looked_at = _look(connection, _WAY, number * HOUR, (number + 1) * HOUR)
+                rows += [(row[0], number, row[3]) for row in looked_at]
+        for hook, number, events in rows:
+            if hooks is None or hook in hooks:
+                found[number * HOUR] = found.get(number * HOUR, 0) + int(events)
         return found
 
     def last_by_hook(self) -> dict[str, float]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from okta_hooks.clocks import boot_time
 
 from .assignments import Assignments
+from .audit import Audit
 from .claims import Claims
 from .consistency import Consistency
 from .contradictions import Contradictions
@@ -19,6 +21,7 @@ from .gauges import Gauges
 from .hours import Hours
 from .intake import Intake
 from .overview import Overview
+from .pauses import Pauses
 from .receipts import Receipts
 from .space import Space
 from .tickets import Tickets
@@ -32,6 +35,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from okta_hooks.secret import Secret
+
+    from .attempt_hours import AttemptHours
+    from .attempts import Attempts
+    from .dead_letters import DeadLetters
+    from .event_page import EventPages
 
 
 class Inbox:
@@ -75,11 +83,43 @@ class Inbox:
         self.totals = Totals(self.database)
         self.counters = Counters(self.database)
         self.upkeep = Upkeep(self.database, self._now)
+        self.pauses = Pauses(self.database, self._now)
+        self.audit = Audit(self.database, self._now)
         self.consistency = Consistency(self.database, self._now)
 
     def _now(self) -> float:
         # Looked up each time: tests set the clock of an inbox that is in use.
         return self.clock()
+
+    # What people look at is imported when they do: a process should not begin later for it.
+
+    @cached_property
+    def attempts(self) -> Attempts:
+        """What has happened to an event."""
+        from .attempts import Attempts
+
+        return Attempts(self.database)
+
+    @cached_property
+    def attempt_hours(self) -> AttemptHours:
+        """What was attempted by hour."""
+        from .attempt_hours import AttemptHours
+
+        return AttemptHours(self.database, self.hours, self._now)
+
+    @cached_property
+    def event_page(self) -> EventPages:
+        """Events, page by page."""
+        from .event_page import EventPages
+
+        return EventPages(self.database)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """Dead letters by receiver and error."""
+        from .dead_letters import DeadLetters
+
+        return DeadLetters(self.database, self.upkeep)
 
     @property
     def generation(self) -> int:

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -198,12 +199,21 @@ class Intake:
         )
         kept = [(row[0], row[_ORDINAL], row[-1]) for row in of_events]
         duplicates: dict[int, set[int]] = {}
+        endings: list[Statement] = []
         if exchange.changed < len(of_deliveries) + len(of_events):
             (kept,) = exchange.run(_some(_KEPT, mark, ids))
             for row in of_events:
                 duplicates.setdefault(row[0], set()).add(row[_ORDINAL])
             for delivery_id, ordinal, _ in kept:
                 duplicates[delivery_id].discard(ordinal)
+            endings += self._counting(
+                Counter(
+                    row[:_IDENTITY]
+                    for index, row in rows.events
+                    if rows.deliveries[index][_VIA] == "hook"
+                    and row[_IDENTITY] in duplicates[ids[index]]
+                )
+            )
         stored: dict[int, list[str | None]] = {delivery_id: [] for delivery_id in ids}
         for delivery_id, _, reason in kept:
             stored[delivery_id].append(reason)
@@ -217,7 +227,30 @@ class Intake:
             )
             for delivery_id, number in zip(ids, rows.numbers, strict=True)
         ]
-        return became, [_some(_DELETE, mark, bare)] if bare else []
+        if bare:
+            endings.append(_some(_DELETE, mark, bare))
+        return became, endings
+
+    def _counting(self, events: Counter[tuple[str, str]]) -> list[Statement]:
+        """Return what notes how often events have been delivered again.
+
+        An event that somebody else has locked is left out: the request does not wait for that.
+
+        :param events: The hook and key of each, with how often it was.
+        """
+        mark = self._database.placeholder
+        lock = " FOR UPDATE SKIP LOCKED" if self._database.path is None else ""
+        alike: dict[tuple[str, int], list[str]] = {}
+        for (hook, key), number in events.items():
+            alike.setdefault((hook, number), []).append(key)
+        statements: list[Statement] = []
+        for (hook, number), keys in alike.items():
+            for start in range(0, len(keys), _KEYS_AT_ONCE):
+                some = keys[start : start + _KEYS_AT_ONCE]
+                marks = ", ".join([mark] * len(some))
+                text = _AGAIN.format(mark=mark, keys=marks, lock=lock)
+                statements.append((text, (number, hook, *some)))
+        return statements
 
 
 def _some(text: str, placeholder: str, ids: Sequence[int]) -> Statement:
@@ -226,6 +259,11 @@ def _some(text: str, placeholder: str, ids: Sequence[int]) -> Statement:
 
 _KEPT: Final = (
     "SELECT delivery_id, ordinal, reason FROM okta_hooks_event WHERE delivery_id IN ({ids})"
+)
+#: How often events were delivered again.
+_AGAIN: Final = (
+    "UPDATE okta_hooks_event SET duplicates = coalesce(duplicates, 0) + {mark} WHERE id IN ("
+    "SELECT id FROM okta_hooks_event WHERE hook = {mark} AND key IN ({keys}){lock})"
 )
 _DELETE: Final = "DELETE FROM okta_hooks_delivery WHERE id IN ({ids})"
 
@@ -302,3 +340,7 @@ _STORED_OF_EVENT: Final = (
     event.c.reason,
 )
 _ORDINAL: Final = _STORED_OF_EVENT.index(event.c.ordinal)
+#: What tells an event from others: its hook and its key, which stand first in a row without its delivery.
+_IDENTITY: Final = 2
+_VIA: Final = _STORED_OF_DELIVERY.index(delivery.c.via) - 1
+_KEYS_AT_ONCE: Final = 1000

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from okta_hooks.wire import reading
 
+from .pauses import not_paused
 from .selection import Selection, hooks_of_events
-from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, lane, receipt, total
+from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, lane, pause, receipt, total
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,6 +56,22 @@ class StoredEvent:
     event_id: str | None
     received_at: float
     has_body: bool
+
+
+#: What a :class:`StoredEvent` is made of, of events and their deliveries.
+STORED_EVENT: Final = (
+    event.c.id,
+    event.c.hook,
+    event.c.key.label("uuid"),
+    event.c.type,
+    event.c.published,
+    event.c.state,
+    event.c.reason,
+    delivery.c.via,
+    delivery.c.event_id,
+    delivery.c.received_at,
+    delivery.c.body.is_not(None).label("has_body"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,36 +145,63 @@ class Overview:
         age = max(0.0, self._clock() - min(received)) if received else None
         return Counts(**found, done=int(done or 0), oldest_pending_seconds=age)
 
+    def backlog_seconds(self) -> float | None:
+        """Return how old the oldest open event is; those are left out that wait for paused receivers only."""
+        with self._database.reading(seconds=_SECONDS) as connection:
+            keys = connection.execute(sa.select(pause.c.hook, pause.c.receiver))
+            paused = [(row.hook, row.receiver) for row in keys]
+            is_paused = sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(paused)
+            first_events = (
+                sa.select(sa.func.min(event.c.id)).where(event.c.state == PENDING),
+                *(
+                    sa.select(sa.func.min(receipt.c.event_id)).where(
+                        receipt.c.state == state, ~is_paused
+                    )
+                    for state in (PENDING, CLAIMED)
+                ),
+            )
+            ids = [connection.scalar(query) for query in first_events]
+            received = (
+                sa.select(sa.func.min(delivery.c.received_at))
+                .join(event, event.c.delivery_id == delivery.c.id)
+                .where(event.c.id.in_([one for one in ids if one is not None]))
+            )
+            oldest = connection.scalar(received)
+        return None if oldest is None else max(0.0, self._clock() - oldest)
+
     def next_due(self, receivers: Sequence[tuple[str, str]]) -> float | None:
         """Return when the next attempt is due, in seconds since the epoch, or None if none is to come.
 
         Whatever is due at once is due at 0 or before.
 
-        :param receivers: The hooks and names of the receivers that count.
+        :param receivers: The hooks and names of the receivers that count, unless they are paused.
         """
-        query = sa.select(sa.func.min(receipt.c.due)).where(
-            receipt.c.state == PENDING,
-            sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(receivers),
-        )
+        query = sa.select(sa.func.min(receipt.c.due)).where(receipt.c.state == PENDING)
         with self._database.reading(seconds=_SECONDS) as connection:
-            due: float | None = connection.scalar(query)
+            of_these = sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(
+                not_paused(connection, receivers)
+            )
+            due: float | None = connection.scalar(query.where(of_these))
         return due
 
     def has_due(self, receivers: Sequence[tuple[str, str]]) -> bool:
         """Return whether there is anything that a worker could do now, or another worker has in hand.
 
+        What waits for receivers that are paused is nothing of that kind.
+
         :param receivers: The hooks and names of the receivers that it has.
         """
         hooks = {hook for hook, _ in receivers}
         waiting = sa.select(event.c.id).where(event.c.state == PENDING, event.c.hook.in_(hooks))
-        due = sa.select(receipt.c.event_id).where(
-            sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(receivers),
-            sa.or_(
-                sa.and_(receipt.c.state == PENDING, receipt.c.due <= self._clock()),
-                receipt.c.state == CLAIMED,
-            ),
-        )
+        key = sa.tuple_(receipt.c.hook, receipt.c.receiver)
         with self._database.reading(seconds=_SECONDS) as connection:
+            is_due = sa.and_(
+                receipt.c.state == PENDING,
+                receipt.c.due <= self._clock(),
+                key.in_(not_paused(connection, receivers)),
+            )
+            is_in_hand = sa.and_(receipt.c.state == CLAIMED, key.in_(receivers))
+            due = sa.select(receipt.c.event_id).where(sa.or_(is_due, is_in_hand))
             return any(connection.execute(q.limit(1)).first() is not None for q in (waiting, due))
 
     def find(
@@ -167,23 +211,10 @@ class Overview:
 
         :param before: The id of the last event of the page before: only what comes after it.
         """
-        columns = (
-            event.c.id,
-            event.c.hook,
-            event.c.key.label("uuid"),
-            event.c.type,
-            event.c.published,
-            event.c.state,
-            event.c.reason,
-            delivery.c.via,
-            delivery.c.event_id,
-            delivery.c.received_at,
-            delivery.c.body.is_not(None).label("has_body"),
-        )
         # The order of the index that finds them.
         order = (delivery.c.received_at, event.c.id) if chosen.is_by_time else (event.c.id,)
         query = (
-            sa.select(*columns)
+            sa.select(*STORED_EVENT)
             .join(delivery, delivery.c.id == event.c.delivery_id)
             .order_by(*(column.desc() for column in order))
             .limit(limit)
@@ -195,7 +226,9 @@ class Overview:
                     return []
                 query = query.where(sa.tuple_(*order) < sa.tuple_(*row))
             # Each of these states has an index, and no two have one together.
-            has_indexes = bool(chosen.states) and DONE not in chosen.states
+            has_indexes = (
+                bool(chosen.states) and DONE not in chosen.states and chosen.receiver is None
+            )
             parts = (
                 [replace(chosen, states=(state,)) for state in dict.fromkeys(chosen.states)]
                 if has_indexes
@@ -211,6 +244,20 @@ class Overview:
                 key=lambda one: (chosen.is_by_time and one.received_at, one.id), reverse=True
             )
         return found[:limit]
+
+    def by_ids(self, ids: Sequence[int]) -> list[StoredEvent]:
+        """Return those of these events that are there, in the order of their ids.
+
+        :param ids: A page of them at most.
+        """
+        query = (
+            sa.select(*STORED_EVENT)
+            .join(delivery, delivery.c.id == event.c.delivery_id)
+            .where(event.c.id.in_(ids))
+            .order_by(event.c.id)
+        )
+        with self._database.reading(seconds=_SECONDS) as connection:
+            return [StoredEvent(**row) for row in connection.execute(query).mappings()]
 
     def hooks(self) -> list[str]:
         """Return the hooks that have events."""
@@ -253,6 +300,12 @@ class Overview:
             row = connection.execute(body).one()
         raw = row.body and reading.load_delivery(row.body.encode()).events[row.ordinal]
         return EventDetails(event=one, receipts=found, raw=raw)
+
+    def last_seen(self) -> dict[tuple[str, str], float]:
+        """Return when each receiver was last connected anywhere, in seconds since the epoch, by hook and name."""
+        query = sa.select(lane.c.hook, lane.c.receiver, lane.c.seen_at)
+        with self._database.reading(seconds=_SECONDS) as connection:
+            return {(hook, name): at for hook, name, at in connection.execute(query)}
 
     def receivers(self) -> list[ReceiverCounts]:
         """Return for each receiver that was ever connected: when last, and its receipts by state."""

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from .pauses import not_paused
 from .selection import hooks_of_events
-from .tables import CLAIMED, DEAD, PENDING, event, lane, receipt, total
+from .tables import CLAIMED, DEAD, PENDING, event, lane, pause, receipt, total
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +34,15 @@ class Failing(NamedTuple):
     """
 
     receiver: str
+    attempts: int
+    due: float
+    error: str | None
+
+
+class Retried(NamedTuple):
+    """A receipt whose last attempt has failed, and that is tried again; ``due`` is in seconds since the epoch."""
+
+    event_id: int
     attempts: int
     due: float
     error: str | None
@@ -106,16 +116,33 @@ class Receipts:
         with self._database.reading(seconds=_SECONDS) as connection:
             return [Failing(*row) for row in connection.execute(query)]
 
+    def retried(self, hook: str, receiver: str, *, limit: int) -> list[Retried]:
+        """Return what a receiver has failed at and tries again, the next first."""
+        # What was never tried is due at 0 or before: so this is a look into an index.
+        query = (
+            sa.select(receipt.c.event_id, receipt.c.attempts, receipt.c.due, receipt.c.error)
+            .where(
+                receipt.c.state == PENDING,
+                receipt.c.hook == hook,
+                receipt.c.receiver == receiver,
+                receipt.c.due > 0,
+                receipt.c.attempts > 0,
+            )
+            .order_by(receipt.c.due)
+            .limit(limit)
+        )
+        with self._database.reading(seconds=_SECONDS) as connection:
+            return [Retried(*row) for row in connection.execute(query)]
+
     def due(self, receivers: Sequence[tuple[str, str]]) -> int:
-        """Return how much these receivers, each a hook and a name, could do now: receipts, and events without any."""
+        """Return how much these receivers, each a hook and a name, could do now: receipts, and events without any.
+
+        Receipts of those that are paused do not count.
+        """
         of_receipts = (
             sa.select(sa.func.count())
             .select_from(receipt)
-            .where(
-                receipt.c.state == PENDING,
-                receipt.c.due <= self._clock(),
-                sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(receivers),
-            )
+            .where(receipt.c.state == PENDING, receipt.c.due <= self._clock())
         )
         of_events = (
             sa.select(sa.func.count())
@@ -123,32 +150,52 @@ class Receipts:
             .where(event.c.state == PENDING, event.c.hook.in_({hook for hook, _ in receivers}))
         )
         with self._database.reading(seconds=_SECONDS) as connection:
-            return sum(connection.scalar(query) or 0 for query in (of_receipts, of_events))
+            of_these = sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(
+                not_paused(connection, receivers)
+            )
+            queries = (of_receipts.where(of_these), of_events)
+            return sum(connection.scalar(query) or 0 for query in queries)
 
     def later(self, receivers: Sequence[tuple[str, str]]) -> Later:
-        """Return how many receipts of these receivers, each a hook and a name, are due later than now."""
+        """Return how many receipts of these receivers, each a hook and a name, are due later than now.
+
+        Receipts of those that are paused do not count.
+        """
         query = sa.select(sa.func.count(), sa.func.min(receipt.c.due)).where(
             receipt.c.state == PENDING,
             receipt.c.due > self._clock(),
-            sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(receivers),
         )
         with self._database.reading(seconds=_SECONDS) as connection:
-            return Later(*connection.execute(query).one())
+            of_these = sa.tuple_(receipt.c.hook, receipt.c.receiver).in_(
+                not_paused(connection, receivers)
+            )
+            return Later(*connection.execute(query.where(of_these)).one())
 
     def is_known(self, receiver: str) -> bool:
         """Return whether a receiver of this name was ever connected, or has a receipt."""
+        return bool(self.hooks_of(receiver))
+
+    def hooks_of(self, receiver: str) -> set[str]:
+        """Return the hooks at which a receiver of this name was ever connected, or has a receipt or a pause."""
         with self._database.reading(seconds=_SECONDS) as connection:
-            open_or_dead = [
-                sa.select(receipt.c.receiver).where(
-                    receipt.c.state == state,
-                    receipt.c.hook.in_(hooks_of_events(connection)),
-                    receipt.c.receiver == receiver,
+            found = {
+                hook
+                for table in (lane, total, pause)
+                for hook in connection.scalars(
+                    sa.select(table.c.hook).where(table.c.receiver == receiver).distinct()
                 )
-                for state in (PENDING, CLAIMED, DEAD)
-            ]
-            queries = (
-                sa.select(lane.c.receiver).where(lane.c.receiver == receiver),
-                sa.select(total.c.receiver).where(total.c.receiver == receiver),
-                *open_or_dead,
-            )
-            return any(connection.execute(query.limit(1)).first() for query in queries)
+            }
+            for hook in set(hooks_of_events(connection)) - found:
+                open_or_dead = (
+                    sa.select(receipt.c.hook)
+                    .where(
+                        receipt.c.state == state,
+                        receipt.c.hook == hook,
+                        receipt.c.receiver == receiver,
+                    )
+                    .limit(1)
+                    for state in (PENDING, CLAIMED, DEAD)
+                )
+                if any(connection.execute(query).first() for query in open_or_dead):
+                    found.add(hook)
+        return found

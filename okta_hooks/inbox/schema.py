@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from .tables import SCHEMA_VERSION, event, meta, metadata, total
+from .tables import SCHEMA_VERSION, attempt_hour, event, meta, metadata, total
 
 
 def is_current(connection: sa.Connection) -> bool:
@@ -25,9 +25,27 @@ def create(connection: sa.Connection) -> bool:
         if table.name in present:
             _add_missing(connection, inspector, table)
     metadata.create_all(connection)
+    if total.name in present and attempt_hour.name not in present:
+        _note_attempts(connection)
     connection.execute(meta.delete())
     connection.execute(meta.insert().values(schema_version=SCHEMA_VERSION))
     return event.name in present and total.name not in present
+
+
+def _note_attempts(connection: sa.Connection) -> None:
+    """Note what had been attempted before it was written down by hours: it belongs to none of them."""
+    keys = ("hook", "receiver")
+    numbers = [c.name for c in attempt_hour.c if not c.primary_key]
+    before = (
+        sa.select(
+            sa.literal(0),
+            *(total.c[name] for name in keys),
+            *(sa.func.sum(total.c[name]) for name in numbers),
+        )
+        .where(total.c.receiver != "")
+        .group_by(*(total.c[name] for name in keys))
+    )
+    connection.execute(attempt_hour.insert().from_select(["hour", *keys, *numbers], before))
 
 
 def _is_current(connection: sa.Connection, inspector: sa.Inspector) -> bool:

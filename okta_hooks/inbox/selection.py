@@ -17,6 +17,7 @@ class Selection:
     ``uuids`` choose the log's version of an event, too, if a hook delivered another: see :func:`.log_key`.
     ``patterns`` are patterns of event types; ``since`` and ``until`` bound when the event was received,
     in seconds since the epoch; ``unreceived`` chooses done events that no receiver was connected for.
+    ``receiver`` chooses events that have a receipt of this receiver; ``states`` are those of that receipt then.
     """
 
     uuids: tuple[str, ...] = ()
@@ -26,6 +27,7 @@ class Selection:
     since: float | None = None
     until: float | None = None
     unreceived: bool = False
+    receiver: str | None = None
 
     @property
     def is_by_time(self) -> bool:
@@ -38,6 +40,8 @@ class Selection:
         if self.uuids:
             return True
         only_open_or_dead = bool(self.states) and DONE not in self.states
+        if self.receiver is not None:
+            return False
         others = bool(self.patterns) or self.hook is not None or self.unreceived
         if self.is_by_time:
             return not others and not self.states
@@ -51,10 +55,7 @@ class Selection:
             if self.hook is None:
                 # The index begins with the hook.
                 found.append(event.c.hook.in_(hooks_of_events(connection)))
-        if len(self.states) == 1:  # SQLite has no index for a list of one
-            found.append(event.c.state == self.states[0])
-        elif self.states:
-            found.append(event.c.state.in_(self.states))
+        found += self._of_states()
         if self.patterns and "*" not in self.patterns:
             exact = [event.c.type == p for p in self.patterns if not p.endswith(".*")]
             # Not LIKE: SQLite's does not tell cases apart.
@@ -78,6 +79,16 @@ class Selection:
                 ~sa.exists().where(receipt.c.event_id == event.c.id),
             ]
         return found
+
+    def _of_states(self) -> list[Any]:
+        if self.receiver is not None:
+            mine = [receipt.c.event_id == event.c.id, receipt.c.receiver == self.receiver]
+            if self.states:
+                mine.append(receipt.c.state.in_(self.states))
+            return [sa.exists().where(*mine)]
+        if len(self.states) == 1:  # SQLite has no index for a list of one
+            return [event.c.state == self.states[0]]
+        return [event.c.state.in_(self.states)] if self.states else []
 
 
 def hooks_of_events(connection: sa.Connection) -> list[str]:

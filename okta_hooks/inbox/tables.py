@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 PENDING: Final = "pending"
 CLAIMED: Final = "claimed"
 DONE: Final = "done"
@@ -57,6 +57,8 @@ event = sa.Table(
     sa.Column("reason", sa.Text),
     # How often its body was about to be read before its receivers were known; NULL where that was not needed.
     sa.Column("readings", sa.Integer),
+    # How often a hook has delivered it again; NULL where that is never.
+    sa.Column("duplicates", sa.Integer),
     sa.UniqueConstraint("hook", "key", name="okta_hooks_event_key"),
     sqlite_autoincrement=True,
 )
@@ -91,6 +93,9 @@ receipt = sa.Table(
     sa.Column("claims", sa.Integer, nullable=False),
     sa.Column("worker", sa.Text),
     sa.Column("error", sa.Text),
+    # Of the last attempt: when it ended, and how long the receiver ran. NULL before version 6 of the schema.
+    sa.Column("ended_at", sa.Double),
+    sa.Column("seconds", sa.Double),
 )
 sa.Index(
     "okta_hooks_receipt_due",
@@ -115,6 +120,24 @@ sa.Index(
     receipt.c.event_id,
     sqlite_where=receipt.c.state == DEAD,
     postgresql_where=receipt.c.state == DEAD,
+)
+
+#: How many failed attempts of a receipt are kept: the last ones.
+ATTEMPTS_KEPT: Final = 20
+# The attempts that failed. One that succeeds has no row: its receipt has all there is to say.
+attempt = sa.Table(
+    "okta_hooks_attempt",
+    metadata,
+    sa.Column("event_id", _BigId, primary_key=True, autoincrement=False),
+    sa.Column("receiver", sa.Text, primary_key=True),
+    # The number modulo ATTEMPTS_KEPT: so a receipt never has more rows, also if it is replayed.
+    sa.Column("place", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("ended_at", sa.Double, nullable=False),
+    sa.Column("seconds", sa.Double),
+    # The state that the receipt got: pending, if it is tried again.
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("error", sa.Text),
 )
 
 #: Up to how many seconds the attempts of each of the columns ``within_0``, ``within_1`` ... of a total took.
@@ -142,6 +165,22 @@ total = sa.Table(
     *(
         sa.Column(f"within_{number}", _BigId, nullable=False, server_default="0")
         for number in range(len(DURATIONS))
+    ),
+)
+
+# What the totals of attempts had come to at the end of hours, by receiver: what was done in between is a difference.
+attempt_hour = sa.Table(
+    "okta_hooks_attempt_hour",
+    metadata,
+    # Of the epoch; 0 has what was attempted before there was this table.
+    sa.Column("hour", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("hook", sa.Text, primary_key=True),
+    sa.Column("receiver", sa.Text, primary_key=True),
+    *(
+        sa.Column(column.name, column.type, nullable=False)
+        for column in total.c
+        if column.name in ("done", "retried", "dead", "seconds", "calls")
+        or column.name.startswith("within_")
     ),
 )
 
@@ -212,6 +251,33 @@ lane = sa.Table(
     sa.Column("seen_at", sa.Double, nullable=False),
     # For how many seconds workers have watched without its being connected anywhere.
     sa.Column("unseen", sa.Double),
+)
+# The receivers that are paused: nobody claims a receipt of theirs.
+pause = sa.Table(
+    "okta_hooks_pause",
+    metadata,
+    sa.Column("hook", sa.Text, primary_key=True),
+    sa.Column("receiver", sa.Text, primary_key=True),
+    sa.Column("paused_at", sa.Double, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+)
+# What people have done to the inbox, or seen of it: see `audit`.
+audit = sa.Table(
+    "okta_hooks_audit",
+    metadata,
+    sa.Column("id", _BigId, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False, index=True),
+    # NULL for what is of no one hook.
+    sa.Column("hook", sa.Text),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
+    # To how many events or receivers; NULL until that is known.
+    sa.Column("number", _BigId),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("via", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
 )
 cursor = sa.Table(
     "okta_hooks_cursor",

@@ -36,7 +36,7 @@ class Ticket(NamedTuple):
     event_id: int
 
 
-class Flight(NamedTuple):
+class InFlight(NamedTuple):
     """How many tickets of a queue are on their way, and how many are taken for lost."""
 
     sent: int = 0
@@ -55,7 +55,7 @@ class Tickets:
         self._database = database
         self._clock = clock
 
-    def in_flight(self) -> dict[str, Flight]:
+    def in_flight(self) -> dict[str, InFlight]:
         """Return what is on its way, by queue. There are never many: see the window of :meth:`mark`."""
         is_lapsed = ticket.c.lapses_at <= self._now()
         query = sa.select(
@@ -64,7 +64,7 @@ class Tickets:
             sa.func.count().filter(is_lapsed),
         ).group_by(ticket.c.queue)
         with self._database.reading() as connection:
-            return {queue: Flight(*numbers) for queue, *numbers in connection.execute(query)}
+            return {queue: InFlight(*numbers) for queue, *numbers in connection.execute(query)}
 
     def mark(
         self,
@@ -81,7 +81,7 @@ class Tickets:
         """Choose receipts that are due and have no ticket on its way, and mark them as having one from now on.
 
         No receiver gets more than it leaves of the window for the others: a long backlog of one must not keep
-        the others waiting.
+        the others waiting. One that is paused gets none.
 
         :param queue: The task queue that the tickets are for.
         :param receivers: Those of the queue, each a hook and a name.
@@ -149,14 +149,16 @@ class Tickets:
             )
 
     def claim(self, worker_id: str, presented: Ticket) -> list[Claim]:
-        """Claim the receipt of a ticket, if it is pending and due. Either way the ticket is spent.
+        """Claim the receipt of a ticket, if it is pending and due. Either way the mark of the ticket is deleted.
 
-        A worker whose lease is gone gets nothing.
+        A worker whose lease is gone gets nothing, and of a receiver that is paused nobody gets anything: it is sent
+        again when that is resumed.
 
         :return: the claim, or nothing.
         """
         hook, receiver, event_id = presented
-        parameters = (event_id, receiver, worker_id, event_id, receiver, hook, worker_id)
+        chosen = (event_id, receiver, hook)
+        parameters = (event_id, receiver, worker_id, *chosen, worker_id, hook, receiver)
         with self._database.exchange() as exchange:
             (rows,) = exchange.finish((_CLAIM, parameters))
         return [
@@ -197,7 +199,9 @@ WITH asked (hook, receiver, share) AS (VALUES {{asked}}), chosen AS (
             WHERE t.event_id = r.event_id AND t.receiver = r.receiver AND t.lapses_at > {_NOW}
         )
         ORDER BY r.due, r.event_id LIMIT asked.share
-    ) due ORDER BY due.place, due.due LIMIT %s
+    ) due WHERE NOT EXISTS (
+        SELECT 1 FROM okta_hooks_pause p WHERE p.hook = asked.hook AND p.receiver = asked.receiver
+    ) ORDER BY due.place, due.due LIMIT %s
 )
 INSERT INTO okta_hooks_ticket AS known (event_id, receiver, hook, queue, lapses_at, times_sent)
 SELECT event_id, receiver, hook, %s, {_NOW} + %s, 1 FROM chosen
@@ -206,10 +210,11 @@ lapses_at = {_NOW} + least(%s * 2 ^ least(known.times_sent, {_MOST_DOUBLINGS}), 
 RETURNING hook, receiver, event_id
 """  # noqa: S608 - our own names
 _CLAIM: Final = f"""
-WITH spent AS (DELETE FROM okta_hooks_ticket WHERE event_id = %s AND receiver = %s)
+WITH presented AS (DELETE FROM okta_hooks_ticket WHERE event_id = %s AND receiver = %s)
 UPDATE okta_hooks_receipt r SET state = '{CLAIMED}', worker = %s, claims = r.claims + 1
 FROM okta_hooks_event e
 WHERE r.event_id = %s AND r.receiver = %s AND r.hook = %s AND e.id = r.event_id
 AND r.state = '{PENDING}' AND r.due <= {_NOW} AND EXISTS (SELECT 1 FROM okta_hooks_worker WHERE id = %s)
+AND NOT EXISTS (SELECT 1 FROM okta_hooks_pause WHERE hook = %s AND receiver = %s)
 RETURNING e.delivery_id, e.ordinal, r.attempts, r.claims
 """  # noqa: S608 - our own names

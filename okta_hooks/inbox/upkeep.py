@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from . import totals
 from .statements import lock_events
-from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, receipt
+from .tables import CLAIMED, DEAD, DONE, PENDING, attempt, delivery, event, receipt
 from .totals import Change, done_receipts
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Upkeep:
                 with self._database.transaction(seconds=_SECONDS) as connection:
                     lock_events(self._database, connection, ids)
                     rows = connection.execute(query.where(event.c.id.in_(ids))).all()
-                    self._reset(connection, rows, receiver)
+                    self.reset(connection, rows, receiver)
                     total += len(rows)
             else:
                 total += len(ids)
@@ -99,7 +99,11 @@ class Upkeep:
                 return total
             after = ids[-1]
 
-    def _reset(self, connection: sa.Connection, rows: Sequence[Any], receiver: str | None) -> None:
+    def reset(self, connection: sa.Connection, rows: Sequence[Any], receiver: str | None) -> None:
+        """Let events that the transaction has locked go to their receivers again, as :meth:`replay` does.
+
+        :param rows: The id, the hook and the state of each.
+        """
         fresh = {
             "state": PENDING,
             "due": 0.0,
@@ -107,6 +111,8 @@ class Upkeep:
             "attempts": 0,
             "claims": 0,
             "error": None,
+            "ended_at": None,
+            "seconds": None,
         }
         ids = [row.id for row in rows]
         change = Change()
@@ -165,7 +171,7 @@ class Upkeep:
         with self._database.transaction(seconds=_SECONDS) as connection:
             gone = self._still(connection, finished, ancient.order_by(oldest).limit(_BATCH))
             change = Change()
-            self._delete(connection, gone, change)
+            self._delete_finished(connection, gone, change)
             bare = self._still(connection, finished, stale.order_by(oldest).limit(_BATCH))
             self._delete_receipts(connection, bare, change)
             connection.execute(delivery.update().where(delivery.c.id.in_(bare)).values(body=None))
@@ -201,19 +207,24 @@ class Upkeep:
                 found = connection.scalars(query.order_by(event.c.id).limit(_BATCH)).all()
                 lock_events(self._database, connection, found)
                 ids = connection.scalars(query.where(event.c.id.in_(found))).all()
-                change = Change()
-                _forget(change, connection, event_ids=ids)
-                connection.execute(receipt.delete().where(receipt.c.event_id.in_(ids)))
-                gone = event.delete().where(event.c.id.in_(ids)).returning(event.c.delivery_id)
-                touched = set(connection.scalars(gone))
-                bare = ~sa.exists().where(event.c.delivery_id == delivery.c.id)
-                connection.execute(delivery.delete().where(delivery.c.id.in_(touched), bare))
-                totals.add(self._database, connection, "", change)
+                self.delete(connection, ids)
             total += len(ids)
             if len(found) < _BATCH:
                 return total
 
-    def _delete(
+    def delete(self, connection: sa.Connection, ids: Sequence[int]) -> None:
+        """Delete events that the transaction has locked, with their receipts, and deliveries that have no other."""
+        change = Change()
+        _forget(change, connection, event_ids=ids)
+        connection.execute(attempt.delete().where(attempt.c.event_id.in_(ids)))
+        connection.execute(receipt.delete().where(receipt.c.event_id.in_(ids)))
+        gone = event.delete().where(event.c.id.in_(ids)).returning(event.c.delivery_id)
+        touched = set(connection.scalars(gone))
+        bare = ~sa.exists().where(event.c.delivery_id == delivery.c.id)
+        connection.execute(delivery.delete().where(delivery.c.id.in_(touched), bare))
+        totals.add(self._database, connection, "", change)
+
+    def _delete_finished(
         self, connection: sa.Connection, delivery_ids: Sequence[int], change: Change
     ) -> None:
         self._delete_receipts(connection, delivery_ids, change)
@@ -228,6 +239,7 @@ class Upkeep:
         """Delete the receipts of deliveries that are finished: all of them are done."""
         of_these = sa.select(event.c.id).where(event.c.delivery_id.in_(delivery_ids))
         _forget(change, connection, event_ids=of_these)
+        connection.execute(attempt.delete().where(attempt.c.event_id.in_(of_these)))
         connection.execute(receipt.delete().where(receipt.c.event_id.in_(of_these)))
 
 

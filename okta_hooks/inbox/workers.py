@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from .claims import DEATHS_ALLOWED, DIED_HERE
+from .pauses import is_paused
 from .statements import close_events
 from .tables import CLAIMED, DEAD, PENDING, lane, receipt, worker
 
@@ -162,10 +163,12 @@ class Workers:
         with self._database.transaction() as connection:
             connection.execute(worker.update().where(which).values(is_stopping=1))
 
-    def mark_processes_stopping(self, host: str, pids: Iterable[int]) -> None:
-        """Mark the workers of some processes of a host as being stopped: their ids begin with these."""
-        beginnings = tuple(f"{host}:{pid}:" for pid in pids)
-        ids = [each.worker for each in self.listed() if each.worker.startswith(beginnings)]
+    def mark_processes_stopping(self, beginnings: Iterable[str]) -> None:
+        """Mark the workers of some processes as being stopped.
+
+        :param beginnings: What the ids of the workers begin with, for each process.
+        """
+        ids = [each.worker for each in self.listed() if each.worker.startswith(tuple(beginnings))]
         with self._database.transaction() as connection:
             connection.execute(worker.update().where(worker.c.id.in_(ids)).values(is_stopping=1))
 
@@ -286,14 +289,18 @@ class Workers:
     def dead_letter_orphans(self, seconds: float) -> list[DeadReceipt]:
         """Make dead letters of pending receipts whose receivers were watched so long without being connected anywhere.
 
-        One small batch: call again until there are none.
+        One small batch: call again until there are none. Those of a receiver that is paused wait until it is resumed.
 
         :return: the receipts that are dead now.
         """
         lost = (
             sa.select(receipt.c.hook, receipt.c.receiver, receipt.c.event_id)
             .join(lane, (lane.c.hook == receipt.c.hook) & (lane.c.receiver == receipt.c.receiver))
-            .where(receipt.c.state == PENDING, lane.c.unseen >= seconds)
+            .where(
+                receipt.c.state == PENDING,
+                lane.c.unseen >= seconds,
+                ~is_paused(lane.c.hook, lane.c.receiver),
+            )
             .order_by(receipt.c.event_id, receipt.c.receiver)
             .limit(_BATCH)
             .with_for_update(skip_locked=True, of=receipt)

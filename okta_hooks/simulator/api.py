@@ -14,6 +14,7 @@ from .callers import add_check_of_callers
 from .errors import RequestRefused, TokenRefused
 from .json_bodies import as_answer, no_content, read_object
 from .own_paths import add_own_paths
+from .page import add_page
 
 if TYPE_CHECKING:
     from werkzeug.exceptions import HTTPException
@@ -26,7 +27,7 @@ def create_app(org: Org, rate_limits: dict[str, int] | None = None) -> Flask:
 
     :param rate_limits: Requests a minute, by the beginning of the path: the longest that fits counts.
     """
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     # The SDK of the 2.9 line writes a slash before each query.
     app.url_map.strict_slashes = False
     add_check_of_callers(app, org)
@@ -37,6 +38,7 @@ def create_app(org: Org, rate_limits: dict[str, int] | None = None) -> Flask:
     _add_event_hooks(app, org)
     _add_log(app, org)
     add_own_paths(app, org)
+    add_page(app, org)
     return app
 
 

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from flask import request
 
+from okta_hooks.origin import is_own
+
 from .errors import RequestRefused
 
 if TYPE_CHECKING:
@@ -34,6 +36,15 @@ def add_check_of_callers(app: Flask, org: Org) -> None:
             )
         if origin is not None and not _may_be(_host(origin), own):
             raise _refused("It takes no requests of web pages from elsewhere, by their Origin")
+
+
+def check_own_page() -> None:
+    """Let the request act only if a browser says that a page of this very address has made it.
+
+    :raises RequestRefused: if none says so, as of a request without an origin.
+    """
+    if not is_own(request.headers, request.host):
+        raise _refused("It takes this of its own page only, by Sec-Fetch-Site or Origin")
 
 
 def _refused(cause: str) -> RequestRefused:

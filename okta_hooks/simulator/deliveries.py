@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 #: How long an event of the fault "reorder" is held back, for others to overtake it.
 _HELD_BACK: Final = timedelta(seconds=1)
+#: The faults of what is sent, and those of a whole delivery.
+_WHILE_SENT: Final = frozenset({"timeout", "unavailable"})
+#: So many of the last deliveries of a hook are found without looking at all.
+LATEST: Final = 8
+_OF_A_DELIVERY: Final = _WHILE_SENT | {"duplicate", "reorder", "lost"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,6 +34,7 @@ class PlannedDelivery:
     ``state`` is ``"pending"``, ``"sending"``, ``"delivered"``, ``"failed"``, ``"lost"`` (by the fault of that name)
     or ``"dropped"``, if the hook was not active and verified any more.
     ``due`` is by the clock; ``after`` is how long after the events that is, and all that ``settle`` goes by.
+    ``faults`` is what goes wrong while it is sent: ``"timeout"`` or ``"unavailable"``.
     """
 
     event_id: str
@@ -36,6 +43,7 @@ class PlannedDelivery:
     due: datetime
     after: timedelta
     events: list[dict[str, Any]]
+    faults: frozenset[str] = frozenset()
     state: str = "pending"
     attempts: list[Attempt] = field(default_factory=list)
 
@@ -79,6 +87,9 @@ class PlannedDeliveries:
         self._batch_size = batch_size
         self._all: list[PlannedDelivery] = []
         self._pending: list[PlannedDelivery] = []
+        self._latest: defaultdict[str, deque[PlannedDelivery]] = defaultdict(
+            lambda: deque(maxlen=LATEST)
+        )
         # For each hook, the pending delivery to which the next event is added.
         self._open: dict[str, PlannedDelivery] = {}
         # The ids of the hooks that are being sent a delivery.
@@ -87,6 +98,17 @@ class PlannedDeliveries:
     def as_json(self) -> list[dict[str, Any]]:
         """Return all of them, in the order in which they were planned."""
         return [delivery.as_json() for delivery in self._all]
+
+    def latest(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the last :data:`LATEST` deliveries of each hook by its id, the last one first."""
+        return {
+            hook_id: [delivery.as_json() for delivery in reversed(latest)]
+            for hook_id, latest in self._latest.items()
+        }
+
+    def pending(self) -> Counter[str]:
+        """Return how many deliveries wait for being sent, by the id of the hook."""
+        return Counter(delivery.hook_id for delivery in self._pending)
 
     @property
     def is_any_sending(self) -> bool:
@@ -106,7 +128,7 @@ class PlannedDeliveries:
 
         :param faults: As for :meth:`~okta_hooks.simulator.Org.emit`, as is ``delay``.
         """
-        if not delay and not set(faults) & {"duplicate", "reorder", "lost"}:
+        if not delay and _OF_A_DELIVERY.isdisjoint(faults):
             for event in events:
                 self._add_to_open(hook, event, now)
             return
@@ -117,7 +139,7 @@ class PlannedDeliveries:
             groups = ([event] for event in reversed(events))
         for group in groups:
             for _ in range(2 if "duplicate" in faults else 1):
-                self._add(hook, group, after, now, is_lost="lost" in faults)
+                self._add(hook, group, after, now, faults)
 
     def plan_preview(self, hook: SimulatedHook, event: dict[str, Any], now: datetime) -> None:
         """Plan a delivery of one event that waits for no other."""
@@ -139,9 +161,9 @@ class PlannedDeliveries:
         events: list[dict[str, Any]],
         after: timedelta,
         now: datetime,
-        *,
-        is_lost: bool = False,
+        faults: Collection[str] = (),
     ) -> PlannedDelivery:
+        is_lost = "lost" in faults
         delivery = PlannedDelivery(
             event_id=make_uuid(self._rng),
             hook_id=hook.id,
@@ -149,9 +171,11 @@ class PlannedDeliveries:
             due=now + after,
             after=after,
             events=list(events),
+            faults=_WHILE_SENT.intersection(faults),
             state="lost" if is_lost else "pending",
         )
         self._all.append(delivery)
+        self._latest[hook.id].append(delivery)
         if not is_lost:
             self._pending.append(delivery)
         return delivery

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 logger = plain_logger(__name__)
 
-FAULTS: Final = ("duplicate", "reorder", "lost", "log_only")
+FAULTS: Final = ("duplicate", "reorder", "lost", "log_only", "timeout", "unavailable")
 
 
 def check_how(count: int, faults: Collection[str], delay: float) -> None:

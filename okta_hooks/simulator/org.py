@@ -10,7 +10,7 @@ import copy
 import random
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from okta_hooks import calling
 from okta_hooks.testing import make_id, sample_event, warn_if_unknown
@@ -37,6 +37,14 @@ if TYPE_CHECKING:
     from .deliveries import PlannedDelivery
     from .event_hooks import SimulatedHook
     from .system_log import Page
+
+
+class Recent(NamedTuple):
+    """What an org has done last, the last first; ``deliveries`` and ``pending`` by the id of the hook."""
+
+    events: list[dict[str, Any]]
+    deliveries: dict[str, list[dict[str, Any]]]
+    pending: Mapping[str, int]
 
 
 class Org:
@@ -244,7 +252,9 @@ class Org:
         :param faults: Any of ``"duplicate"`` (each delivery comes twice, the second time under another ``eventId``),
             ``"reorder"`` (last first, one a delivery, and after what happens next),
             ``"lost"`` (never sent, though the log says that it was meant to be),
-            ``"log_only"`` (in the log, and meant for no hook).
+            ``"log_only"`` (in the log, and meant for no hook),
+            ``"timeout"`` (the hook gets each delivery, but its first answer is too late, so it comes once more),
+            ``"unavailable"`` (each delivery is answered 503 before it reaches the hook, twice).
         :param delay: How much later than usual it is sent, in seconds.
         :param overrides: As for :func:`okta_hooks.testing.make_event`, ``nulls`` included.
         :return: the events, as they are delivered.
@@ -295,6 +305,18 @@ class Org:
         """Return all deliveries since the start, in the order in which they were planned."""
         with self._changed:
             return self._deliveries.as_json()
+
+    def recent(self, count: int) -> Recent:
+        """Return what has happened last: no more than that, however long the log is.
+
+        :param count: How many events of the log.
+        """
+        with self._changed:
+            return Recent(
+                events=self._log.latest(count),
+                deliveries=self._deliveries.latest(),
+                pending=self._deliveries.pending(),
+            )
 
     def deliver_due(self) -> None:
         """Deliver what is due by the clock, in the caller's thread."""

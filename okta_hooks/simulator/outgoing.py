@@ -86,6 +86,26 @@ def deliver(
             break
 
 
+def refuse_with_503(_: Request) -> Answer:
+    """Answer as what stands in front of a hook does while the hook is down."""
+    return Answer(status=HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def without_first_answer(send: Send) -> Send:
+    """Return what sends as ``send`` does, and then raises :exc:`TimeoutError` the first time."""
+    is_first = True
+
+    def send_late(request: Request) -> Answer:
+        nonlocal is_first
+        answer = send(request)
+        if is_first:
+            is_first = False
+            raise TimeoutError
+        return answer
+
+    return send_late
+
+
 def verification(hook: SimulatedHook, challenge: str, request_id: str) -> Request:
     """Return the request by which the org asks a hook's endpoint to prove that it expects it."""
     headers = {

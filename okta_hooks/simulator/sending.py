@@ -134,8 +134,13 @@ class Sending:
                 return "dropped"
             delivery.url = hook.settings.uri
             request = self._request(hook, delivery)
+        send = self._send_request
+        if "unavailable" in delivery.faults:
+            send = outgoing.refuse_with_503
+        elif "timeout" in delivery.faults:
+            send = outgoing.without_first_answer(send)
         try:
-            outgoing.deliver(self._send_request, request, self._clock, delivery.attempts)
+            outgoing.deliver(send, request, self._clock, delivery.attempts)
         finally:
             state = self._conclude(hook, delivery)
         return state

@@ -121,6 +121,10 @@ class SystemLog:
                 return event
         return None
 
+    def latest(self, count: int) -> list[dict[str, Any]]:
+        """Return the last events that were persisted, the last one first."""
+        return [entry.event for entry in reversed(self._entries[-count:])]
+
     def page(self, query: LogQuery, now: datetime) -> Page:
         """Return one page.
 

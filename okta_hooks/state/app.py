@@ -321,6 +321,8 @@ class AppState:
                     {"finding": each.text, "cure": each.cure},
                 )
             runtime = self.runtime()
+            for hook in list(self.hooks.values()):
+                hook.prepare()
             runtime.writer.start()
             if self.settings.worker in (settings.THREAD, settings.CELERY):
                 runtime.work()

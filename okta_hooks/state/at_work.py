@@ -16,7 +16,7 @@ def start(app: Flask) -> None:
     That is the writer of the inbox and, with ``OKTA_HOOKS_WORKER = "thread"``, the thread that runs receivers,
     or with ``"celery"`` the one that gives tickets for them to Celery.
     It is for a hook of the server's that runs in each of its processes, after the fork: without it, a process that
-    nobody asks anything leaves what is due to the others.
+    nobody asks anything leaves what is due to the others, and the first request waits for what is imported.
 
     Nothing happens if this process is at work already, without an inbox, or with ``TESTING``.
     If the inbox cannot be used that is logged, and the next request tries again.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from okta_hooks import host_code, signals, tracing
@@ -13,7 +14,6 @@ from okta_hooks.wire import reading
 from . import interruption
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterable
 
     from flask import Flask
@@ -25,14 +25,10 @@ logger = get_logger(__name__)
 
 
 class ReceiverTimeout(TimeoutError):
-    """A receiver has not returned within its ``timeout``.
+    """A receiver has not returned within its ``timeout``."""
 
-    :param thread: The thread that it is still running in.
-    """
-
-    def __init__(self, seconds: float, thread: threading.Thread) -> None:
+    def __init__(self, seconds: float) -> None:
         super().__init__(f"it did not return within {seconds:g} s")
-        self.thread = thread
 
 
 def run(
@@ -43,11 +39,13 @@ def run(
     event: LogEvent,
     delivery: Delivery,
     attempt: int,
+    on_given_up: Callable[[threading.Thread], object] | None = None,
 ) -> BaseException | None:
     """Send ``receiver_started``, and call one receiver for one event, in an application context of its own.
 
     :param app: The application object itself, not a proxy: receivers may be connected to it alone.
     :param attempt: 1 for the first time.
+    :param on_given_up: Gets the thread of a receiver that is not waited for any longer.
     :return: what the receiver raised, or None. No signal has been sent about it: see :func:`notify_ran`.
     """
     context: dict[str, Any] = {
@@ -75,24 +73,41 @@ def run(
 
     if receiver.timeout is None:
         return host_code.contained(call)
-    return _run_within(receiver.timeout, call, receiver.name)
+    return _run_within(receiver.timeout, call, receiver.name, on_given_up)
 
 
-def _run_within(seconds: float, call: Callable[[], None], receiver: str) -> BaseException | None:
+def _run_within(
+    seconds: float,
+    call: Callable[[], None],
+    receiver: str,
+    on_given_up: Callable[[threading.Thread], object] | None,
+) -> BaseException | None:
     """Call a receiver in a thread, and wait for it no longer than it may take.
 
     Nothing can end a thread: it may go on, but whatever comes of it is not looked at any more.
     """
     outcome: list[BaseException | None] = []
+    # `Thread.join` takes a thread for ended if a handler of a signal interrupts it, before Python 3.13.
+    is_over = threading.Event()
 
     def run_here() -> None:
         outcome.append(host_code.contained(call))
+        is_over.set()
+
+    def wait() -> None:
+        # A time limit of Celery's raises in the main thread, which waits here.
+        with interruption.receiving():
+            is_over.wait(seconds)
 
     thread = start_thread(run_here, name=f"okta-hooks-timed-{receiver}")
-    thread.join(seconds)
+    interrupted = host_code.contained(wait)
     # Looked at once: it may end at this very moment.
     ended = tuple(outcome)
-    return ended[0] if ended else ReceiverTimeout(seconds, thread)
+    if ended:
+        return ended[0]
+    if on_given_up is not None:
+        on_given_up(thread)
+    return interrupted or ReceiverTimeout(seconds)
 
 
 def notify_ran(

@@ -1,6 +1,6 @@
 """What a worker does beside running receivers: it prunes, makes dead letters of orphans, and repairs, in small batches.
 
-An orphan is a pending receipt whose receiver has not been connected for long.
+An orphan is a pending receipt whose receiver has not been connected for long, and is not paused.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from okta_hooks.inbox.hours import HOUR
 from okta_hooks.wire.limits import MOST_EVENTS_A_DAY, WARNED_AT
 
 from .retry import LONGEST_WAIT
@@ -25,6 +26,7 @@ _BETWEEN_SECONDS: Final = 600.0
 _DAY: Final = 24 * 3600.0
 _ORPHAN_SECONDS: Final = 24 * 3600.0
 _KEYS_KEPT: Final = timedelta(days=100)
+_AUDIT_KEPT: Final = timedelta(days=400)
 #: Nothing is deleted or given up in so many seconds after a start, or after the clock was set.
 _SECONDS_TO_TRUST: Final = 600.0
 #: By how many seconds the clock may differ from the time that has passed since the last look.
@@ -54,6 +56,7 @@ class Housekeeping:
         self._trusted_since = now
         self._seen_at: float | None = None
         self._quota_level = 0
+        self._hour: int | None = None
         self._timers: dict[str, float] = {}
 
     def see(self, connected: Sequence[tuple[str, str]]) -> None:
@@ -78,6 +81,11 @@ class Housekeeping:
             self._inbox.totals.fold()
         if self._is_time("hours", _BETWEEN_SECONDS) and self._inbox.hours.write_down():
             self._again("hours")
+        hour = int(self._inbox.clock() // HOUR)
+        if hour != self._hour:
+            # At once: what is attempted until then counts in the hour that is over.
+            self._inbox.attempt_hours.write_down()
+            self._hour = hour
         died: list[DeadReceipt] = []
         if self._is_time("orphans", _BETWEEN_SECONDS):
             died = self._inbox.workers.dead_letter_orphans(_ORPHAN_SECONDS)
@@ -87,6 +95,10 @@ class Housekeeping:
         trusted = self._inbox.elapsed() + self._offset
         if self._is_time("prune", _BETWEEN_SECONDS) and self._prune(trusted):
             self._again("prune")
+        if self._is_time("audit", _BETWEEN_SECONDS) and self._inbox.audit.prune(
+            before=trusted - _AUDIT_KEPT.total_seconds()
+        ):
+            self._again("audit")
         return died
 
     def quota(self) -> Quota | None:

@@ -48,6 +48,8 @@ _NO_SIGNALS: Final = Lines(
     "%(error)s",
     ends="The signals about a receiver's attempts are sent again, after %(seconds).0f s and %(count)d times.",
 )
+#: For how many seconds a receiver that was not paused counts as that: what is in hand then may begin.
+_SECONDS_TO_LOOK_AGAIN: Final = 0.2
 #: How long a suspect waits while another suspect runs.
 _SECONDS_TO_ANOTHER_TRY: Final = 10.0
 
@@ -180,7 +182,8 @@ class Lane:
         batch = self._batches[threading.current_thread()] = _Batch()
         try:
             if self._may_run():
-                batch.add(claim())
+                began_to_claim = time.monotonic()
+                batch.add(claim(), began_to_claim)
             while batch.left:
                 began = time.monotonic()
                 attempts = self._attempt_all(batch)
@@ -218,7 +221,7 @@ class Lane:
             while receiver and batch.left and self._may_run():
                 # It stays in the batch, to be given back, until the attempt is over: what is neither settled
                 # nor given back would stay claimed as long as this worker lives.
-                attempt = self._attempt_with_permit(receiver, batch.left[-1])
+                attempt = self._attempt_with_permit(receiver, batch)
                 if attempt is None:
                     break
                 waiting.append(attempt)
@@ -233,9 +236,10 @@ class Lane:
             raise
         return waiting
 
-    def _attempt_with_permit(self, receiver: Receiver, claim: Claim) -> Attempt | None:
-        """Run a claim when it may run; return None if it must not now."""
+    def _attempt_with_permit(self, receiver: Receiver, batch: _Batch) -> Attempt | None:
+        """Run the next claim of a batch when it may run; return None if it must not now."""
         resources = self._resources
+        claim = batch.left[-1]
         is_suspect = claim.deaths >= DEATHS_TO_RUN_ALONE
         with resources.permits.granted(alone=is_suspect) as permit:
             if permit is None:
@@ -248,7 +252,19 @@ class Lane:
                     resources.worker_id, claim if is_alone else None
                 ),
             )
+            if self._is_paused(batch):
+                return None
             return self._attempt(receiver, claim)
+
+    def _is_paused(self, batch: _Batch) -> bool:
+        """Return whether the receiver was paused since the batch was claimed, or a moment ago."""
+        now = time.monotonic()
+        if now - batch.looked_at < _SECONDS_TO_LOOK_AGAIN:
+            return False
+        with self._resources.at_database:
+            is_paused = self._resources.inbox.pauses.is_paused(self._hook, self._name)
+        batch.looked_at = now
+        return is_paused
 
     def _attempt(self, receiver: Receiver, claim: Claim) -> Attempt | None:
         resources = self._resources
@@ -271,6 +287,7 @@ class Lane:
                 event=event,
                 delivery=delivery,
                 attempt=claim.attempts + 1,
+                on_given_up=self._leave_running,
             )
         except UnreadableEvent as unreadable:
             dead = Settlement(claim=claim, state=DEAD, error=unreadable.reason)
@@ -282,10 +299,6 @@ class Lane:
             error = failure
         finally:
             self._running.pop(me, None)
-        if isinstance(error, dispatch.ReceiverTimeout):
-            resources.permits.add_overdue(error.thread)
-            with self._changed:
-                self._given_up.append(error.thread)
         settlement = retry.outcome(
             claim,
             error,
@@ -295,17 +308,24 @@ class Lane:
         )
         return Attempt(settlement, delivery, event, error)
 
+    def _leave_running(self, thread: threading.Thread) -> None:
+        """Note that a run goes on in a thread after its attempt has failed."""
+        self._resources.permits.add_overdue(thread)
+        with self._changed:
+            self._given_up.append(thread)
+
     def _settle(self, batch: _Batch, attempts: list[Attempt], more: int = 0) -> None:
         """Write down what came of attempts, and send the signals about them.
 
         :param batch: Gets what is claimed.
         :param more: How many receipts to claim with the same transaction.
         """
+        now = time.monotonic()
         if not attempts:
-            batch.add(self._in_hand.claim(more) if more else [])
+            batch.add(self._in_hand.claim(more) if more else [], now)
             return
         settled = self._in_hand.settle([item.settlement for item in attempts], more)
-        batch.add(settled.claims)
+        batch.add(settled.claims, now)
         self._resources.outage.worked()
         self._resources.count_closed(len(settled.closed))
         if not self._may_notify():
@@ -360,7 +380,8 @@ class _Batch:
     """What one thread has claimed and not run yet, the next at the end.
 
     ``notifies_since`` is when it began to send signals, by the inbox's ``elapsed``, or None:
-    meanwhile another thread may take from it what is left.
+    meanwhile another thread may take from it what is left. ``looked_at`` is when the receiver was last known not to be
+    paused, by :func:`time.monotonic`.
     """
 
     def __init__(self) -> None:
@@ -368,10 +389,16 @@ class _Batch:
         self.ran = 0
         self.notifies_since: float | None = None
         self.is_given_up = False
+        self.looked_at = float("-inf")
 
-    def add(self, claims: list[Claim]) -> None:
-        """Add what was claimed, in the order in which it is to run, to a batch that has nothing left."""
+    def add(self, claims: list[Claim], now: float) -> None:
+        """Add what was claimed, in the order in which it is to run, to a batch that has nothing left.
+
+        :param now: When the claim began: its receiver was not paused then.
+        """
         self.left.extend(reversed(claims))
+        if claims:
+            self.looked_at = now
 
 
 class _Run:

@@ -29,8 +29,15 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 SECONDS_TO_ABANDON: Final = 2.0
+#: Of this process and those that it forks off: containers may have one host name, and the same numbers of processes.
+_START: Final = os.urandom(4).hex()
 
 Key: TypeAlias = tuple[str, str]
+
+
+def beginning_of_id(pid: int) -> str:
+    """Return what the ids begin with of the members in a process: this one, or one that it has forked off."""
+    return f"{socket.gethostname()}:{pid}:{_START}"
 
 
 class Member:
@@ -52,7 +59,7 @@ class Member:
         jitter: Callable[[], float] = random.random,
         kind: str = THREAD,
     ) -> None:
-        self.id = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
+        self.id = f"{beginning_of_id(os.getpid())}{os.urandom(4).hex()}"
         self.app = app
         self.hooks = hooks
         self.lease = lease_for(inbox, self.id, kind)

@@ -135,11 +135,11 @@ class Performer(Member):
             sigterm.listen()
             with ExitStack() as beats:
                 beats.enter_context(self._beating())
-                start_thread(self._attend, name="okta-hooks-attendant")
+                start_thread(self._maintain, name="okta-hooks-maintenance")
                 self._at_exit = AtExit(self.close)
                 self._beats = beats.pop_all()
 
-    def _attend(self) -> None:
+    def _maintain(self) -> None:
         """Send what is to be told of dead letters, and give back what a lost answer has left claimed."""
         while not self.stopping.wait(_SECONDS_BETWEEN_LOOKS):
             try:

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from okta_hooks.exceptions import InboxUnavailable, OktaHooksError
-from okta_hooks.inbox.tickets import Flight
+from okta_hooks.inbox.tickets import InFlight
 from okta_hooks.logs import get_logger
 from okta_hooks.outage import Lines, Outage
 
@@ -162,7 +162,7 @@ class Relay:
             if with_work:
                 in_flight = self._resources.inbox.tickets.in_flight()
                 for queue, receivers in self._by_queue(connected, with_work).items():
-                    sent += self._send_to(queue, receivers, in_flight.get(queue, Flight()))
+                    sent += self._send_to(queue, receivers, in_flight.get(queue, InFlight()))
         except BrokerUnavailable as error:
             self._failed(error)
             return sent + error.sent
@@ -182,12 +182,12 @@ class Relay:
                 found.setdefault(queue, []).append(key)
         return found
 
-    def _send_to(self, queue: str, receivers: Sequence[Key], flight: Flight) -> int:
+    def _send_to(self, queue: str, receivers: Sequence[Key], in_flight: InFlight) -> int:
         # Tickets that were taken for lost may all be in the queue still, because its workers are slow, and so may
         # the second ones of receipts that have been claimed by the first: no mark stands for any of these.
         # Where there is none of ours, what waits is the host's: its tasks must not keep receivers out.
-        waiting = self._broker.waiting(queue) if flight != Flight() else 0
-        unmarked = max(waiting - flight.sent, 0)
+        waiting = self._broker.waiting(queue) if in_flight != InFlight() else 0
+        unmarked = max(waiting - in_flight.sent, 0)
         tickets = self._window.take(
             queue, receivers, waiting=waiting, unmarked=unmarked, limit=_MOST_AT_ONCE
         )

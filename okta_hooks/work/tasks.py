@@ -23,7 +23,7 @@ def take(app: Flask, limit: int = 100, *, queue: str | None = None) -> list[Tick
 
     They are marked in the inbox as being on their way, and that is committed: send them now. One for which no receipt
     is claimed within ``OKTA_HOOKS_RELAY_RESEND`` seconds is taken for lost, and returned again. Of one queue no more
-    than ``OKTA_HOOKS_RELAY_WINDOW`` are on their way at a time.
+    than ``OKTA_HOOKS_RELAY_WINDOW`` are on their way at a time. For a receiver that is paused there are none.
 
     This also gives stored events their receipts, and takes back what died with its process: something has to call it
     every second or so, however little there is to do. Several processes may, and each gets other tickets.
@@ -45,7 +45,7 @@ def perform(app: Flask, ticket: Sequence[Any]) -> bool:
 
     What comes of it is written to the inbox: done, dead, or tried again later, which another ticket is for. So whatever
     the receiver raises is not raised here, and the task queue has nothing to try again.
-    A ticket that comes twice, or too late, is harmless: then nothing is run.
+    A ticket that comes twice, too late, or while its receiver is paused, is harmless: then nothing is run.
 
     Several threads may call this at a time. A process that has called it is listed as a worker until it ends, and ends
     with a death of what it runs unless it comes to Python's ``atexit``, or to the end of a child of multiprocessing.

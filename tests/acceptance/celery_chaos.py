@@ -127,6 +127,16 @@ def _be_away(broker: ChaosBroker, okta: Okta) -> int:
     return acknowledged
 
 
+def _wrong_with(site: CelerySite, statuses: dict[str, int], *, times_away: int) -> list[str]:
+    """Return what must not be of the processes."""
+    wrong = [f"{name} ended with {status}" for name, status in statuses.items() if status]
+    if site.given_up > len(POOLS) * times_away:
+        wrong.append(f"Celery workers have ended by themselves {site.given_up} times")
+    if not site.suspended:
+        wrong.append("no process was stopped while it had something in hand")
+    return wrong
+
+
 def run_celery_chaos(
     url: str, folder: Path, events: int, seed: int, *, broker_url: str | None, end_leases: bool
 ) -> dict[str, Any]:
@@ -155,11 +165,11 @@ def run_celery_chaos(
             for number, fault in enumerate(faults, 1):
                 # As many faults for as many events, however slow the machine is.
                 while not okta.has_finished and okta.sent < number * events / (len(faults) + 1):
-                    site.look_after_stopped()
+                    site.look_after()
                     time.sleep(chance.uniform(0.02, 0.1))
                 without_broker += cause(fault, site, broker, okta, chance)
             while not okta.has_finished:
-                site.look_after_stopped()
+                site.look_after()
                 time.sleep(0.1)
         site.await_ready()
         site.await_none_stopped()
@@ -181,9 +191,7 @@ def run_celery_chaos(
     wrong += [
         f"{state}: {counts[state]}" for state in ("pending", "claimed", "dead") if counts[state]
     ]
-    wrong += [f"ended with {status}" for status in statuses if status]
-    if not site.suspended:
-        wrong.append("no process was stopped while it had something in hand")
+    wrong += _wrong_with(site, statuses, times_away=faults.count("broker away"))
     if per_receipt > MOST_MESSAGES_PER_RECEIPT:
         wrong.append(f"{messages.total()} messages for {receipts} receipts")
     if wrong:
@@ -196,6 +204,7 @@ def run_celery_chaos(
         "handled": findings.handled,
         "lost": len(findings.lost),
         **Counter(faults),
+        "workers given up": site.given_up,
         "in hand then": len(site.in_hand),
         "run twice": findings.run_twice,
         "receipts": receipts,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 POOLS: Final = ("celery-1", "celery-2")
 PROCESSES_OF_A_POOL: Final = 2
+#: The exit status of a Celery worker after an error that it cannot cope with.
+_GIVEN_UP: Final = 1
 _TRIES_TO_HIT: Final = 100
 _SECONDS_TO_HIT: Final = 10.0
 
@@ -42,6 +44,8 @@ class CelerySite(Site):
         #: What was claimed at a kill or at the end of a lease: a process, a receiver and the uuid of an event.
         self.in_hand: set[tuple[int, str, str]] = set()
         self.suspended: set[int] = set()
+        #: How many Celery workers have ended by themselves, and were started again.
+        self.given_up = 0
         self.messages = folder / "runs-messages"
         self._stopped: set[int] = set()
         self._end_leases = end_leases
@@ -63,12 +67,38 @@ class CelerySite(Site):
                 "--loglevel=WARNING",
             ]
 
+    def await_ready(self) -> None:
+        """Wait until all processes are ready."""
+        for name in self._commands:
+            self.await_ready_of(name)
+
     def await_ready_of(self, name: str) -> None:
         """Wait until a process is ready."""
-        _await(lambda: self._is_ready(name) or self._processes[name].poll() is not None)
-        status = self._processes[name].poll()
-        if status is not None:
-            sys.exit(f"{name} ended with {status}:\n{self.log.read_text(encoding='utf-8')[-5000:]}")
+
+        def is_ready() -> bool:
+            self.look_after_ended()
+            return self._is_ready(name)
+
+        _await(is_ready)
+
+    def look_after(self) -> None:
+        """Let processes go on that have lost their leases, and start again what has ended by itself."""
+        self.look_after_stopped()
+        self.look_after_ended()
+
+    def look_after_ended(self) -> None:
+        """Start Celery workers again that have ended by themselves, as a service manager does.
+
+        Celery 5.7 gives up ("Unrecoverable error: AttributeError") if Redis goes away at a bad moment: kombu cannot
+        close a channel then that holds messages, or in which a queue of the remote control's is to be deleted.
+        """
+        for name, process in self._processes.items():
+            status = process.poll()
+            if name in POOLS and status == _GIVEN_UP:
+                self.given_up += 1
+                self._start(name)
+            elif status is not None:
+                sys.exit(f"{name} ended with {status}:\n{self.log.read_text('utf-8')[-5000:]}")
 
     def kill_web(self, chance: random.Random) -> None:
         """Kill one of the processes that serve."""

@@ -45,7 +45,7 @@ def run_chaos(
     site = Site(url, folder)
     okta = Okta(site.port, events, seed)
     inbox = Inbox(url)
-    statuses: list[int] = []
+    statuses: dict[str, int] = {}
     try:
         site.start()
         okta.start()
@@ -69,7 +69,7 @@ def run_chaos(
     wrong += [
         f"{state}: {counts[state]}" for state in ("pending", "claimed", "dead") if counts[state]
     ]
-    wrong += [f"ended with {status}" for status in statuses if status]
+    wrong += [f"{name} ended with {status}" for name, status in statuses.items() if status]
     if wrong:
         print(site.log.read_text(encoding="utf-8")[-20_000:])
     return {

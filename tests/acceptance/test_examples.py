@@ -9,11 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.acceptance.conftest import await_verified
+from tests.acceptance.conftest import await_verified, until
 from tests.support import SECRET
 
 if TYPE_CHECKING:
@@ -93,7 +95,9 @@ def test_demo() -> None:
     )
     assert shown["audit"][0] > 0
     assert f"{shown['audit'][0]} were acknowledged" in demo.stdout
-    assert demo.stdout.endswith("Every receiver saw everything that was acknowledged.\n")
+    *_, verdict, hint = demo.stdout.splitlines()
+    assert verdict == "Every receiver saw everything that was acknowledged."
+    assert hint.endswith("make play")
     assert "\x1b" not in demo.stdout
 
 
@@ -125,7 +129,7 @@ def test_demo_tells_when_nothing_is_acknowledged() -> None:
     demo = run_demo("--rate=1000", FLASK_OKTA_HOOKS_MAX_BODY="10")
 
     assert demo.returncode == 1
-    assert demo.stdout.endswith("Nothing was acknowledged, so nothing is shown.\n")
+    assert "Nothing was acknowledged, so nothing is shown.\n" in demo.stdout
 
 
 def test_demo_tells_when_the_app_does_not_start() -> None:
@@ -159,6 +163,45 @@ def test_demo_takes_the_app_with_it(
     assert "Traceback" not in demo.read()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", demo.port))
+
+
+def test_play(start_server: Callable[..., Server]) -> None:
+    """An org, an app whose hook is registered there, and a console with what came; they end together."""
+    playing = start_server(["examples.play", "--org-port=0", "--app-port=0"], EXAMPLES.parent)
+    playing.await_output("Ctrl-C")
+    org, app, console = re.findall(r"http://\S+", playing.output)
+
+    def has(url: str, text: str) -> bool:
+        with urlopen(url, timeout=60) as answer:
+            return text in answer.read().decode()
+
+    until(lambda: has(app, "Welcomed Grace Hopper."), "a receiver that has run")
+    until(lambda: has(f"{console}/receivers", "badges"), "a receiver in the console")
+    assert has(org, "active, verified")
+    switch = {"Sec-Fetch-Site": "cross-site"}
+    with pytest.raises(HTTPError, match="403"):
+        urlopen(Request(f"{app}badges", b"badges=up", switch), timeout=60)
+    switch = {"Sec-Fetch-Site": "same-origin"}
+    with urlopen(Request(f"{app}badges", b"badges=up", switch), timeout=60) as answer:
+        assert b"It works" in answer.read()
+
+    playing.send(signal.SIGINT)
+
+    assert playing.await_end() == 0
+    assert "Traceback" not in playing.read()
+    for url in (org, app):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", urlsplit(url).port or 0))
+
+
+def test_play_ends_with_its_app(start_server: Callable[..., Server]) -> None:
+    """If the app cannot start, so much is said, with the reason, and nothing is left running."""
+    with pytest.raises(pytest.fail.Exception, match="MAX_BODY is set to a wrong value"):
+        start_server(
+            ["examples.play", "--org-port=0", "--app-port=0"],
+            EXAMPLES.parent,
+            FLASK_OKTA_HOOKS_MAX_BODY="none at all",
+        )
 
 
 def test_demo_misses_one_event_of_one_receiver() -> None:

@@ -101,6 +101,12 @@ def routed(sender: Flask, event: LogEvent, **extra: object) -> None:
     note("routed", event.uuid)
 
 
+@other.on("user.*", name="timed", timeout=60)
+def timed(sender: Flask, event: LogEvent, attempt: int, **extra: object) -> None:
+    """Have a timeout, longer than a time limit of Celery's."""
+    act(sender, event, attempt)
+
+
 app = Flask("host")
 app.config.from_prefixed_env("FLASK")
 app.config.update(

@@ -5,15 +5,19 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from celery import Celery
+from celery import Celery, Task
 from flask import Flask
 
 import okta_hooks
 from okta_hooks import EventHook, state_of
-from okta_hooks.celery import _owners, celery_of, connect
+from okta_hooks.celery import CeleryBroker, celery_of, connect
+from okta_hooks.celery.tasks import _owners
 from okta_hooks.cli import group
 from okta_hooks.simulator.app_org import AppOrg
-from tests.support import CREATED, NEEDS_PSYCOPG, SECRET, until
+from okta_hooks.work import take
+from tests.support import CREATED, NEEDS_PSYCOPG, SECRET
+
+from .support import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -115,6 +119,25 @@ def test_two_apps_share_a_celery_app(make_app: AppFactory, celery_app: Celery) -
         connect(apps[2], celery_app)
 
 
+def test_a_task_of_the_host_has_the_name(
+    make_app: AppFactory, okta: EventHook, celery_app: Celery
+) -> None:
+    """It gets no tickets: connecting refuses that, and so does the relay. The other receivers have their tasks."""
+    celery_app.task(nothing, name="okta_hooks.okta.a", shared=False)
+    celery_app.finalize()
+    for name in "ab":
+        okta.on("user.*", name=name)(lambda *a, **k: None)
+    app = make_app(okta, WORKER="celery", INBOX="postgresql://localhost/none")
+    taken = r"task of its own named okta_hooks\.okta\.a.*another name"
+
+    with pytest.raises(RuntimeError, match=taken):
+        connect(app, celery_app)
+    with pytest.raises(RuntimeError, match=taken):
+        CeleryBroker(app, celery_app).queue_of("okta", okta.receivers.connected(app)[0])
+
+    assert celery_app.tasks["okta_hooks.okta.b"].runs_receiver
+
+
 @pytest.mark.parametrize("inbox", ["sqlite:///here.sqlite3", None])
 def test_celery_needs_an_inbox_on_postgresql(
     make_app: AppFactory, okta: EventHook, inbox: str | None
@@ -181,6 +204,65 @@ def test_eager_tasks_run_in_the_relay(
 
     assert answer.status_code == 204
     assert ran == ["u"]
+
+
+@NEEDS_PSYCOPG
+def test_a_receiver_has_one_context(
+    okta: EventHook, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the class of tasks in Flask's documentation as well: the host's functions for its end are called once.
+
+    They are told what the receiver has raised.
+    """
+    monkeypatch.setattr("celery._state.default_app", None)
+
+    # https://flask.palletsprojects.com/en/stable/patterns/celery/
+    def celery_init_app(app: Flask) -> Celery:
+        class FlaskTask(Task):  # type: ignore[misc] # Celery has no types
+            def __call__(self, *args: object, **kwargs: object) -> object:
+                with app.app_context():
+                    return self.run(*args, **kwargs)
+
+        celery_app = Celery(app.name, task_cls=FlaskTask)
+        celery_app.config_from_object(app.config["CELERY"])
+        celery_app.set_default()
+        app.extensions["celery"] = celery_app
+        return celery_app
+
+    failure = ValueError("no")
+
+    @okta.on("user.*", name="a")
+    def fail(sender: Flask, **extra: Any) -> None:
+        raise failure
+
+    app = Flask("host")
+    app.testing = True
+    app.config.update(
+        CELERY={"task_always_eager": True, "broker_url": "memory://"},
+        OKTA_HOOKS_SECRET=SECRET,
+        OKTA_HOOKS_WORKER="celery",
+        OKTA_HOOKS_INBOX=postgresql_url,
+    )
+    celery_app = celery_init_app(app)
+    app.register_blueprint(okta)
+    ended: list[BaseException | None] = []
+    app.teardown_appcontext(ended.append)
+    inbox = state_of(app).runtime().inbox
+    app.test_client().post(
+        "/okta/events",
+        headers={"Authorization": SECRET},
+        json={"data": {"events": [{"uuid": "u", "eventType": CREATED}]}},
+    )
+    (ticket,) = take(app)
+    ended.clear()
+
+    celery_app.tasks["okta_hooks.okta.a"].delay(ticket.event_id)
+    (event,) = inbox.overview.show("u")
+    state_of(app).close()
+    celery_app.close()
+
+    assert event.receipts[0].attempts == 1
+    assert ended == [failure]
 
 
 @NEEDS_PSYCOPG

@@ -104,6 +104,7 @@ DATA = [
     ("replay", "old", "--dry-run"),
     ("receivers",),
 ]
+UNLISTED = [*DATA, ("audit",), ("pause", "audit"), ("resume", "audit"), ("init-db",)]
 
 
 @pytest.mark.parametrize("arguments", DATA, ids=" ".join)
@@ -113,7 +114,7 @@ def test_json(filled: Inbox, run: Run, arguments: tuple[str, ...]) -> None:
     assert run(*arguments).stdout.strip()
 
 
-@pytest.mark.parametrize("arguments", [*DATA, ("worker",), ("init-db",), ("prune",)], ids=" ".join)
+@pytest.mark.parametrize("arguments", [*UNLISTED, ("worker",), ("prune",)], ids=" ".join)
 def test_without_a_hook_or_an_inbox(
     make_app: AppFactory, okta: EventHook, arguments: tuple[str, ...]
 ) -> None:
@@ -128,7 +129,7 @@ def test_without_a_hook_or_an_inbox(
     assert isinstance(result.exception, SystemExit)
 
 
-@pytest.mark.parametrize("arguments", [*DATA, ("worker", "--drain"), ("init-db",)], ids=" ".join)
+@pytest.mark.parametrize("arguments", [*UNLISTED, ("worker", "--drain")], ids=" ".join)
 def test_a_database_that_is_not_there(
     make_app: AppFactory, okta: EventHook, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
@@ -153,7 +154,7 @@ def test_inbox_as_json(filled: Inbox, run: Run) -> None:
 
     age = counts.pop("oldest_pending_seconds")
     now, later = counts.pop("bytes"), counts.pop("bytes_in_100_days")
-    assert counts == {"pending": 1, "claimed": 0, "done": 2, "dead": 2}
+    assert counts == {"pending": 1, "claimed": 0, "done": 2, "dead": 2, "paused": []}
     assert 10_000 < now < later
     assert 0 <= age < PATIENCE
 
@@ -170,6 +171,7 @@ def test_inbox_with_nothing_in_it(run: Run) -> None:
         "oldest_pending_seconds": None,
         "bytes_in_100_days": None,
         "inconsistencies": [],
+        "paused": [],
     }
     assert "oldest open event: none" in run("inbox").output
 
@@ -225,6 +227,7 @@ def test_receivers(filled: Inbox, run: Run, okta: EventHook) -> None:
         "last_seen",
         *STATES,
         "queue",
+        "paused",
     ]
     assert [(row["hook"], row["receiver"], row["patterns"], row["connected"]) for row in rows] == [
         ("dropped", "gone", None, False),

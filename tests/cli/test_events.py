@@ -64,6 +64,9 @@ def test_events_list(filled: Inbox, run: Run) -> None:
         (["--since", "1440m", "--type", "*"], ["new", "SHA", "dead"]),
         (["--since", "2026-01-01", "--until", "2026-01-02T00:00:00+01:00"], []),
         (["--unreceived"], []),
+        (["--receiver", "users"], ["dead", "old"]),
+        (["--receiver", "users", "--state", "dead"], ["dead"]),
+        (["--receiver", "audit", "--state", "dead"], []),
     ],
     ids=" ".join,
 )
@@ -92,6 +95,11 @@ def test_options_that_cannot_be_right(run: Run, options: list[str]) -> None:
     assert "Invalid value" in run("events", "list", *options, status=2).output
 
 
+def test_a_receiver_that_nobody_knows(filled: Inbox, run: Run) -> None:
+    """It is told, with what may be meant, instead of an empty list."""
+    assert "'users'" in run("events", "list", "--receiver", "user", status=2).output
+
+
 def test_events_list_with_nothing_in_it(run: Run) -> None:
     """Nothing is said so for people, and an empty list for programs."""
     assert run("events", "list").output == "(none)\n"
@@ -113,7 +121,7 @@ def test_times_beyond_the_calendar(
 
 def test_events_show(filled: Inbox, run: Run) -> None:
     """One event with its receipts and its body, for people and for programs."""
-    (shown,) = printed(run("events", "show", "dead", "--json"))
+    (shown,) = printed(run("events", "show", "dead", "--reveal", "--json"))
 
     assert shown["state"] == "dead"
     assert shown["raw"] == {"uuid": "dead", "eventType": CREATED, "reject": True}
@@ -191,7 +199,7 @@ def test_page_after_page(filled: Inbox, run: Run) -> None:
 
 def test_a_list_without_an_index(filled: Inbox, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is said that it takes long, where there is much."""
-    monkeypatch.setattr("okta_hooks.cli.inbox._MANY_EVENTS", 3)
+    monkeypatch.setattr("okta_hooks.cli.events._MANY_EVENTS", 3)
 
     assert "every event is looked at" in run("events", "list", "--type", "group.*").stderr
     assert "looked at" not in run("events", "list", "--state", "dead", "--type", "user.*").stderr

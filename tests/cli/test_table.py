@@ -108,7 +108,7 @@ def test_text_from_elsewhere(inbox: Inbox, delivery: Callable[..., Any], run: Ru
     settle(inbox, claim(inbox, "audit"), "dead", error="no Zoë\n\x1b[31mhere")
 
     listed = run("events", "list").output
-    shown = run("events", "show", "u").output
+    shown = run("events", "show", "u", "--reveal").output
 
     assert "audit: no Zoë\\x0a\\x1b[31mhere" in listed
     assert len(listed.splitlines()) == 2

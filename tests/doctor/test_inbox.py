@@ -221,3 +221,28 @@ def test_a_platform_that_freezes(app: Flask, monkeypatch: pytest.MonkeyPatch) ->
 
     assert (first["level"], "Cloud Run" in first["text"]) == ("warning", True)
     assert "/okta/tick" in first["cure"]
+
+
+def test_a_receiver_that_is_paused(
+    app: Flask, inbox: Inbox, delivery: DeliveryFactory, clock: Clock
+) -> None:
+    """What waits for it is no backlog; after a day somebody may have forgotten it."""
+    clock.now -= 2 * HOUR
+    inbox.intake.store([delivery("a")])
+    fan_out(inbox, "users")
+    inbox.pauses.pause("okta", "users", who="ada", reason="API down.")
+    inbox.pauses.pause("other", "users", who="ada")
+
+    found = examine(app, "--offline")
+    assert level(found, "backlog") == level(found, "paused") == "ok"
+    assert found["backlog"][0]["text"] == "Nothing waits, but for receivers that are paused."
+    assert found["paused"][0]["text"] == "users is paused for 2 h, by ada: API down."
+    assert len(found["paused"]) == 1
+
+    inbox.pauses.resume("okta", "users")
+    clock.now -= 23 * HOUR
+    inbox.pauses.pause("okta", "users", who="ada")
+    found = examine(app, "--offline")
+    assert level(found, "paused") == "warning"
+    assert found["paused"][0]["text"] == "users is paused for 1 d, by ada."
+    assert "flask okta-hooks resume users" in found["paused"][0]["cure"]

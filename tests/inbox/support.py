@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 NEW = [Stored(new=1, duplicate=0)]
 
 
+#: Shorter than a transaction of the test of it, and longer than a busy machine takes to switch it off.
+SHORT = "'300ms'"
 HOSTILE = {
     "default_transaction_isolation": "'repeatable read'",
     "default_transaction_read_only": "on",
     "default_transaction_deferrable": "on",
-    "statement_timeout": "'1ms'",
-    "lock_timeout": "'1ms'",
-    "idle_in_transaction_session_timeout": "'1ms'",
-    "transaction_timeout": "'1ms'",
-    "idle_session_timeout": "'20ms'",
+    "statement_timeout": SHORT,
+    "lock_timeout": SHORT,
+    "idle_in_transaction_session_timeout": SHORT,
+    "transaction_timeout": SHORT,
+    "idle_session_timeout": SHORT,
     "client_encoding": "'LATIN1'",
     "extra_float_digits": "-15",
     "standard_conforming_strings": "off",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from okta_hooks.inbox.intake import NewDelivery
+    from tests.support import Clock
 
     OpenInbox = Callable[..., Inbox]
     DeliveryFactory = Callable[..., NewDelivery]
@@ -113,6 +114,10 @@ def test_an_older_schema_is_brought_up_to_date(
         connection.execute(sa.text("DROP INDEX okta_hooks_event_dead"))
         connection.execute(sa.text("DROP TABLE okta_hooks_cursor"))
         connection.execute(sa.text("DROP TABLE okta_hooks_total"))
+        connection.execute(sa.text("DROP TABLE okta_hooks_attempt"))
+        connection.execute(sa.text("DROP TABLE okta_hooks_attempt_hour"))
+        for column in ("receipt DROP COLUMN ended_at", "event DROP COLUMN duplicates"):
+            connection.execute(sa.text(f"ALTER TABLE okta_hooks_{column}"))
         connection.execute(sa.text("UPDATE okta_hooks_meta SET schema_version = 0"))
 
     newer = open_inbox()
@@ -125,7 +130,7 @@ def test_an_older_schema_is_brought_up_to_date(
     }
     assert found.has_table("okta_hooks_cursor")
     with engine.connect() as connection:
-        assert connection.scalar(sa.text("SELECT schema_version FROM okta_hooks_meta")) == 5
+        assert connection.scalar(sa.text("SELECT schema_version FROM okta_hooks_meta")) == 6
     assert newer.overview.counts().done == 1
     assert {row.receiver: row.done for row in newer.totals.attempts()} == {"a": 0}
     with engine.connect() as connection:
@@ -185,3 +190,24 @@ def test_password_in_the_query_of_the_url(caplog: pytest.LogCaptureFixture, inbo
 
     assert "The inbox is" in caplog.text
     assert "hush" not in caplog.text
+
+
+def test_what_was_attempted_before_it_was_written_down_by_hours(
+    open_inbox: OpenInbox, delivery: DeliveryFactory, engine: sa.Engine, clock: Clock
+) -> None:
+    """It belongs to no hour: after an upgrade, the chart of this hour has what has happened since."""
+    older = open_inbox()
+    older.intake.store([delivery("a", "b", "c")])
+    fan_out(older, "a", limit=2)
+    settle(older, claim(older))
+    older.close()
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE okta_hooks_attempt_hour"))
+        connection.execute(sa.text("UPDATE okta_hooks_meta SET schema_version = 5"))
+
+    newer = open_inbox()
+    fan_out(newer, "a")
+    settle(newer, claim(newer))
+
+    assert newer.totals.attempts()[0].done == 3
+    assert [one.handled for one in newer.attempt_hours.chart(clock.now, clock.now)] == [1]

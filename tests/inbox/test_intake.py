@@ -14,7 +14,7 @@ from okta_hooks.inbox.intake import Stored, incoming
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery, Envelope
-from tests.support import CREATED, NOTHING, claim, counts, fan_out, impossible, states
+from tests.support import CREATED, NOTHING, POSTGRESQL, claim, counts, fan_out, impossible, states
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -233,3 +233,37 @@ def test_events_that_are_nested_too_deep_to_be_written() -> None:
     assert len({event.key for event in first.events}) == number
     assert first.events == again.events
     assert seconds < 5  # a second for every hundred events otherwise
+
+
+def test_how_often_an_event_came_again(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """It is counted with the event, also within one transaction; what a backfill reads again is no second delivery."""
+    inbox.intake.store([delivery("a", "b"), delivery("b", "c", "b")])
+    inbox.intake.store([delivery("a"), delivery("b", hook="other"), delivery("b", "c")])
+    inbox.intake.store([delivery("a", "b", via="backfill")])
+
+    assert duplicates(inbox) == {"a": 1, "b": 3, "c": 1, "other b": 0}
+
+
+@POSTGRESQL
+def test_a_duplicate_of_an_event_that_is_locked(
+    inbox: Inbox, delivery: DeliveryFactory, engine: sa.Engine
+) -> None:
+    """It is stored without a wait, and not counted."""
+    inbox.intake.store([delivery("a", "b")])
+    with engine.begin() as connection:
+        connection.execute(sa.text("SELECT * FROM okta_hooks_event WHERE key = 'a' FOR UPDATE"))
+
+        stored = inbox.intake.store([delivery("a", "b", "c")], seconds=5.0)
+
+    assert stored == [Stored(new=1, duplicate=2, duplicate_places=(0, 1))]
+    assert duplicates(inbox) == {"a": 0, "b": 1, "c": 0}
+
+
+def duplicates(inbox: Inbox) -> dict[str, int]:
+    """Return how often each event came again, by its key, and its hook if that is another."""
+    found = {}
+    for one in inbox.overview.find(Selection()):
+        timeline = inbox.attempts.timeline(one.id)
+        assert timeline is not None
+        found[one.uuid if one.hook == "okta" else f"{one.hook} {one.uuid}"] = timeline.duplicates
+    return found

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -8,6 +9,8 @@ import pytest
 
 from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.claims import Settlement
+from okta_hooks.work import member
+from okta_hooks.work.member import beginning_of_id
 from tests.support import DAY, claim, fan_out, receipts, settle, states, take_over
 
 if TYPE_CHECKING:
@@ -105,6 +108,21 @@ def test_a_worker_that_was_stopped(inbox: Inbox, delivery: DeliveryFactory) -> N
         assert found.deaths == 0
         inbox.workers.mark_stopping("me")
         assert take_over(inbox) == []
+
+
+def test_processes_that_are_stopped(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of another start are not marked: containers may have one host name, and the same numbers of processes."""
+    pid = os.getpid()
+    ours = beginning_of_id(pid)
+    monkeypatch.setattr(member, "_START", "another start")
+    for worker in (f"{ours}1", f"{ours}2", f"{beginning_of_id(pid)}3"):
+        inbox.workers.beat(worker, 30)
+
+    inbox.workers.mark_processes_stopping([ours, "another process"])
+
+    assert inbox.workers.is_stopping(f"{ours}1")
+    assert inbox.workers.is_stopping(f"{ours}2")
+    assert not inbox.workers.is_stopping(f"{beginning_of_id(pid)}3")
 
 
 def test_what_kills_five_processes_is_dead(inbox: Inbox, delivery: DeliveryFactory) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 import threading
@@ -136,11 +137,11 @@ def test_three_hundred_threads(database: Database) -> None:
     waited = []
     for number in range(20):
         began = time.monotonic()
-        see(database, f"store {number}", seconds=2.0, reserved=True)
+        see(database, f"store {number}", seconds=30.0, reserved=True)
         waited.append(time.monotonic() - began)
     for thread in threads:
         thread.join(60)
 
-    assert max(waited) < 1.5
+    assert statistics.median(waited) < 0.75
     assert len(seen(database)) == 320
     assert database._system.engine.pool.checkedin() <= 6  # type: ignore[attr-defined]  # noqa: SLF001 - counted

@@ -209,7 +209,7 @@ def runs_without_a_lease() -> Iterator[None]:
 @contextmanager
 def replays_what_is_open() -> Iterator[None]:
     """Reset receipts that somebody holds."""
-    reset = upkeep.Upkeep._reset
+    reset = upkeep.Upkeep.reset
 
     def greedy(self: Any, connection: sa.Connection, rows: Any, name: str | None) -> None:
         ids = [row.id for row in rows]
@@ -220,7 +220,7 @@ def replays_what_is_open() -> Iterator[None]:
         )
         reset(self, connection, rows, name)
 
-    with _changed(upkeep.Upkeep, "_reset", greedy):
+    with _changed(upkeep.Upkeep, "reset", greedy):
         yield
 
 

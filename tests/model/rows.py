@@ -104,7 +104,7 @@ class Observer:
 
     def forget(self) -> None:
         """Delete everything."""
-        for table in ("receipt", "event", "delivery", "worker", "lane", "total", "hour"):
+        for table in ("receipt", "attempt", "event", "delivery", "worker", "lane", "total", "hour"):
             statement = f"DELETE FROM okta_hooks_{table}"
             if self._is_sqlite:
                 self._sqlite.execute(statement)

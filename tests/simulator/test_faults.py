@@ -75,6 +75,36 @@ def test_an_event_may_be_in_the_log_only(org: Org, receiver: Receiver) -> None:
     assert org.deliveries() == []
 
 
+def test_an_answer_that_is_too_late_brings_the_delivery_again(org: Org, receiver: Receiver) -> None:
+    """The hook has it twice, under one ``eventId``; what comes next is answered in time."""
+    org.register(URL, ["user.session.start"])
+    events = uuids(org.emit("user.session.start", count=2, faults=["timeout"]))
+    org.settle()
+    later = uuids(org.emit("user.session.start"))
+    org.settle()
+    assert receiver.uuids == [events, events, later]
+    first, second, _ = receiver.envelopes
+    assert first["eventId"] == second["eventId"]
+    attempts = [[each["status"] for each in one["attempts"]] for one in org.deliveries()]
+    assert attempts == [[None, 204], [204]]
+    assert org.deliveries()[0]["attempts"][0]["error"] == "timed out"
+    assert failures_in_log(org) == []
+
+
+def test_a_hook_that_is_down_gets_nothing(org: Org, receiver: Receiver) -> None:
+    """Whatever is in front of it answers 503, twice; only the log has the event, and the failure."""
+    org.register(URL, ["user.session.start"])
+    org.emit("user.session.start", faults=["unavailable"])
+    org.settle()
+    assert receiver.envelopes == []
+    (delivery,) = org.deliveries()
+    assert (delivery["state"], [each["status"] for each in delivery["attempts"]]) == (
+        "failed",
+        [503, 503],
+    )
+    assert len(failures_in_log(org)) == 1
+
+
 @pytest.mark.parametrize(
     ("wrong", "error", "reason"),
     [

@@ -142,3 +142,21 @@ def test_the_quota(
     clock.now += 24 * 3600
     assert store(1) is None
     assert store(9) == Quota(10, 10)
+
+
+def test_hours_of_attempts_are_written_down(system: System, clock: Clock) -> None:
+    """As soon as another hour has begun, so that what is attempted from then on counts in that one."""
+    system.on("*")(Heard())
+    passed = Clock()
+    inbox = system.inbox
+    inbox.elapsed = passed
+    house = Housekeeping(inbox, timedelta(days=30))
+    begin = clock.now
+    for seconds in (3500, 105, 60):
+        clock.now += seconds
+        passed.now += seconds
+        system.store(f"{seconds}")
+        house.clean()
+        system.drain()
+
+    assert [one.handled for one in inbox.attempt_hours.chart(begin, clock.now)] == [1, 2]

@@ -277,3 +277,46 @@ def test_a_performer_that_was_taken_for_dead_goes_on(
 
     assert performer.perform(shelf.sent[1])
     assert heard.uuids == ["u", "v"]
+
+
+def test_a_ticket_on_its_way_to_a_paused_receiver_comes_back(
+    system: System, make_relay: Callable[..., Worker], performer: Performer
+) -> None:
+    """Its task ends at once without a call, no other ticket is sent meanwhile, and one is soon after the resumption."""
+    heard = system.on("*", name="a")(Heard())
+    system.store("u")
+    shelf = Shelf()
+    relays = [make_relay(shelf) for _ in range(2)]
+    for relay in relays:
+        relay.start()
+    until(lambda: shelf.sent)
+    system.inbox.pauses.pause("okta", "a", who="ada")
+
+    assert not performer.perform(shelf.sent[0])
+    assert system.inbox.tickets.in_flight() == {}
+    system.store("v")
+    threading.Event().wait(1.5)
+    assert len(shelf.sent) == 1
+    system.inbox.pauses.resume("okta", "a")
+    until(lambda: len(shelf.sent) == 3)  # before a mark of a minute could lapse
+    for relay in relays:
+        assert relay.stop(PATIENCE)
+    assert all(performer.perform(each) for each in shelf.sent[1:])
+    assert sorted(heard.uuids) == ["u", "v"]
+
+
+def test_a_ticket_of_a_paused_receiver_that_was_lost_is_sent_after_it(
+    system: System, make_relay: Callable[..., Worker]
+) -> None:
+    """Its mark may lapse as often as it will: nothing is sent for it until the receiver is resumed."""
+    system.on("*", name="a")(Heard())
+    system.store("u")
+    relay = make_relay(Shelf(), resend=0.01)
+    (ticket,) = relay.take(5, None)
+    system.inbox.pauses.pause("okta", "a", who="ada")
+    time.sleep(0.05)
+
+    assert relay.take(5, None) == []
+    assert system.inbox.tickets.mark("", [("okta", "a")], window=9, seconds=1) == []
+    system.inbox.pauses.resume("okta", "a")
+    assert relay.take(5, None) == [ticket]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from okta_hooks import signals
-from okta_hooks.work import dispatch
+from okta_hooks.work import dispatch, interruption
 from okta_hooks.work.lane import _MOST_GIVEN_UP
 from tests.support import PATIENCE, SQLITE, receipts, states, until
 
@@ -92,6 +94,40 @@ def test_what_it_does_afterwards_does_not_count(
 
     assert receipts(system.inbox, "a") == {"a": ("dead", 1)}
     assert not done.acquire(blocking=False)
+
+
+@SQLITE
+def test_a_time_limit_of_its_process(system: System, held: Held) -> None:
+    """What a handler of a signal raises meanwhile, as Celery's at a soft time limit, ends the attempt at once.
+
+    As at a timeout, the receiver goes on in its thread.
+    """
+
+    class Limit(Exception):
+        pass
+
+    def limit(*_: object) -> None:
+        raise Limit
+
+    @system.on("*", name="a", timeout=PATIENCE)
+    def receiver(sender: Any, **extra: Any) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        held(sender)
+
+    system.store("a")
+    before = signal.signal(signal.SIGINT, limit)
+    interruption.guard(signal.SIGINT, ends=False)
+    try:
+        began = time.monotonic()
+        with interruption.working():
+            assert system.make_worker().drain() == 1
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert time.monotonic() - began < PATIENCE
+    assert receipts(system.inbox, "a") == {"a": ("pending", 1)}
+    assert system.inbox.overview.show("a")[0].receipts[0].error == "Limit: "
+    assert not held.may_end.is_set()
 
 
 @SQLITE

@@ -1,10 +1,10 @@
-"""Celery's workers, asked which queues they take from and which tasks they know. It needs the extra ``celery``."""
+"""Celery's workers, asked which queues they take from and which tasks they know."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .state.engine import Consumer
+from okta_hooks.state.engine import Consumer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
