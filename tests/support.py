@@ -189,6 +189,7 @@ class Proxy:
         self.target = target
         self.accepted = 0
         self._is_refusing = False
+        self._last: tuple[bytes, bool] | None = None
         self._pairs: list[tuple[socket.socket, socket.socket, threading.Event]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -214,10 +215,47 @@ class Proxy:
                 client.close()
                 server.close()
                 continue
-            for source, sink in ((client, server), (server, client)):
-                thread = threading.Thread(target=_pump, args=(source, sink, flows), daemon=True)
+            is_last = threading.Event()
+            for target, source, sink in (
+                (self._request, client, server),
+                (self._answer, server, client),
+            ):
+                arguments = (source, sink, flows, is_last)
+                thread = threading.Thread(target=target, args=arguments, daemon=True)
                 self._threads.append(thread)
                 thread.start()
+
+    def _request(
+        self,
+        source: socket.socket,
+        sink: socket.socket,
+        flows: threading.Event,
+        is_last: threading.Event,
+    ) -> None:
+        def passes(data: bytes) -> bool:
+            if self._last is None or self._last[0] not in data:
+                return True
+            (_, arrives), self._last = self._last, None
+            is_last.set()
+            if not arrives:
+                with contextlib.suppress(OSError):
+                    source.shutdown(socket.SHUT_RDWR)
+            return arrives
+
+        _pump(source, sink, flows, passes)
+
+    def _answer(
+        self,
+        source: socket.socket,
+        sink: socket.socket,
+        flows: threading.Event,
+        is_last: threading.Event,
+    ) -> None:
+        _pump(source, sink, flows, lambda _: not is_last.is_set())
+
+    def cut_at(self, word: bytes, *, arrives: bool) -> None:
+        """Close the next connection that sends a word, before that arrives or before it is answered."""
+        self._last = word, arrives
 
     def silence(self) -> None:
         """Pass on nothing more of the connections that are there, and keep them open."""
@@ -250,10 +288,17 @@ class Proxy:
             server.close()
 
 
-def _pump(source: socket.socket, sink: socket.socket, flows: threading.Event) -> None:
+def _pump(
+    source: socket.socket,
+    sink: socket.socket,
+    flows: threading.Event,
+    passes: Callable[[bytes], bool],
+) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             flows.wait()
+            if not passes(data):
+                break
             sink.sendall(data)
     with contextlib.suppress(OSError):
         sink.shutdown(socket.SHUT_RDWR)

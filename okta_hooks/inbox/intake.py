@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from okta_hooks.exceptions import InboxUnavailable, UnreadableEvent
 from okta_hooks.wire import reading
 
+from . import redeliveries
 from .database import SECONDS
 from .one_by_one import OneByOne
 from .statements import values
@@ -162,33 +163,60 @@ class Intake:
         """
         rows = _rows_of(deliveries)
         deadline = time.monotonic() + (SECONDS if seconds is None else seconds)
+        sent: list[_Sent] = []
         for _ in range(_ATTEMPTS - 1):
             try:
-                return self._store(rows, deadline, reserved=reserved)
+                return self._store(rows, sent, deadline, reserved=reserved)
             except InboxUnavailable as error:
-                if not error.connection_lost:
+                if not error.connection_lost or time.monotonic() >= deadline:
                     raise
             # The connection had broken since it was last used: the database may be back already.
-        return self._store(rows, deadline, reserved=reserved)
+        return self._store(rows, sent, deadline, reserved=reserved)
 
-    def _store(self, rows: _Rows, deadline: float, *, reserved: bool) -> list[Stored]:
+    def _store(
+        self, rows: _Rows, sent: list[_Sent], deadline: float, *, reserved: bool
+    ) -> list[Stored]:
+        """Try to store; what is to be committed is added to ``sent``, for the next attempt if the answer is lost."""
         seconds = max(deadline - time.monotonic(), 0.0)
         with self._database.exchange(seconds=seconds, reserved=reserved) as exchange:
-            stored, endings = self._add(exchange, rows)
+            ids, stored, endings = self._add(exchange, rows)
+            if any(each.duplicate for each in stored):
+                for earlier in sent:
+                    if self._is_committed(exchange, earlier, rows, ids):
+                        # What is there was stored by that attempt: it has come once, and is no duplicate.
+                        stored = earlier.stored
+                        endings = [_some(_DELETE, self._database.placeholder, ids)]
+                        break
+            sent.append(_Sent(ids, stored))
             exchange.finish(*endings)
         return stored
+
+    def _is_committed(
+        self, exchange: Exchange, earlier: _Sent, rows: _Rows, ids: Sequence[int]
+    ) -> bool:
+        """Return whether an attempt whose answer was lost has been committed, by a delivery that it has kept."""
+        for new, row, became in zip(earlier.ids, rows.deliveries, earlier.stored, strict=True):
+            if became.new:
+                # An id that is given out again was not committed.
+                is_free = new not in ids
+                asked = _IS_THERE.format(mark=self._database.placeholder)
+                given = (new, *(row[column] for column in _SAME))
+                return is_free and bool(exchange.run((asked, given))[0])
+        return False
 
     def add(self, connection: sa.Connection, deliveries: Sequence[NewDelivery]) -> list[Stored]:
         """Do :meth:`store` within a transaction that is open already."""
         exchange = OneByOne(connection)
-        stored, endings = self._add(exchange, _rows_of(deliveries))
+        _, stored, endings = self._add(exchange, _rows_of(deliveries))
         exchange.run(*endings)
         return stored
 
-    def _add(self, exchange: Exchange, rows: _Rows) -> tuple[list[Stored], list[Statement]]:
-        """Insert deliveries and events; return what became of each delivery, and what else is to be executed."""
+    def _add(
+        self, exchange: Exchange, rows: _Rows
+    ) -> tuple[Sequence[int], list[Stored], list[Statement]]:
+        """Insert deliveries and events; return their ids, what became of each, and what else is to be executed."""
         if not rows.deliveries:
-            return [], []
+            return [], [], []
         mark = self._database.placeholder
         ids = self._database.next_ids(exchange, delivery, len(rows.deliveries))
         of_deliveries = [(new, *row) for new, row in zip(ids, rows.deliveries, strict=True)]
@@ -206,13 +234,14 @@ class Intake:
                 duplicates.setdefault(row[0], set()).add(row[_ORDINAL])
             for delivery_id, ordinal, _ in kept:
                 duplicates[delivery_id].discard(ordinal)
-            endings += self._counting(
+            endings += redeliveries.addition(
+                self._database,
                 Counter(
                     row[:_IDENTITY]
                     for index, row in rows.events
                     if rows.deliveries[index][_VIA] == "hook"
                     and row[_IDENTITY] in duplicates[ids[index]]
-                )
+                ),
             )
         stored: dict[int, list[str | None]] = {delivery_id: [] for delivery_id in ids}
         for delivery_id, _, reason in kept:
@@ -229,43 +258,28 @@ class Intake:
         ]
         if bare:
             endings.append(_some(_DELETE, mark, bare))
-        return became, endings
-
-    def _counting(self, events: Counter[tuple[str, str]]) -> list[Statement]:
-        """Return what notes how often events have been delivered again.
-
-        An event that somebody else has locked is left out: the request does not wait for that.
-
-        :param events: The hook and key of each, with how often it was.
-        """
-        mark = self._database.placeholder
-        lock = " FOR UPDATE SKIP LOCKED" if self._database.path is None else ""
-        alike: dict[tuple[str, int], list[str]] = {}
-        for (hook, key), number in events.items():
-            alike.setdefault((hook, number), []).append(key)
-        statements: list[Statement] = []
-        for (hook, number), keys in alike.items():
-            for start in range(0, len(keys), _KEYS_AT_ONCE):
-                some = keys[start : start + _KEYS_AT_ONCE]
-                marks = ", ".join([mark] * len(some))
-                text = _AGAIN.format(mark=mark, keys=marks, lock=lock)
-                statements.append((text, (number, hook, *some)))
-        return statements
+        return ids, became, endings
 
 
 def _some(text: str, placeholder: str, ids: Sequence[int]) -> Statement:
     return text.format(ids=", ".join([placeholder] * len(ids))), ids
 
 
+_IS_THERE: Final = (
+    "SELECT 1 FROM okta_hooks_delivery"
+    " WHERE id = {mark} AND hook = {mark} AND body = {mark} AND received_at = {mark}"
+)
 _KEPT: Final = (
     "SELECT delivery_id, ordinal, reason FROM okta_hooks_event WHERE delivery_id IN ({ids})"
 )
-#: How often events were delivered again.
-_AGAIN: Final = (
-    "UPDATE okta_hooks_event SET duplicates = coalesce(duplicates, 0) + {mark} WHERE id IN ("
-    "SELECT id FROM okta_hooks_event WHERE hook = {mark} AND key IN ({keys}){lock})"
-)
 _DELETE: Final = "DELETE FROM okta_hooks_delivery WHERE id IN ({ids})"
+
+
+class _Sent(NamedTuple):
+    """What an attempt to store was about to commit: the ids that it gave to the deliveries, and what became of each."""
+
+    ids: Sequence[int]
+    stored: list[Stored]
 
 
 class _Rows(NamedTuple):
@@ -343,4 +357,8 @@ _ORDINAL: Final = _STORED_OF_EVENT.index(event.c.ordinal)
 #: What tells an event from others: its hook and its key, which stand first in a row without its delivery.
 _IDENTITY: Final = 2
 _VIA: Final = _STORED_OF_DELIVERY.index(delivery.c.via) - 1
-_KEYS_AT_ONCE: Final = 1000
+#: What tells a delivery from another of the same id, in a database that lacks the last transactions.
+_SAME: Final = tuple(
+    _STORED_OF_DELIVERY.index(column) - 1
+    for column in (delivery.c.hook, delivery.c.body, delivery.c.received_at)
+)

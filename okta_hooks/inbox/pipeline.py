@@ -7,6 +7,7 @@ https://www.postgresql.org/docs/current/libpq-pipeline-mode.html
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,7 @@ _MOST_PREPARED: Final = 50
 _MOST_KNOWN: Final = 500
 #: How often a session executes a statement before it prepares it.
 _TIMES_UNPREPARED: Final = 3
+_DIGITS: Final = 32
 _ROWS: Final = pq.ExecStatus.TUPLES_OK
 _SYNC: Final = pq.ExecStatus.PIPELINE_SYNC
 _FAILED: Final = pq.ExecStatus.FATAL_ERROR
@@ -39,7 +41,6 @@ class Prepared:
     def __init__(self) -> None:
         self._names: dict[bytes, bytes] = {}
         self._times: Counter[bytes] = Counter()
-        self._number = 0
 
     def send(self, pgconn: PGconn, query: bytes, values: list[bytes | None]) -> bytes | None:
         """Send a statement, prepared if it comes often; return its name if it is prepared by that."""
@@ -52,8 +53,8 @@ class Prepared:
         if self._times[query] <= _TIMES_UNPREPARED or len(self._names) >= _MOST_PREPARED:
             pgconn.send_query_params(query, values)
             return None
-        self._number += 1
-        name = f"okta_hooks_{self._number}".encode()
+        # By the text, so that whoever else may have used this session meant the same by it.
+        name = b"okta_hooks_" + hashlib.sha256(query).hexdigest()[:_DIGITS].encode()
         pgconn.send_prepare(name, query)
         pgconn.send_query_prepared(name, values)
         return name
@@ -107,6 +108,10 @@ def execute(
     for result, preparation in zip(results, preparations, strict=False):
         if result.status == _FAILED:
             raise _error(result)
+        if (
+            result.command_status == b"ROLLBACK"
+        ):  # what COMMIT does after a failure, without an error
+            raise psycopg.OperationalError("the transaction was rolled back")
         if prepared is not None and preparation is not None:
             prepared.add(*preparation)
         elif result.status == _ROWS:

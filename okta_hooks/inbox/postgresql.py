@@ -58,9 +58,21 @@ _ADVISORY_LOCK: Final = 0x0C7A_400C
 #: or connection alone. Set for a server or a database, it marks an old primary, and what is written there is lost.
 _OWN_SOURCES: Final = frozenset({"client", "database user", "session", "user"})
 #: How the SQLSTATEs begin after which a connection is dropped: a server that does not write any more or shuts down,
-#: a connection that broke, a table or a schema that is not there, or a statement that was prepared.
+#: a connection that broke, a table or a schema that is not there, or a statement that was prepared and is not there,
+#: is there already, or returns something else since its tables were altered.
 #: https://www.postgresql.org/docs/current/errcodes-appendix.html
-_WRONG_SERVER: Final = ("25006", "25P03", "25P04", "57P", "08", "42P01", "3F000", "26000")
+_WRONG_SERVER: Final = (
+    "25006",
+    "25P03",
+    "25P04",
+    "57P",
+    "08",
+    "42P01",
+    "3F000",
+    "26000",
+    "42P05",
+    "0A000",
+)
 
 #: The version of a server that has this setting.
 _HAS_TRANSACTION_TIMEOUT: Final = 17_00_00

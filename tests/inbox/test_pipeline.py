@@ -9,11 +9,13 @@ import pytest
 from okta_hooks.exceptions import InboxUnavailable
 from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.database import Database
+from okta_hooks.inbox.intake import Stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from okta_hooks.inbox.intake import NewDelivery
+    from tests.support import Proxy
 
     DeliveryFactory = Callable[..., NewDelivery]
 
@@ -59,6 +61,57 @@ def test_what_follows_a_failure_is_not_done(database: Database) -> None:
     with database.exchange() as exchange:
         (rows,) = exchange.finish(("SELECT count(*) FROM okta_hooks_lane", ()))
     assert rows == [(0,)]
+
+
+def test_a_commit_after_a_failure(database: Database) -> None:
+    """PostgreSQL rolls back and says so, not that this is an error: here it is one."""
+    with database.exchange() as exchange:
+        with pytest.raises(InboxUnavailable, match="division by zero"):
+            exchange.run(("SELECT 1 / %s::integer", (0,)))
+        with pytest.raises(InboxUnavailable, match="rolled back"):
+            exchange.finish()
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_connection_that_is_lost_at_the_commit(
+    proxy: Proxy, proxied_url: str, delivery: DeliveryFactory, *, arrives: bool
+) -> None:
+    """Whether it was committed or not: what is stored in the end is new, and no duplicate of itself."""
+    inbox = Inbox(proxied_url)
+    inbox.intake.store([delivery("known")])
+    proxy.cut_at(b"COMMIT", arrives=arrives)
+
+    stored = inbox.intake.store([delivery("a", "known"), delivery("b")])
+
+    assert stored == [Stored(new=1, duplicate=1), Stored(new=1, duplicate=0)]
+    with inbox.database.exchange() as exchange:
+        events, deliveries = exchange.finish(
+            ("SELECT key, duplicates FROM okta_hooks_event ORDER BY key", ()),
+            ("SELECT count(*) FROM okta_hooks_delivery", ()),
+        )
+    assert events == [("a", None), ("b", None), ("known", 1)]
+    assert deliveries == [(3,)]
+    inbox.close()
+
+
+def test_a_prepared_statement_whose_table_was_altered(database: Database) -> None:
+    """What it returns is of another type since: the session is left, and the next one prepares it anew."""
+    asked = ("SELECT hook, %s::text FROM okta_hooks_lane", ("",))
+    for _ in range(6):
+        with database.exchange() as exchange:
+            exchange.finish(asked)
+
+    with database.transaction() as connection:
+        connection.exec_driver_sql("ALTER TABLE okta_hooks_lane ALTER hook TYPE varchar(99)")
+
+    with (
+        pytest.raises(InboxUnavailable, match="cached plan") as raised,
+        database.exchange() as exchange,
+    ):
+        exchange.finish(asked)
+    assert raised.value.is_transient
+    with database.exchange() as exchange:
+        assert exchange.finish(asked) == [[]]
 
 
 def test_prepared_statements(database: Database) -> None:
