@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .database import Statement
 
-#: A session keeps a plan for each, which takes some memory of the server.
+#: A session keeps each as it was parsed, which takes some memory of the server.
 _MOST_PREPARED: Final = 50
 _MOST_KNOWN: Final = 500
 #: How often a session executes a statement before it prepares it.
@@ -36,7 +36,7 @@ _FAILED: Final = pq.ExecStatus.FATAL_ERROR
 
 
 class Prepared:
-    """The statements that one session has parsed, and need not parse and plan again: that takes most of their time."""
+    """The statements that one session has parsed, and need not parse again."""
 
     def __init__(self) -> None:
         self._names: dict[bytes, bytes] = {}

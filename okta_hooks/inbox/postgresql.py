@@ -74,8 +74,9 @@ _WRONG_SERVER: Final = (
     "0A000",
 )
 
-#: The version of a server that has this setting.
+#: The versions of servers that have these settings.
 _HAS_TRANSACTION_TIMEOUT: Final = 17_00_00
+_HAS_PLAN_CACHE_MODE: Final = 12_00_00
 
 #: From how many rows on arrays are faster than parameters.
 _MANY_ROWS: Final = 20
@@ -327,6 +328,9 @@ def _beginning(raw: _Connection, access: str, seconds: float) -> list[str]:
     if raw.info.server_version >= _HAS_TRANSACTION_TIMEOUT:
         # That of the role has run since BEGIN, and setting another would not restart it: it is switched off.
         settings.insert(0, ("transaction_timeout", "0"))
+    if raw.prepared is not None and raw.info.server_version >= _HAS_PLAN_CACHE_MODE:
+        # A plan that was made while the tables were small, and kept, would look through all of them later.
+        settings.append(("plan_cache_mode", "force_custom_plan"))
     if raw.uses_lz4:
         settings.append(("default_toast_compression", "lz4"))
     if raw.search_path:

@@ -114,6 +114,18 @@ def test_a_prepared_statement_whose_table_was_altered(database: Database) -> Non
         assert exchange.finish(asked) == [[]]
 
 
+def test_plans_are_not_kept(database: Database) -> None:
+    """A plan that was made while the inbox was small reads whole tables later: each execution has one of its own."""
+    asked = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE name LIKE %s"
+    for _ in range(20):
+        with database.exchange() as exchange:
+            (rows,) = exchange.finish((asked, ("okta_hooks_%",)))
+
+    ((generic, custom),) = rows
+    assert generic == 0
+    assert custom > 10
+
+
 def test_prepared_statements(database: Database) -> None:
     """What a session executes often it has prepared; if that is gone, it is left for another."""
     asked = "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE %s"
