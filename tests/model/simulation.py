@@ -426,7 +426,7 @@ def simulated(world: World) -> Iterator[None]:
         ),
         (member, {"start_thread": _start}),
         (bodies, {"start_thread": _start}),
-        (dispatch, {"start_thread": _start, "run": _run}),
+        (dispatch, {"threading": _THREADING, "start_thread": _start, "run": _run}),
         (host_code, {"threading": _THREADING}),
     ]
     with contextlib.ExitStack() as stack:
