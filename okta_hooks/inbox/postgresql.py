@@ -132,7 +132,7 @@ class PostgreSQL:
 
     :param url: Its URL, of SQLAlchemy.
     :param connections: How many are kept at most.
-    :raises InboxUnavailable: if the URL has a parameter that is none of a connection.
+    :raises InboxUnavailable: if the URL has a parameter that is none of a connection, or libpq is older than 14.
     """
 
     insert: Final = staticmethod(insert)
@@ -140,6 +140,10 @@ class PostgreSQL:
     path: Final = None
 
     def __init__(self, url: sa.URL, connections: int) -> None:
+        try:
+            psycopg.capabilities.has_pipeline(check=True)
+        except psycopg.NotSupportedError as error:
+            raise InboxUnavailable(str(error), is_transient=False) from None
         options = pq.Conninfo.get_defaults()
         known = {option.keyword.decode() for option in options}
         if unknown := sorted(url.query.keys() - known - _PINNED.keys()):

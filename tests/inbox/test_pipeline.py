@@ -43,6 +43,16 @@ def test_values_come_back_as_they_were_sent(database: Database) -> None:
     assert last == [[(7,)]]
 
 
+def test_a_libpq_without_pipelines(monkeypatch: pytest.MonkeyPatch, postgresql_url: str) -> None:
+    """One older than 14, which psycopg may have been built with, is named at once."""
+    features = pytest.importorskip("psycopg").capabilities
+    monkeypatch.setattr(features, "_cache", {"Connection.pipeline()": "libpq 14 is needed"})
+
+    with pytest.raises(InboxUnavailable, match="libpq 14 is needed") as raised:
+        Database(postgresql_url, ".")
+    assert not raised.value.is_transient
+
+
 def test_a_text_with_a_nul(database: Database) -> None:
     """It is refused, where libpq would send what stands before it."""
     with pytest.raises(InboxUnavailable, match="NUL") as raised, database.exchange() as exchange:
