@@ -89,7 +89,7 @@ def test_a_connection_that_is_lost_at_the_commit(
     """Whether it was committed or not: what is stored in the end is new, and no duplicate of itself."""
     inbox = Inbox(proxied_url)
     inbox.intake.store([delivery("known")])
-    proxy.cut_at(b"COMMIT", arrives=arrives)
+    proxy.cut_at(b"COMMIT\0", arrives=arrives)  # not that of READ COMMITTED
 
     stored = inbox.intake.store([delivery("a", "known"), delivery("b")])
 
