@@ -13,7 +13,7 @@ nitpicky = True
 # Names of others: a build that looked them up would need the network.
 nitpick_ignore_regex = [
     ("py:.*", r"(click|collections\.abc|datetime|flask|json|pytest|random|sqlalchemy)\..*"),
-    ("py:class", r"App|AppState|Callable\[\[\]|F|Flask|NamedSignal|Ticket|datetime"),
+    ("py:class", r"App|AppState|Callable\[\[\]|EventHook|F|Flask|NamedSignal|Ticket|datetime"),
     ("py:class", r"Celery"),
     # Parts of the simulator that are not public.
     ("py:.*", r"Page|create_app|calling\.Send"),

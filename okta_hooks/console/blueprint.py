@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.sansio.app import App
 
-    from okta_hooks.receivers import Hook
+    from okta_hooks.blueprint import EventHook
 
     from .visitor import Visitor
 
@@ -48,7 +48,6 @@ _HEADERS: Final = {
             "frame-ancestors 'none'",
         ]
     ),
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     # Flask-WTF asks for the referrer of a POST, and browsers send no Origin where they may send no referrer.
     "Referrer-Policy": "same-origin",
@@ -106,7 +105,7 @@ class Console(Blueprint):
 
     def __init__(
         self,
-        *hooks: Hook,
+        *hooks: EventHook,
         authorize: Callable[[], Any] | None = None,
         url_prefix: str = "/okta/console",
     ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from flask import request
 
+from okta_hooks.inbox.event_page import Capped, EventPage
 from okta_hooks.inbox.tables import DEAD, STATES
 from okta_hooks.masking import masked_text
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from okta_hooks.inbox import Inbox
-    from okta_hooks.inbox.event_page import Capped, EventPage
 
     from .filters import Filters
     from .visit import Visit
@@ -27,6 +27,12 @@ _ON_A_PAGE: Final = 50
 #: How many rows are looked at for a page, and to count what fits.
 _MOST: Final = 10_000
 
+_NOTHING: Final[tuple[EventPage, Capped, Mapping[int, str]]] = (
+    EventPage(events=(), older=None, newer=None),
+    Capped(0, has_more=False),
+    {},
+)
+
 
 def show(visit: Visit) -> str:
     """Return a page of the list."""
@@ -34,7 +40,12 @@ def show(visit: Visit) -> str:
     wanted = filters_of(request.args, hook=hook, now=time.time())
     before, after = request.args.get("before"), request.args.get("after")
     try:
-        page, number, errors = visit.read(lambda inbox: _find(inbox, wanted, before, after))
+        # What cannot be understood finds nothing: all events would look like an answer.
+        page, number, errors = (
+            _NOTHING
+            if wanted.wrong
+            else visit.read(lambda inbox: _find(inbox, wanted, before, after))
+        )
     except ValueError as error:  # the place in the list was made up
         raise NotThere("There is no such page of the list.") from error
     return render(

@@ -12,7 +12,10 @@ from okta_hooks.printable import printable
 
 #: Stands where there is no value: an en dash.
 NOTHING: Final = Markup("\u2013")
-_ADDRESS: Final = re.compile(r"[^\s@<>()\[\]\"',;:]+@[^\s@<>()\[\]\"',;:]+")
+#: Also as it stands in URLs.
+_ADDRESS: Final = re.compile(
+    r"[^\s@\uff20<>()\[\]\"',;:]+(?:[@\uff20]|%40)[^\s@\uff20<>()\[\]\"',;:]+"
+)
 _MILLISECOND: Final = 0.001
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE

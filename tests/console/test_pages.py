@@ -96,13 +96,15 @@ def test_looking_for_events(client: FlaskClient, app: Flask, directory: Director
 @pytest.mark.parametrize(
     ("field", "value"), [("since", "yesterday"), ("until", "9999999d"), ("type", "user.*.create")]
 )
-def test_a_filter_that_is_none(client: FlaskClient, field: str, value: str) -> None:
-    """What cannot be understood is said beside its field."""
+def test_a_filter_that_is_none(client: FlaskClient, app: Flask, field: str, value: str) -> None:
+    """What cannot be understood is said beside its field, and finds nothing."""
+    deliver(app, CREATED)
     page = Page(get(client, "/events", **{field: value}))
 
     (wrong,) = [each for _, each in page.elements if each.get("aria-invalid")]
     assert wrong["name"] == field
     assert "Write" in page.text
+    assert CREATED not in page.text
 
 
 def test_pages_of_events(client: FlaskClient, app: Flask) -> None:

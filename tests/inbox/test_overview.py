@@ -118,3 +118,31 @@ def test_what_was_due_at_once_shows_no_time_of_its_own(
     ((shown,),) = (each.receipts for each in inbox.overview.show("a"))
 
     assert (shown.state, shown.due) == ("claimed", 0.0)
+
+
+def test_events_by_their_ids(varied: Inbox) -> None:
+    """Those that are there are found, in the order of their ids."""
+    known = varied.overview.find(Selection())
+    newest, oldest = known[0].id, known[-1].id
+
+    found = varied.overview.by_ids([newest, 10**6, oldest])
+
+    assert found == [known[-1], known[0]]
+
+
+def test_what_is_tried_again(inbox: Inbox, delivery: DeliveryFactory) -> None:
+    """Of one receiver, what its last attempt has failed at, the next first; not what waits for its first."""
+    inbox.intake.store([delivery("1", "2", "3")])
+    fan_out(inbox, "a", "b")
+    first, second, _ = claim(inbox)
+    settle(inbox, [first], "pending", wait=20.0, error="first")
+    settle(inbox, [second], "pending", wait=10.0, error="second")
+
+    found = inbox.receipts.retried("okta", "a", limit=5)
+
+    assert [(one.event_id, one.attempts, one.error) for one in found] == [
+        (second.event_id, 1, "second"),
+        (first.event_id, 1, "first"),
+    ]
+    assert len(inbox.receipts.retried("okta", "a", limit=1)) == 1
+    assert inbox.receipts.retried("okta", "b", limit=5) == []

@@ -101,3 +101,18 @@ def test_an_opening_that_takes_long(database: Database, monkeypatch: pytest.Monk
         opens.result(30)
 
     assert read(database, 1.0) == 0
+
+
+def test_a_time_for_all_that_is_done(database: Database) -> None:
+    """What is done within a time ends by then, whatever time it would have otherwise; elsewhere nothing changes."""
+    with ExitStack() as stack:
+        for _ in range(CONNECTIONS):
+            stack.enter_context(database.reading())
+        began = time.monotonic()
+        with database.within(0.3), database.within(60.0):
+            for _ in range(2):
+                with pytest.raises(InboxUnavailable):
+                    read(database, 30.0)
+        assert time.monotonic() - began < 15
+
+    assert read(database, 30.0) == 0
