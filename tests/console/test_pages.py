@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from okta_hooks import state_of
-from okta_hooks.testing import make_event
+from okta_hooks.testing import make_delivery, make_event
+from tests.support import SECRET
 
 from .support import ADDRESS, ROOT, Page, deliver, get, post, work
 
@@ -156,6 +157,19 @@ def test_an_event(client: FlaskClient, app: Flask, directory: Directory) -> None
     assert f'"eventType": "{CREATED}"' in text
     assert '"alternateId": "***"' in text
     assert "Came again never" in text
+
+
+def test_where_an_event_comes_from(client: FlaskClient, app: Flask) -> None:
+    """Of the URL of the hook at Okta stands there what is no secret, and names nobody."""
+    delivery = make_delivery([make_event(CREATED)])
+    delivery["source"] = "https://acme.okta.com/api/v1/eventHooks/who1?login=noether&token=t0ken"
+    client.post("/okta/events", json=delivery, headers={"Authorization": SECRET})
+
+    page = get(client, event_page(client))
+
+    assert "https://acme.okta.com/api/v1/eventHooks/who1<" in page
+    assert "noether" not in page
+    assert "t0ken" not in page
 
 
 def test_duplicates(client: FlaskClient, app: Flask) -> None:
