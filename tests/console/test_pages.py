@@ -127,6 +127,23 @@ def test_pages_of_events(client: FlaskClient, app: Flask) -> None:
     assert Page(client.get(newer).text).text.count(f" {CREATED} ") == 50
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/events?uuid=a%00",
+        "/receivers/one?hook=okta&name=%00",
+        "/dead-letters/group?hook=okta&receiver=%00",
+    ],
+)
+def test_what_no_database_can_be_asked(
+    make: Callable[..., Flask], okta: EventHook, inbox_url: str, path: str
+) -> None:
+    """A link with a NUL leads to nothing: it is not the inbox that is away."""
+    client = make(okta, INBOX=inbox_url).test_client()
+
+    assert client.get(ROOT + path).status_code == 404
+
+
 @pytest.mark.parametrize("query", ["before=x", "after=x", "before=nan_1", "before=1_-1"])
 def test_a_page_that_was_made_up(client: FlaskClient, query: str) -> None:
     """A place in a list that is none leads to nothing, and not to an error of the app's."""
