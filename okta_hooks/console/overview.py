@@ -135,7 +135,7 @@ def _figures(inbox: Inbox, hooks: Sequence[str], step: _Step) -> Figures:
         ),
         bytes=inbox.space.bytes(),
         spans=inbox.attempt_hours.chart(now - _SPANS[step], now, step, hooks=hooks),
-        reveals=inbox.audit.number("reveal", since=now - DAY),
+        reveals=inbox.audit.number("reveal", since=now - DAY, hooks=hooks),
     )
 
 
