@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from okta_hooks import state_of
+from okta_hooks.console import overview
 from okta_hooks.testing import make_delivery, make_event
 from tests.support import SECRET
 
@@ -55,6 +56,19 @@ def test_the_overview(client: FlaskClient, app: Flask, directory: Directory) -> 
     assert "Dead letters 2" in page.text
     assert "directory is failing: 2 of its last 2 attempts failed" in page.text
     assert page.links("/receivers/one?hook=okta&name=directory")
+
+
+@pytest.mark.parametrize(("number", "is_told"), [(6, False), (7, True)])
+def test_the_quota(
+    client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch, number: int, *, is_told: bool
+) -> None:
+    """The overview warns of Okta's quota when the log and Okta do: at 70 % of it."""
+    monkeypatch.setattr(overview, "MOST_EVENTS_A_DAY", 10)
+    deliver(app, *[CREATED] * number)
+
+    page = Page(get(client))
+
+    assert (f"{number} events in 24 h, and Okta delivers 10 of an org" in page.text) is is_told
 
 
 @pytest.mark.parametrize(("by", "rows"), [("hour", 49), ("day", 31)])
