@@ -100,12 +100,8 @@ def _look(
 def _group(inbox: Inbox, choice: Choice) -> DeadGroup | None:
     if choice.group is None:
         return None
-    groups = (
-        group
-        for lane in inbox.dead_letters.lanes([choice.hook])
-        if lane.receiver == choice.receiver
-        for group in lane.groups
-    )
+    lanes = inbox.dead_letters.lanes([choice.hook], choice.receiver)
+    groups = (group for lane in lanes for group in lane.groups)
     return next((one for one in groups if one.key == choice.group), None)
 
 

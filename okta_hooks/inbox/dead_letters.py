@@ -115,24 +115,27 @@ class DeadLetters:
         self._database = database
         self._upkeep = upkeep
 
-    def lanes(self, hooks: Collection[str] | None = None) -> list[DeadLane]:
+    def lanes(
+        self, hooks: Collection[str] | None = None, receiver: str | None = None
+    ) -> list[DeadLane]:
         """Return the receivers that have dead letters, those with most first.
 
         :param hooks: Only of these.
+        :param receiver: Only this one; of no other are letters looked at.
         """
         found = []
         with self._database.reading(seconds=_SECONDS) as connection:
             numbers = {
-                (hook, receiver): number
+                (hook, name): number
                 for state, query in QUERIES
                 if state == DEAD
-                for hook, receiver, number, _ in connection.execute(query)
-                if hooks is None or hook in hooks
+                for hook, name, number, _ in connection.execute(query)
+                if (hooks is None or hook in hooks) and receiver in (None, name)
             }
-            for (hook, receiver), number in sorted(
+            for (hook, name), number in sorted(
                 numbers.items(), key=lambda item: (-item[1], item[0])
             ):
-                choice = DeadChoice(hook=hook, receiver=receiver)
+                choice = DeadChoice(hook=hook, receiver=name)
                 newest = []
                 for row in _walk(connection, choice, None, most=MOST_LOOKED_AT):
                     if row.is_meant:
@@ -142,7 +145,7 @@ class DeadLetters:
                 found.append(
                     DeadLane(
                         hook=hook,
-                        receiver=receiver,
+                        receiver=name,
                         number=number,
                         looked_at=len(newest),
                         groups=_groups(connection, choice, newest),
@@ -200,7 +203,7 @@ class DeadLetters:
     def replay(self, choice: DeadChoice, after: str | None = None, *, most: int = BATCH) -> Step:
         """Let the receiver try some of its dead letters again, the oldest first, in one transaction.
 
-        What becomes a dead letter after the first step is not touched by the others.
+        Events that are stored after the first step are not touched by the others.
 
         :param after: ``next`` of the step before.
         :param most: How many at most.

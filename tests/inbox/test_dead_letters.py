@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 
 from okta_hooks.inbox.dead_letters import DeadChoice
 from okta_hooks.inbox.error_groups import grouped
@@ -55,6 +56,21 @@ def test_groups(failed: Inbox, clock: Clock) -> None:
     assert (of_nobody.receiver, of_nobody.number) == ("", 1)
     assert "eventType" in of_nobody.groups[0].error
     assert failed.dead_letters.lanes(["other"]) == []
+
+
+def test_the_groups_of_one_receiver(failed: Inbox) -> None:
+    """Who asks for one receiver waits for no look at the dead letters of others."""
+    asked: list[str] = []
+    engine = failed.database._system.engine  # noqa: SLF001 - nothing else tells what is asked
+    sa.event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    of_all = failed.dead_letters.lanes()
+    number = len(asked)
+
+    for one in of_all:
+        asked.clear()
+        assert failed.dead_letters.lanes(["okta"], one.receiver) == [one]
+        assert len(asked) < number
+    assert failed.dead_letters.lanes(["okta"], "nobody") == []
 
 
 def test_the_letters_of_a_group(failed: Inbox, clock: Clock) -> None:
