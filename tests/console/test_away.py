@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -79,3 +80,17 @@ def test_acting_on_a_database_that_is_locked(
     assert answer.status_code == 503
     assert "The inbox does not answer" in Page(answer.text).text
     assert state_of(app).runtime().inbox.pauses.paused() == []
+
+
+def test_no_thread_can_be_started(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often that happens, the pages say so, and are there again when threads can be."""
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        statuses = [client.get(f"{ROOT}/audit").status_code for _ in range(8)]
+
+    assert statuses == [503] * 8
+    assert get(client, "/audit")
