@@ -163,7 +163,7 @@ class Console(Blueprint):
         if visitor is None:
             abort(HTTPStatus.NOT_FOUND)
         g.okta_hooks_visitor = visitor
-        if request.method == "POST" and not is_own(request.headers, request.host):
+        if request.method == "POST" and not is_own(request.headers, request.host, request.scheme):
             return _page(
                 HTTPStatus.FORBIDDEN,
                 "problem.html",
