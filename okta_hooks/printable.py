@@ -1,9 +1,10 @@
-"""How text that came from elsewhere is shown in a log or a terminal: on one line, and without effects."""
+"""How text that came from elsewhere is shown in a log, a terminal or a page: on one line, and without effects."""
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Final
+from typing import Any, Final
 
 #: What moves a cursor, ends a line, turns the direction of the text around it, or cannot be encoded.
 _UNPRINTABLE: Final = re.compile(
@@ -23,6 +24,17 @@ def printable(text: str) -> str:
     That is control characters, line breaks, the characters that control the direction of text, and lone surrogates.
     """
     return _UNPRINTABLE.sub(_escape, text)
+
+
+def readable_json(document: Any) -> str:
+    """Return JSON for people: letters of any language are themselves, and what does not show is escaped."""
+    lines = json.dumps(document, indent=2, ensure_ascii=False).split("\n")
+    # What is to be escaped can only stand within strings, where an escape means the same.
+    return "\n".join(_UNPRINTABLE.sub(_escape_in_json, line) for line in lines)
+
+
+def _escape_in_json(found: re.Match[str]) -> str:
+    return f"\\u{ord(found.group()):04x}"
 
 
 def _escape(found: re.Match[str]) -> str:

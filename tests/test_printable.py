@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
 
-from okta_hooks.printable import printable
+from okta_hooks.printable import printable, readable_json
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,14 @@ def test_no_control_character_is_forgotten() -> None:
     assert not {"Cc", "Zl", "Zp", "Cs"} & {unicodedata.category(character) for character in shown}
     assert len(shown.splitlines()) == 1
     assert shown.encode()
+
+
+def test_json_for_people() -> None:
+    """It is the same document, line by line, with letters as they are, and nothing in it has an effect."""
+    document = {"name": "Zoë \U0001f469", "odd": ["\u202e\x9b\n\ud800", 'a "quote" \\x1b']}
+
+    text = readable_json(document)
+
+    assert json.loads(text) == document
+    assert "Zoë \U0001f469" in text
+    assert [printable(line) for line in text.split("\n")] == text.splitlines()

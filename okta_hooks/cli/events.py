@@ -13,14 +13,14 @@ from flask.cli import AppGroup
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.inbox.tables import CLAIMED, DEAD, DONE, PENDING, STATES
 from okta_hooks.masking import masked, masked_text
-from okta_hooks.printable import printable
+from okta_hooks.printable import printable, readable_json
 
 from .auditing import doing, reason_option
 from .completion import complete_hook, complete_receiver, complete_type
 from .context import with_inbox
 from .known import check_receiver, check_selection
 from .options import Moment, as_json_option
-from .output import echo, iso, readable_json, shortened
+from .output import echo, iso, shortened
 from .table import print_table
 
 if TYPE_CHECKING:

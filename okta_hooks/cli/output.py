@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -40,18 +39,6 @@ def echo(text: str, *, err: bool = False) -> None:
     """Print a line; what the encoding of the output does not have is escaped."""
     encoding = getattr(sys.stderr if err else sys.stdout, "encoding", None) or "utf-8"
     click.echo(text.encode(encoding, "backslashreplace").decode(encoding), err=err)
-
-
-def readable_json(document: Any) -> str:
-    """Return JSON for people: letters of any language are themselves, and what does not show is escaped."""
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    # What is to be escaped can only stand within strings, where an escape means the same.
-    return "".join(
-        character
-        if character == "\n" or printable(character) == character
-        else f"\\u{ord(character):04x}"
-        for character in text
-    )
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

@@ -11,11 +11,11 @@ from okta_hooks.exceptions import UnreadableDelivery
 from okta_hooks.inbox.tables import DEAD
 from okta_hooks.masking import masked, masked_text
 from okta_hooks.org.urls import shown
+from okta_hooks.printable import readable_json
 from okta_hooks.wire import reading
 
 from .neutral import fixture
 from .pages import render
-from .readable import readable_json
 from .visit import NotThere
 
 if TYPE_CHECKING:
