@@ -31,6 +31,8 @@ _ON_A_PAGE: Final = 50
 BATCH: Final = 200
 #: How many may be chosen one by one.
 _MOST_CHOSEN: Final = 200
+#: Of more of these the audit says how many.
+_MOST_NAMED: Final = 10
 _LONGEST_ID: Final = 18
 
 
@@ -129,8 +131,7 @@ def run(visit: Visit) -> str:
     """Replay or prune one batch, and return how far that is."""
     action, choice = _action(), _chosen(visit)
     after = request.form.get("after") or None
-    before = request.form.get("number", 0, type=int)
-    total = request.form.get("total", type=int)
+    before, total = _number("number"), _number("total")
     with visit.acting() as inbox:
         try:
             step = _step(visit, inbox, action, choice, after)
@@ -168,7 +169,9 @@ def _step(visit: Visit, inbox: Inbox, action: _Action, choice: Choice, after: st
 def _subject(choice: Choice, meant: DeadChoice) -> str:
     of = f"of {choice.receiver}" if choice.receiver else "that could not be read"
     if meant.uuids:
-        return f"dead letters {of}: {' '.join(meant.uuids)}"
+        more = len(meant.uuids) - _MOST_NAMED
+        named = [*meant.uuids[:_MOST_NAMED], *([f"and {more} more"] if more > 0 else [])]
+        return f"dead letters {of}: {' '.join(named)}"
     if choice.group:
         return f"dead letters {of}, group {choice.group}"
     return f"all dead letters {of}"
@@ -183,14 +186,22 @@ def _action() -> _Action:
     raise NotThere("Dead letters can be replayed or pruned.")
 
 
+def _number(name: str) -> int:
+    """Return a number of dead letters that a page has put into a form; 0 if it is none that it would."""
+    given = request.form.get(name, "")
+    return int(given) if given.isdecimal() and len(given) <= _LONGEST_ID else 0
+
+
 def _chosen(visit: Visit) -> Choice:
     """Return which are meant.
 
-    :raises NotThere: if the hook is none of the console's.
+    :raises NotThere: if the hook is none of the console's, or a form names no receiver, be it by an empty name.
     """
     hook = request.values.get("hook", "")
     if hook not in visit.hooks:
         raise NotThere("There is no such hook.")
+    if request.method == "POST" and "receiver" not in request.form:
+        raise NotThere("Nothing says whose dead letters are meant.")
     return Choice(
         hook=hook,
         receiver=request.values.get("receiver", ""),
