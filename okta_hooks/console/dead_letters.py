@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from flask import request
@@ -38,12 +38,16 @@ _LONGEST_ID: Final = 18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Which dead letters are meant, as it stands in a form or a URL: those of ``ids``, else of a group, else all."""
+    """Which dead letters are meant, as it stands in a form or a URL: those of ``ids``, else of a group, else all.
+
+    ``until`` is when somebody was told how many these are, in seconds since the epoch: what dies later is not meant.
+    """
 
     hook: str
     receiver: str
     group: str | None
     ids: tuple[int, ...]
+    until: float | None
 
     def meant(self, inbox: Inbox) -> DeadChoice:
         """Return it as the inbox understands it.
@@ -51,7 +55,9 @@ class Choice:
         :raises NotThere: if none of the events that were chosen is there any more.
         """
         if not self.ids:
-            return DeadChoice(hook=self.hook, receiver=self.receiver, group=self.group)
+            return DeadChoice(
+                hook=self.hook, receiver=self.receiver, group=self.group, until=self.until
+            )
         uuids = tuple(one.uuid for one in inbox.overview.by_ids(self.ids) if one.hook == self.hook)
         if not uuids:
             raise NotThere("None of the events that were chosen is in the inbox any more.")
@@ -109,13 +115,14 @@ def _group(inbox: Inbox, choice: Choice) -> DeadGroup | None:
 
 def preview(visit: Visit) -> str:
     """Return how many would be replayed or pruned, and ask whether to."""
-    action, choice = _action(), _chosen(visit)
+    action, asked = _action(), _chosen(visit)
 
-    def look(inbox: Inbox) -> tuple[DeadGroup | None, Capped]:
-        meant = choice.meant(inbox)
-        return _group(inbox, choice), inbox.dead_letters.count(meant, up_to=MOST_LOOKED_AT)
+    def look(inbox: Inbox) -> tuple[Choice, DeadGroup | None, Capped]:
+        choice = replace(asked, until=inbox.clock())
+        number = inbox.dead_letters.count(choice.meant(inbox), up_to=MOST_LOOKED_AT)
+        return choice, _group(inbox, choice), number
 
-    group, number = visit.read(look)
+    choice, group, number = visit.read(look)
     return render(
         "dead_preview.html",
         visit=visit,
@@ -133,6 +140,8 @@ def run(visit: Visit) -> str:
     after = request.form.get("after") or None
     before, total = _number("number"), _number("total")
     with visit.acting() as inbox:
+        if choice.until is None:
+            choice = replace(choice, until=inbox.clock())
         try:
             step = _step(visit, inbox, action, choice, after)
         except (ValueError, OverflowError) as error:  # the place to go on at was made up
@@ -207,6 +216,7 @@ def _chosen(visit: Visit) -> Choice:
         receiver=request.values.get("receiver", ""),
         group=request.values.get("group") or None,
         ids=_ids(request.form.getlist("id")),
+        until=request.form.get("until", type=float),
     )
 
 

@@ -66,12 +66,16 @@ class DeadLane:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadChoice:
-    """Which dead letters are meant: all of a receiver, those of a group, or those with one of some ``uuids``."""
+    """Which dead letters are meant: all of a receiver, those of a group, or those with one of some ``uuids``.
+
+    ``until`` leaves out whose last attempt ended later, in seconds since the epoch.
+    """
 
     hook: str
     receiver: str
     group: str | None = None
     uuids: tuple[str, ...] = ()
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +207,8 @@ class DeadLetters:
     def replay(self, choice: DeadChoice, after: str | None = None, *, most: int = BATCH) -> Step:
         """Let the receiver try some of its dead letters again, the oldest first, in one transaction.
 
-        Events that are stored after the first step are not touched by the others.
+        Events that are stored after the first step are not touched by the others, nor, by ``until`` of the choice,
+        what becomes a dead letter meanwhile.
 
         :param after: ``next`` of the step before.
         :param most: How many at most.
@@ -317,14 +322,21 @@ def _walk(
     is_up = last is not None
     if choice.receiver:
         event_id = receipt.c.event_id
-        query = sa.select(event_id, receipt.c.error, sa.literal(choice.hook).label("hook")).where(
+        query = sa.select(
+            event_id,
+            receipt.c.error,
+            sa.literal(choice.hook).label("hook"),
+            receipt.c.ended_at,
+        ).where(
             receipt.c.state == DEAD,
             receipt.c.hook == choice.hook,
             receipt.c.receiver == choice.receiver,
         )
     else:
         event_id = event.c.id
-        query = sa.select(event_id, event.c.reason, event.c.hook).where(event.c.state == DEAD)
+        query = sa.select(event_id, event.c.reason, event.c.hook, sa.null()).where(
+            event.c.state == DEAD
+        )
     query = query.order_by(event_id.asc() if is_up else event_id.desc())
     if last is not None:
         query = query.where(event_id <= last)
@@ -335,12 +347,13 @@ def _walk(
         if start is not None:
             page = page.where(event_id > start if is_up else event_id < start)
         rows = connection.execute(page).all()
-        for one, error, hook in rows:
+        for one, error, hook, ended_at in rows:
             is_meant = (
                 hook == choice.hook
                 and (bool(choice.receiver) or error is not None)
                 and (choice.group is None or key_of(grouped(error)) == choice.group)
                 and (keys is None or one in keys)
+                and (choice.until is None or ended_at is None or ended_at <= choice.until)
             )
             yield _Row(one, error, is_meant)
         if len(rows) < number:

@@ -79,6 +79,28 @@ def test_replaying_a_group(client: FlaskClient, app: Flask, directory: Directory
 
 
 @pytest.mark.usefixtures("dead")
+def test_what_dies_after_the_preview(
+    client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is pruned but what the preview has counted, be it in several batches."""
+    monkeypatch.setattr(dead_letters, "BATCH", 2)
+    preview = post(client, "/dead-letters/preview", data=CHOICE | {"action": "prune"})
+    _, fields = finished(preview)
+    deliver(app, *(make_event(CREATED, seed=number) for number in range(10, 13)))
+    work(app)
+
+    texts = []
+    for _ in range(4):
+        text, fields = finished(post(client, "/dead-letters/run", data=fields))
+        texts.append(text)
+        if "after" not in fields:
+            break
+
+    assert "5 dead letters pruned That was all" in texts[-1]
+    assert number_dead(app) == 3
+
+
+@pytest.mark.usefixtures("dead")
 def test_pruning_a_selection(client: FlaskClient, app: Flask) -> None:
     """Only those that were chosen are pruned."""
     path = Page(get(client, "/dead-letters")).links("group=")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -184,6 +185,18 @@ def test_what_dies_meanwhile_is_left(failed: Inbox, delivery: DeliveryFactory) -
 
     assert (step.number, numbers) == (2, [2, 1])
     assert receipts(failed, "late") == {"a": ("dead", 1)}
+
+
+def test_what_dies_after_a_time_is_left(failed: Inbox, clock: Clock) -> None:
+    """A choice until a time has nothing that has died since, whenever its event was stored."""
+    until = replace(OF_A, until=clock.now - 2)
+
+    assert failed.dead_letters.count(until) == (3, False)
+    failed.dead_letters.replay(until)
+    clock.now += 1
+    settle(failed, claim(failed), "dead", error="again")
+    assert failed.dead_letters.prune(until) == (0, None)
+    assert failed.dead_letters.count(OF_A) == (5, False)
 
 
 def test_prune(failed: Inbox, delivery: DeliveryFactory) -> None:
