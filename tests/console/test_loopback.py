@@ -13,6 +13,8 @@ import pytest
 
 from okta_hooks import state_of
 from okta_hooks.console.loopback import Loopback
+from okta_hooks.signals import audited
+from okta_hooks.state import app_object
 from tests.support import PATIENCE
 
 from .support import OWN, Page
@@ -92,11 +94,18 @@ def test_another_name(client: FlaskClient, loopback: Loopback, host: str) -> Non
 
 def test_acting(client: FlaskClient, loopback: Loopback) -> None:
     """The audit has the user of the operating system, and handlers of the app's signals have its context."""
+    told = []
+
+    @audited.connect_via(loopback.host)
+    def note(app: Flask, **_: object) -> None:
+        told.append(app_object())
+
     client.get(loopback.path, base_url=BASE)
     place = loopback.path.partition("/open/")[0]
     url = f"{place}/receivers/pause?hook=okta&name=directory"
 
     assert client.post(url, base_url=BASE, headers=OWN).status_code == 303
+    assert told == [loopback.host]
     (entry,) = state_of(loopback.host).runtime().inbox.audit.entries()
     assert (entry.action, entry.who, entry.via) == ("pause", "root", "console")
 

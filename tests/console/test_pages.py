@@ -87,7 +87,7 @@ def test_charts(client: FlaskClient, app: Flask, by: str, rows: int) -> None:
 
 
 def test_looking_for_events(client: FlaskClient, app: Flask, directory: Directory) -> None:
-    """The list is of what fits the filters, which stand in the URL and in the form."""
+    """The list is of what matches the filters, which stand in the URL and in the form."""
     deliver(app, CREATED, DEACTIVATED, "user.session.start")
     work(app)
 
