@@ -28,13 +28,14 @@ def printable(text: str) -> str:
 
 def readable_json(document: Any) -> str:
     """Return JSON for people: letters of any language are themselves, and what does not show is escaped."""
-    lines = json.dumps(document, indent=2, ensure_ascii=False).split("\n")
+    text = json.dumps(document, indent=2, ensure_ascii=False)
     # What is to be escaped can only stand within strings, where an escape means the same.
-    return "\n".join(_UNPRINTABLE.sub(_escape_in_json, line) for line in lines)
-
-
-def _escape_in_json(found: re.Match[str]) -> str:
-    return f"\\u{ord(found.group()):04x}"
+    return "".join(
+        character
+        if character == "\n" or printable(character) == character
+        else f"\\u{ord(character):04x}"
+        for character in text
+    )
 
 
 def _escape(found: re.Match[str]) -> str:

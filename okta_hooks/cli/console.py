@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 from typing import Any, Final
 
@@ -43,12 +44,22 @@ def console(port: int) -> None:
     """
     state_of_app()
     loopback = Loopback(app_of_command(), operator())
+    # Werkzeug would end the process itself if the port is taken.
     try:
-        server = make_server(ADDRESS, port, loopback.app, threaded=True, request_handler=_Quiet)
+        listening = socket.create_server((ADDRESS, port))
     except OSError as error:
         raise click.ClickException(
             f"The port {port} cannot be used: {error.strerror}. --port names another."
         ) from error
+    with listening:
+        server = make_server(
+            ADDRESS,
+            listening.getsockname()[1],
+            loopback.app,
+            threaded=True,
+            request_handler=_Quiet,
+            fd=listening.fileno(),
+        )
     click.echo(loopback.served_at(server.port))
     click.echo("The link works once. Ctrl-C ends the console.", err=True)
 

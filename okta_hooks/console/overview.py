@@ -140,14 +140,15 @@ def _figures(inbox: Inbox, hooks: Sequence[str], step: _Step) -> Figures:
 def _concerns(visit: Visit, figures: Figures, rows: Sequence[Row]) -> list[Concern]:
     """Return what is not as it should be, the worst first."""
     found = [
-        *map(_of_receiver, rows),
-        *_of_work(visit.state.settings.worker, figures),
-        *_of_arrivals(figures),
+        *map(of_receiver, rows),
+        *of_work(visit.state.settings.worker, figures),
+        *of_arrivals(figures),
     ]
     return sorted((one for one in found if one is not None), key=lambda one: one.kind != "bad")
 
 
-def _of_receiver(row: Row) -> Concern | None:
+def of_receiver(row: Row) -> Concern | None:
+    """Return what somebody should look at of a receiver: the worst, or None."""
     held, lately = row.held, row.lately
     kind = "warn"
     if row.is_failing and lately is not None:
@@ -170,7 +171,8 @@ def _of_receiver(row: Row) -> Concern | None:
     )
 
 
-def _of_work(engine: str, figures: Figures) -> Iterator[Concern]:
+def of_work(engine: str, figures: Figures) -> Iterator[Concern]:
+    """Return what somebody should look at of what is given up, and of who is to work."""
     if figures.dead:
         noun = "dead letter" if figures.dead == 1 else "dead letters"
         yield Concern(kind="bad", text=f"{figures.dead:,} {noun}", endpoint="dead_letters")
@@ -187,7 +189,8 @@ def _of_work(engine: str, figures: Figures) -> Iterator[Concern]:
         yield Concern(kind="bad", text=text, endpoint="receivers")
 
 
-def _of_arrivals(figures: Figures) -> Iterator[Concern]:
+def of_arrivals(figures: Figures) -> Iterator[Concern]:
+    """Return what somebody should look at of what Okta delivers."""
     for one in figures.arrived:
         if one.last_at is not None and figures.now - one.last_at > _SILENT_SECONDS:
             text = f"No delivery of the hook {one.hook} for {span(figures.now - one.last_at)}"

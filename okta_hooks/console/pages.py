@@ -48,9 +48,10 @@ def _link(endpoint: str, **values: Any) -> Markup:
 def _proof() -> Markup:
     """Return the field by which Flask-WTF knows a form, if the host has it look at every POST."""
     token = current_app.jinja_env.globals.get("csrf_token")
-    if "csrf" not in current_app.extensions or not callable(token):
+    is_looked_for = "csrf" in current_app.extensions and current_app.config["WTF_CSRF_ENABLED"]
+    if not is_looked_for or not callable(token):
         return Markup("")
-    field = current_app.config.get("WTF_CSRF_FIELD_NAME", "csrf_token")
+    field = current_app.config["WTF_CSRF_FIELD_NAME"]
     return Markup('<input type="hidden" name="{}" value="{}">').format(field, token())
 
 

@@ -88,11 +88,7 @@ def known_of(inbox: Inbox, hooks: Sequence[str]) -> Known:
         held={
             (one.hook, one.receiver): one for one in inbox.gauges.held(hooks) if one.hook in hooks
         },
-        seen={
-            (one.hook, one.receiver): one.seen_at
-            for one in inbox.overview.receivers()
-            if one.hook in hooks
-        },
+        seen={key: at for key, at in inbox.overview.last_seen().items() if key[0] in hooks},
         paused={(one.hook, one.receiver): one for one in inbox.pauses.paused()},
         of_day=_by_key(inbox.attempt_hours.receivers(now - DAY, now, hooks=hooks)),
         lately=_by_key(inbox.attempt_hours.receivers(now - HOUR, now, hooks=hooks)),

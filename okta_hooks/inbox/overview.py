@@ -301,6 +301,12 @@ class Overview:
         raw = row.body and reading.load_delivery(row.body.encode()).events[row.ordinal]
         return EventDetails(event=one, receipts=found, raw=raw)
 
+    def last_seen(self) -> dict[tuple[str, str], float]:
+        """Return when each receiver was last connected anywhere, in seconds since the epoch, by hook and name."""
+        query = sa.select(lane.c.hook, lane.c.receiver, lane.c.seen_at)
+        with self._database.reading(seconds=_SECONDS) as connection:
+            return {(hook, name): at for hook, name, at in connection.execute(query)}
+
     def receivers(self) -> list[ReceiverCounts]:
         """Return for each receiver that was ever connected: when last, and its receipts by state."""
         # One look into the index of each state.

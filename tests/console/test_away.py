@@ -3,11 +3,16 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import pytest
+
 from okta_hooks import state_of
 from okta_hooks.console import reads
+from okta_hooks.exceptions import InboxUnavailable
+from tests.support import PATIENCE, until
 
 from .support import OWN, ROOT, Page, get
 
@@ -15,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import pytest
     from flask import Flask
     from flask.testing import FlaskClient
 
@@ -94,3 +98,27 @@ def test_no_thread_can_be_started(client: FlaskClient, monkeypatch: pytest.Monke
 
     assert statuses == [503] * 8
     assert get(client, "/audit")
+
+
+def test_many_who_look_at_a_database_that_hangs(client: FlaskClient, app: Flask) -> None:
+    """A database that hangs holds a few threads, and not one for each who looks."""
+    held, goes_on = threading.Semaphore(0), threading.Event()
+    asked = reads.Reads()
+    inbox = state_of(app).runtime().inbox
+
+    def hang(_: object) -> None:
+        held.release()
+        goes_on.wait(PATIENCE)
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(6) as pool:
+        patch.setattr(reads, "SECONDS", 0.2)
+        waiting = [pool.submit(asked.ask, inbox, hang) for _ in range(6)]
+        for _ in waiting:
+            assert held.acquire(timeout=PATIENCE)
+        with pytest.raises(InboxUnavailable, match="has not answered others"):
+            asked.ask(inbox, hang)
+        for each in waiting:
+            with pytest.raises(InboxUnavailable, match=r"did not answer within 0\.2 s"):
+                each.result(PATIENCE)
+        goes_on.set()
+    until(lambda: asked.ask(inbox, lambda _: True))

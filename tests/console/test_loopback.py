@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import closing
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from okta_hooks import state_of
+from okta_hooks.cli import group
 from okta_hooks.console.loopback import Loopback
 from okta_hooks.signals import audited
 from okta_hooks.state import app_object
@@ -147,3 +149,14 @@ def test_the_command(tmp_path: Path) -> None:
         finally:
             process.send_signal(signal.SIGHUP)
     assert process.returncode == 128 + signal.SIGHUP
+
+
+def test_a_port_that_is_taken(make_app: Callable[..., Flask], okta: EventHook) -> None:
+    """The command says which port it cannot have, and ends."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        runner = make_app(okta).test_cli_runner()
+        result = runner.invoke(group, ["console", "--port", str(port)])
+
+    assert result.exit_code == 1
+    assert f"The port {port} cannot be used" in result.output

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from okta_hooks import state_of
-from okta_hooks.console import overview
 from okta_hooks.testing import make_delivery, make_event
 from tests.support import SECRET
 
@@ -56,19 +55,6 @@ def test_the_overview(client: FlaskClient, app: Flask, directory: Directory) -> 
     assert "Dead letters 2" in page.text
     assert "directory is failing: 2 of its last 2 attempts failed" in page.text
     assert page.links("/receivers/one?hook=okta&name=directory")
-
-
-@pytest.mark.parametrize(("number", "is_told"), [(6, False), (7, True)])
-def test_the_quota(
-    client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch, number: int, *, is_told: bool
-) -> None:
-    """The overview warns of Okta's quota when the log and Okta do: at 70 % of it."""
-    monkeypatch.setattr(overview, "MOST_EVENTS_A_DAY", 10)
-    deliver(app, *[CREATED] * number)
-
-    page = Page(get(client))
-
-    assert (f"{number} events in 24 h, and Okta delivers 10 of an org" in page.text) is is_told
 
 
 @pytest.mark.parametrize(("by", "rows"), [("hour", 49), ("day", 31)])
@@ -347,3 +333,33 @@ def test_either_database(
     assert "2 dead letters replayed" in Page(post(client, "/dead-letters/run", data=form).text).text
     work(app)
     assert state_of(app).runtime().inbox.overview.counts().done == 2
+
+
+def test_a_body_that_is_gone(client: FlaskClient, app: Flask, directory: Directory) -> None:
+    """When retention has taken what Okta sent, the page says so, and there is nothing to reveal."""
+    directory.is_cured = True
+    deliver(app, CREATED)
+    work(app)
+    upkeep = state_of(app).runtime().inbox.upkeep
+    assert upkeep.prune(bodies_before=2**40, keys_before=0.0) == 1
+
+    page = Page(get(client, "/events/1"))
+
+    assert "Its body is gone" in page.text
+    assert post(client, "/events/1/reveal").status_code == 404
+    assert state_of(app).runtime().inbox.audit.entries() == []
+
+
+def test_pages_of_the_audit(client: FlaskClient, app: Flask) -> None:
+    """Fifty entries stand on a page, and a link leads to the older ones."""
+    audit = state_of(app).runtime().inbox.audit
+    for number in range(60):
+        audit.write(action="pause", subject=f"receiver {number}", who="Grace", via="command")
+
+    first = Page(get(client, "/audit"))
+    (older,) = first.links("before=")
+    second = Page(client.get(older).text)
+
+    assert [page.text.count("Grace pause") for page in (first, second)] == [50, 10]
+    assert not second.links("before=")
+    assert client.get(f"{ROOT}/audit?before={2**70}").status_code == 404

@@ -146,3 +146,13 @@ def test_what_is_tried_again(inbox: Inbox, delivery: DeliveryFactory) -> None:
     ]
     assert len(inbox.receipts.retried("okta", "a", limit=1)) == 1
     assert inbox.receipts.retried("okta", "b", limit=5) == []
+
+
+def test_when_receivers_were_last_seen(inbox: Inbox, clock: Clock) -> None:
+    """Each that was ever connected has the time of the last look."""
+    began = clock.now
+    inbox.workers.see_receivers([("okta", "a"), ("okta", "b")])
+    clock.now += 10
+    inbox.workers.see_receivers([("okta", "b")])
+
+    assert inbox.overview.last_seen() == {("okta", "a"): began, ("okta", "b"): began + 10}
