@@ -31,6 +31,8 @@ _ON_A_PAGE: Final = 50
 BATCH: Final = 200
 #: How many may be chosen one by one.
 _MOST_CHOSEN: Final = 200
+#: How many rows are looked at for those of a group: each error is taken apart.
+_MOST_OF_GROUP: Final = 5000
 #: Of more of these the audit says how many.
 _MOST_NAMED: Final = 10
 _LONGEST_ID: Final = 18
@@ -48,6 +50,11 @@ class Choice:
     group: str | None
     ids: tuple[int, ...]
     until: float | None
+
+    @property
+    def most(self) -> int:
+        """How many rows are looked at for a page of it, or to count it."""
+        return MOST_LOOKED_AT if self.group is None else _MOST_OF_GROUP
 
     def meant(self, inbox: Inbox) -> DeadChoice:
         """Return it as the inbox understands it.
@@ -101,8 +108,8 @@ def _look(
 ) -> tuple[DeadGroup | None, DeadPage, Capped]:
     meant = choice.meant(inbox)
     group = _group(inbox, choice)
-    page = inbox.dead_letters.find(meant, limit=_ON_A_PAGE, before=before)
-    return group, page, inbox.dead_letters.count(meant, up_to=MOST_LOOKED_AT)
+    page = inbox.dead_letters.find(meant, limit=_ON_A_PAGE, before=before, most=choice.most)
+    return group, page, inbox.dead_letters.count(meant, up_to=choice.most, most=choice.most)
 
 
 def _group(inbox: Inbox, choice: Choice) -> DeadGroup | None:
@@ -119,7 +126,8 @@ def preview(visit: Visit) -> str:
 
     def look(inbox: Inbox) -> tuple[Choice, DeadGroup | None, Capped]:
         choice = replace(asked, until=inbox.clock())
-        number = inbox.dead_letters.count(choice.meant(inbox), up_to=MOST_LOOKED_AT)
+        meant = choice.meant(inbox)
+        number = inbox.dead_letters.count(meant, up_to=choice.most, most=choice.most)
         return choice, _group(inbox, choice), number
 
     choice, group, number = visit.read(look)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Of how many dead letters of a receiver the groups are made: the newest.
 MOST_GROUPED: Final = 1000
+#: Of how many of all receivers together: an incident that many have must not take longer to look at.
+_MOST_GROUPED_IN_ALL: Final = 5000
 #: How many are replayed or pruned in one transaction.
 BATCH: Final = 500
 #: How many rows one step of a replay looks at.
@@ -136,6 +138,7 @@ class DeadLetters:
                 for hook, name, number, _ in connection.execute(query)
                 if (hooks is None or hook in hooks) and receiver in (None, name)
             }
+            most = min(MOST_GROUPED, max(_MOST_GROUPED_IN_ALL // max(len(numbers), 1), 1))
             for (hook, name), number in sorted(
                 numbers.items(), key=lambda item: (-item[1], item[0])
             ):
@@ -144,7 +147,7 @@ class DeadLetters:
                 for row in _walk(connection, choice, None, most=MOST_LOOKED_AT):
                     if row.is_meant:
                         newest.append(row)
-                    if len(newest) == MOST_GROUPED:
+                    if len(newest) == most:
                         break
                 found.append(
                     DeadLane(
@@ -193,16 +196,21 @@ class DeadLetters:
                 )
             return DeadPage(letters=_letters(connection, choice.receiver, ids), older=str(ids[-1]))
 
-    def count(self, choice: DeadChoice, *, up_to: int = MOST_COUNTED) -> Capped:
-        """Count dead letters up to a number, among the newest."""
+    def count(
+        self, choice: DeadChoice, *, up_to: int = MOST_COUNTED, most: int = MOST_LOOKED_AT
+    ) -> Capped:
+        """Count dead letters up to a number, among the newest.
+
+        :param most: How many rows may be looked at.
+        """
         number = looked_at = 0
         with self._database.reading(seconds=_SECONDS) as connection:
-            for row in _walk(connection, choice, None, most=MOST_LOOKED_AT):
+            for row in _walk(connection, choice, None, most=most):
                 looked_at += 1
                 number += row.is_meant
                 if number > up_to:
                     return Capped(up_to, has_more=True)
-        return Capped(number, has_more=looked_at == MOST_LOOKED_AT)
+        return Capped(number, has_more=looked_at == most)
 
     def replay(self, choice: DeadChoice, after: str | None = None, *, most: int = BATCH) -> Step:
         """Let the receiver try some of its dead letters again, the oldest first, in one transaction.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
+from okta_hooks.inbox import dead_letters
 from okta_hooks.inbox.dead_letters import DeadChoice
 from okta_hooks.inbox.error_groups import grouped
 from tests.support import claim, counts, fan_out, receipts, settle, states
@@ -72,6 +73,23 @@ def test_the_groups_of_one_receiver(failed: Inbox) -> None:
         assert failed.dead_letters.lanes(["okta"], one.receiver) == [one]
         assert len(asked) < number
     assert failed.dead_letters.lanes(["okta"], "nobody") == []
+
+
+def test_the_groups_of_many_receivers(failed: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The more receivers have dead letters, the fewer of each are looked at; their number is exact all the same."""
+    monkeypatch.setattr(dead_letters, "_MOST_GROUPED_IN_ALL", 6)
+
+    of_a = failed.dead_letters.lanes()[0]
+
+    assert (of_a.receiver, of_a.number, of_a.looked_at) == ("a", 5, 2)
+    assert failed.dead_letters.lanes(["okta"], "a")[0].looked_at == 5
+
+
+def test_a_count_looks_at_so_many(failed: Inbox) -> None:
+    """It says that there may be more."""
+    group = failed.dead_letters.lanes()[0].groups[0].key
+
+    assert failed.dead_letters.count(replace(OF_A, group=group), most=2) == (1, True)
 
 
 def test_the_letters_of_a_group(failed: Inbox, clock: Clock) -> None:
@@ -230,6 +248,7 @@ def test_prune(failed: Inbox, delivery: DeliveryFactory) -> None:
             "20 attempts; the last: OSError: 10.0.0.1:443",
             "<number> attempts; the last: OSError: <number>",
         ),
+        ("attempt v2 of user17", "attempt v<number> of user<number>"),
         ("<X object at 0x7f00aa>", "<X object at <number>>"),
         ("an_internal_error_without_digits", "an_internal_error_without_digits"),
         (None, ""),
