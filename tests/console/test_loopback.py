@@ -85,6 +85,14 @@ def test_the_link_works_once(client: FlaskClient, loopback: Loopback) -> None:
     assert second.get(place, base_url=BASE).status_code == 404
 
 
+def test_looking_whether_the_link_leads_anywhere(client: FlaskClient, loopback: Loopback) -> None:
+    """A program that asks for the head of the link does not use it up, and gets no cookie."""
+    head = client.head(loopback.path, base_url=BASE)
+
+    assert "Set-Cookie" not in head.headers
+    assert client.get(loopback.path, base_url=BASE).status_code == 303
+
+
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8089", "127.0.0.1", "127.0.0.1:80"])
 def test_another_name(client: FlaskClient, loopback: Loopback, host: str) -> None:
     """What a name of somebody else's leads here is refused, also with the link."""
