@@ -37,6 +37,8 @@ logger = plain_logger(__name__)
 _NAME: Final = "okta_hooks_console"
 #: Who may not look must not be told by a 405 that there is a page for another method.
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+#: Which would tell them that, too.
+_NO_REDIRECTS: Final = {"strict_slashes": False, "merge_slashes": False}
 _STATIC: Final = Path(__file__).with_name("static")
 _HEADERS: Final = {
     "Content-Security-Policy": "; ".join(
@@ -133,10 +135,9 @@ class Console(Blueprint):
                 rule.endpoint,
                 self._view(rule),
                 methods=_METHODS,
-                # A redirect would tell whoever may not look that something is there.
-                strict_slashes=False,
+                **_NO_REDIRECTS,
             )
-        self.add_url_rule("/static/<name>", "static", _file, methods=_METHODS)
+        self.add_url_rule("/static/<name>", "static", _file, methods=_METHODS, **_NO_REDIRECTS)
 
     def register(self, app: App, options: dict[str, Any]) -> None:
         """Register with an app, as :meth:`flask.Flask.register_blueprint` asks a blueprint to.
@@ -162,7 +163,7 @@ class Console(Blueprint):
         if visitor is None:
             abort(HTTPStatus.NOT_FOUND)
         g.okta_hooks_visitor = visitor
-        if request.method == "POST" and not is_own(request.headers, request.host):
+        if request.method == "POST" and not is_own(request.headers, request.host, request.scheme):
             return _page(
                 HTTPStatus.FORBIDDEN,
                 "problem.html",
@@ -214,6 +215,7 @@ class Console(Blueprint):
         try:
             if rule.is_action:
                 visit.must_operate()
+            _check_texts()
             made = make(visit, **arguments)
         except NoInbox as error:
             return _problem(HTTPStatus.OK, visit, "There is no inbox", str(error))
@@ -240,6 +242,15 @@ def _file(name: str) -> Response:
 def _check_method(method: str) -> None:
     if request.method.replace("HEAD", "GET") != method:
         raise MethodNotAllowed([method])
+
+
+def _check_texts() -> None:
+    """Go on only if PostgreSQL can be asked for what was given.
+
+    :raises NotThere: if not.
+    """
+    if any("\0" in text for texts in request.values.listvalues() for text in texts):
+        raise NotThere("No name or text has a NUL in it.")
 
 
 def _problem(status: HTTPStatus, visit: Visit, title: str, text: str) -> Response:

@@ -10,6 +10,7 @@ from okta_hooks.audit import doing
 from okta_hooks.exceptions import UnreadableDelivery
 from okta_hooks.inbox.tables import DEAD
 from okta_hooks.masking import masked, masked_text
+from okta_hooks.org.urls import shown
 from okta_hooks.printable import readable_json
 from okta_hooks.wire import reading
 
@@ -98,6 +99,7 @@ def _page(visit: Visit, found: Found, *, revealed: str | None) -> str:
         visit=visit,
         event=found.event,
         timeline=timeline,
+        source=shown(timeline.source or ""),
         moments=_moments(found),
         has_dead=visit.visitor.may_operate and any(one.state == DEAD for one in timeline.receipts),
         has_body=found.raw is not None,

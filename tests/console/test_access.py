@@ -24,6 +24,7 @@ PATHS = (
     "/okta/console/events",
     "/okta/console/static/console.css",
 )
+SPELT_ODDLY = ("/okta//console", "/okta/console//events", "/okta/console/static//console.css")
 
 
 def test_without_authorize(make_app: Callable[..., Flask], okta: EventHook) -> None:
@@ -38,7 +39,7 @@ def test_what_is_no_hook() -> None:
         Console("okta", authorize=lambda: "read")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", [*PATHS, *SPELT_ODDLY])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
 def test_who_may_not_look(client: FlaskClient, who: Answer, path: str, method: str) -> None:
     """They get the answer of a page that does not exist, by whatever method, with no header of the console's."""
