@@ -26,6 +26,12 @@ PATHS = (
 )
 
 
+def test_an_answer_instead_of_a_function() -> None:
+    """A role in place of the function that returns it is a programmer's mistake, told where it is made."""
+    with pytest.raises(TypeError, match="authorize must be a function"):
+        Console(authorize="operate")  # type: ignore[arg-type]
+
+
 def test_without_authorize(make_app: Callable[..., Flask], okta: EventHook) -> None:
     """A console that does not know who may look is not registered, and the error says what to write."""
     with pytest.raises(RuntimeError, match=r'Console\(authorize=.*"operate"'):
@@ -36,12 +42,6 @@ def test_what_is_no_hook() -> None:
     """A console over something else than hooks is a programmer's mistake."""
     with pytest.raises(TypeError, match=r"Console\(okta, authorize="):
         Console("okta", authorize=lambda: "read")  # type: ignore[arg-type]
-
-
-def test_an_answer_instead_of_a_function() -> None:
-    """A role in place of the function that returns it is a programmer's mistake, told where it is made."""
-    with pytest.raises(TypeError, match="authorize must be a function"):
-        Console(authorize="operate")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("path", PATHS)
