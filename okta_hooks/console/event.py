@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from .visit import Visit
 
+#: Of a payload, and of a fixture: half of one would be no program.
 _LONGEST: Final = 200_000
 
 
@@ -93,6 +94,7 @@ def _find(inbox: Inbox, visit: Visit, event_id: int) -> Found:
 def _page(visit: Visit, found: Found, *, revealed: str | None) -> str:
     timeline = found.timeline
     payload = readable_json(masked(found.raw)) if revealed is None else revealed
+    text = fixture(found.raw)
     trace = (timeline.traceparent or "").split("-")
     return render(
         "event.html",
@@ -106,7 +108,7 @@ def _page(visit: Visit, found: Found, *, revealed: str | None) -> str:
         payload=payload[:_LONGEST],
         left_out=max(len(payload) - _LONGEST, 0),
         is_revealed=revealed is not None,
-        fixture=fixture(found.raw),
+        fixture=None if text is None or len(text) > _LONGEST else text,
         trace_id=trace[1] if len(trace) > 1 else None,
     )
 

@@ -204,6 +204,21 @@ def test_an_event_that_is_gone(client: FlaskClient) -> None:
     assert client.get(f"{ROOT}/events/{2**80}").status_code == 404
 
 
+def test_an_event_of_a_great_many_keys(client: FlaskClient, app: Flask) -> None:
+    """Its page stays of a size that a browser likes: half of the payload is left out, and a fixture is not offered."""
+    data = {f"key{number}": "value" for number in range(12_000)}
+    deliver(
+        app, make_event("user.lifecycle.suspend", seed=1) | {"debugContext": {"debugData": data}}
+    )
+
+    page = get(client, "/events/1")
+
+    assert len(page) < 400_000
+    assert "are left out" in page
+    assert "@pytest.fixture" not in page
+    assert "okta_event" not in page
+
+
 def test_addresses_before_a_reveal(client: FlaskClient, app: Flask, directory: Directory) -> None:
     """No screen shows an address of a payload, not even in the error of a receiver."""
     deliver(app, CREATED, DEACTIVATED)

@@ -85,6 +85,19 @@ def test_two_consoles(make_app: Callable[..., Flask], who: Answer, tmp_path: Pat
     state_of(app).close()
 
 
+@pytest.mark.parametrize("prefix", ["/okta/console", "/okta/console/"])
+def test_two_consoles_at_one_path(
+    make_app: Callable[..., Flask], okta: EventHook, who: Answer, prefix: str
+) -> None:
+    """The second, which nobody would ever see, is not registered, and the error says what to do."""
+    theirs = EventHook("theirs", url_prefix="/theirs")
+    app = make_app(okta, theirs)
+    app.register_blueprint(Console(okta, authorize=who))
+
+    with pytest.raises(RuntimeError, match=r"url_prefix=\.\.\."):
+        app.register_blueprint(Console(theirs, authorize=who, url_prefix=prefix))
+
+
 def test_templates_of_the_host(
     make: Callable[..., Flask], okta: EventHook, tmp_path: object
 ) -> None:
