@@ -24,7 +24,9 @@ play: $(READY)  ## an Okta org, an app and its console to click on, until Ctrl-C
 screenshots: $(READY)  ## the pictures of pages in docs/pictures/, made in the playground by a Chromium
 	$(BIN)/python -m tests.browser.screenshots
 
-SUITE := pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
+# Many tests wait for other processes: three of them keep two cores at work.
+PROCESSES := $(shell $(PYTHON) -c "import os; print(os.cpu_count() * 3 // 2)")
+SUITE := pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 test: $(READY)  ## the whole suite, on all cores
 	$(BIN)/$(SUITE)

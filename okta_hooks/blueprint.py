@@ -76,7 +76,8 @@ class EventHook(Blueprint):
         :raises TypeError: if there is no pattern, a pattern or ``queue`` is no string,
             or the receiver cannot be called so.
         :raises ValueError: if a pattern is malformed, ``concurrency`` below 1, ``timeout`` not above 0,
-            ``name`` taken, ``queue`` empty or with blanks around it, or the receiver in another queue already.
+            ``name`` taken, empty or with a NUL or a surrogate, ``queue`` empty or with blanks around it,
+            or the receiver in another queue already.
         :warns UnknownEventTypeWarning: if Okta is not known to deliver anything under a pattern.
         """
         if not patterns:

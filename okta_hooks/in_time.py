@@ -38,12 +38,15 @@ class InTime(Generic[T]):
 
         :param seconds: How long to wait.
         :raises TimeoutError: if it took longer.
+        :raises RuntimeError: if no thread can be started.
         """
         with self._lock:
             asked = self._asked
             if asked is None or not asked.is_going_on:
-                asked = self._asked = _Asked()
+                asked = _Asked()
                 start_thread(asked.run, self._question, name="okta-hooks-question")
+                # Not before: where no thread can be started, the next to ask must not wait for one.
+                self._asked = asked
         if not asked.has_ended.wait(seconds):
             raise TimeoutError
         return asked.outcome()

@@ -100,11 +100,16 @@ def masked_text(text: str) -> str:
 
     The name of a person cannot be told from other words: it stays.
     """
-    text = _EMAIL.sub(MASK, text)
+    text = without_addresses(text)
     text = _WITH_COLONS.sub(_without_address, text)
     text = _IP_V4.sub(MASK, text)
     text = _TOKEN.sub(_without_token, text)
     return _NUMBER.sub(MASK, text)
+
+
+def without_addresses(text: str) -> str:
+    """Return a text without e-mail addresses."""
+    return _EMAIL.sub(MASK, text)
 
 
 def _without_address(found: re.Match[str]) -> str:
@@ -120,9 +125,11 @@ def _without_token(found: re.Match[str]) -> str:
     return MASK if sum(map(str.isdigit, text)) >= _DIGITS_OF_A_TOKEN else text
 
 
-#: Also as it stands in URLs.
+#: Also as it stands in URLs, with a quoted local part, or as what is left of one that was cut off.
+#: The bounds are for the time that it takes with a long text; local parts have 64 characters at most.
 _EMAIL: Final = re.compile(
-    r"[^\s@\uff20<>()\[\],;:\"]+(?:[@\uff20]|%40)[^\s@\uff20<>()\[\],;:\"'`/?&=|{}]+"
+    r"(?:\"[^\"\n]{1,64}\"|[^\s@\uff20<>()\[\],;:\"]{1,256})"
+    r"(?:[@\uff20]|%40)(?:[^\s@\uff20<>()\[\],;:\"'`/?&=|{}]+|$)"
 )
 #: Addresses of version 6, and of network cards: hexadecimal digits between colons.
 _WITH_COLONS: Final = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?:%\w+)?")

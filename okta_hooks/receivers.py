@@ -353,6 +353,7 @@ class Receivers:
                 f"The receiver {known.name!r} is in the queue {known.queue!r} already: it cannot be in {queue!r}, too."
             )
         if name is not None:
+            _check_name(name)
             if known.is_named:
                 raise ValueError(f"This receiver is named {known.name!r} already.")
             known.name = name
@@ -380,6 +381,14 @@ def _reference(call: Callable[..., Any]) -> Callable[[], Callable[..., Any] | No
         return weakref.ref(call)
     except TypeError:  # some callables of C cannot be referred to weakly
         return lambda: call
+
+
+def _check_name(name: str) -> None:
+    """Look at whether the inbox can keep what receivers do under a name: else it could keep nothing of any of them."""
+    if not name or "\0" in name or name.encode("utf-8", "replace").decode() != name:
+        raise ValueError(
+            f"The name of a receiver has at least one character, no NUL and no surrogates: {name!r} cannot be one."
+        )
 
 
 def _qualified_name(call: Callable[..., Any]) -> str:

@@ -79,3 +79,21 @@ def test_a_fork_while_it_hangs() -> None:
     may_answer.set()
 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_thread_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks then is told at once, and who asks later gets the answer."""
+    asked = InTime(lambda: 7)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            asked.ask(PATIENCE)
+
+    assert not asked.is_going_on
+    assert asked.ask(PATIENCE) == 7
+
+
+def no_thread(_: threading.Thread) -> None:
+    """Do as a thread does where the system allows no more of them."""
+    raise RuntimeError("can't start new thread")

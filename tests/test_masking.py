@@ -154,6 +154,8 @@ def test_what_is_nested_without_end_is_masked() -> None:
         ("404 for ada@example.com: not found", "404 for ***: not found"),
         ("<ada.lovelace+x@mail.example.co.uk>", "<***>"),
         ("GET /users?login=ada%40example.com 500", "GET *** 500"),
+        ('to "ada lovelace"@example.com', "to ***"),
+        ("an error that was cut off after ada.lovelace@", "an error that was cut off after ***"),
         ("refused: 10.0.0.17:5432", "refused: ***:5432"),
         ("2001:db8::17 is away", "*** is away"),
         ("from ::ffff:10.0.0.1", "from ***"),

@@ -26,7 +26,7 @@ def show(visit: Visit) -> str:
     entries, reveals = visit.read(
         lambda inbox: (
             inbox.audit.entries(limit=_ON_A_PAGE + 1, before=before, hooks=hooks),
-            inbox.audit.number("reveal", since=inbox.clock() - _DAY),
+            inbox.audit.number("reveal", since=inbox.clock() - _DAY, hooks=hooks),
         )
     )
     shown = entries[:_ON_A_PAGE]

@@ -23,7 +23,7 @@ from .visit import NoInbox, NotAllowed, NotThere, Visit
 from .visitor import NoVisitor, visitor_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from flask import Flask
     from flask.sansio.app import App
@@ -37,6 +37,8 @@ logger = plain_logger(__name__)
 _NAME: Final = "okta_hooks_console"
 #: Who may not look must not be told by a 405 that there is a page for another method.
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+#: Which would tell them that, too.
+_NO_REDIRECTS: Final = {"strict_slashes": False, "merge_slashes": False}
 _STATIC: Final = Path(__file__).with_name("static")
 _HEADERS: Final = {
     "Content-Security-Policy": "; ".join(
@@ -100,7 +102,7 @@ class Console(Blueprint):
         may not look, who is answered with 404; ``"read"``; ``"operate"`` for who may also reveal payloads, replay,
         prune, and pause receivers; or a pair of such a role and a name, for the audit.
     :param url_prefix: The path below which its pages are.
-    :raises TypeError: if one of the hooks is none.
+    :raises TypeError: if one of the hooks is none, or ``authorize`` no function.
     """
 
     def __init__(
@@ -115,6 +117,10 @@ class Console(Blueprint):
             for name, hook in zip(names, hooks, strict=True)
         ):
             raise TypeError("Console() takes hooks: Console(okta, authorize=...).")
+        if authorize is not None and not callable(authorize):
+            raise TypeError(
+                f"authorize must be a function, which is called for each request, not {authorize!r}."
+            )
         # Two in one app, each over hooks of its own, have two names.
         super().__init__(
             "_".join([_NAME, *map(str, names)]),
@@ -133,15 +139,15 @@ class Console(Blueprint):
                 rule.endpoint,
                 self._view(rule),
                 methods=_METHODS,
-                # A redirect would tell whoever may not look that something is there.
-                strict_slashes=False,
+                **_NO_REDIRECTS,
             )
-        self.add_url_rule("/static/<name>", "static", _file, methods=_METHODS)
+        self.add_url_rule("/static/<name>", "static", _file, methods=_METHODS, **_NO_REDIRECTS)
 
     def register(self, app: App, options: dict[str, Any]) -> None:
         """Register with an app, as :meth:`flask.Flask.register_blueprint` asks a blueprint to.
 
-        :raises RuntimeError: if nothing says who may look, or it is no app of Flask's.
+        :raises RuntimeError: if nothing says who may look, something else answers at its path, or it is no app of
+            Flask's.
         """
         registration.flask_app(app)
         if self._authorize is None:
@@ -150,6 +156,7 @@ class Console(Blueprint):
                 '"read" or "operate" for whoever sends the current request: '
                 'Console(authorize=lambda: "operate" if current_user.is_admin else None).'
             )
+        _check_path(app, options.get("url_prefix") or self.url_prefix or "", options)
         super().register(app, options)
 
     def host(self) -> Flask:
@@ -162,7 +169,7 @@ class Console(Blueprint):
         if visitor is None:
             abort(HTTPStatus.NOT_FOUND)
         g.okta_hooks_visitor = visitor
-        if request.method == "POST" and not is_own(request.headers, request.host):
+        if request.method == "POST" and not is_own(request.headers, request.host, request.scheme):
             return _page(
                 HTTPStatus.FORBIDDEN,
                 "problem.html",
@@ -214,6 +221,7 @@ class Console(Blueprint):
         try:
             if rule.is_action:
                 visit.must_operate()
+            _check_texts()
             made = make(visit, **arguments)
         except NoInbox as error:
             return _problem(HTTPStatus.OK, visit, "There is no inbox", str(error))
@@ -231,6 +239,23 @@ class Console(Blueprint):
         return made if isinstance(made, Response) else Response(made, mimetype="text/html")
 
 
+def _check_path(app: App, path: str, options: Mapping[str, Any]) -> None:
+    """Look at whether something else answers where the overview is to be, such as another console.
+
+    :raises ConfigurationError: if so.
+    """
+    if app.url_map.host_matching:
+        return
+    where = options.get("subdomain") or app.url_map.default_subdomain
+    for rule in app.url_map.iter_rules():
+        is_there = rule.rule.rstrip("/") == path.rstrip("/") and (rule.subdomain or "") == where
+        if is_there and not rule.build_only and (rule.methods is None or "GET" in rule.methods):
+            raise ConfigurationError(
+                f"Nobody would see this console: the endpoint {rule.endpoint!r} of this app already answers at "
+                f"{rule.rule}. Give it another path: Console(..., url_prefix=...)."
+            )
+
+
 def _file(name: str) -> Response:
     """Return one of our own files."""
     _check_method("GET")
@@ -240,6 +265,15 @@ def _file(name: str) -> Response:
 def _check_method(method: str) -> None:
     if request.method.replace("HEAD", "GET") != method:
         raise MethodNotAllowed([method])
+
+
+def _check_texts() -> None:
+    """Go on only if PostgreSQL can be asked for what was given.
+
+    :raises NotThere: if not.
+    """
+    if any("\0" in text for texts in request.values.listvalues() for text in texts):
+        raise NotThere("No name or text has a NUL in it.")
 
 
 def _problem(status: HTTPStatus, visit: Visit, title: str, text: str) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from flask import request
@@ -31,17 +31,30 @@ _ON_A_PAGE: Final = 50
 BATCH: Final = 200
 #: How many may be chosen one by one.
 _MOST_CHOSEN: Final = 200
+#: How many rows are looked at for those of a group: each error is taken apart.
+_MOST_OF_GROUP: Final = 5000
+#: Of more of these the audit says how many.
+_MOST_NAMED: Final = 10
 _LONGEST_ID: Final = 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Which dead letters are meant, as it stands in a form or a URL: those of ``ids``, else of a group, else all."""
+    """Which dead letters are meant, as it stands in a form or a URL: those of ``ids``, else of a group, else all.
+
+    ``until`` is when somebody was told how many these are, in seconds since the epoch: what dies later is not meant.
+    """
 
     hook: str
     receiver: str
     group: str | None
     ids: tuple[int, ...]
+    until: float | None
+
+    @property
+    def most(self) -> int:
+        """How many rows are looked at for a page of it, or to count it."""
+        return MOST_LOOKED_AT if self.group is None else _MOST_OF_GROUP
 
     def meant(self, inbox: Inbox) -> DeadChoice:
         """Return it as the inbox understands it.
@@ -49,7 +62,9 @@ class Choice:
         :raises NotThere: if none of the events that were chosen is there any more.
         """
         if not self.ids:
-            return DeadChoice(hook=self.hook, receiver=self.receiver, group=self.group)
+            return DeadChoice(
+                hook=self.hook, receiver=self.receiver, group=self.group, until=self.until
+            )
         uuids = tuple(one.uuid for one in inbox.overview.by_ids(self.ids) if one.hook == self.hook)
         if not uuids:
             raise NotThere("None of the events that were chosen is in the inbox any more.")
@@ -93,31 +108,29 @@ def _look(
 ) -> tuple[DeadGroup | None, DeadPage, Capped]:
     meant = choice.meant(inbox)
     group = _group(inbox, choice)
-    page = inbox.dead_letters.find(meant, limit=_ON_A_PAGE, before=before)
-    return group, page, inbox.dead_letters.count(meant, up_to=MOST_LOOKED_AT)
+    page = inbox.dead_letters.find(meant, limit=_ON_A_PAGE, before=before, most=choice.most)
+    return group, page, inbox.dead_letters.count(meant, up_to=choice.most, most=choice.most)
 
 
 def _group(inbox: Inbox, choice: Choice) -> DeadGroup | None:
     if choice.group is None:
         return None
-    groups = (
-        group
-        for lane in inbox.dead_letters.lanes([choice.hook])
-        if lane.receiver == choice.receiver
-        for group in lane.groups
-    )
+    lanes = inbox.dead_letters.lanes([choice.hook], choice.receiver)
+    groups = (group for lane in lanes for group in lane.groups)
     return next((one for one in groups if one.key == choice.group), None)
 
 
 def preview(visit: Visit) -> str:
     """Return how many would be replayed or pruned, and ask whether to."""
-    action, choice = _action(), _chosen(visit)
+    action, asked = _action(), _chosen(visit)
 
-    def look(inbox: Inbox) -> tuple[DeadGroup | None, Capped]:
+    def look(inbox: Inbox) -> tuple[Choice, DeadGroup | None, Capped]:
+        choice = replace(asked, until=inbox.clock())
         meant = choice.meant(inbox)
-        return _group(inbox, choice), inbox.dead_letters.count(meant, up_to=MOST_LOOKED_AT)
+        number = inbox.dead_letters.count(meant, up_to=choice.most, most=choice.most)
+        return choice, _group(inbox, choice), number
 
-    group, number = visit.read(look)
+    choice, group, number = visit.read(look)
     return render(
         "dead_preview.html",
         visit=visit,
@@ -133,9 +146,10 @@ def run(visit: Visit) -> str:
     """Replay or prune one batch, and return how far that is."""
     action, choice = _action(), _chosen(visit)
     after = request.form.get("after") or None
-    before = request.form.get("number", 0, type=int)
-    total = request.form.get("total", type=int)
+    before, total = _number("number"), _number("total")
     with visit.acting() as inbox:
+        if choice.until is None:
+            choice = replace(choice, until=inbox.clock())
         try:
             step = _step(visit, inbox, action, choice, after)
         except (ValueError, OverflowError) as error:  # the place to go on at was made up
@@ -172,7 +186,9 @@ def _step(visit: Visit, inbox: Inbox, action: _Action, choice: Choice, after: st
 def _subject(choice: Choice, meant: DeadChoice) -> str:
     of = f"of {choice.receiver}" if choice.receiver else "that could not be read"
     if meant.uuids:
-        return f"dead letters {of}: {' '.join(meant.uuids)}"
+        more = len(meant.uuids) - _MOST_NAMED
+        named = [*meant.uuids[:_MOST_NAMED], *([f"and {more} more"] if more > 0 else [])]
+        return f"dead letters {of}: {' '.join(named)}"
     if choice.group:
         return f"dead letters {of}, group {choice.group}"
     return f"all dead letters {of}"
@@ -187,19 +203,28 @@ def _action() -> _Action:
     raise NotThere("Dead letters can be replayed or pruned.")
 
 
+def _number(name: str) -> int:
+    """Return a number of dead letters that a page has put into a form; 0 if it is none that it would."""
+    given = request.form.get(name, "")
+    return int(given) if given.isdecimal() and len(given) <= _LONGEST_ID else 0
+
+
 def _chosen(visit: Visit) -> Choice:
     """Return which are meant.
 
-    :raises NotThere: if the hook is none of the console's.
+    :raises NotThere: if the hook is none of the console's, or a form names no receiver, be it by an empty name.
     """
     hook = request.values.get("hook", "")
     if hook not in visit.hooks:
         raise NotThere("There is no such hook.")
+    if request.method == "POST" and "receiver" not in request.form:
+        raise NotThere("Nothing says whose dead letters are meant.")
     return Choice(
         hook=hook,
         receiver=request.values.get("receiver", ""),
         group=request.values.get("group") or None,
         ids=_ids(request.form.getlist("id")),
+        until=request.form.get("until", type=float),
     )
 
 

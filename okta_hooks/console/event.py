@@ -10,6 +10,7 @@ from okta_hooks.audit import doing
 from okta_hooks.exceptions import UnreadableDelivery
 from okta_hooks.inbox.tables import DEAD
 from okta_hooks.masking import masked, masked_text
+from okta_hooks.org.urls import shown
 from okta_hooks.printable import readable_json
 from okta_hooks.wire import reading
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from .visit import Visit
 
+#: Of a payload, and of a fixture: half of one would be no program.
 _LONGEST: Final = 200_000
 
 
@@ -92,19 +94,21 @@ def _find(inbox: Inbox, visit: Visit, event_id: int) -> Found:
 def _page(visit: Visit, found: Found, *, revealed: str | None) -> str:
     timeline = found.timeline
     payload = readable_json(masked(found.raw)) if revealed is None else revealed
+    text = fixture(found.raw)
     trace = (timeline.traceparent or "").split("-")
     return render(
         "event.html",
         visit=visit,
         event=found.event,
         timeline=timeline,
+        source=shown(timeline.source or ""),
         moments=_moments(found),
         has_dead=visit.visitor.may_operate and any(one.state == DEAD for one in timeline.receipts),
         has_body=found.raw is not None,
         payload=payload[:_LONGEST],
         left_out=max(len(payload) - _LONGEST, 0),
         is_revealed=revealed is not None,
-        fixture=fixture(found.raw),
+        fixture=None if text is None or len(text) > _LONGEST else text,
         trace_id=trace[1] if len(trace) > 1 else None,
     )
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .visit import Visit
 
 _ON_A_PAGE: Final = 50
-#: How many rows are looked at for a page, and to count what fits.
+#: How many rows are looked at for a page, and to count what matches.
 _MOST: Final = 10_000
 
 _NOTHING: Final[tuple[EventPage, Capped, Mapping[int, str]]] = (

@@ -80,6 +80,10 @@ class Loopback:
         )
 
     def _open(self, token: str) -> AnyResponse:
+        if (
+            request.method != "GET"
+        ):  # what only looks whether a link leads anywhere must not use it up
+            return Response(status=HTTPStatus.NO_CONTENT)
         with self._lock:
             known = self._token
             is_right = known is not None and compare_digest(token.encode(), known.encode())

@@ -9,6 +9,7 @@ from flask import request
 
 from okta_hooks.inbox.counters import RECOVERED
 from okta_hooks.settings import CELERY, EXTERNAL
+from okta_hooks.wire.limits import MOST_EVENTS_A_DAY, WARNED_AT
 from okta_hooks.work.lease import at_work
 
 from .charts import DAY, HOUR, chart, label
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
     _Step = Literal["hour", "day"]
 
-#: What an org may deliver in 24 hours: https://help.okta.com/en-us/content/topics/automation-hooks/event-hooks.htm
-QUOTA: Final = 400_000
-_SHARE_OF_QUOTA: Final = 0.8
 #: From when on what waits is said to wait for long, and a hook to be silent.
 _LATE_SECONDS: Final = 300.0
 _SILENT_SECONDS: Final = 24 * 3600.0
@@ -109,7 +107,7 @@ def show(visit: Visit) -> str:
         rows=rows,
         concerns=_concerns(visit, figures, rows),
         engine=visit.state.settings.worker,
-        quota=QUOTA,
+        quota=MOST_EVENTS_A_DAY,
         step=step,
         charts=[
             chart("Received", "calm", starts, [one.received for one in figures.spans], size),
@@ -135,7 +133,7 @@ def _figures(inbox: Inbox, hooks: Sequence[str], step: _Step) -> Figures:
         ),
         bytes=inbox.space.bytes(),
         spans=inbox.attempt_hours.chart(now - _SPANS[step], now, step, hooks=hooks),
-        reveals=inbox.audit.number("reveal", since=now - DAY),
+        reveals=inbox.audit.number("reveal", since=now - DAY, hooks=hooks),
     )
 
 
@@ -197,6 +195,6 @@ def of_arrivals(figures: Figures) -> Iterator[Concern]:
         if one.last_at is not None and figures.now - one.last_at > _SILENT_SECONDS:
             text = f"No delivery of the hook {one.hook} for {span(figures.now - one.last_at)}"
             yield Concern(kind="warn", text=text, endpoint="registration", hook=one.hook)
-    if figures.received_24h > _SHARE_OF_QUOTA * QUOTA:
-        text = f"{figures.received_24h:,} events in 24 h, and Okta delivers {QUOTA:,} of an org"
+    if figures.received_24h >= WARNED_AT * MOST_EVENTS_A_DAY:
+        text = f"{figures.received_24h:,} events in 24 h, and Okta delivers {MOST_EVENTS_A_DAY:,} of an org"
         yield Concern(kind="warn", text=text, endpoint="events")

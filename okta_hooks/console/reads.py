@@ -40,7 +40,11 @@ class Reads:
         if not self._free.acquire(timeout=seconds):
             raise InboxUnavailable("it has not answered others who look at it")
 
+        has_begun = False
+
         def asked() -> T:
+            nonlocal has_begun
+            has_begun = True
             try:
                 with inbox.database.within(seconds):
                     return question(inbox)
@@ -51,3 +55,8 @@ class Reads:
             return InTime(asked).ask(seconds + _GRACE)
         except TimeoutError as error:
             raise InboxUnavailable(f"it did not answer within {seconds:g} s") from error
+        except RuntimeError as error:
+            if has_begun:
+                raise
+            self._free.release()
+            raise InboxUnavailable("there are too many threads to ask it in one more") from error

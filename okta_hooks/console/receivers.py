@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from flask import redirect, request, url_for
@@ -140,7 +140,6 @@ class _More:
     retried: Sequence[Retried]
     hours: Sequence[Attempted]
     now: float
-    errors: Mapping[int, str] = field(default_factory=dict)
 
 
 def show_one(visit: Visit) -> str:
@@ -161,11 +160,11 @@ def show_one(visit: Visit) -> str:
 
 def _more(inbox: Inbox, hook: str, name: str) -> _More:
     now = inbox.clock()
-    lanes = inbox.dead_letters.lanes([hook])
+    lanes = inbox.dead_letters.lanes([hook], name)
     hours = inbox.attempt_hours.receivers(now - DAY, now, "hour", hooks=[hook])
     return _More(
         known=known_of(inbox, [hook]),
-        lane=next((one for one in lanes if one.receiver == name), None),
+        lane=lanes[0] if lanes else None,
         retried=inbox.receipts.retried(hook, name, limit=_MOST_RETRIED),
         hours=[one for one in hours if one.receiver == name],
         now=now,

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from markupsafe import Markup, escape
 
+from okta_hooks.masking import without_addresses
 from okta_hooks.printable import printable
 
 #: Stands where there is no value: an en dash.
 NOTHING: Final = Markup("\u2013")
-#: Also as it stands in URLs.
-_ADDRESS: Final = re.compile(
-    r"[^\s@\uff20<>()\[\]\"',;:]+(?:[@\uff20]|%40)[^\s@\uff20<>()\[\]\"',;:]+"
-)
 _MILLISECOND: Final = 0.001
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
@@ -32,7 +28,7 @@ def visible(value: Any) -> Any:
     """
     if isinstance(value, Markup):
         return value
-    return printable(_ADDRESS.sub("***", str(value)))
+    return printable(without_addresses(str(value)))
 
 
 def exact(value: Any) -> Markup:

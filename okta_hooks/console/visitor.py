@@ -39,6 +39,18 @@ def visitor_of(answer: object) -> Visitor | None:
     if not isinstance(role, str) or role not in _ROLES or not isinstance(name, str | None):
         raise NoVisitor(
             'authorize must return None, "read" or "operate", or a pair of that and a name, '
-            f"and has returned a value of the type {type(answer).__name__}."
+            f"and has returned {_told(answer, role, name)}."
         )
     return Visitor(role=role, name=name or None)
+
+
+def _told(answer: object, role: object, name: object) -> str:
+    """Return what is wrong with an answer, without what it says: that may be about a person."""
+    if isinstance(role, str):
+        kind = type(name).__name__
+        return (
+            f"a tuple whose name is of the type {kind}: str(...) makes it a name"
+            if role in _ROLES
+            else f"another role, in a value of the type {type(answer).__name__}"
+        )
+    return f"a value of the type {type(answer).__name__}"

@@ -70,11 +70,6 @@ class Attempted:
         """How many of them failed."""
         return self.retried + self.dead
 
-    @property
-    def success(self) -> float | None:
-        """Which share of them succeeded, or None if there were none."""
-        return self.done / self.number if self.number else None
-
     def quantile(self, share: float) -> float | None:
         """Return how many seconds a share of the calls took at most, estimated as Prometheus does; None without calls.
 

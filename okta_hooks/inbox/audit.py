@@ -97,16 +97,19 @@ class Audit:
         if before is not None:
             query = query.where(audit.c.id < before)
         if hooks is not None:
-            query = query.where(audit.c.hook.in_(hooks) | audit.c.hook.is_(None))
+            query = query.where(_is_of(hooks))
         with self._database.reading() as connection:
             return [AuditEntry(**row) for row in connection.execute(query).mappings()]
 
-    def number(self, action: str, *, since: float) -> int:
-        """Return how often something was done since a time, in seconds since the epoch."""
+    def number(self, action: str, *, since: float, hooks: Sequence[str]) -> int:
+        """Return how often something was done since a time, in seconds since the epoch.
+
+        :param hooks: As for :meth:`entries`.
+        """
         query = (
             sa.select(sa.func.count())
             .select_from(audit)
-            .where(audit.c.action == action, audit.c.at >= since)
+            .where(audit.c.action == action, audit.c.at >= since, _is_of(hooks))
         )
         with self._database.reading() as connection:
             return int(connection.scalar(query) or 0)
@@ -120,3 +123,7 @@ class Audit:
             return 0
         with self._database.transaction() as connection:
             return connection.execute(audit.delete().where(audit.c.id.in_(ids))).rowcount
+
+
+def _is_of(hooks: Sequence[str]) -> sa.ColumnElement[bool]:
+    return audit.c.hook.in_(hooks) | audit.c.hook.is_(None)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Of how many dead letters of a receiver the groups are made: the newest.
 MOST_GROUPED: Final = 1000
+#: Of how many of all receivers together: an incident that many have must not take longer to look at.
+_MOST_GROUPED_IN_ALL: Final = 5000
 #: How many are replayed or pruned in one transaction.
 BATCH: Final = 500
 #: How many rows one step of a replay looks at.
@@ -66,12 +68,16 @@ class DeadLane:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadChoice:
-    """Which dead letters are meant: all of a receiver, those of a group, or those with one of some ``uuids``."""
+    """Which dead letters are meant: all of a receiver, those of a group, or those with one of some ``uuids``.
+
+    ``until`` leaves out whose last attempt ended later, in seconds since the epoch.
+    """
 
     hook: str
     receiver: str
     group: str | None = None
     uuids: tuple[str, ...] = ()
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,34 +121,38 @@ class DeadLetters:
         self._database = database
         self._upkeep = upkeep
 
-    def lanes(self, hooks: Collection[str] | None = None) -> list[DeadLane]:
+    def lanes(
+        self, hooks: Collection[str] | None = None, receiver: str | None = None
+    ) -> list[DeadLane]:
         """Return the receivers that have dead letters, those with most first.
 
         :param hooks: Only of these.
+        :param receiver: Only this one; of no other are letters looked at.
         """
         found = []
         with self._database.reading(seconds=_SECONDS) as connection:
             numbers = {
-                (hook, receiver): number
+                (hook, name): number
                 for state, query in QUERIES
                 if state == DEAD
-                for hook, receiver, number, _ in connection.execute(query)
-                if hooks is None or hook in hooks
+                for hook, name, number, _ in connection.execute(query)
+                if (hooks is None or hook in hooks) and receiver in (None, name)
             }
-            for (hook, receiver), number in sorted(
+            most = min(MOST_GROUPED, max(_MOST_GROUPED_IN_ALL // max(len(numbers), 1), 1))
+            for (hook, name), number in sorted(
                 numbers.items(), key=lambda item: (-item[1], item[0])
             ):
-                choice = DeadChoice(hook=hook, receiver=receiver)
+                choice = DeadChoice(hook=hook, receiver=name)
                 newest = []
                 for row in _walk(connection, choice, None, most=MOST_LOOKED_AT):
                     if row.is_meant:
                         newest.append(row)
-                    if len(newest) == MOST_GROUPED:
+                    if len(newest) == most:
                         break
                 found.append(
                     DeadLane(
                         hook=hook,
-                        receiver=receiver,
+                        receiver=name,
                         number=number,
                         looked_at=len(newest),
                         groups=_groups(connection, choice, newest),
@@ -186,21 +196,27 @@ class DeadLetters:
                 )
             return DeadPage(letters=_letters(connection, choice.receiver, ids), older=str(ids[-1]))
 
-    def count(self, choice: DeadChoice, *, up_to: int = MOST_COUNTED) -> Capped:
-        """Count dead letters up to a number, among the newest."""
+    def count(
+        self, choice: DeadChoice, *, up_to: int = MOST_COUNTED, most: int = MOST_LOOKED_AT
+    ) -> Capped:
+        """Count dead letters up to a number, among the newest.
+
+        :param most: How many rows may be looked at.
+        """
         number = looked_at = 0
         with self._database.reading(seconds=_SECONDS) as connection:
-            for row in _walk(connection, choice, None, most=MOST_LOOKED_AT):
+            for row in _walk(connection, choice, None, most=most):
                 looked_at += 1
                 number += row.is_meant
                 if number > up_to:
                     return Capped(up_to, has_more=True)
-        return Capped(number, has_more=looked_at == MOST_LOOKED_AT)
+        return Capped(number, has_more=looked_at == most)
 
     def replay(self, choice: DeadChoice, after: str | None = None, *, most: int = BATCH) -> Step:
         """Let the receiver try some of its dead letters again, the oldest first, in one transaction.
 
-        What becomes a dead letter after the first step is not touched by the others.
+        Events that are stored after the first step are not touched by the others, nor, by ``until`` of the choice,
+        what becomes a dead letter meanwhile.
 
         :param after: ``next`` of the step before.
         :param most: How many at most.
@@ -314,14 +330,21 @@ def _walk(
     is_up = last is not None
     if choice.receiver:
         event_id = receipt.c.event_id
-        query = sa.select(event_id, receipt.c.error, sa.literal(choice.hook).label("hook")).where(
+        query = sa.select(
+            event_id,
+            receipt.c.error,
+            sa.literal(choice.hook).label("hook"),
+            receipt.c.ended_at,
+        ).where(
             receipt.c.state == DEAD,
             receipt.c.hook == choice.hook,
             receipt.c.receiver == choice.receiver,
         )
     else:
         event_id = event.c.id
-        query = sa.select(event_id, event.c.reason, event.c.hook).where(event.c.state == DEAD)
+        query = sa.select(event_id, event.c.reason, event.c.hook, sa.null()).where(
+            event.c.state == DEAD
+        )
     query = query.order_by(event_id.asc() if is_up else event_id.desc())
     if last is not None:
         query = query.where(event_id <= last)
@@ -332,12 +355,13 @@ def _walk(
         if start is not None:
             page = page.where(event_id > start if is_up else event_id < start)
         rows = connection.execute(page).all()
-        for one, error, hook in rows:
+        for one, error, hook, ended_at in rows:
             is_meant = (
                 hook == choice.hook
                 and (bool(choice.receiver) or error is not None)
                 and (choice.group is None or key_of(grouped(error)) == choice.group)
                 and (keys is None or one in keys)
+                and (choice.until is None or ended_at is None or ended_at <= choice.until)
             )
             yield _Row(one, error, is_meant)
         if len(rows) < number:

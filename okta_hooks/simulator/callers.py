@@ -43,7 +43,7 @@ def check_own_page() -> None:
 
     :raises RequestRefused: if none says so, as of a request without an origin.
     """
-    if not is_own(request.headers, request.host):
+    if not is_own(request.headers, request.host, request.scheme):
         raise _refused("It takes this of its own page only, by Sec-Fetch-Site or Origin")
 
 

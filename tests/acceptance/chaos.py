@@ -114,6 +114,9 @@ def main() -> None:
     parser.add_argument(
         "--broker", help="for Celery, a RabbitMQ of this host; by default a Redis, new"
     )
+    parser.add_argument(
+        "--most-messages", type=float, default=1.5, help="with Celery: how many for each receipt"
+    )
     parser.add_argument("--end-leases", action="store_true", help="do not wait for them to run out")
     options = parser.parse_args()
     if options.broker and not options.broker.startswith(("amqp:", "pyamqp:")):
@@ -141,6 +144,7 @@ def main() -> None:
                     options.seed,
                     broker_url=options.broker,
                     end_leases=options.end_leases,
+                    most_messages=options.most_messages,
                 )
             lines.append(line)
     wrong = [text for line in lines for text in line.pop("wrong")]

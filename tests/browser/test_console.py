@@ -197,7 +197,7 @@ def test_without_javascript(
     page.get_by_label("dead").check()
     page.get_by_label("Type").fill("user.*")
     page.get_by_role("button", name="Find").click()
-    expect(page.get_by_text("3 fit")).to_be_visible()
+    expect(page.get_by_text("3 matching")).to_be_visible()
     page.goto(f"{site.url}/dead-letters")
     page.get_by_role("button", name="Replay").click()
     page.get_by_role("button", name="Replay 3").click()

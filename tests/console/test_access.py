@@ -24,6 +24,13 @@ PATHS = (
     "/okta/console/events",
     "/okta/console/static/console.css",
 )
+SPELT_ODDLY = ("/okta//console", "/okta/console//events", "/okta/console/static//console.css")
+
+
+def test_an_answer_instead_of_a_function() -> None:
+    """A role in place of the function that returns it is a programmer's mistake, told where it is made."""
+    with pytest.raises(TypeError, match="authorize must be a function"):
+        Console(authorize="operate")  # type: ignore[arg-type]
 
 
 def test_without_authorize(make_app: Callable[..., Flask], okta: EventHook) -> None:
@@ -38,7 +45,7 @@ def test_what_is_no_hook() -> None:
         Console("okta", authorize=lambda: "read")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", [*PATHS, *SPELT_ODDLY])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
 def test_who_may_not_look(client: FlaskClient, who: Answer, path: str, method: str) -> None:
     """They get the answer of a page that does not exist, by whatever method, with no header of the console's."""
@@ -75,6 +82,26 @@ def test_what_authorize_must_not_return(
     (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
     assert 'None, "read" or "operate"' in record.getMessage()
     assert type(answer).__name__ in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("admin", "another role"),
+        (("admin", "Grace"), "another role"),
+        (("read", 7), "type int: str"),
+    ],
+)
+def test_what_is_wrong_with_an_answer(
+    client: FlaskClient, who: Answer, answer: Any, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log tells a role that is none from a name that is none, and has neither of them."""
+    who.is_now = answer
+    client.get("/okta/console")
+
+    assert told in caplog.text
+    assert "admin" not in caplog.text
+    assert "Grace" not in caplog.text
 
 
 def test_a_coroutine_function(make: Callable[..., Flask], okta: EventHook) -> None:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from threading import Event, Semaphore
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,9 +86,23 @@ def test_acting_on_a_database_that_is_locked(
     assert state_of(app).runtime().inbox.pauses.paused() == []
 
 
+def test_no_thread_can_be_started(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often that happens, the pages say so, and are there again when threads can be."""
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        statuses = [client.get(f"{ROOT}/audit").status_code for _ in range(8)]
+
+    assert statuses == [503] * 8
+    assert get(client, "/audit")
+
+
 def test_many_who_look_at_a_database_that_hangs(client: FlaskClient, app: Flask) -> None:
     """A database that hangs holds a few threads, and not one for each who looks."""
-    held, goes_on = Semaphore(0), Event()
+    held, goes_on = threading.Semaphore(0), threading.Event()
     asked = reads.Reads()
     inbox = state_of(app).runtime().inbox
 

@@ -5,15 +5,18 @@ from typing import Any
 
 import pytest
 
-from okta_hooks.console.overview import QUOTA, Figures, of_arrivals, of_receiver, of_work
+from okta_hooks.console.overview import Figures, of_arrivals, of_receiver, of_work
 from okta_hooks.console.receivers import Known, Row
 from okta_hooks.inbox.attempt_hours import Attempted
 from okta_hooks.inbox.gauges import Arrived, Held
 from okta_hooks.inbox.pauses import Pause
 from okta_hooks.receivers import Receiver
+from okta_hooks.wire.limits import MOST_EVENTS_A_DAY, WARNED_AT
 from okta_hooks.work.lease import AtWork
 
 NOW = 1_800_000_000.0
+#: From so many on Okta warns, and so does the log.
+WARNED = round(WARNED_AT * MOST_EVENTS_A_DAY)
 ATTEMPTED = Attempted(
     hook="okta",
     receiver="a",
@@ -108,7 +111,8 @@ def test_of_what_is_given_up() -> None:
         (NOW - 60, 10, []),
         (None, 0, []),
         (NOW - 3 * 86400, 0, ["No delivery of the hook okta for 3 d"]),
-        (NOW, QUOTA - 1, [f"{QUOTA - 1:,} events in 24 h, and Okta delivers {QUOTA:,} of an org"]),
+        (NOW, WARNED - 1, []),
+        (NOW, WARNED, ["280,000 events in 24 h, and Okta delivers 400,000 of an org"]),
     ],
 )
 def test_of_what_arrives(last_at: float | None, events: int, told: list[str]) -> None:

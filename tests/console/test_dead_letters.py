@@ -79,6 +79,28 @@ def test_replaying_a_group(client: FlaskClient, app: Flask, directory: Directory
 
 
 @pytest.mark.usefixtures("dead")
+def test_what_dies_after_the_preview(
+    client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is pruned but what the preview has counted, be it in several batches."""
+    monkeypatch.setattr(dead_letters, "BATCH", 2)
+    preview = post(client, "/dead-letters/preview", data=CHOICE | {"action": "prune"})
+    _, fields = finished(preview)
+    deliver(app, *(make_event(CREATED, seed=number) for number in range(10, 13)))
+    work(app)
+
+    texts = []
+    for _ in range(4):
+        text, fields = finished(post(client, "/dead-letters/run", data=fields))
+        texts.append(text)
+        if "after" not in fields:
+            break
+
+    assert "5 dead letters pruned That was all" in texts[-1]
+    assert number_dead(app) == 3
+
+
+@pytest.mark.usefixtures("dead")
 def test_pruning_a_selection(client: FlaskClient, app: Flask) -> None:
     """Only those that were chosen are pruned."""
     path = Page(get(client, "/dead-letters")).links("group=")[0]
@@ -139,6 +161,7 @@ def test_batches(client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatc
     [
         {},
         {"hook": "okta"},
+        {"hook": "okta", "action": "prune"},
         CHOICE,
         CHOICE | {"action": "delete"},
         CHOICE | {"action": "prune", "hook": "other"},
@@ -155,6 +178,33 @@ def test_a_form_that_was_made_up(client: FlaskClient, app: Flask, form: dict[str
 
     assert answer.status_code == 404
     assert number_dead(app) == 5
+
+
+@pytest.mark.usefixtures("dead")
+def test_numbers_that_were_made_up(client: FlaskClient) -> None:
+    """What a form says of the batches before is only shown, so it cannot be wrong enough for an error."""
+    form = CHOICE | {"action": "replay", "number": "9" * 400, "total": "-5"}
+
+    text, _ = finished(post(client, "/dead-letters/run", data=form))
+
+    assert "5 dead letters replayed" in text
+
+
+def test_what_the_audit_has_of_a_selection(
+    client: FlaskClient, app: Flask, directory: Directory
+) -> None:
+    """The uuids of the first ten, whole, and how many more."""
+    deliver(app, *(make_event(CREATED, seed=number) for number in range(12)))
+    work(app)
+    inbox = state_of(app).runtime().inbox
+    ids = list(range(1, 13))
+    named = " ".join(event.uuid for event in inbox.overview.by_ids(ids[:10]))
+
+    post(client, "/dead-letters/run", data={**CHOICE, "id": ids, "action": "prune"})
+
+    (entry,) = inbox.audit.entries()
+    assert entry.subject == f"dead letters of directory: {named} and 2 more"
+    assert entry.number == 12
 
 
 def test_events_that_cannot_be_read(client: FlaskClient, app: Flask) -> None:

@@ -15,6 +15,8 @@ import pytest
 from okta_hooks import state_of
 from okta_hooks.cli import group
 from okta_hooks.console.loopback import Loopback
+from okta_hooks.signals import audited
+from okta_hooks.state import app_object
 from tests.support import PATIENCE
 
 from .support import OWN, Page
@@ -83,6 +85,14 @@ def test_the_link_works_once(client: FlaskClient, loopback: Loopback) -> None:
     assert second.get(place, base_url=BASE).status_code == 404
 
 
+def test_looking_whether_the_link_leads_anywhere(client: FlaskClient, loopback: Loopback) -> None:
+    """A program that asks for the head of the link does not use it up, and gets no cookie."""
+    head = client.head(loopback.path, base_url=BASE)
+
+    assert "Set-Cookie" not in head.headers
+    assert client.get(loopback.path, base_url=BASE).status_code == 303
+
+
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8089", "127.0.0.1", "127.0.0.1:80"])
 def test_another_name(client: FlaskClient, loopback: Loopback, host: str) -> None:
     """What a name of somebody else's leads here is refused, also with the link."""
@@ -94,11 +104,18 @@ def test_another_name(client: FlaskClient, loopback: Loopback, host: str) -> Non
 
 def test_acting(client: FlaskClient, loopback: Loopback) -> None:
     """The audit has the user of the operating system, and handlers of the app's signals have its context."""
+    told = []
+
+    @audited.connect_via(loopback.host)
+    def note(app: Flask, **_: object) -> None:
+        told.append(app_object())
+
     client.get(loopback.path, base_url=BASE)
     place = loopback.path.partition("/open/")[0]
     url = f"{place}/receivers/pause?hook=okta&name=directory"
 
     assert client.post(url, base_url=BASE, headers=OWN).status_code == 303
+    assert told == [loopback.host]
     (entry,) = state_of(loopback.host).runtime().inbox.audit.entries()
     assert (entry.action, entry.who, entry.via) == ("pause", "root", "console")
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from okta_hooks import state_of
-from okta_hooks.testing import make_event
+from okta_hooks.testing import make_delivery, make_event
+from tests.support import SECRET
 
 from .support import ADDRESS, ROOT, Page, deliver, get, post, work
 
@@ -72,7 +73,7 @@ def test_charts(client: FlaskClient, app: Flask, by: str, rows: int) -> None:
 
 
 def test_looking_for_events(client: FlaskClient, app: Flask, directory: Directory) -> None:
-    """The list is of what fits the filters, which stand in the URL and in the form."""
+    """The list is of what matches the filters, which stand in the URL and in the form."""
     deliver(app, CREATED, DEACTIVATED, "user.session.start")
     work(app)
 
@@ -126,6 +127,23 @@ def test_pages_of_events(client: FlaskClient, app: Flask) -> None:
     assert Page(client.get(newer).text).text.count(f" {CREATED} ") == 50
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/events?uuid=a%00",
+        "/receivers/one?hook=okta&name=%00",
+        "/dead-letters/group?hook=okta&receiver=%00",
+    ],
+)
+def test_what_no_database_can_be_asked(
+    make: Callable[..., Flask], okta: EventHook, inbox_url: str, path: str
+) -> None:
+    """A link with a NUL leads to nothing: it is not the inbox that is away."""
+    client = make(okta, INBOX=inbox_url).test_client()
+
+    assert client.get(ROOT + path).status_code == 404
+
+
 @pytest.mark.parametrize("query", ["before=x", "after=x", "before=nan_1", "before=1_-1"])
 def test_a_page_that_was_made_up(client: FlaskClient, query: str) -> None:
     """A place in a list that is none leads to nothing, and not to an error of the app's."""
@@ -158,6 +176,19 @@ def test_an_event(client: FlaskClient, app: Flask, directory: Directory) -> None
     assert "Came again never" in text
 
 
+def test_where_an_event_comes_from(client: FlaskClient, app: Flask) -> None:
+    """Of the URL of the hook at Okta stands there what is no secret, and names nobody."""
+    delivery = make_delivery([make_event(CREATED)])
+    delivery["source"] = "https://acme.okta.com/api/v1/eventHooks/who1?login=noether&token=t0ken"
+    client.post("/okta/events", json=delivery, headers={"Authorization": SECRET})
+
+    page = get(client, event_page(client))
+
+    assert "https://acme.okta.com/api/v1/eventHooks/who1<" in page
+    assert "noether" not in page
+    assert "t0ken" not in page
+
+
 def test_duplicates(client: FlaskClient, app: Flask) -> None:
     """It says how often Okta has delivered the event again."""
     event = make_event(CREATED)
@@ -171,6 +202,21 @@ def test_an_event_that_is_gone(client: FlaskClient) -> None:
     """An event that is not in the inbox is not found."""
     assert client.get(f"{ROOT}/events/7").status_code == 404
     assert client.get(f"{ROOT}/events/{2**80}").status_code == 404
+
+
+def test_an_event_of_a_great_many_keys(client: FlaskClient, app: Flask) -> None:
+    """Its page stays of a size that a browser likes: half of the payload is left out, and a fixture is not offered."""
+    data = {f"key{number}": "value" for number in range(12_000)}
+    deliver(
+        app, make_event("user.lifecycle.suspend", seed=1) | {"debugContext": {"debugData": data}}
+    )
+
+    page = get(client, "/events/1")
+
+    assert len(page) < 400_000
+    assert "are left out" in page
+    assert "@pytest.fixture" not in page
+    assert "okta_event" not in page
 
 
 def test_addresses_before_a_reveal(client: FlaskClient, app: Flask, directory: Directory) -> None:

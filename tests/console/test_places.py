@@ -66,16 +66,36 @@ def test_two_consoles(make_app: Callable[..., Flask], who: Answer, tmp_path: Pat
     deliver(app, "user.lifecycle.create", hook="/ours")
     deliver(app, "user.session.start", hook="/theirs")
 
-    pages = {path: client.get(f"/a{path}").text for path in ("", "/events", "/receivers")}
+    inbox = state_of(app).runtime().inbox
+    for hook in ("ours", "theirs", "theirs"):
+        inbox.audit.write(action="reveal", subject=hook, who="Grace", via="console", hook=hook)
+
+    paths = ("", "/events", "/receivers", "/audit")
+    pages = {path: client.get(f"/a{path}").text for path in paths}
 
     assert "our receiver" in pages["/receivers"]
     assert "user.lifecycle.create" in pages["/events"]
+    assert "1 reveal in 24 h" in pages[""]
+    assert "1 payload revealed" in pages["/audit"]
     assert not any("their receiver" in page or "session.start" in page for page in pages.values())
     assert client.get("/a/events?hook=theirs").status_code == 404
     assert client.get("/a/events/2").status_code == 404
     assert client.post("/a/events/2/reveal", headers=OWN).status_code == 404
     assert client.get("/b/").status_code == 404
     state_of(app).close()
+
+
+@pytest.mark.parametrize("prefix", ["/okta/console", "/okta/console/"])
+def test_two_consoles_at_one_path(
+    make_app: Callable[..., Flask], okta: EventHook, who: Answer, prefix: str
+) -> None:
+    """The second, which nobody would ever see, is not registered, and the error says what to do."""
+    theirs = EventHook("theirs", url_prefix="/theirs")
+    app = make_app(okta, theirs)
+    app.register_blueprint(Console(okta, authorize=who))
+
+    with pytest.raises(RuntimeError, match=r"url_prefix=\.\.\."):
+        app.register_blueprint(Console(theirs, authorize=who, url_prefix=prefix))
 
 
 def test_templates_of_the_host(

@@ -39,12 +39,13 @@ def test_what_does_not_show_is_escaped(inbox: Inbox) -> None:
 
 def test_reveals_are_counted(inbox: Inbox, clock: Clock) -> None:
     """How often something was done lately is known without a look at all entries."""
-    write(inbox, "long ago", action="reveal")
+    write(inbox, "long ago", "okta", action="reveal")
     clock.now += DAY
-    write(inbox, "today", action="reveal")
-    write(inbox, "today")
+    write(inbox, "today", "okta", action="reveal")
+    write(inbox, "of another", "other", action="reveal")
+    write(inbox, "today", "okta")
 
-    assert inbox.audit.number("reveal", since=clock.now - 60) == 1
+    assert inbox.audit.number("reveal", since=clock.now - 60, hooks=["okta"]) == 1
 
 
 def test_what_is_old_is_forgotten(inbox: Inbox, clock: Clock) -> None:

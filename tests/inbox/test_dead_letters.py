@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 
+from okta_hooks.inbox import dead_letters
 from okta_hooks.inbox.dead_letters import DeadChoice
 from okta_hooks.inbox.error_groups import grouped
 from tests.support import claim, counts, fan_out, receipts, settle, states
@@ -55,6 +58,38 @@ def test_groups(failed: Inbox, clock: Clock) -> None:
     assert (of_nobody.receiver, of_nobody.number) == ("", 1)
     assert "eventType" in of_nobody.groups[0].error
     assert failed.dead_letters.lanes(["other"]) == []
+
+
+def test_the_groups_of_one_receiver(failed: Inbox) -> None:
+    """Who asks for one receiver waits for no look at the dead letters of others."""
+    asked: list[str] = []
+    engine = failed.database._system.engine  # noqa: SLF001 - nothing else tells what is asked
+    sa.event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    of_all = failed.dead_letters.lanes()
+    number = len(asked)
+
+    for one in of_all:
+        asked.clear()
+        assert failed.dead_letters.lanes(["okta"], one.receiver) == [one]
+        assert len(asked) < number
+    assert failed.dead_letters.lanes(["okta"], "nobody") == []
+
+
+def test_the_groups_of_many_receivers(failed: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The more receivers have dead letters, the fewer of each are looked at; their number is exact all the same."""
+    monkeypatch.setattr(dead_letters, "_MOST_GROUPED_IN_ALL", 6)
+
+    of_a = failed.dead_letters.lanes()[0]
+
+    assert (of_a.receiver, of_a.number, of_a.looked_at) == ("a", 5, 2)
+    assert failed.dead_letters.lanes(["okta"], "a")[0].looked_at == 5
+
+
+def test_a_count_looks_at_so_many(failed: Inbox) -> None:
+    """It says that there may be more."""
+    group = failed.dead_letters.lanes()[0].groups[0].key
+
+    assert failed.dead_letters.count(replace(OF_A, group=group), most=2) == (1, True)
 
 
 def test_the_letters_of_a_group(failed: Inbox, clock: Clock) -> None:
@@ -170,6 +205,18 @@ def test_what_dies_meanwhile_is_left(failed: Inbox, delivery: DeliveryFactory) -
     assert receipts(failed, "late") == {"a": ("dead", 1)}
 
 
+def test_what_dies_after_a_time_is_left(failed: Inbox, clock: Clock) -> None:
+    """A choice until a time has nothing that has died since, whenever its event was stored."""
+    until = replace(OF_A, until=clock.now - 2)
+
+    assert failed.dead_letters.count(until) == (3, False)
+    failed.dead_letters.replay(until)
+    clock.now += 1
+    settle(failed, claim(failed), "dead", error="again")
+    assert failed.dead_letters.prune(until) == (0, None)
+    assert failed.dead_letters.count(OF_A) == (5, False)
+
+
 def test_prune(failed: Inbox, delivery: DeliveryFactory) -> None:
     """An event goes with its last dead letter, but stays while another receiver has it open, or dead."""
     failed.intake.store([delivery("open")])
@@ -201,6 +248,7 @@ def test_prune(failed: Inbox, delivery: DeliveryFactory) -> None:
             "20 attempts; the last: OSError: 10.0.0.1:443",
             "<number> attempts; the last: OSError: <number>",
         ),
+        ("attempt v2 of user17", "attempt v<number> of user<number>"),
         ("<X object at 0x7f00aa>", "<X object at <number>>"),
         ("an_internal_error_without_digits", "an_internal_error_without_digits"),
         (None, ""),

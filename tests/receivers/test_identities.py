@@ -99,6 +99,13 @@ def test_equal_explicit_names(okta: EventHook) -> None:
     assert [found.call for found in okta.receivers.connected(APP)] == [receiver]
 
 
+@pytest.mark.parametrize("name", ["", "a\0b", "\ud800"])
+def test_names_that_no_database_keeps(okta: EventHook, name: str) -> None:
+    """A name with which nothing could be stored of any receiver is refused where it is given."""
+    with pytest.raises(ValueError, match="cannot be one"):
+        okta.on("*", name=name)(lambda app, **extra: None)
+
+
 def test_explicit_name_that_is_another_s_own(okta: EventHook) -> None:
     """An explicit name cannot be the one that another receiver got by default."""
     okta.on("user.session.start")(receiver)

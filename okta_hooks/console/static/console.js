@@ -152,19 +152,11 @@
         button.textContent = "Copied";
       });
     }
-    for (const box of main.querySelectorAll("input[data-all]")) {
-      box.closest("th").hidden = false;
-      box.addEventListener("change", () => {
-        for (const each of main.querySelectorAll(`input[name="${box.dataset.all}"]`)) {
-          each.checked = box.checked;
-        }
-      });
-    }
   };
 
   enhance();
   setInterval(ageTimes, 1000 * SECONDS_BETWEEN);
   setInterval(refresh, 1000 * SECONDS_BETWEEN);
   document.addEventListener("visibilitychange", refresh);
-  if (main.querySelector("form[data-next][data-begun]")) runBatches();
+  if (main.querySelector("form[data-next]")) runBatches();
 })();
