@@ -14,6 +14,7 @@ from .support import CREATED, post
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pytest
     from blinker import NamedSignal
     from flask import Flask
 
@@ -58,7 +59,9 @@ def test_the_first_of_a_uuid_is_the_event(
     assert got == ["00uTest"]
 
 
-def test_no_body_is_read_for_a_duplicate(storing: Flask, body: BodyFactory) -> None:
+def test_no_body_is_read_for_a_duplicate(
+    storing: Flask, body: BodyFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Before the answer nothing that is stored is read again, however large it is."""
     assert post(storing, body(event("00uTest"))).status_code == 204
     statements: list[str] = []
@@ -66,6 +69,16 @@ def test_no_body_is_read_for_a_duplicate(storing: Flask, body: BodyFactory) -> N
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         statements.append(statement)
 
+    if storing.config["OKTA_HOOKS_INBOX"].startswith("postgresql"):
+        from okta_hooks.inbox import pipeline  # its driver is an extra
+
+        execute = pipeline.execute
+
+        def note_together(connection: Any, sent: Any, **named: Any) -> Any:
+            statements.extend(text for text, _ in sent)
+            return execute(connection, sent, **named)
+
+        monkeypatch.setattr(pipeline, "execute", note_together)
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
     try:
         assert post(storing, body(event("00uReal"))).status_code == 204

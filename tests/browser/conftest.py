@@ -18,10 +18,11 @@ from .support import CHROMIUM, VARIABLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
-    from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
 #: Nothing but the loopback has an address, not even for the browser's own purposes.
 _ARGUMENTS = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--no-proxy-server"]
+_CONTEXTS: pytest.StashKey[list[BrowserContext]] = pytest.StashKey()
 _LEFT_OUT = f"no Chromium: apt-get install chromium, or name one in the variable {VARIABLE}"
 
 
@@ -32,6 +33,16 @@ def pytest_runtest_makereport() -> Generator[None, Any, Any]:
     if CHROMIUM is None and report.skipped:
         report.longrepr = (str(Path(__file__).parent), None, f"Skipped: {_LEFT_OUT}")
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Close a test's pages before what they come from: a page that is refreshed just then would complain."""
+    try:
+        return (yield)
+    finally:
+        for context in item.stash.get(_CONTEXTS, []):
+            context.close()
 
 
 @pytest.fixture(scope="package")
@@ -57,17 +68,19 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def open_page(browser: Browser, complaints: list[str]) -> Iterator[Callable[..., Page]]:
+def open_page(
+    request: pytest.FixtureRequest, browser: Browser, complaints: list[str]
+) -> Iterator[Callable[..., Page]]:
     """Return a function that opens a page for somebody who has been nowhere yet.
 
     Its keywords are those of Playwright's ``new_context``.
     The test fails of errors in the console, of what a Content-Security-Policy forbids, and of requests elsewhere.
     """
-    contexts = []
+    contexts = request.node.stash.setdefault(_CONTEXTS, [])
 
-    def look(request: Request) -> None:
-        if urlsplit(request.url).hostname != "127.0.0.1":
-            complaints.append(f"a request to {request.url}")
+    def look(asked: Request) -> None:
+        if urlsplit(asked.url).hostname != "127.0.0.1":
+            complaints.append(f"a request to {asked.url}")
 
     def read(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
@@ -83,8 +96,6 @@ def open_page(browser: Browser, complaints: list[str]) -> Iterator[Callable[...,
         return context.new_page()
 
     yield open_one
-    for context in contexts:
-        context.close()
     assert complaints == []
 
 
