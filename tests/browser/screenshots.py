@@ -107,6 +107,7 @@ def main() -> None:
         for name, scheme, path in pictures():
             page = browser.new_page(viewport=_SIZE, color_scheme=scheme)
             SHOTS[name](page, playground)
+            page.wait_for_load_state("load")  # with its pictures
             take(page, path)
 
 
