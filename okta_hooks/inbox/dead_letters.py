@@ -227,7 +227,7 @@ class DeadLetters:
             query = (
                 sa.select(event.c.id, event.c.hook, event.c.state)
                 .join(delivery, delivery.c.id == event.c.delivery_id)
-                .where(event.c.id.in_(ids), delivery.c.body.is_not(None), _is_dead(choice.receiver))
+                .where(event.c.id.in_(ids), delivery.c.body.is_not(None), _is_dead(choice))
             )
             rows = connection.execute(query).all()
             self._upkeep.reset(connection, rows, choice.receiver or None)
@@ -246,7 +246,7 @@ class DeadLetters:
         """
 
         def delete(connection: sa.Connection, ids: Sequence[int]) -> int:
-            query = sa.select(event.c.id).where(event.c.id.in_(ids), _is_dead(choice.receiver))
+            query = sa.select(event.c.id).where(event.c.id.in_(ids), _is_dead(choice))
             dead = connection.scalars(query).all()
             if choice.receiver:
                 for table in (attempt, receipt):
@@ -446,18 +446,19 @@ def _letters(
     return tuple(found)
 
 
-def _is_dead(receiver: str) -> Any:
-    """Return the condition that an event is a dead letter of a receiver, or could not be read."""
-    if not receiver:
+def _is_dead(choice: DeadChoice) -> Any:
+    """Return the condition that an event is a dead letter of a receiver since early enough, or could not be read."""
+    if not choice.receiver:
         return sa.and_(event.c.state == DEAD, event.c.reason.is_not(None))
-    return sa.and_(
-        event.c.state.in_([CLAIMED, DEAD]),
-        sa.exists().where(
-            receipt.c.event_id == event.c.id,
-            receipt.c.receiver == receiver,
-            receipt.c.state == DEAD,
-        ),
-    )
+    mine = [
+        receipt.c.event_id == event.c.id,
+        receipt.c.receiver == choice.receiver,
+        receipt.c.state == DEAD,
+    ]
+    if choice.until is not None:
+        ended_at = receipt.c.ended_at
+        mine.append(ended_at.is_(None) | (ended_at <= choice.until))
+    return sa.and_(event.c.state.in_([CLAIMED, DEAD]), sa.exists().where(*mine))
 
 
 def _newest(connection: sa.Connection) -> int:
