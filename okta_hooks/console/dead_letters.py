@@ -61,14 +61,13 @@ class Choice:
 
         :raises NotThere: if none of the events that were chosen is there any more.
         """
+        choice = DeadChoice(hook=self.hook, receiver=self.receiver, until=self.until)
         if not self.ids:
-            return DeadChoice(
-                hook=self.hook, receiver=self.receiver, group=self.group, until=self.until
-            )
+            return replace(choice, group=self.group)
         uuids = tuple(one.uuid for one in inbox.overview.by_ids(self.ids) if one.hook == self.hook)
         if not uuids:
             raise NotThere("None of the events that were chosen is in the inbox any more.")
-        return DeadChoice(hook=self.hook, receiver=self.receiver, uuids=uuids)
+        return replace(choice, uuids=uuids)
 
 
 def show(visit: Visit) -> str:

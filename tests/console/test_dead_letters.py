@@ -118,6 +118,20 @@ def test_pruning_a_selection(client: FlaskClient, app: Flask) -> None:
 
 
 @pytest.mark.usefixtures("dead")
+def test_a_form_that_is_sent_again(client: FlaskClient, app: Flask) -> None:
+    """What it has replayed, and has died once more, is not replayed again by it."""
+    choice = CHOICE | {"id": "2", "action": "replay"}
+    _, fields = finished(post(client, "/dead-letters/preview", data=choice))
+
+    finished(post(client, "/dead-letters/run", data=fields))
+    work(app)
+    text, _ = finished(post(client, "/dead-letters/run", data=fields))
+
+    assert "0 dead letters replayed" in text
+    assert number_dead(app) == 5
+
+
+@pytest.mark.usefixtures("dead")
 def test_replaying_one(client: FlaskClient, app: Flask, directory: Directory) -> None:
     """The page of an event has buttons for what its receivers have given up."""
     directory.is_cured = True
