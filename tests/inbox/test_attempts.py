@@ -120,11 +120,14 @@ def test_the_last_ones_are_kept(inbox: Inbox, delivery: DeliveryFactory, clock: 
     for number in range(ATTEMPTS_KEPT + 2):
         clock.now += 1
         is_last = number == ATTEMPTS_KEPT + 1
-        settle(inbox, claim(inbox), "dead" if is_last else "pending", error=str(number))
+        state = "dead" if is_last else "pending"
+        settle(inbox, claim(inbox), state, error=str(number), seconds=0.5)
     numbers = [one.number for one in timeline(inbox).attempts]
     assert numbers == list(range(3, ATTEMPTS_KEPT + 3))
 
     inbox.upkeep.replay(Selection(uuids=("x",)))
+    (one,) = timeline(inbox).receipts
+    assert (one.attempts, one.ended_at, one.seconds) == (0, None, None)
     clock.now += 1
     settle(inbox, claim(inbox), "pending", error="again")
 

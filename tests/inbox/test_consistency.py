@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from okta_hooks.inbox import consistency
 from okta_hooks.inbox.consistency import Inconsistency, Kind
-from okta_hooks.inbox.tables import event, receipt
+from okta_hooks.inbox.tables import attempt, event, receipt
 from okta_hooks.work.retry import LONGEST_WAIT
 from tests.support import DAY, claim, counts, fan_out, settle, states
 
@@ -105,8 +105,8 @@ def test_a_wait_of_unknown_length(stored: Inbox, clock: Clock) -> None:
 
 
 def test_receipts_without_their_event(stored: Inbox) -> None:
-    """They are deleted, and nothing else is."""
-    change(stored, event.delete().where(event.c.key == "new"))
+    """They are deleted, with their attempts, and nothing else is."""
+    change(stored, event.delete().where(event.c.key == "retried"))
 
     assert check(stored) == {Kind.NO_EVENT: (1, False)}
     assert check(stored, repair=True) == {Kind.NO_EVENT: (1, True)}
@@ -114,6 +114,7 @@ def test_receipts_without_their_event(stored: Inbox) -> None:
     assert check(stored) == {}
     with stored.database.reading() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(receipt)) == 3
+        assert connection.scalars(sa.select(attempt.c.outcome)).all() == ["dead"]
 
 
 def test_events_of_a_hook_that_nobody_has(stored: Inbox, delivery: DeliveryFactory) -> None:
