@@ -4,7 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 import sqlalchemy as sa
@@ -41,8 +41,13 @@ def test_more_operations_than_places(database: Database) -> None:
             assert raised.value.is_transient
         with database.transaction(reserved=True) as connection:
             connection.execute(lane.insert().values(hook="okta", receiver="a", seen_at=0.0))
+        with database.exchange(reserved=True) as exchange:
+            exchange.finish((_INSERT, ()))
 
-    assert read(database, 1.0) == 1
+    assert read(database, 1.0) == 2
+
+
+_INSERT: Final = "INSERT INTO okta_hooks_lane (hook, receiver, seen_at) VALUES ('okta', 'b', 0.0)"
 
 
 def read(database: Database, seconds: float) -> int:
