@@ -5,11 +5,11 @@ One that succeeds has no row: it is the last of its receipt, which says when it 
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from okta_hooks.printable import printable
 
+from .statements import values
 from .tables import ATTEMPTS_KEPT, DONE, attempt
 
 if TYPE_CHECKING:
@@ -47,14 +47,11 @@ def addition(placeholder: str, now: float, counted: Sequence[Settlement]) -> Sta
     )
     if not rows:
         return None
-    one = f"({', '.join([placeholder] * len(_STORED))})"
-    return _ADD.format(values=", ".join([one] * len(rows))), tuple(chain.from_iterable(rows))
+    text, parameters = values(placeholder, _STORED, rows)
+    return text + _REPLACING, parameters
 
 
-_STORED: Final = tuple(column.name for column in attempt.c)
-_KEPT: Final = tuple(column.name for column in attempt.c if not column.primary_key)
-_ADD: Final = (
-    f"INSERT INTO {attempt.name} ({', '.join(_STORED)}) VALUES {{values}}"  # noqa: S608 - our own names
-    " ON CONFLICT (event_id, receiver, place) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _KEPT)
+_STORED: Final = tuple(attempt.c)
+_REPLACING: Final = " ON CONFLICT (event_id, receiver, place) DO UPDATE SET " + ", ".join(
+    f"{column.name} = excluded.{column.name}" for column in _STORED if not column.primary_key
 )

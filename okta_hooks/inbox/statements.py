@@ -108,15 +108,10 @@ def accumulation(
     rows: Sequence[tuple[Any, ...]],
 ) -> Statement:
     """Return the statement of :func:`accumulate` for some rows, in their order."""
-    columns = (*keys, *numbers)
-    one = f"({', '.join([placeholder] * len(columns))})"
+    columns = [table.c[name] for name in (*keys, *numbers)]
+    text, parameters = values(placeholder, columns, rows)
     adding = ", ".join(f"{name} = {table.name}.{name} + excluded.{name}" for name in numbers)
-    values = ", ".join([one] * len(rows))
-    statement = (
-        f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {values}"  # noqa: S608 - our own names
-        f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {adding}"
-    )
-    return statement, tuple(chain.from_iterable(rows))
+    return f"{text} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {adding}", parameters
 
 
 _LOCK: Final = "SELECT id FROM okta_hooks_event WHERE id IN ({ids}) ORDER BY id FOR UPDATE"
