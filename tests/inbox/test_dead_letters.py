@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from okta_hooks.inbox import dead_letters
 from okta_hooks.inbox.dead_letters import DeadChoice
 from okta_hooks.inbox.error_groups import grouped
+from okta_hooks.inbox.selection import Selection
 from tests.support import claim, counts, fan_out, receipts, settle, states
 
 if TYPE_CHECKING:
@@ -228,6 +229,10 @@ def test_prune(failed: Inbox, delivery: DeliveryFactory) -> None:
 
     assert states(failed) == {"v": "dead", "odd": "dead", "open": "claimed"}
     assert receipts(failed, "v") == {"b": ("dead", 1)}
+    (v,) = failed.overview.find(Selection(uuids=("v",)))
+    timeline = failed.attempts.timeline(v.id)
+    assert timeline is not None
+    assert [one.receiver for one in timeline.attempts] == ["b"]
     settle(failed, claim(failed, "b"))
     assert states(failed)["open"] == "done"
     assert pruned(failed, DeadChoice(hook="okta", receiver="b")) == [1]
