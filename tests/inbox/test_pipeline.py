@@ -11,8 +11,12 @@ from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.database import Database
 from okta_hooks.inbox.intake import Stored
 
+from .support import administrate
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import sqlalchemy as sa
 
     from okta_hooks.inbox.intake import NewDelivery
     from tests.support import Proxy
@@ -182,18 +186,24 @@ def test_parameters_are_not_in_the_text(database: Database) -> None:
     assert query == asked.replace("%s", "$1")
 
 
+@pytest.mark.parametrize("chosen", [None, "pglz"])
 def test_bodies_are_compressed_by_lz4(
-    postgresql_url: str, delivery: DeliveryFactory, database: Database
+    postgresql: sa.Engine, postgresql_url: str, delivery: DeliveryFactory, chosen: str | None
 ) -> None:
     """That takes a fraction of the time, where the server has it and nobody has chosen another way."""
+    if chosen is not None:
+        name = postgresql_url.rpartition("/")[2].partition("?")[0]
+        administrate(
+            postgresql, f"ALTER DATABASE {name} SET default_toast_compression = '{chosen}'"
+        )
     inbox = Inbox(postgresql_url)
     inbox.intake.store([delivery("a", text="so much of it " * 1000)])
-    inbox.close()
 
     asked = (
         "SELECT pg_column_compression(body), 'lz4' = ANY (enumvals)"
         " FROM okta_hooks_delivery, pg_settings WHERE name = 'default_toast_compression'"
     )
-    with database.exchange() as exchange:
+    with inbox.database.exchange() as exchange:
         (((used, has_lz4),),) = exchange.finish((asked, ()))
-    assert used == ("lz4" if has_lz4 else "pglz")
+    inbox.close()
+    assert used == ("lz4" if has_lz4 and chosen is None else "pglz")
