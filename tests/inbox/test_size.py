@@ -12,6 +12,7 @@ from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.dead_letters import DeadChoice
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.inbox.tables import delivery, event, hour, receipt
+from tests.support import SQLITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,10 +187,9 @@ def test_what_one_looks_at_costs_the_same(inboxes: list[Inbox], name: str) -> No
     assert many <= 1.3 * few + 2
 
 
+@SQLITE
 def test_the_last_delivery_is_found_however_many_hours_are_written_down(inbox: Inbox) -> None:
     """It is looked up in the last hour of each hook."""
-    if inbox.path is None:
-        pytest.skip("It counts SQLite's steps.")
     taken = []
     for hours in ((1, 101), (101, 2000)):
         write_hours(inbox, range(*hours), sources=9)
