@@ -92,6 +92,7 @@ def test_looking_for_events(client: FlaskClient, app: Flask, directory: Director
     page = Page(get(client, "/events", type="user.*", state="dead"))
     assert page.values("type") == ["user.*"]
     assert [each["value"] for _, each in page.elements if "checked" in each] == ["dead"]
+    assert "the last: ConnectionError: no route to *** from ***" in page.text
 
 
 @pytest.mark.parametrize(
