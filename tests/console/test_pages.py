@@ -221,14 +221,16 @@ def test_an_event_of_a_great_many_keys(client: FlaskClient, app: Flask) -> None:
 
 
 def test_addresses_before_a_reveal(client: FlaskClient, app: Flask, directory: Directory) -> None:
-    """No screen shows an address of a payload, not even in the error of a receiver."""
+    """No screen shows an address of a payload, or a number by which a person can be found, not even in an error."""
     deliver(app, CREATED, DEACTIVATED)
     work(app)
     dead = ["/dead-letters/group?hook=okta&receiver=directory"]
     more = [event_page(client), "/receivers/one?hook=okta&name=directory", *dead]
 
     for path in (*SCREENS, *more):
-        assert not re.search(r"[\w.]+@[\w.]+", get(client, path)), path
+        page = get(client, path)
+        assert not re.search(r"[\w.]+@[\w.]+", page), path
+        assert "203.0.113.7" not in page, path
 
 
 def test_revealing(client: FlaskClient, app: Flask, okta: EventHook) -> None:
@@ -264,9 +266,10 @@ def test_a_reader_may_not_act(
     receiver = {"hook": "okta", "name": "directory"}
     dead = {"hook": "okta", "receiver": "directory", "action": "replay"}
 
-    for page in (*SCREENS, path, "/receivers/one?hook=okta&name=directory", "/dead-letters"):
-        forms = [each for tag, each in Page(get(client, page)).elements if tag == "form"]
-        assert all(each["method"] == "get" for each in forms)
+    for place in (*SCREENS, path, "/receivers/one?hook=okta&name=directory", "/dead-letters"):
+        page = Page(get(client, place))
+        assert "Reader · may read" in page.text
+        assert all(each["method"] == "get" for tag, each in page.elements if tag == "form")
     answers = [
         post(client, f"{path}/reveal"),
         post(client, "/receivers/pause", query_string=receiver),
