@@ -128,6 +128,24 @@ def test_pages_of_events(client: FlaskClient, app: Flask) -> None:
     assert Page(client.get(newer).text).text.count(f" {CREATED} ") == 50
 
 
+def test_a_page_of_events_looks_at_so_many(
+    client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where more might match than was looked at, it says how far back it has looked, and a link looks further."""
+    monkeypatch.setattr("okta_hooks.console.events._MOST", 3)
+    deliver(app, "user.session.start", *(make_event(CREATED, seed=number) for number in range(4)))
+    wanted = {"type": "user.session.start", "state": "pending"}
+
+    page = Page(get(client, "/events", **wanted))
+    (further,) = page.links("before=")
+
+    assert "0+ matching" in page.text
+    assert re.search(r"Looked back to [\d-]{10} [\d:]{8} UTC; there may be more", page.text)
+    rest = Page(client.get(further).text)
+    assert rest.text.count("user.session.start pending") == 1
+    assert "Looked back" not in rest.text
+
+
 @pytest.mark.parametrize(
     "path",
     [
