@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
@@ -152,6 +153,21 @@ def test_revealing(page: Page, site: Site) -> None:
     expect(page.locator("main")).not_to_contain_text("noether")
 
 
+def test_copying_a_fixture(page: Page, site: Site) -> None:
+    """One click copies the whole program."""
+    site.deliver(1)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{site.url}/events/1")
+    page.get_by_text("As a pytest fixture").click()
+
+    page.get_by_role("button", name="Copy").click()
+
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    compile(copied, "fixture", "exec")
+    assert 'okta_event(\n        "user.lifecycle.deactivate"' in copied
+
+
 def test_batches_go_on_by_themselves(
     page: Page, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,15 +257,17 @@ def test_it_does_not_refresh_what_somebody_is_doing(page: Page, site: Site) -> N
 
 
 def test_an_app_that_is_away(page: Page, site: Site, complaints: list[str]) -> None:
-    """A page that cannot be refreshed says so, and keeps what it has."""
+    """A page that cannot be refreshed says so, and keeps what it has, but for how long ago that was."""
+    site.deliver(1)
     page.clock.install()
     page.goto(site.url)
     page.route("**/okta/console", lambda route: route.abort())
 
-    page.clock.run_for(11_000)
+    page.clock.run_for(600_000)
 
     expect(page.get_by_text("This is not fresh: the app does not answer.")).to_be_visible()
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    expect(page.locator(".tiles")).to_contain_text(re.compile(r"Last delivery 1\d min ago"))
     complaints.clear()  # of the request that failed
 
 

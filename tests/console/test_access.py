@@ -140,6 +140,7 @@ def test_headers_of_pages(client: FlaskClient) -> None:
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["X-Frame-Options"] == "DENY"
 
 
 def test_another_method(client: FlaskClient) -> None:

@@ -57,6 +57,20 @@ def test_groups(client: FlaskClient) -> None:
 
 
 @pytest.mark.usefixtures("dead")
+@pytest.mark.parametrize("path", ["/dead-letters", "/receivers/one?hook=okta&name=directory"])
+def test_groups_of_more_than_are_looked_at(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Where only the newest are grouped, no group is said to have no more than these."""
+    error = "no route to *** from ***"
+    assert f"{error} 5 " in Page(get(client, path)).text
+
+    monkeypatch.setattr("okta_hooks.inbox.dead_letters.MOST_GROUPED", 2)
+
+    assert f"{error} 2+ " in Page(get(client, path)).text
+
+
+@pytest.mark.usefixtures("dead")
 def test_replaying_a_group(client: FlaskClient, app: Flask, directory: Directory) -> None:
     """A preview says to how many it would be done and does nothing; then it is done, and the count has fallen."""
     page = Page(get(client, "/dead-letters"))

@@ -80,6 +80,13 @@ def screens(client: FlaskClient, event_id: int) -> dict[str, str]:
     for name, source, part in follow:
         for number, link in enumerate(Page(pages[source]).links(part)[:3]):
             pages[f"{name} {number}"] = client.get(link).text
+    dead = Page(pages["dead"])
+    groups = zip(dead.values("receiver"), dead.values("group"), strict=True)
+    for number, (receiver, group) in enumerate(itertools.islice(groups, 3)):
+        choice = {"hook": "okta", "receiver": receiver, "group": group, "action": "replay"}
+        preview = client.post(f"{ROOT}/dead-letters/preview", data=choice, headers=OWN)
+        assert "There are none any more" not in preview.text
+        pages[f"preview {number}"] = preview.text
     return pages
 
 
@@ -101,7 +108,7 @@ def ours() -> tuple[set[str], set[str]]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(kind=TEXTS, uuid=TEXTS, name=TEXTS, error=TEXTS, source=TEXTS)
-@example(kind=EVIL[0], uuid=EVIL[1], name=EVIL[2], error=EVIL[3], source=EVIL[4])
+@example(kind=EVIL[0], uuid=EVIL[3], name=EVIL[2], error=EVIL[1], source=EVIL[4])
 @example(kind=EVIL[6], uuid=EVIL[7], name=EVIL[8], error=EVIL[8], source=EVIL[6])
 @example(kind=EVIL[8], uuid=EVIL[8], name=EVIL[8], error=EVIL[10], source=EVIL[8])
 def test_nothing_of_an_event_is_markup(
@@ -134,7 +141,9 @@ def test_nothing_of_an_event_is_markup(
         assert not UNPRINTABLE.search(text), (screen, UNPRINTABLE.search(text))
         assert "corp.example" not in text, screen
         assert text.count("</main>") == 1
-    revealed = client.post(f"{ROOT}/events/{event_id}/reveal", headers=OWN)
+    revealed = client.post(
+        f"{ROOT}/events/{event_id}/reveal", headers=OWN, data={"reason": f"{MARKUP}\u202e"}
+    )
     assert revealed.status_code == 200
     assert {tag for tag, _ in Page(revealed.text).elements} <= tags
     assert not UNPRINTABLE.search(revealed.text)

@@ -54,13 +54,15 @@ def client(loopback: Loopback) -> FlaskClient:
 
 
 def test_the_link(client: FlaskClient, loopback: Loopback) -> None:
-    """Whoever opens the link gets a cookie that only the server sees, and the console of the app."""
+    """Whoever opens the link gets a cookie for the console alone, which only the server sees, and leads there."""
     opened = client.get(loopback.path, base_url=BASE)
 
     assert opened.status_code == 303
     cookie = opened.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
+    assert f"Path={loopback.path.partition('/open/')[0]};" in cookie
+    assert opened.headers["Referrer-Policy"] == "no-referrer"
     page = client.get(opened.location, base_url=BASE)
     assert page.status_code == 200
     assert "directory" in page.text

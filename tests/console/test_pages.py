@@ -92,6 +92,7 @@ def test_looking_for_events(client: FlaskClient, app: Flask, directory: Director
     page = Page(get(client, "/events", type="user.*", state="dead"))
     assert page.values("type") == ["user.*"]
     assert [each["value"] for _, each in page.elements if "checked" in each] == ["dead"]
+    assert "the last: ConnectionError: no route to *** from ***" in page.text
 
 
 @pytest.mark.parametrize(
@@ -125,6 +126,24 @@ def test_pages_of_events(client: FlaskClient, app: Flask) -> None:
     assert sizes == [50, 50, 20]
     assert not third.links("before=")
     assert Page(client.get(newer).text).text.count(f" {CREATED} ") == 50
+
+
+def test_a_page_of_events_looks_at_so_many(
+    client: FlaskClient, app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where more might match than was looked at, it says how far back it has looked, and a link looks further."""
+    monkeypatch.setattr("okta_hooks.console.events._MOST", 3)
+    deliver(app, "user.session.start", *(make_event(CREATED, seed=number) for number in range(4)))
+    wanted = {"type": "user.session.start", "state": "pending"}
+
+    page = Page(get(client, "/events", **wanted))
+    (further,) = page.links("before=")
+
+    assert "0+ matching" in page.text
+    assert re.search(r"Looked back to [\d-]{10} [\d:]{8} UTC; there may be more", page.text)
+    rest = Page(client.get(further).text)
+    assert rest.text.count("user.session.start pending") == 1
+    assert "Looked back" not in rest.text
 
 
 @pytest.mark.parametrize(
@@ -220,14 +239,16 @@ def test_an_event_of_a_great_many_keys(client: FlaskClient, app: Flask) -> None:
 
 
 def test_addresses_before_a_reveal(client: FlaskClient, app: Flask, directory: Directory) -> None:
-    """No screen shows an address of a payload, not even in the error of a receiver."""
+    """No screen shows an address of a payload, or a number by which a person can be found, not even in an error."""
     deliver(app, CREATED, DEACTIVATED)
     work(app)
     dead = ["/dead-letters/group?hook=okta&receiver=directory"]
     more = [event_page(client), "/receivers/one?hook=okta&name=directory", *dead]
 
     for path in (*SCREENS, *more):
-        assert not re.search(r"[\w.]+@[\w.]+", get(client, path)), path
+        page = get(client, path)
+        assert not re.search(r"[\w.]+@[\w.]+", page), path
+        assert "203.0.113.7" not in page, path
 
 
 def test_revealing(client: FlaskClient, app: Flask, okta: EventHook) -> None:
@@ -263,9 +284,10 @@ def test_a_reader_may_not_act(
     receiver = {"hook": "okta", "name": "directory"}
     dead = {"hook": "okta", "receiver": "directory", "action": "replay"}
 
-    for page in (*SCREENS, path, "/receivers/one?hook=okta&name=directory", "/dead-letters"):
-        forms = [each for tag, each in Page(get(client, page)).elements if tag == "form"]
-        assert all(each["method"] == "get" for each in forms)
+    for place in (*SCREENS, path, "/receivers/one?hook=okta&name=directory", "/dead-letters"):
+        page = Page(get(client, place))
+        assert "Reader · may read" in page.text
+        assert all(each["method"] == "get" for tag, each in page.elements if tag == "form")
     answers = [
         post(client, f"{path}/reveal"),
         post(client, "/receivers/pause", query_string=receiver),

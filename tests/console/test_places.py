@@ -9,7 +9,7 @@ from flask import Blueprint
 from okta_hooks import EventHook, state_of
 from okta_hooks.console import Console
 
-from .support import OWN, deliver
+from .support import OWN, deliver, work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,19 +64,22 @@ def test_two_consoles(make_app: Callable[..., Flask], who: Answer, tmp_path: Pat
     app.register_blueprint(Console(theirs, authorize=lambda: None, url_prefix="/b"))
     client = app.test_client()
     deliver(app, "user.lifecycle.create", hook="/ours")
-    deliver(app, "user.session.start", hook="/theirs")
+    deliver(app, "user.session.start", {"uuid": "cannot be read"}, hook="/theirs")
+    work(app)
 
     inbox = state_of(app).runtime().inbox
     for hook in ("ours", "theirs", "theirs"):
         inbox.audit.write(action="reveal", subject=hook, who="Grace", via="console", hook=hook)
 
-    paths = ("", "/events", "/receivers", "/audit")
+    paths = ("", "/events", "/dead-letters", "/receivers", "/audit")
     pages = {path: client.get(f"/a{path}").text for path in paths}
 
     assert "our receiver" in pages["/receivers"]
     assert "user.lifecycle.create" in pages["/events"]
     assert "1 reveal in 24 h" in pages[""]
     assert "1 payload revealed" in pages["/audit"]
+    assert state_of(app).runtime().inbox.overview.counts().dead == 1
+    assert "0 given up" in pages["/dead-letters"]
     assert not any("their receiver" in page or "session.start" in page for page in pages.values())
     assert client.get("/a/events?hook=theirs").status_code == 404
     assert client.get("/a/events/2").status_code == 404

@@ -8,6 +8,8 @@ from okta_hooks import catalog
 from okta_hooks.simulator.company import ACTIONS, GROUPS, Company, NotPossible
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from okta_hooks.simulator import Org
 
 ADA = "ada@example.com"
@@ -94,14 +96,22 @@ def happened_all(org: Org) -> list[tuple[Any, ...]]:
     return [(event["eventType"],) for event in org.log(limit="1000").events]
 
 
-def test_faults_are_of_what_happens_while_they_are_on(company: Company, org: Org) -> None:
+@pytest.mark.parametrize(
+    "deed",
+    [lambda company: company.act(ADA, "sign-in"), Company.join, Company.flood],
+    ids=["sign-in", "join", "flood"],
+)
+def test_faults_are_of_what_happens_while_they_are_on(
+    company: Company, org: Org, deed: Callable[[Company], object]
+) -> None:
     """A fault that is on has its effect; one that is off again has none."""
+    types = ["user.session.start", "user.lifecycle.activate"]
     hook_ids = []
     for on in (True, False):
         company.switch("log_only", on=on)
-        org.register("https://app.example.com/okta", ["user.session.start"], name=str(on))
-        company.act(ADA, "sign-in")
-        event = org.log().events[-1]
+        org.register("https://app.example.com/okta", types, name=str(on))
+        deed(company)
+        (event,) = org.recent(1).events
         hook_ids.append("targetEventHookIds" in event["debugContext"]["debugData"])
 
     assert hook_ids == [False, True]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from okta_hooks.simulator import Org
+from okta_hooks.simulator import Org, emitter
 from okta_hooks.simulator.api import create_app
 from okta_hooks.simulator.page import FAULTS, HEADERS
 
@@ -159,6 +159,11 @@ def test_the_page_tells_what_hooks_answered(
         page,
     )
     assert re.search(r"user\.lifecycle\.suspend Ada for 1 hook", page)
+
+
+def test_the_faults_are_those_that_there_are() -> None:
+    """Each has a button, but for what is no fault of Okta's deliveries."""
+    assert {*FAULTS, "log_only"} == set(emitter.FAULTS)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
