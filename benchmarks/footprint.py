@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 IMPORT: Final = "milliseconds to import"
 START: Final = "milliseconds from the start of the process until the app's module is imported"
 ANSWER: Final = "milliseconds from the start of the process until the first request is answered"
-FIRST: Final = "milliseconds of the first answer of a gunicorn whose process was started by okta_hooks.start"
+FIRST: Final = (
+    "milliseconds of the first answer of a gunicorn whose process was started by okta_hooks.start"
+)
 SECOND: Final = "milliseconds of its second answer"
 MEMORY: Final = "MB of memory of an app that has had a delivery, its receiver run"
 FLASK: Final = "flask"
