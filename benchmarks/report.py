@@ -148,6 +148,20 @@ TARGETS: Final = (
             ("the longest look at 10 million events (ms)", looking.LONGEST, 300),
         )
     ),
+    Target(
+        "first answer of a process that okta_hooks.start has started, time against the same app without the hook (x)",
+        footprint.FIRST,
+        footprint.WITH,
+        footprint.WITHOUT,
+        most=1.5,
+    ),
+    Target(
+        "start of a process to its first answer, time against the same app without the hook (x)",
+        footprint.ANSWER,
+        footprint.WITH,
+        footprint.WITHOUT,
+        most=1.5,
+    ),
     Target("import on top of flask (ms)", footprint.IMPORT, footprint.OURS, None, most=60),
     Target(
         "worker's memory, draining 100,000 events against 1,000 (x)",

@@ -12,7 +12,7 @@ from .exceptions import (
     UnreadableDelivery,
     UnreadableEvent,
 )
-from .state import drain, start, state_of
+from .state import drain, preload, start, state_of
 
 if TYPE_CHECKING:
     from .wire.events import (
@@ -71,6 +71,7 @@ __all__ = [
     "__version__",
     "drain",
     "load_event",
+    "preload",
     "start",
     "state_of",
 ]

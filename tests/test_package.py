@@ -92,6 +92,22 @@ app.config.update(OKTA_HOOKS_SECRET="s3cret", OKTA_HOOKS_INBOX=None)
 app.register_blueprint(okta)
 """
 
+WITH_INBOX = """
+app = flask.Flask("host")
+app.config.update(
+    OKTA_HOOKS_SECRET="s3cret", OKTA_HOOKS_INBOX="sqlite:///{path}", OKTA_HOOKS_WORKER="external"
+)
+app.register_blueprint(okta)
+"""
+
+ANSWER = """
+body = '{"data": {"events": [{"uuid": "a", "eventType": "user.session.start"}]}}'
+assert client.post("/okta/events", data=body, headers={"Authorization": "s3cret"}).status_code == 204
+print(json.dumps([[], 0, sorted(set(sys.modules) - before)]))
+okta_hooks.state_of(app).close()
+sys.exit()
+"""
+
 
 def watched(then: str) -> tuple[list[str], int, list[str]]:
     """Return what an interpreter opens while it imports the package, its threads and modules."""
@@ -205,20 +221,58 @@ def test_the_watch_sees() -> None:
 def test_a_process_that_was_started(tmp_path: Path) -> None:
     """Its first answer waits for no import of ours, nor for one of what we need."""
     imported = watched(f"""
-app = flask.Flask("host")
-app.config.update(
-    OKTA_HOOKS_SECRET="s3cret", OKTA_HOOKS_INBOX="sqlite:///{tmp_path}/inbox.sqlite3", OKTA_HOOKS_WORKER="external"
-)
-app.register_blueprint(okta)
+{WITH_INBOX.format(path=tmp_path / "inbox.sqlite3")}
 okta_hooks.start(app)
 client = app.test_client()
 client.get("/")  # what the client itself imports
 before = set(sys.modules)
-body = '{{"data": {{"events": [{{"uuid": "a", "eventType": "user.session.start"}}]}}}}'
-assert client.post("/okta/events", data=body, headers={{"Authorization": "s3cret"}}).status_code == 204
-print(json.dumps([[], 0, sorted(set(sys.modules) - before)]))
-okta_hooks.state_of(app).close()
-sys.exit()
+{ANSWER}
 """)[2]
 
     assert imported == []
+
+
+def test_a_process_that_was_preloaded(tmp_path: Path) -> None:
+    """What a server imports before it forks is all that its processes need to start and to answer."""
+    imported = watched(f"""
+{WITH_INBOX.format(path=tmp_path / "inbox.sqlite3")}
+client = app.test_client()
+okta_hooks.state_of(app).close()
+app.testing = True
+client.get("/")
+app.testing = False
+okta_hooks.preload(app)
+before = set(sys.modules)
+okta_hooks.start(app)
+{ANSWER}
+""")[2]
+
+    assert imported == []
+
+
+def test_preloading_opens_nothing(tmp_path: Path) -> None:
+    """No thread is started before the fork, and no file opened: neither would come along whole."""
+    register = WITH_INBOX.format(path=tmp_path / "inbox.sqlite3")
+    opened, threads, modules = watched(f"{register}\nokta_hooks.preload(app)")
+
+    assert [name for name in not_code(opened) if str(tmp_path) in name] == []
+    assert "sqlite3.connect" not in opened
+    assert threads == 1
+    assert "sqlalchemy" in modules
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "others"),
+    [
+        ("sqlite:///{path}", "sqlalchemy.dialects.postgresql"),
+        ("postgresql:///x", "sqlalchemy.dialects.sqlite"),
+    ],
+)
+def test_nothing_of_the_other_database(tmp_path: Path, url: str, others: str) -> None:
+    """A process imports what its own database needs; and marshmallow when something has to be decided."""
+    register = WITH_INBOX.replace("sqlite:///{path}", url).format(path=tmp_path / "inbox.sqlite3")
+    _, _, modules = watched(f"{register}\nokta_hooks.preload(app)")
+
+    assert others not in modules
+    assert "marshmallow" not in modules

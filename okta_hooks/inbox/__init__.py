@@ -4,7 +4,21 @@
 Nothing here calls a receiver, a signal's handler, or anything else of the host's.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from .inbox import Inbox
-from .tables import metadata
+
+if TYPE_CHECKING:
+    from .tables import metadata
 
 __all__ = ["Inbox", "metadata"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "metadata":
+        from . import schema
+
+        # Whoever makes the tables with it has either database: our own processes need the dialect of theirs only.
+        schema.for_dialect("sqlite")
+        return schema.for_dialect("postgresql")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,22 +12,18 @@ from .assignments import Assignments
 from .audit import Audit
 from .claims import Claims
 from .consistency import Consistency
-from .contradictions import Contradictions
 from .counters import Counters
 from .cursor import Cursors
 from .database import Database
 from .deliveries import Deliveries
-from .gauges import Gauges
 from .hours import Hours
 from .intake import Intake
 from .overview import Overview
 from .pauses import Pauses
 from .receipts import Receipts
-from .space import Space
 from .tickets import Tickets
 from .totals import Totals
 from .upkeep import Upkeep
-from .vacuum import Vacuum
 from .workers import Workers
 
 if TYPE_CHECKING:
@@ -38,8 +34,12 @@ if TYPE_CHECKING:
 
     from .attempt_hours import AttemptHours
     from .attempts import Attempts
+    from .contradictions import Contradictions
     from .dead_letters import DeadLetters
     from .event_page import EventPages
+    from .gauges import Gauges
+    from .space import Space
+    from .vacuum import Vacuum
 
 
 class Inbox:
@@ -67,7 +67,6 @@ class Inbox:
         self.elapsed = elapsed
         self.database = Database(url, folder)
         self.intake = Intake(self.database)
-        self.contradictions = Contradictions(self.database)
         self.cursors = Cursors(self.database, self.intake)
         self.assignments = Assignments(self.database)
         self.claims = Claims(self.database, self._now)
@@ -75,10 +74,7 @@ class Inbox:
         self.workers = Workers(self.database, self._now)
         self.tickets = Tickets(self.database, self._now)
         self.hours = Hours(self.database, self._now)
-        self.gauges = Gauges(self.database, self.hours, self._now)
         self.overview = Overview(self.database, self._now)
-        self.space = Space(self.database, self.overview, self.hours, self._now)
-        self.vacuum = Vacuum(self.database)
         self.receipts = Receipts(self.database, self._now)
         self.totals = Totals(self.database)
         self.counters = Counters(self.database)
@@ -91,7 +87,7 @@ class Inbox:
         # Looked up each time: tests set the clock of an inbox that is in use.
         return self.clock()
 
-    # What people look at is imported when they do: a process should not begin later for it.
+    # What no delivery needs is imported when it is asked for: a process should not begin later for it.
 
     @cached_property
     def attempts(self) -> Attempts:
@@ -120,6 +116,34 @@ class Inbox:
         from .dead_letters import DeadLetters
 
         return DeadLetters(self.database, self.upkeep)
+
+    @cached_property
+    def contradictions(self) -> Contradictions:
+        """Whether what is stored under a uuid is what the log has there."""
+        from .contradictions import Contradictions
+
+        return Contradictions(self.database)
+
+    @cached_property
+    def gauges(self) -> Gauges:
+        """What metrics are made of."""
+        from .gauges import Gauges
+
+        return Gauges(self.database, self.hours, self._now)
+
+    @cached_property
+    def space(self) -> Space:
+        """How many bytes it takes."""
+        from .space import Space
+
+        return Space(self.database, self.overview, self.hours, self._now)
+
+    @cached_property
+    def vacuum(self) -> Vacuum:
+        """What autovacuum leaves to do."""
+        from .vacuum import Vacuum
+
+        return Vacuum(self.database)
 
     @property
     def generation(self) -> int:

@@ -4,7 +4,27 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from .tables import SCHEMA_VERSION, attempt_hour, event, meta, metadata, total
+from .tables import (
+    AUTOINCREMENT,
+    SCHEMA_VERSION,
+    WHERE,
+    attempt_hour,
+    event,
+    meta,
+    metadata,
+    total,
+)
+
+
+def for_dialect(name: str) -> sa.MetaData:
+    """Return the tables, with what their `info` says in the words of a dialect."""
+    for table in metadata.tables.values():
+        if name == "sqlite" and AUTOINCREMENT in table.info:
+            table.dialect_kwargs["sqlite_autoincrement"] = True
+        for index in table.indexes:
+            if WHERE in index.info:
+                index.dialect_kwargs[f"{name}_where"] = index.info[WHERE]
+    return metadata
 
 
 def is_current(connection: sa.Connection) -> bool:
@@ -21,10 +41,11 @@ def create(connection: sa.Connection) -> bool:
     if _is_current(connection, inspector):
         return False
     present = set(inspector.get_table_names())
-    for table in metadata.sorted_tables:
+    tables = for_dialect(connection.dialect.name)
+    for table in tables.sorted_tables:
         if table.name in present:
             _add_missing(connection, inspector, table)
-    metadata.create_all(connection)
+    tables.create_all(connection)
     if total.name in present and attempt_hour.name not in present:
         _note_attempts(connection)
     connection.execute(meta.delete())

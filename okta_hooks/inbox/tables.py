@@ -1,6 +1,8 @@
 """The tables of the inbox.
 
 Times are seconds since the epoch, bodies are text exactly as received: a `jsonb` column would refuse some.
+What dialects have words of their own for stands in `info`, for `schema.for_dialect`: to say it in a dialect's words,
+such as `postgresql_where`, imports that dialect, also into a process that uses another.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ CLAIMED: Final = "claimed"
 DONE: Final = "done"
 DEAD: Final = "dead"
 STATES: Final = (PENDING, CLAIMED, DONE, DEAD)
+#: Keys of `info`: of an index, which rows it has; of a table, that an id never comes back.
+WHERE: Final = "where"
+AUTOINCREMENT: Final = "autoincrement"
 _OF_LOG: Final = "~log"
 
 metadata = sa.MetaData()
@@ -33,13 +38,12 @@ delivery = sa.Table(
     sa.Column("body", sa.Text),
     sa.Column("received_at", sa.Double, nullable=False),
     sa.Column("traceparent", sa.Text),
-    sqlite_autoincrement=True,  # an id never comes back
+    info={AUTOINCREMENT: True},
 )
 sa.Index(
     "okta_hooks_delivery_body",
     delivery.c.received_at,
-    sqlite_where=delivery.c.body.is_not(None),
-    postgresql_where=delivery.c.body.is_not(None),
+    info={WHERE: delivery.c.body.is_not(None)},
 )
 sa.Index("okta_hooks_delivery_received", delivery.c.received_at)
 
@@ -60,22 +64,20 @@ event = sa.Table(
     # How often a hook has delivered it again; NULL where that is never.
     sa.Column("duplicates", sa.Integer),
     sa.UniqueConstraint("hook", "key", name="okta_hooks_event_key"),
-    sqlite_autoincrement=True,
+    info={AUTOINCREMENT: True},
 )
 for _state in (PENDING, CLAIMED, DEAD):
     sa.Index(
         f"okta_hooks_event_{_state}",
         event.c.id,
-        sqlite_where=event.c.state == _state,
-        postgresql_where=event.c.state == _state,
+        info={WHERE: event.c.state == _state},
     )
 # By hook: what waits of a hook that no app here has must not be gone through.
 sa.Index(
     "okta_hooks_event_hook",
     event.c.hook,
     event.c.id,
-    sqlite_where=event.c.state == PENDING,
-    postgresql_where=event.c.state == PENDING,
+    info={WHERE: event.c.state == PENDING},
 )
 
 receipt = sa.Table(
@@ -103,14 +105,12 @@ sa.Index(
     receipt.c.receiver,
     receipt.c.due,
     receipt.c.event_id,
-    sqlite_where=receipt.c.state == PENDING,
-    postgresql_where=receipt.c.state == PENDING,
+    info={WHERE: receipt.c.state == PENDING},
 )
 sa.Index(
     "okta_hooks_receipt_worker",
     receipt.c.worker,
-    sqlite_where=receipt.c.state == CLAIMED,
-    postgresql_where=receipt.c.state == CLAIMED,
+    info={WHERE: receipt.c.state == CLAIMED},
 )
 
 sa.Index(
@@ -118,8 +118,7 @@ sa.Index(
     receipt.c.hook,
     receipt.c.receiver,
     receipt.c.event_id,
-    sqlite_where=receipt.c.state == DEAD,
-    postgresql_where=receipt.c.state == DEAD,
+    info={WHERE: receipt.c.state == DEAD},
 )
 
 #: How many failed attempts of a receipt are kept: the last ones.
@@ -277,7 +276,7 @@ audit = sa.Table(
     sa.Column("who", sa.Text, nullable=False),
     sa.Column("reason", sa.Text),
     sa.Column("via", sa.Text, nullable=False),
-    sqlite_autoincrement=True,
+    info={AUTOINCREMENT: True},
 )
 cursor = sa.Table(
     "okta_hooks_cursor",

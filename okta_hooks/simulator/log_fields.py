@@ -5,14 +5,11 @@ https://developer.okta.com/docs/api/openapi/okta-management/management/tag/Syste
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from types import UnionType
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Any, Final
 
+from okta_hooks.wire.declared import attributes_of
 from okta_hooks.wire.events import LogEvent
-from okta_hooks.wire.fields import MADE_HERE
-from okta_hooks.wire.protocol import okta_key
 
 from . import errors
 
@@ -62,22 +59,8 @@ def fields_of(kind: Any) -> dict[str, tuple[str, Any]]:
 
     That is another class, ``dict`` for an object whose keys Okta does not promise, or None for a plain value.
     """
-    hints = get_type_hints(kind)
     found = {}
-    for field in dataclasses.fields(kind):
-        if field.name in MADE_HERE.get(kind, ()):
-            continue
-        key = okta_key(field.name)
-        found[key] = found[field.name] = (key, _object_in(hints[field.name]))
+    for each in attributes_of(kind):
+        objects = dict if each.kind is dict else each.cls
+        found[each.key] = found[each.name] = (each.key, objects)
     return found
-
-
-def _object_in(hint: Any) -> Any:
-    """Return the class of the objects in a field, ``dict`` for any object, None for a plain value."""
-    if isinstance(hint, UnionType):
-        (hint,) = (each for each in get_args(hint) if each is not type(None))
-    if get_origin(hint) is tuple:
-        hint = get_args(hint)[0]
-    if get_origin(hint) is dict:
-        return dict
-    return hint if dataclasses.is_dataclass(hint) else None

@@ -6,6 +6,15 @@ Nothing here knows the blueprint or an answer of HTTP.
 """
 
 from .app import EXTENSION, AppState, Reconfigured, app_object, state_of
-from .at_work import drain, start
+from .at_work import drain, preload, start
 
-__all__ = ["EXTENSION", "AppState", "Reconfigured", "app_object", "drain", "start", "state_of"]
+__all__ = [
+    "EXTENSION",
+    "AppState",
+    "Reconfigured",
+    "app_object",
+    "drain",
+    "preload",
+    "start",
+    "state_of",
+]

@@ -233,7 +233,7 @@ class AppState:
         """
         with self._lock:
             if self._runtime is None or self._runtime.pid != os.getpid():
-                from .runtime import Runtime  # SQLAlchemy and marshmallow
+                from .runtime import Runtime  # SQLAlchemy
 
                 self._runtime = Runtime(
                     self._the_app(),
@@ -306,6 +306,16 @@ class AppState:
     def _is_to_start(self, app: Flask) -> bool:
         is_at_work = self._pid_at_work == os.getpid()
         return self.settings.inbox is not None and not app.testing and not is_at_work
+
+    def preload(self) -> None:
+        """Import what starting and answering take."""
+        for hook in list(self.hooks.values()):
+            hook.prepare()
+        if self.settings.inbox is not None:
+            from . import runtime
+
+            with contextlib.suppress(InboxUnavailable):  # `start` tells why
+                runtime.preload(self.settings.inbox, self._the_app().instance_path)
 
     def start(self) -> None:
         """Start what this process is to have at work, unless it has, or the app is being tested.

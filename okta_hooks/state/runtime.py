@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from okta_hooks.inbox.tickets import Ticket
     from okta_hooks.receivers import Hook
+    from okta_hooks.secret import Secret
     from okta_hooks.settings import Settings
 
 #: Who asks whether the inbox takes anything is answered within it.
@@ -159,3 +160,11 @@ class Runtime:
         at_work = self._at_work
         if at_work is not None and not at_work.stop(_SECONDS_TO_STOP):
             at_work.abandon()
+
+
+def preload(inbox: Secret, folder: str) -> None:
+    """Import what a runtime with such an inbox needs, its driver too. Nothing is opened.
+
+    :raises InboxUnavailable: if the URL or the driver are not as they should be.
+    """
+    Inbox(inbox, folder=folder)

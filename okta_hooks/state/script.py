@@ -85,12 +85,14 @@ def _copies_of(main: ModuleType) -> list[ModuleType]:
     file = getattr(main, "__file__", None)
     if not isinstance(file, str):
         return []
+    path = Path(file).resolve()
     found = []
     for module in list(sys.modules.values()):
         other = _file_of(module)
-        if module is main or not isinstance(other, str) or Path(other).name != Path(file).name:
+        # A text first: a path for each of a thousand modules would be most of what the first answer takes.
+        if module is main or not isinstance(other, str) or not other.endswith(path.name):
             continue
-        if Path(other).resolve() == Path(file).resolve():
+        if Path(other).resolve() == path:
             found.append(module)
     return found
 

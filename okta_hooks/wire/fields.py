@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 
-from .events import ALIASES, Envelope, LogEvent
-from .protocol import okta_key
+from .declared import Unfit, attributes_of
 
-#: The attributes that the parser adds: no key of Okta's stands for them.
-MADE_HERE: dict[type, set[str]] = {LogEvent: {"raw", "problems"}, Envelope: {"events", "text"}}
+if TYPE_CHECKING:
+    from .declared import Declared
 
 
 class _TolerantSchema(Schema):
@@ -99,51 +96,50 @@ def load_fitting(schema: Schema, data: Any) -> tuple[dict[str, Any], dict[str, A
         return known, error.normalized_messages()  # type: ignore[no-untyped-call]
 
 
+def load_attribute(cls: type, name: str, value: Any) -> Any:
+    """Return what the schema of a dataclass makes of the value of one attribute.
+
+    :raises Unfit: if it refuses that.
+    """
+    try:
+        return schema_of(cls).fields[name].deserialize(value)
+    except ValidationError:
+        # `from None`: the error carries the value.
+        raise Unfit from None
+
+
 @functools.cache
 def schema_of(cls: type) -> _TolerantSchema:
     """Return the schema of a dataclass. It is generated once, which is slow, and may be used by many threads."""
-    hints = get_type_hints(cls)
-    declared = [
-        field for field in dataclasses.fields(cls) if field.name not in MADE_HERE.get(cls, ())
-    ]
-    members: dict[str, Any] = {
-        field.name: _field_of(
-            hints[field.name],
-            data_key=okta_key(field.name),
-            required=field.default is dataclasses.MISSING,
-        )
-        for field in declared
-    }
-    aliases = {
-        okta_key(field.name): field.metadata[ALIASES]
-        for field in declared
-        if field.metadata.get(ALIASES)
-    }
+    declared = attributes_of(cls)
+    members: dict[str, Any] = {each.name: _field_of(each) for each in declared}
+    aliases = {each.key: each.aliases for each in declared if each.aliases}
     made: type[_TolerantSchema] = type(
         f"{cls.__name__}Schema", (_TolerantSchema,), {**members, "aliases": aliases}
     )
     return made()
 
 
-def _field_of(hint: Any, *, data_key: str, required: bool) -> fields.Field[Any]:
-    """Return the field that an annotation stands for."""
-    options: Any = {"data_key": data_key, "required": required, "allow_none": not required}
-    bare: Any = get_args(hint)[0] if get_origin(hint) is UnionType else hint  # `X | None`
-    if get_origin(bare) is tuple:
-        of = get_args(bare)[0]
-        return Tuple(Text() if of is str else Object(of), **options)
-    if get_origin(bare) is dict:
-        return FreeObject(**options)
-    if isinstance(bare, type) and dataclasses.is_dataclass(bare):
-        return Object(bare, **options)
-    made: fields.Field[Any] = _SCALARS[bare](**options)
+def _field_of(declared: Declared) -> fields.Field[Any]:
+    """Return the field that reads an attribute."""
+    options: Any = {
+        "data_key": declared.key,
+        "required": declared.is_required,
+        "allow_none": not declared.is_required,
+    }
+    if declared.kind is tuple:
+        return Tuple(Text() if declared.cls is None else Object(declared.cls), **options)
+    if declared.cls is not None:
+        return Object(declared.cls, **options)
+    made: fields.Field[Any] = _PLAIN[declared.kind](**options)
     return made
 
 
-_SCALARS: dict[type, Any] = {
+_PLAIN: dict[type, Any] = {
     str: Text,
     int: functools.partial(fields.Integer, strict=True),
     float: fields.Float,
     bool: fields.Boolean,
     datetime: functools.partial(fields.AwareDateTime, format="iso", default_timezone=UTC),
+    dict: FreeObject,
 }

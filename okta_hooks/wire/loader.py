@@ -1,36 +1,31 @@
 """Functions that read an object of Okta's into its dataclass without marshmallow, if its values are of the usual types.
 
-They are generated from the schemas in :mod:`okta_hooks.wire.fields`, one for each class, and twenty times as fast.
+They are generated, one for each class, and twenty times as fast. What they do not read themselves is left to the
+schemas in :mod:`okta_hooks.wire.fields`, and marshmallow is imported then.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from marshmallow import fields
-
-from .fields import MADE_HERE, FreeObject, Object, Text, Tuple, schema_of
+from .declared import Unfit, attributes_of, made_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: For each kind of field the source of a test of a value `v` that needs no marshmallow, and of what becomes of it.
-#: `{load}` is the function for the class of the field's objects.
-_FAST_PATHS: dict[type, tuple[str, str]] = {
-    Text: ("type(v) is str", "v"),
-    fields.Integer: ("type(v) is int", "v"),
-    fields.Float: ("type(v) is float and v - v == 0", "v"),  # false of NaN and the infinities
-    fields.Boolean: ("type(v) is bool", "v"),
-    fields.AwareDateTime: ("type(v) is str and v[-1:] == 'Z'", "fromisoformat(v)"),
-    FreeObject: ("type(v) is dict", "v.copy()"),
-    Object: ("type(v) is dict", "{load}(v)"),
-    Tuple: (
-        "type(v) is list",
-        "tuple([{load}(e) if type(e) is dict else {load}_element(e) for e in v])",
-    ),
+#: For each kind of attribute the source of a test of a value `v` that needs no marshmallow, and of what becomes of it.
+#: `{load}` is the function for the class of its objects.
+_FAST_PATHS: Final[dict[type, tuple[str, str]]] = {
+    str: ("type(v) is str", "v"),
+    int: ("type(v) is int", "v"),
+    float: ("type(v) is float and v - v == 0", "v"),  # false of NaN and the infinities
+    bool: ("type(v) is bool", "v"),
+    datetime: ("type(v) is str and v[-1:] == 'Z'", "fromisoformat(v)"),
+    dict: ("type(v) is dict", "v.copy()"),
+    object: ("type(v) is dict", "{load}(v)"),
+    tuple: ("type(v) is list", "tuple([{load}(e) if type(e) is dict else refuse(e) for e in v])"),
 }
 
 
@@ -38,16 +33,14 @@ _FAST_PATHS: dict[type, tuple[str, str]] = {
 def loader_of(cls: type) -> Callable[..., Any]:
     """Generate the function that reads one object as the schema of a class does.
 
-    It takes the object, and by keyword the attributes that :data:`~okta_hooks.wire.fields.MADE_HERE` names.
+    It takes the object, and by keyword the attributes that the parser adds.
     It has one line for each key, without a loop or a call where the value is of the expected type.
     Any other value goes through the schema's field; if that refuses it, the function raises
-    ``ValidationError`` or ``ValueError``, and the schema has to read the whole object.
+    :exc:`.Unfit` or ``ValueError``, and the schema has to read the whole object.
 
     :param cls: One of the dataclasses in :mod:`okta_hooks.wire.events`.
     """
-    made_here = [
-        field.name for field in dataclasses.fields(cls) if field.name in MADE_HERE.get(cls, ())
-    ]
+    added = sorted(made_here(cls))
     # The __init__ of a frozen dataclass sets each attribute by object.__setattr__, which takes longer than all the
     # rest. So the attributes are set on an instance of a class with the same slots, which then changes its class.
     mutable = type(cls.__name__, (), {"__slots__": cls.__slots__})  # type: ignore[attr-defined]
@@ -55,24 +48,35 @@ def loader_of(cls: type) -> Callable[..., Any]:
         "mutable": mutable,
         "cls": cls,
         "fromisoformat": datetime.fromisoformat,
+        "refuse": _refuse,
+        "by_schema": functools.partial(_by_schema, cls),
     }
-    lines = [f"def load({', '.join(['data', *made_here])}):", "made = mutable()", "get = data.get"]
-    lines += [f"made.{name} = {name}" for name in made_here]
-    schema = schema_of(cls)
-    for name, field in schema.fields.items():
-        load, otherwise = f"load_{name}", f"{name}_otherwise"
-        names[otherwise] = field.deserialize
-        inner = field.inner if isinstance(field, Tuple) else field
-        if isinstance(inner, Object):
-            names |= {load: loader_of(inner.cls), f"{load}_element": inner.deserialize}
-        test, value = _FAST_PATHS[type(field)]
-        empty = "()" if isinstance(field, Tuple) else "None"
-        null = f"{empty} if v is None else " if field.allow_none else ""
-        key = str(field.data_key)
+    lines = [f"def load({', '.join(['data', *added])}):", "made = mutable()", "get = data.get"]
+    lines += [f"made.{name} = {name}" for name in added]
+    for name, key, aliases, is_required, kind, of in attributes_of(cls):
+        load = f"load_{name}"
+        if of is not None:
+            names[load] = loader_of(of)
+        test, value = _FAST_PATHS[kind]
+        empty = "()" if kind is tuple else "None"
+        null = "" if is_required else f"{empty} if v is None else "
         lines.append(f"v = get({key!r})")
-        lines += [f"if v is None: v = get({alias!r})" for alias in schema.aliases.get(key, ())]
-        lines.append(f"made.{name} = {value.format(load=load)} if {test} else {null}{otherwise}(v)")
+        lines += [f"if v is None: v = get({alias!r})" for alias in aliases]
+        lines.append(
+            f"made.{name} = {value.format(load=load)} if {test} else {null}by_schema({name!r}, v)"
+        )
     lines += ["made.__class__ = cls", "return made"]
     exec("\n    ".join(lines), names)  # noqa: S102 - as dataclasses do: the source is made of our declarations alone
     loader: Callable[..., Any] = names["load"]
     return loader
+
+
+def _by_schema(cls: type, name: str, value: Any) -> Any:
+    from .fields import load_attribute  # marshmallow, which most events do not need
+
+    return load_attribute(cls, name, value)
+
+
+def _refuse(element: object) -> Any:
+    """Refuse an element of a list that is no object."""
+    raise Unfit(type(element).__name__)

@@ -1,8 +1,9 @@
 """Reading what Okta sends, tolerantly: bytes to an envelope, one element of it to a ``LogEvent``.
 
-A new field of an event is declared in :mod:`okta_hooks.wire.events`, once: the schemas (:mod:`okta_hooks.wire.fields`)
-are generated from the classes there, and from the schemas the functions that read without marshmallow what is of the
-expected types (:mod:`okta_hooks.wire.loader`). Marshmallow reads the rest, and decides what is an error.
+A new field of an event is declared in :mod:`okta_hooks.wire.events`, once: from the classes there are generated the
+functions that read what is of the expected types (:mod:`okta_hooks.wire.loader`), and the schemas by which marshmallow
+reads the rest, and decides what is an error (:mod:`okta_hooks.wire.fields`). It is imported when there is something
+to decide, which in the deliveries of most orgs there never is.
 """
 
 from __future__ import annotations
@@ -14,12 +15,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, NotRequired, TypedDict
 
-from marshmallow import ValidationError
-
 from okta_hooks.exceptions import UnreadableDelivery, UnreadableEvent
 
+from .declared import Unfit
 from .events import Envelope, LogEvent
-from .fields import load_fitting, schema_of
 from .loader import loader_of
 
 try:
@@ -51,8 +50,8 @@ def load_delivery(body: bytes, *, keys_only: bool = False) -> Envelope:
         raise UnreadableDelivery("The body has no list at data.events.")
     try:
         envelope: Envelope = loader_of(Envelope)(document, events=tuple(events), text=text)
-    except (ValidationError, ValueError):
-        known, _ = load_fitting(schema_of(Envelope), document)
+    except (Unfit, ValueError):
+        known, _ = _by_schema(Envelope, document)
         envelope = Envelope(**known, events=tuple(events), text=text)
     return envelope
 
@@ -178,8 +177,8 @@ def load_event(raw: object) -> LogEvent:
         _event_type(event_type)
     try:
         event: LogEvent = loader_of(LogEvent)(raw, raw=dict(raw), problems={})
-    except (ValidationError, ValueError):
-        known, problems = load_fitting(schema_of(LogEvent), raw)
+    except (Unfit, ValueError):
+        known, problems = _by_schema(LogEvent, raw)
         event = LogEvent(**known, raw=dict(raw), problems=problems)
     return event
 
@@ -190,10 +189,11 @@ def _event_type(value: object) -> str:
     Marshmallow decides what is text, by this field alone: to read the whole event would take fifty times as long,
     and a delivery may consist of events without a type.
     """
+    from .fields import load_attribute
+
     try:
-        event_type: str = schema_of(LogEvent).fields["event_type"].deserialize(value)
-    except ValidationError:
-        # `from None`: marshmallow's error carries the value.
+        event_type: str = load_attribute(LogEvent, "event_type", value)
+    except Unfit:
         raise UnreadableEvent("The event has no eventType, or one that is not text.") from None
     if len(event_type) > LONGEST_EVENT_TYPE:
         raise UnreadableEvent(
@@ -212,8 +212,14 @@ def load_object(cls: Any, raw: object) -> tuple[Any, dict[str, Any]]:
     """
     if not isinstance(raw, Mapping):
         return None, {"_schema": ["Not a valid object."]}
-    known, problems = load_fitting(schema_of(cls), raw)
+    known, problems = _by_schema(cls, raw)
     required = {
         item.name for item in dataclasses.fields(cls) if item.default is dataclasses.MISSING
     }
     return (None if required - known.keys() else cls(**known)), problems
+
+
+def _by_schema(cls: type, raw: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    from .fields import load_fitting, schema_of  # marshmallow
+
+    return load_fitting(schema_of(cls), raw)
