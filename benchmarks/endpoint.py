@@ -48,7 +48,7 @@ DURABLE: Final = {
 _SECONDS_TO_WARM_UP: Final = 1
 #: What is under way at the end of a load does not count: who answers fewer than so many is given longer.
 _ENOUGH: Final = 10 * THREADS
-_LONGER: Final = 7
+_LONGER: Final = 5
 
 
 class Contender(NamedTuple):
