@@ -75,7 +75,7 @@ $(BENCH): $(READY)
 	$(BIN)/python -m pip install --quiet --group bench
 	touch $(BENCH)
 
-bench: $(BENCH)  ## about half an hour and 10 GB of disk, best on a machine that does nothing else; needs wrk: apt-get install wrk
+bench: $(BENCH)  ## about 40 minutes and 10 GB of disk, best on a machine that does nothing else; needs wrk: apt-get install wrk
 	$(BIN)/python -m benchmarks
 
 bench-quick: $(BENCH)  ## about two minutes: whether it runs, not how fast

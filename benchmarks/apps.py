@@ -117,10 +117,11 @@ def floor() -> Flask:
     with suppress(ImportError):
         read = importlib.import_module("msgspec").json.Decoder(_Delivery).decode
     app = Flask(__name__)
+    path = os.environ["BENCH_STORE"].removeprefix("sqlite:///")
     waiting: queue.Queue[tuple[tuple[Any, ...], list[tuple[Any, ...]], Future[None]]] = (
         queue.Queue()
     )
-    threading.Thread(target=_write, args=[os.environ["BENCH_FLOOR"], waiting], daemon=True).start()
+    threading.Thread(target=_write, args=[path, waiting], daemon=True).start()
 
     @app.post(PATH)
     def receive() -> Response:

@@ -30,6 +30,8 @@ _PACKAGES: Final = (
     "okta",
     "celery",
     "redis",
+    "flask-sqlalchemy",
+    "procrastinate",
 )
 
 
@@ -80,6 +82,12 @@ TARGETS: Final = (
         endpoint.FAST_POSTGRESQL,
         endpoint.PLAIN,
         least=0.65,
+    ),
+    *(
+        Target(f"204, {what}: {ours}, against {peer} (x)", item, ours, peer, least=2)
+        for what, item in (("1 event", _ONE), ("100 events", _HUNDRED))
+        for peer, compared in endpoint.DURABLE.items()
+        for ours in compared
     ),
     Target(
         "p99 of the 204 while all receivers hang (ms)", latency.ITEM, "SQLite, p99", None, most=100
@@ -298,7 +306,8 @@ def _plot(figures: Figures) -> str:
         for name in figures.values[item]:
             top += 22
             ratio = figures.ratio(item, name, endpoint.PLAIN).median
-            colour = "#2563eb" if name.startswith("okta_hooks") else "#9ca3af"
+            theirs = "#4b5563" if name in endpoint.DURABLE else "#9ca3af"
+            colour = "#2563eb" if name.startswith("okta_hooks") else theirs
             width = min(ratio, 2.0) * 150
             rows.append(
                 f'<text x="400" y="{top}" text-anchor="end">{escape(name)}</text>'

