@@ -48,7 +48,7 @@ SQLITE = pytest.mark.parametrize("inbox_url", ["SQLite"], indirect=True)
 POSTGRESQL = pytest.mark.parametrize("inbox_url", ["PostgreSQL"], indirect=True)
 #: What only ``make long`` runs: the suite has the same with the other database, or with another server.
 ONLY_LONG = pytest.mark.long(only=True)
-#: For what starts processes, in which the kind of database has a small part: the suite has one, ``make long`` both.
+#: For what takes long, and in which the kind of database has a small part: the suite has one, ``make long`` both.
 SQLITE_FIRST = pytest.mark.parametrize(
     "inbox_url", ["SQLite", pytest.param("PostgreSQL", marks=ONLY_LONG)], indirect=True
 )
