@@ -48,7 +48,7 @@ chaos: $(READY)  ## 100,000 events on each database while processes are killed: 
 		$(if $(ENGINE),--engine $(ENGINE)) $(if $(BROKER),--broker $(BROKER)) $(if $(SEED),--seed $(SEED))
 
 backfill-kills: $(READY)  ## a backfill of 30,000 events that is killed 20 times, on each database
-	BACKFILL_KILLS=20 $(BIN)/pytest tests/acceptance/test_backfill.py -k killed -rP
+	LONG=1 BACKFILL_KILLS=20 $(BIN)/pytest tests/acceptance/test_backfill.py -k killed -rP
 
 SERVERS := .venv/servers
 

@@ -42,6 +42,9 @@ if importlib.util.find_spec("prometheus_client") is None:
     collect_ignore.append("docs/how-to/monitor.md")
 if importlib.util.find_spec("celery") is None:
     collect_ignore += ["docs/how-to/celery.md", "examples/celery"]
+# Nothing here asks a server that needs the machine's own certificates, and each client would read them again.
+for _name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+    os.environ.pop(_name, None)
 COMMAND = "flask --app app okta-hooks "
 _ENDLESS = (f"{COMMAND}worker", f"{COMMAND}relay")
 

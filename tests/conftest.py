@@ -19,7 +19,7 @@ from okta_hooks.inbox.intake import NewDelivery, incoming
 from okta_hooks.wire import reading
 from okta_hooks.wire.events import Delivery
 
-from .support import PATIENCE, SECRET, Calls, Clock
+from .support import LONG, PATIENCE, SECRET, Calls, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -43,6 +43,18 @@ def encodable(value: Any) -> Any:
 def pytest_report_to_serializable() -> Generator[None, Any, Any]:
     """Escape what cannot be UTF-8, such as a log record of a test: xdist could not send it."""
     return encodable((yield))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave to ``make long`` what it alone runs."""
+    if LONG:
+        return
+    left = [
+        item for item in items if any(mark.kwargs.get("only") for mark in item.iter_markers("long"))
+    ]
+    if left:
+        items[:] = [item for item in items if item not in left]
+        config.hook.pytest_deselected(items=left)
 
 
 @pytest.fixture

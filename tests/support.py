@@ -46,6 +46,15 @@ DAY = 24 * HOUR
 #: For what SQLite alone can show, or what the kind of database has no part in.
 SQLITE = pytest.mark.parametrize("inbox_url", ["SQLite"], indirect=True)
 POSTGRESQL = pytest.mark.parametrize("inbox_url", ["PostgreSQL"], indirect=True)
+#: What only ``make long`` runs: the suite has the same with the other database, or with another server.
+ONLY_LONG = pytest.mark.long(only=True)
+#: For what takes long, and in which the kind of database has a small part: the suite has one, ``make long`` both.
+SQLITE_FIRST = pytest.mark.parametrize(
+    "inbox_url", ["SQLite", pytest.param("PostgreSQL", marks=ONLY_LONG)], indirect=True
+)
+POSTGRESQL_FIRST = pytest.mark.parametrize(
+    "inbox_url", [pytest.param("SQLite", marks=ONLY_LONG), "PostgreSQL"], indirect=True
+)
 #: For what asks Okta by its SDK, which is an extra.
 NEEDS_SDK = pytest.mark.skipif(
     importlib.util.find_spec("okta") is None, reason="the extra okta is not installed"

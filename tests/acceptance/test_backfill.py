@@ -20,7 +20,14 @@ import pytest
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.simulator import Org, Simulator
 from tests.acceptance.conftest import SESSION_START, STORED, await_verified, until
-from tests.support import LONG, SECRET, SQLITE, answer_challenge
+from tests.support import (
+    LONG,
+    POSTGRESQL_FIRST,
+    SECRET,
+    SQLITE,
+    SQLITE_FIRST,
+    answer_challenge,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,6 +138,7 @@ def nothing_behind_the_proxy(port: int) -> Iterator[None]:
     server.server_close()
 
 
+@SQLITE_FIRST
 def test_an_outage_is_made_good(host: Host, okta: Okta) -> None:
     """What Okta could not deliver while the app was down reaches each receiver once."""
     server = okta.serve()
@@ -162,6 +170,7 @@ def test_an_outage_is_made_good(host: Host, okta: Okta) -> None:
     assert (report["by_hook"], report["by_backfill"]) == (20, 500)
 
 
+@POSTGRESQL_FIRST
 def test_a_wrong_secret_is_made_good(host: Host, okta: Okta) -> None:
     """Okta never sends again what was refused with 401; once the secret is right, the log has it."""
     server = okta.serve()
@@ -190,6 +199,7 @@ def test_a_wrong_secret_is_made_good(host: Host, okta: Okta) -> None:
 
 
 @pytest.mark.long
+@POSTGRESQL_FIRST
 def test_a_backfill_that_is_killed_goes_on(host: Host, unserved: Okta) -> None:
     """Wherever it dies, nothing is missing in the end, and nothing is there twice."""
     chance = random.Random(KILLS)
@@ -222,6 +232,7 @@ def test_a_backfill_that_is_killed_goes_on(host: Host, unserved: Okta) -> None:
 
 
 @pytest.mark.long
+@SQLITE_FIRST
 def test_a_backfill_that_was_to_go_back_and_is_killed(host: Host, unserved: Okta) -> None:
     """Without --since it goes on from where it was killed, though an earlier one had come further."""
     now = datetime.now(UTC)
@@ -269,6 +280,7 @@ def test_a_worker_whose_backfill_fails(host: Host, unserved: Okta) -> None:
     assert worker.await_end() == 0
 
 
+@POSTGRESQL_FIRST
 def test_two_at_once(host: Host, unserved: Okta) -> None:
     """They share one cursor, which never goes back; nothing is missing, and nothing is there twice."""
     begun = unserved.run("backfill", "--since=1h")[1]

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from okta_hooks.inbox.tables import receipt
-from tests.support import SQLITE
+from tests.support import LONG, POSTGRESQL_FIRST, SQLITE, SQLITE_FIRST
 
 from .conftest import until
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 DEADLY = "tests.acceptance.deadly"
 #: So often a process dies before what it died of is given up.
 DEATHS = 5
+#: How often a process is stopped in a way that is no death: the first that is counted is found.
+STOPS = DEATHS + 1 if LONG else 2
+#: The same, where a process takes its time to end.
+SLOW_STOPS = 3 if LONG else 1
 
 
 def receipts(host: Host, uuid: str) -> dict[str, tuple[str, int]]:
@@ -41,7 +45,7 @@ def deaths(host: Host) -> int:
         return int(connection.scalar(sa.select(held)) or 0)
 
 
-@pytest.mark.parametrize("inbox_url", ["SQLite", "PostgreSQL"], indirect=True)
+@SQLITE_FIRST
 def test_what_kills_is_told_from_what_runs_beside_it(host: Host) -> None:
     """After five deaths the killer is a dead letter; what was in hand beside it is handled, each receiver's."""
     host.store("slow", seconds=3)
@@ -65,11 +69,12 @@ def test_what_kills_is_told_from_what_runs_beside_it(host: Host) -> None:
     assert len(host.await_run("slow", "crm", "begin")) > 0
 
 
-@pytest.mark.parametrize("inbox_url", ["SQLite", "PostgreSQL"], indirect=True)
+@pytest.mark.long
+@POSTGRESQL_FIRST
 def test_a_worker_that_is_made_to_stop(host: Host) -> None:
     """Two signals end a worker in the middle of a run: no death is counted, however often."""
     host.store("slow", seconds=60)
-    for number in range(1, DEATHS + 2):
+    for number in range(1, STOPS + 1):
         worker = host.worker(app=DEADLY)
         host.await_run("slow", "crm", "begin", times=number)
         worker.send(signal.SIGTERM)
@@ -81,11 +86,12 @@ def test_a_worker_that_is_made_to_stop(host: Host) -> None:
     assert receipts(host, "slow")["crm"] == ("pending", 0)
 
 
-@pytest.mark.parametrize("inbox_url", ["SQLite", "PostgreSQL"], indirect=True)
+@pytest.mark.long
+@SQLITE_FIRST
 def test_a_worker_that_is_killed_while_it_stops(host: Host) -> None:
     """As a container is that takes longer than its grace: that it was told to stop is written down at once."""
     host.store("slow", seconds=60)
-    for number in range(1, 4):
+    for number in range(1, SLOW_STOPS + 1):
         worker = host.worker(app=DEADLY)
         host.await_run("slow", "crm", "begin", times=number)
         worker.send(signal.SIGTERM)
@@ -94,7 +100,7 @@ def test_a_worker_that_is_killed_while_it_stops(host: Host) -> None:
         host.let_leases_run_out()
 
     host.worker(app=DEADLY)
-    host.await_run("slow", "crm", "begin", times=4)
+    host.await_run("slow", "crm", "begin", times=SLOW_STOPS + 1)
     assert deaths(host) == 0
 
 
@@ -104,6 +110,7 @@ def _is_stopping(host: Host) -> bool:
         return bool(found.scalar())
 
 
+@pytest.mark.long
 @SQLITE
 def test_a_server_that_renews_its_processes(host: Host) -> None:
     """``--max-requests`` ends a process in the middle of a run, after the grace: that is no death."""
@@ -116,7 +123,7 @@ def test_a_server_that_renews_its_processes(host: Host) -> None:
         GRACE="0.5",
     )
     assert host.post(server, "slow", seconds=60, timeout=30).status == 204
-    for number in range(1, 4):
+    for number in range(1, SLOW_STOPS + 1):
         host.await_run("slow", "crm", "begin", times=number)
         # The second request of each process is its last.
         _get(host, server)
@@ -128,28 +135,29 @@ def test_a_server_that_renews_its_processes(host: Host) -> None:
     assert receipts(host, "slow")["crm"][1] == 0
 
 
+@pytest.mark.long
 @SQLITE
 @pytest.mark.parametrize("name", ["waitress", "flask run"])
 def test_a_server_that_leaves_sigterm_to_the_system(host: Host, name: str) -> None:
     """Nothing of Python's runs when it ends: that it was told to is found out all the same, and is no death."""
-    for number in range(1, DEATHS + 2):
+    for number in range(1, STOPS + 1):
         server = _serve(host, name)
         _begin(host, server, number)
         server.send(signal.SIGTERM)
         assert server.await_end() == -signal.SIGTERM
 
     server = _serve(host, name)
-    _begin(host, server, DEATHS + 2)
+    _begin(host, server, STOPS + 1)
     assert deaths(host) == 0
     server.kill()
 
     server = _serve(host, name)
-    _begin(host, server, DEATHS + 3)
+    _begin(host, server, STOPS + 2)
     assert deaths(host) == 1
     assert receipts(host, "slow")["crm"] == ("claimed", 0)
 
 
-@pytest.mark.parametrize("inbox_url", ["SQLite", "PostgreSQL"], indirect=True)
+@POSTGRESQL_FIRST
 def test_a_server_that_takes_its_time_at_sigterm(host: Host) -> None:
     """What is killed after it, such as the first process of a container, has written down that it was told to end."""
     for number in range(1, 3):
@@ -197,6 +205,7 @@ def _get(host: Host, server: Server) -> None:
     until(is_answered)
 
 
+@pytest.mark.long
 @SQLITE
 def test_a_server_that_aborts_its_processes(host: Host) -> None:
     """A process whose request takes too long gets SIGABRT, and a second later SIGKILL: that is no death."""
@@ -204,7 +213,7 @@ def test_a_server_that_aborts_its_processes(host: Host) -> None:
         "gunicorn", "--bind=127.0.0.1:0", "--workers=1", "--timeout=3", f"{DEADLY}:app"
     )
     assert host.post(server, "slow", seconds=60, timeout=30).status == 204
-    for number in range(1, 4):
+    for number in range(1, SLOW_STOPS + 1):
         host.await_run("slow", "crm", "begin", times=number)
         with contextlib.suppress(OSError, http.client.HTTPException):
             _hang(server)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import ONLY_LONG
+
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Host
 
@@ -14,8 +16,16 @@ EACH_ONCE = sorted((uuid, receiver) for uuid in EVENTS for receiver in ("audit",
 
 
 @pytest.mark.parametrize(
-    ("point", "stored"),
-    [("before the commit", 0), ("after the commit, before the 204", len(EVENTS))],
+    ("point", "stored", "inbox_url"),
+    [
+        ("before the commit", 0, "SQLite"),
+        ("before the commit", 0, "PostgreSQL"),
+        ("after the commit, before the 204", len(EVENTS), "SQLite"),
+        pytest.param(
+            "after the commit, before the 204", len(EVENTS), "PostgreSQL", marks=ONLY_LONG
+        ),
+    ],
+    indirect=["inbox_url"],
 )
 def test_killed_while_it_stores(host: Host, point: str, stored: int) -> None:
     """Okta has no answer, sends again, and each event is handled once: stored wholly or not at all."""
@@ -33,7 +43,16 @@ def test_killed_while_it_stores(host: Host, point: str, stored: int) -> None:
     assert host.ran("begin") == EACH_ONCE
 
 
-@pytest.mark.parametrize("point", ["in the fan-out", "in the claim"])
+@pytest.mark.parametrize(
+    ("point", "inbox_url"),
+    [
+        ("in the fan-out", "PostgreSQL"),
+        ("in the claim", "SQLite"),
+        pytest.param("in the fan-out", "SQLite", marks=ONLY_LONG),
+        pytest.param("in the claim", "PostgreSQL", marks=ONLY_LONG),
+    ],
+    indirect=["inbox_url"],
+)
 def test_killed_before_a_receiver_has_begun(host: Host, point: str) -> None:
     """What the killed worker had begun to write is undone, and each event is handled once."""
     host.store(*EVENTS)
@@ -49,7 +68,16 @@ def test_killed_before_a_receiver_has_begun(host: Host, point: str) -> None:
     assert host.ran("begin") == EACH_ONCE
 
 
-@pytest.mark.parametrize("point", ["after the receiver, before the settle", "in the settle"])
+@pytest.mark.parametrize(
+    ("point", "inbox_url"),
+    [
+        ("after the receiver, before the settle", "SQLite"),
+        ("in the settle", "PostgreSQL"),
+        pytest.param("after the receiver, before the settle", "PostgreSQL", marks=ONLY_LONG),
+        pytest.param("in the settle", "SQLite", marks=ONLY_LONG),
+    ],
+    indirect=["inbox_url"],
+)
 def test_killed_after_a_receiver_has_run(host: Host, point: str) -> None:
     """What was not written down runs again, and its first attempt has not counted."""
     host.store(*EVENTS)

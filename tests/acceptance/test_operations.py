@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from tests.acceptance.conftest import until
-from tests.support import SOON, SQLITE, receipts
+from tests.support import SOON, SQLITE, SQLITE_FIRST, receipts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,6 +70,7 @@ def counters(text: str) -> dict[str, float]:
     }
 
 
+@SQLITE_FIRST
 def test_two_processes_agree(host: Host) -> None:
     """Whichever is scraped, it tells what all have counted, and nothing falls when one of them is killed."""
     server = host.serve(*GUNICORN, **CONFIG)

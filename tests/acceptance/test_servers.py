@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import SQLITE
+from tests.support import POSTGRESQL_FIRST, SQLITE, SQLITE_FIRST
 
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Host
@@ -37,7 +37,7 @@ def test_a_server_dispatches_in_one_of_its_processes(host: Host, command: list[s
     assert len({run.pid for run in host.runs("begin")}) == 1
 
 
-@pytest.mark.parametrize("inbox_url", ["SQLite", "PostgreSQL"], indirect=True)
+@POSTGRESQL_FIRST
 def test_gevent_leaves_the_receivers_to_a_worker(host: Host) -> None:
     """Under gevent, with an external worker, the server stores and the worker runs the receivers."""
     command = [*GUNICORN, "--worker-class=gevent", APP]
@@ -97,6 +97,7 @@ def test_a_child_of_multiprocessing_finishes_what_is_in_hand(host: Host) -> None
     host.await_state(claimed=1, done=1)
 
 
+@SQLITE_FIRST
 def test_a_worker_that_stops_finishes_what_is_in_hand(host: Host) -> None:
     """At SIGTERM the receiver that is running finishes, and the next worker has only the rest."""
     host.store("running", "waiting", seconds=2)

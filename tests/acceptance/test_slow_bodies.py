@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .conftest import Host
+
 if TYPE_CHECKING:
-    from tests.acceptance.conftest import Host, Server
+    from collections.abc import Iterator
+
+    from tests.acceptance.conftest import Server
 
 APP = "tests.acceptance.stored:app"
 GUNICORN = ["gunicorn", "--bind=127.0.0.1:0", "--workers=1"]
@@ -30,10 +34,21 @@ RIGHT, WRONG = "correct horse", "wrong"
 OF_A_LENGTH, CHUNKED = "Content-Length: 5000", "Transfer-Encoding: chunked"
 
 
-@pytest.fixture(params=list(SERVERS.values()), ids=list(SERVERS))
-def server(request: pytest.FixtureRequest, host: Host) -> Server:
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """Return an app over an SQLite file: no test here leaves anything behind that another one would meet."""
+    folder = tmp_path_factory.mktemp("host")
+    made = Host(f"sqlite:///{folder / 'inbox.sqlite3'}", folder)
+    yield made
+    made.end()
+
+
+@pytest.fixture(scope="module", params=list(SERVERS.values()), ids=list(SERVERS))
+def server(request: pytest.FixtureRequest, host: Host) -> Iterator[Server]:
     """Return one of the servers, with its first request behind it."""
-    return start(host, request.param)
+    started = start(host, request.param)
+    yield started
+    started.kill()
 
 
 def start(host: Host, command: list[str]) -> Server:
@@ -78,11 +93,9 @@ class Trickle:
             return True
 
 
-on_sqlite = pytest.mark.parametrize("inbox_url", ["SQLite"], indirect=True)
 of_both_kinds = pytest.mark.parametrize("length", [OF_A_LENGTH, CHUNKED], ids=["length", "chunked"])
 
 
-@on_sqlite
 @of_both_kinds
 def test_a_body_that_trickles(host: Host, server: Server, length: str) -> None:
     """It is answered with 503 before Okta stops waiting, and the thread that read it takes the next delivery."""
@@ -96,7 +109,6 @@ def test_a_body_that_trickles(host: Host, server: Server, length: str) -> None:
     assert host.post(server, "next").status == 204
 
 
-@on_sqlite
 def test_a_body_that_stops(host: Host, server: Server) -> None:
     """So is one of which nothing comes any more, on a connection that stays open."""
     slow = Trickle(server, RIGHT, OF_A_LENGTH, b'{"data": {"events": [')
@@ -107,7 +119,6 @@ def test_a_body_that_stops(host: Host, server: Server) -> None:
     assert (status, seconds < OKTA_WAITS) == (503, True)
 
 
-@on_sqlite
 @of_both_kinds
 def test_a_stranger_is_heard_for_a_second(host: Host, server: Server, length: str) -> None:
     """Whoever has no secret gets an answer, and is left, whatever is still to come."""
@@ -121,7 +132,6 @@ def test_a_stranger_is_heard_for_a_second(host: Host, server: Server, length: st
     assert host.post(server, "next").status == 204
 
 
-@on_sqlite
 @pytest.mark.parametrize(
     "command", [SERVERS["gunicorn, gthread"], WAITRESS], ids=["gunicorn, gthread", "waitress"]
 )

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
+from tests.support import SQLITE_FIRST
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
@@ -84,6 +86,7 @@ def test_a_database_in_trouble(
     assert [run for run in host.ran("begin") if run[0] != "before"] == EACH_ONCE
 
 
+@SQLITE_FIRST
 def test_a_receiver_that_hangs(host: Host) -> None:
     """It delays no answer, and the other receivers get what is theirs meanwhile."""
     server = host.flask_run()

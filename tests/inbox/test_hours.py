@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from okta_hooks.inbox.hours import Numbers
 from okta_hooks.inbox.tables import hour
-from tests.support import HOUR
+from tests.support import HOUR, SQLITE_FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,6 +99,7 @@ def test_sources(
     assert inbox.hours.sources("other") == set()
 
 
+@SQLITE_FIRST
 def test_an_hour_is_written_down_once(
     inbox: Inbox, delivery: DeliveryFactory, clock: Clock
 ) -> None:

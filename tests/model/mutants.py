@@ -251,7 +251,7 @@ MUTANTS: Final[dict[str, Mutant]] = {
         "SQLite",
         "stop counts as a death",
         {"stop": 6.0, "settle_down": 0.3, "freeze": 3.0},
-        32,
+        100,
     ),
     "goes by the clock": Mutant(
         goes_by_the_clock,
@@ -314,7 +314,7 @@ MUTANTS: Final[dict[str, Mutant]] = {
         "SQLite",
         "counts against a bystander",
         {"poison": 3.0, "die": 12.0, "finish": 0.3, "settle_down": 0.0},
-        4,
+        100,
     ),
     "runs beside suspects": Mutant(
         runs_beside_suspects,
@@ -328,7 +328,7 @@ MUTANTS: Final[dict[str, Mutant]] = {
         "SQLite",
         "never comes to an end",
         {"fail": 5.0, "settle_down": 15.0, "deliver": 0.6, "die": 0.0, "stop": 0.0, "poison": 0.0},
-        25,
+        119,
     ),
     "leaves events open": Mutant(
         leaves_events_open,

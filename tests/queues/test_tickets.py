@@ -8,7 +8,7 @@ import pytest
 
 from okta_hooks.state import state_of
 from okta_hooks.work import take
-from tests.support import until
+from tests.support import ONLY_LONG, until
 
 from .support import recipe
 
@@ -52,20 +52,23 @@ class Queue(NamedTuple):
     changes: tuple[tuple[str, str], ...] = ()
 
 
-QUEUES = [
-    Queue("rq", "RQ", "rq:queue:okta", forks=True),
-    Queue(
-        "rq",
-        "RQ",
-        "rq:queue:okta",
-        changes=(("Worker", "SimpleWorker"), ("state_of(app).close()", "pass")),
-    ),
-    Queue("huey", "Huey", "huey.redis.okta"),
-    Queue("dramatiq", "Dramatiq", "dramatiq:okta"),
-]
+RQ = Queue("rq", "RQ", "rq:queue:okta", forks=True)
+RQ_SIMPLE = RQ._replace(
+    forks=False, changes=(("Worker", "SimpleWorker"), ("state_of(app).close()", "pass"))
+)
+HUEY = Queue("huey", "Huey", "huey.redis.okta")
+DRAMATIQ = Queue("dramatiq", "Dramatiq", "dramatiq:okta")
 
 
-@pytest.mark.parametrize("queue", QUEUES, ids=["rq", "rq-simple", "huey", "dramatiq"])
+@pytest.mark.parametrize(
+    "queue",
+    [
+        pytest.param(RQ, id="rq"),
+        pytest.param(RQ_SIMPLE, id="rq-simple", marks=ONLY_LONG),
+        pytest.param(HUEY, id="huey"),
+        pytest.param(DRAMATIQ, id="dramatiq"),
+    ],
+)
 def test_recipe(
     queue: Queue,
     redis: Any,

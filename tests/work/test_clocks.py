@@ -14,7 +14,7 @@ from okta_hooks.inbox import Inbox
 from okta_hooks.inbox.selection import Selection
 from okta_hooks.work.housekeeping import Housekeeping
 from okta_hooks.work.worker import Worker
-from tests.support import DAY, SQLITE, Clock, claim, fan_out, receipts, settle, states
+from tests.support import DAY, SQLITE, SQLITE_FIRST, Clock, claim, fan_out, receipts, settle, states
 
 from .support import Heard
 
@@ -133,6 +133,7 @@ def test_a_pause_buries_nothing(times: Times, system: System) -> None:
     assert receipts(inbox, "a") == {"elsewhere": ("pending", 0)}
 
 
+@SQLITE_FIRST
 def test_a_day_that_was_watched_does(times: Times, system: System) -> None:
     """What nobody has for a day of watching is given up, at last."""
     inbox = times.inbox

@@ -3,7 +3,16 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from tests.support import DAY, PATIENCE, POSTGRESQL, counts, receipts, take_over, until
+from tests.support import (
+    DAY,
+    PATIENCE,
+    POSTGRESQL,
+    SQLITE_FIRST,
+    counts,
+    receipts,
+    take_over,
+    until,
+)
 
 from .support import Heard, Held, await_
 
@@ -18,6 +27,7 @@ if TYPE_CHECKING:
     InboxFactory = Callable[..., Inbox]
 
 
+@SQLITE_FIRST
 def test_a_lane_that_holds_a_batch_gives_it_back(system: System) -> None:
     """The attempt that runs is let finish, and counts; what has not begun stays pending, and nothing against it."""
     held = Held()

@@ -9,7 +9,7 @@ from flask import Flask
 
 from okta_hooks import signals
 from okta_hooks.work.lease import HEARTBEAT_SECONDS
-from tests.support import PATIENCE, claim, fan_out, receipts, states, take_over
+from tests.support import PATIENCE, SQLITE_FIRST, claim, fan_out, receipts, states, take_over
 
 from .support import Heard, await_
 
@@ -92,6 +92,7 @@ def test_a_standby_takes_over(system: System, finished: threading.Semaphore) -> 
     assert heard.uuids == ["a", "b"]
 
 
+@SQLITE_FIRST
 def test_a_worker_whose_receipts_were_taken_over(
     system: System,
     clock: Clock,

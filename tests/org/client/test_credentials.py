@@ -158,10 +158,15 @@ def test_a_private_key_that_is_none(key: str, monkeypatch: pytest.MonkeyPatch) -
     assert caught.value.__suppress_context__
 
 
+@pytest.fixture(scope="module")
+def key() -> Any:
+    """Return a private key: to make one takes a while."""
+    return RSA.generate(2048)
+
+
 @pytest.fixture
-def service_app(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Org:
+def service_app(simulator: Simulator, key: Any, monkeypatch: pytest.MonkeyPatch) -> Org:
     """Configure a service app that the org knows, and return the org."""
-    key = RSA.generate(2048)
     monkeypatch.setenv("OKTA_CLIENT_AUTHORIZATIONMODE", "PrivateKey")
     monkeypatch.setenv("OKTA_CLIENT_CLIENTID", "0oa1")
     monkeypatch.setenv("OKTA_CLIENT_SCOPES", "okta.eventHooks.manage,okta.logs.read")
