@@ -266,6 +266,19 @@ class PostgreSQL:
         )
         return [(statement, tuple(map(pipeline.array, zip(*rows, strict=True))))]
 
+    def among(self, ids: Sequence[int]) -> Statement:
+        """Return the condition that what stands before it is one of some ids.
+
+        An array takes a fraction of the time to plan that a parameter for each takes, and its text is prepared once.
+        """
+        return "= ANY (%s::bigint[])", (pipeline.array(ids),)
+
+    def given(self, kinds: Sequence[str], rows: Sequence[Row]) -> Statement:
+        """Return some rows as a query, with an array for each column, as in :meth:`among`."""
+        arrays = ", ".join(f"%s::{kind}[]" for kind in kinds)
+        columns = tuple(map(pipeline.array, zip(*rows, strict=True)))
+        return f"SELECT * FROM unnest({arrays})", columns  # noqa: S608 - our own types
+
 
 class _Exchange:
     """Several statements in one message."""

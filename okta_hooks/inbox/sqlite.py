@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import threading
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -226,6 +227,15 @@ class SQLite:
             )
             for start in range(0, len(rows), _ROWS_AT_ONCE)
         ]
+
+    def among(self, ids: Sequence[int]) -> Statement:
+        """Return the condition that what stands before it is one of some ids."""
+        return f"IN ({', '.join([self.placeholder] * len(ids))})", tuple(ids)
+
+    def given(self, kinds: Sequence[str], rows: Sequence[Row]) -> Statement:
+        """Return some rows as a query, with a parameter for each value."""
+        one = f"({', '.join([self.placeholder] * len(kinds))})"
+        return f"VALUES {', '.join([one] * len(rows))}", tuple(chain.from_iterable(rows))
 
 
 _READ: Final = ("BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")
