@@ -322,6 +322,10 @@ class Database:
             if error.connection_invalidated:
                 self._drop(generation)
             raise
+        except InboxUnavailable as error:
+            if error.connection_lost:
+                self._drop(generation)
+            raise
 
     def _begin(self, deadline: float, *, reads: bool) -> sa.Connection:
         """Begin a transaction, on another connection if one that was used before does not work any more."""
