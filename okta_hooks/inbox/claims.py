@@ -186,8 +186,9 @@ class Claims:
             return []
         mark = self._database.placeholder
         ids = [claim.event_id for claim in claims]
-        text = _TAKE.format(mark=mark, ids=", ".join([mark] * len(ids)))
-        return [(text, (worker_id, receiver, *ids))]
+        among, parameters = self._database.among(ids)
+        text = _TAKE.format(mark=mark, among=among)
+        return [(text, (worker_id, receiver, *parameters))]
 
     def _settling(self, worker_id: str, settlements: Sequence[Settlement]) -> list[Statement]:
         """Return what writes down what became of receipts, and then closes events that have no open one left.
@@ -196,11 +197,11 @@ class Claims:
         """
         if not settlements:
             return []
-        mark = self._database.placeholder
         # Also of events of which no settlement counts: they are closed already, or stay open.
         ids = sorted({one.claim.event_id for one in settlements})
-        lock = [lock_statement(mark, ids)] if self._database.path is None else []
-        return [self._settlement(worker_id, settlements), *lock, close_statement(mark, ids)]
+        lock = [lock_statement(self._database, ids)] if self._database.path is None else []
+        close = close_statement(self._database, ids)
+        return [self._settlement(worker_id, settlements), *lock, close]
 
     def _adding(
         self,
@@ -225,11 +226,9 @@ class Claims:
         mark = self._database.placeholder
         # In one order for all, so that no two workers wait for each other.
         rows = sorted(_row(one, now) for one in settlements)
-        first = ", ".join(f"CAST({mark} AS {kind})" for kind in _KINDS)
-        others = ", ".join([mark] * len(_KINDS))
-        values = ", ".join(f"({others if number else first})" for number in range(len(rows)))
-        statement = _SETTLE.format(values=values, now=mark, worker=mark)
-        return statement, (*chain.from_iterable(rows), now, worker_id)
+        given, parameters = self._database.given(_KINDS, rows)
+        statement = _SETTLE.format(given=given, now=mark, worker=mark)
+        return statement, (*parameters, now, worker_id)
 
     def confirm(self, settlements: Sequence[Settlement]) -> tuple[list[Settlement], dict[int, str]]:
         """Return of settlements what the database has of them, as :meth:`settle` would.
@@ -391,7 +390,7 @@ _DUE: Final = (
 )
 _TAKE: Final = (
     f"UPDATE okta_hooks_receipt SET state = '{CLAIMED}', worker = {{mark}}, claims = claims + 1"  # noqa: S608 - our own names
-    " WHERE receiver = {mark} AND event_id IN ({ids})"
+    " WHERE receiver = {mark} AND event_id {among}"
 )
 _HELD: Final = (
     sa.select(receipt.c.event_id, receipt.c.receiver, receipt.c.claims)
@@ -416,7 +415,7 @@ _KINDS: Final = (
 )
 #: Not through SQLAlchemy, which takes longer over it than the database.
 _SETTLE: Final = (
-    "WITH given (event_id, receiver, claims, state, due, wait, error, seconds) AS (VALUES {values}) "
+    "WITH given (event_id, receiver, claims, state, due, wait, error, seconds) AS ({given}) "
     "UPDATE okta_hooks_receipt SET state = given.state, due = given.due, wait = given.wait, error = given.error,"
     " seconds = given.seconds, ended_at = {now}, attempts = attempts + 1, worker = NULL FROM given"
     " WHERE okta_hooks_receipt.event_id = given.event_id AND okta_hooks_receipt.receiver = given.receiver"

@@ -86,6 +86,8 @@ class _System(Protocol):
     def insertion(
         self, columns: Sequence[sa.Column[Any]], rows: Sequence[Row], *, skip_known: bool
     ) -> list[Statement]: ...
+    def among(self, ids: Sequence[int]) -> Statement: ...
+    def given(self, kinds: Sequence[str], rows: Sequence[Row]) -> Statement: ...
 
 
 class Database:
@@ -320,6 +322,10 @@ class Database:
             if error.connection_invalidated:
                 self._drop(generation)
             raise
+        except InboxUnavailable as error:
+            if error.connection_lost:
+                self._drop(generation)
+            raise
 
     def _begin(self, deadline: float, *, reads: bool) -> sa.Connection:
         """Begin a transaction, on another connection if one that was used before does not work any more."""
@@ -369,6 +375,17 @@ class Database:
     ) -> list[Statement]:
         """Return the statements of :meth:`add`."""
         return self._system.insertion(columns, rows, skip_known=skip_known) if rows else []
+
+    def among(self, ids: Sequence[int]) -> Statement:
+        """Return the condition that what stands before it is one of some ids, and its parameters."""
+        return self._system.among(ids)
+
+    def given(self, kinds: Sequence[str], rows: Sequence[Row]) -> Statement:
+        """Return some rows as a query, and its parameters.
+
+        :param kinds: The type of each column.
+        """
+        return self._system.given(kinds, rows)
 
     def lock_rows(
         self, connection: sa.Connection, query: sa.Select[Any], parameters: dict[str, Any]

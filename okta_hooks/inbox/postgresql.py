@@ -256,15 +256,39 @@ class PostgreSQL:
         """Return what inserts rows: if there are many, from an array for each column, which takes half the time."""
         if len(rows) < _MANY_ROWS:
             return [values(self.placeholder, columns, rows, skip_known=skip_known)]
-        names = ", ".join(column.name for column in columns)
-        arrays = ", ".join(
-            f"%s::{column.type.compile(self.engine.dialect)}[]" for column in columns
-        )
+        names = [column.name for column in columns]
+        kinds = [column.type.compile(self.engine.dialect) for column in columns]
+        of_each = list(zip(*rows, strict=True))
+        # What is the same in all rows, such as their hook, is one parameter.
+        differing = [
+            place for place, given in enumerate(of_each) if given.count(given[0]) < len(given)
+        ] or [0]
+        same = [place for place in range(len(columns)) if place not in differing]
+        chosen = [
+            names[place] if place in differing else f"%s::{kinds[place]}"
+            for place in range(len(columns))
+        ]
+        arrays = ", ".join(f"%s::{kinds[place]}[]" for place in differing)
         ending = " ON CONFLICT DO NOTHING" if skip_known else ""
         statement = (
-            f"INSERT INTO {columns[0].table.name} ({names}) SELECT * FROM unnest({arrays}){ending}"  # noqa: S608 - our own names
+            f"INSERT INTO {columns[0].table.name} ({', '.join(names)}) SELECT {', '.join(chosen)}"  # noqa: S608 - our own names
+            f" FROM unnest({arrays}) AS given ({', '.join(names[place] for place in differing)}){ending}"
         )
-        return [(statement, tuple(map(pipeline.array, zip(*rows, strict=True))))]
+        constants = [of_each[place][0] for place in same]
+        return [(statement, (*constants, *(pipeline.array(of_each[place]) for place in differing)))]
+
+    def among(self, ids: Sequence[int]) -> Statement:
+        """Return the condition that what stands before it is one of some ids.
+
+        An array takes a fraction of the time to plan that a parameter for each takes, and its text is prepared once.
+        """
+        return "= ANY (%s::bigint[])", (pipeline.array(ids),)
+
+    def given(self, kinds: Sequence[str], rows: Sequence[Row]) -> Statement:
+        """Return some rows as a query, with an array for each column, as in :meth:`among`."""
+        arrays = ", ".join(f"%s::{kind}[]" for kind in kinds)
+        columns = tuple(map(pipeline.array, zip(*rows, strict=True)))
+        return f"SELECT * FROM unnest({arrays})", columns  # noqa: S608 - our own types
 
 
 class _Exchange:

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import threading
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -19,7 +20,6 @@ from okta_hooks.logs import plain_logger
 
 from . import file_access
 from .file_system import identity, owner_and_me
-from .one_by_one import OneByOne
 from .statements import values
 from .write_queue import write_queue
 
@@ -189,9 +189,9 @@ class SQLite:
         """Return False: a transaction has begun before an exchange does."""
         return False
 
-    def exchange(self, connection: sa.Connection, deadline: float) -> OneByOne:  # noqa: ARG002 - PostgreSQL's
+    def exchange(self, connection: sa.Connection, deadline: float) -> _Exchange:  # noqa: ARG002 - PostgreSQL's
         """Return what executes statements in a transaction that has begun."""
-        return OneByOne(connection)
+        return _Exchange(connection)
 
     def lock_rows(
         self, connection: sa.Connection, query: sa.Select[Any], parameters: dict[str, Any]
@@ -226,6 +226,52 @@ class SQLite:
             )
             for start in range(0, len(rows), _ROWS_AT_ONCE)
         ]
+
+    def among(self, ids: Sequence[int]) -> Statement:
+        """Return the condition that what stands before it is one of some ids."""
+        return f"IN ({', '.join([self.placeholder] * len(ids))})", tuple(ids)
+
+    def given(self, kinds: Sequence[str], rows: Sequence[Row]) -> Statement:
+        """Return some rows as a query, with a parameter for each value."""
+        one = f"({', '.join([self.placeholder] * len(kinds))})"
+        return f"VALUES {', '.join([one] * len(rows))}", tuple(chain.from_iterable(rows))
+
+
+class _Exchange:
+    """Statements one after another, by the driver itself: SQLAlchemy takes longer over each than SQLite."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        raw: Any = connection.connection.driver_connection
+        self._raw: sqlite3.Connection = raw
+        self.changed = 0
+
+    def run(self, *statements: Statement) -> list[list[Any]]:
+        """Execute statements one after another."""
+        found: list[list[Any]] = []
+        self.changed = 0
+        try:
+            for text, parameters in statements:
+                cursor = self._raw.execute(text, tuple(parameters))
+                if cursor.description is None:
+                    self.changed += cursor.rowcount
+                else:
+                    found.append(cursor.fetchall())
+        except sqlite3.Error as error:
+            is_lost = _is_lost(error)
+            if is_lost:
+                self._connection.invalidate()
+            raise InboxUnavailable(
+                str(error),
+                is_transient=is_lost
+                or isinstance(error, sqlite3.OperationalError | sqlite3.InterfaceError),
+                connection_lost=is_lost,
+            ) from error
+        return found
+
+    def finish(self, *statements: Statement) -> list[list[Any]]:
+        """Execute the last statements; whoever has begun the transaction commits it."""
+        return self.run(*statements)
 
 
 _READ: Final = ("BEGIN", "SELECT 1 FROM sqlite_master LIMIT 1")

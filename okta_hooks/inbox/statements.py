@@ -45,20 +45,22 @@ def close_events(
     lock_events(database, connection, ids)
     found: dict[int, str] = {}
     for start in range(0, len(ids), _ROWS_AT_ONCE):
-        closing = close_statement(database.placeholder, ids[start : start + _ROWS_AT_ONCE])
+        closing = close_statement(database, ids[start : start + _ROWS_AT_ONCE])
         found.update(map(tuple, connection.exec_driver_sql(*closing)))
     return found
 
 
-def lock_statement(placeholder: str, ids: Sequence[int]) -> Statement:
+def lock_statement(database: Database, ids: Sequence[int]) -> Statement:
     """Return what :func:`lock_events` does on PostgreSQL."""
-    return _LOCK.format(ids=", ".join([placeholder] * len(ids))), tuple(ids)
+    among, parameters = database.among(ids)
+    return _LOCK.format(among=among), parameters
 
 
-def close_statement(placeholder: str, ids: Sequence[int]) -> Statement:
+def close_statement(database: Database, ids: Sequence[int]) -> Statement:
     """Return what :func:`close_events` does: the rows are ids and states."""
     # Not through SQLAlchemy, which takes longer over it than the database.
-    return _CLOSE.format(ids=", ".join([placeholder] * len(ids))), tuple(ids)
+    among, parameters = database.among(ids)
+    return _CLOSE.format(among=among), parameters
 
 
 def values(
@@ -114,12 +116,12 @@ def accumulation(
     return f"{text} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {adding}", parameters
 
 
-_LOCK: Final = "SELECT id FROM okta_hooks_event WHERE id IN ({ids}) ORDER BY id FOR UPDATE"
+_LOCK: Final = "SELECT id FROM okta_hooks_event WHERE id {among} ORDER BY id FOR UPDATE"
 _HAS: Final = (
     "EXISTS (SELECT 1 FROM okta_hooks_receipt r WHERE r.event_id = okta_hooks_event.id AND r.state "
 )
 _CLOSE: Final = (
     f"UPDATE okta_hooks_event SET state = CASE WHEN {_HAS} = '{DEAD}') THEN '{DEAD}' ELSE '{DONE}' END"  # noqa: S608 - our own names
-    f" WHERE id IN ({{ids}}) AND state = '{CLAIMED}' AND NOT {_HAS} IN ('{PENDING}', '{CLAIMED}'))"
+    f" WHERE id {{among}} AND state = '{CLAIMED}' AND NOT {_HAS} IN ('{PENDING}', '{CLAIMED}'))"
     " RETURNING id, state"
 )
