@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from okta_hooks import EventHook, state_of
-from okta_hooks.inbox.tables import event
+from okta_hooks.inbox.keys import with_index_by_time
 
 from . import apps
 
@@ -173,6 +173,7 @@ def environment(filled: Stock) -> dict[str, str]:
 
 def _fill(engine: sa.Engine, events: int, secret_list: int) -> None:
     kind = engine.dialect.name
+    _, of_keys = with_index_by_time()
     now = time.time()
     over = int((now - _SECONDS_TO_WRITE_DOWN) // 3600)
     before = (events - RECENT) // IN_A_DELIVERY
@@ -214,7 +215,7 @@ def _fill(engine: sa.Engine, events: int, secret_list: int) -> None:
             for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -4000000"):
                 connection.exec_driver_sql(f"PRAGMA {pragma}")
         else:
-            connection.execute(sa.schema.DropConstraint(_unique()))
+            connection.execute(sa.schema.DropIndex(of_keys))
         for statement, first, last, of_delivery in parts:
             numbers = _NUMBERS[kind].format(first=first, last=last)
             hook, at = (each.format(delivery=of_delivery, **values) for each in (_HOOK, _TIME))
@@ -225,15 +226,8 @@ def _fill(engine: sa.Engine, events: int, secret_list: int) -> None:
         if kind == "sqlite":
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         else:
-            connection.execute(sa.schema.AddConstraint(_unique()))
+            connection.execute(sa.schema.CreateIndex(of_keys))
             for table in ("delivery", "event"):
                 sequence = f"pg_get_serial_sequence('okta_hooks_{table}', 'id')"
                 connection.exec_driver_sql(f"SELECT setval({sequence}, {events})")
     engine.dispose()
-
-
-def _unique() -> sa.UniqueConstraint:
-    """Return the constraint on the keys of events, which is quicker made anew than kept."""
-    # Of its own: a constraint that was dropped is not made again with its table.
-    table = event.to_metadata(sa.MetaData())
-    return next(each for each in table.constraints if isinstance(each, sa.UniqueConstraint))
