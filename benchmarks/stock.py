@@ -211,8 +211,7 @@ def _fill(engine: sa.Engine, events: int, secret_list: int) -> None:
     )
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if kind == "sqlite":
-            # Its keys come in no order: each page of their index would be written again and again.
-            for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -4000000"):
+            for pragma in ("journal_mode = OFF", "synchronous = OFF"):
                 connection.exec_driver_sql(f"PRAGMA {pragma}")
         else:
             connection.execute(sa.schema.DropIndex(of_keys))
