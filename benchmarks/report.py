@@ -136,7 +136,7 @@ TARGETS: Final = (
         for kind in ("SQLite", "PostgreSQL")
         for what, item in (
             ("store", growth.STORE),
-            ("store, keys of version 4", growth.STORE_RANDOM),
+            ("store, all keys of version 4", growth.STORE_RANDOM),
             ("a backfill's look for what is stored", growth.COMPARE),
             ("fan out", growth.FAN_OUT),
             ("claim", growth.CLAIM),

@@ -39,16 +39,23 @@ _NUMBERS: Final = {
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last}) ",
     "postgresql": "WITH n(i) AS (SELECT generate_series({first}, {last})) ",
 }
-#: Uuids of version 1, as most of Okta's are: of the event's time in tenths of microseconds since 1582, the low digits
-#: first, so that every seven minutes they come by all places of the index.
+#: Uuids as Okta's: most are of version 1, of the event's time in tenths of microseconds since 1582, the low digits
+#: first, so that every seven minutes they come round; some are of version 4, and random.
+EVERY_RANDOM: Final = 10
 _TICKS: Final = (
     "(CAST(({time} + 12219292800) * 1e7 AS bigint) + (i - 1) % {in_a_delivery} * 2000000)"
 )
-_KEY: Final = {
+_KEY: Final = "CASE WHEN i % {every_random} = 3 THEN {random} ELSE {of_time} END"
+_OF_TIME: Final = {
     "sqlite": """printf('%08x-%04x-1%03x-8000-%012x',
     {ticks} & 4294967295, ({ticks} >> 32) & 65535, {ticks} >> 48, i % 16)""",
     "postgresql": """lpad(to_hex({ticks} & 4294967295), 8, '0') || '-' || lpad(to_hex(({ticks} >> 32) & 65535), 4, '0')
     || '-1' || lpad(to_hex({ticks} >> 48), 3, '0') || '-8000-' || lpad(to_hex(i % 16), 12, '0')""",
+}
+_RANDOM: Final = {
+    "sqlite": """lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2)
+    || '-8' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))""",
+    "postgresql": "gen_random_uuid()::text",
 }
 _STATE: Final = """CASE WHEN i > {events} - {pending} THEN 'pending' WHEN i > {events} - {open} THEN 'claimed'
     WHEN i > {first_with_body} AND (i - {first_with_body}) % {between_dead} = 0
@@ -218,7 +225,12 @@ def _fill(engine: sa.Engine, events: int, secret_list: int) -> None:
         for statement, first, last, of_delivery in parts:
             numbers = _NUMBERS[kind].format(first=first, last=last)
             hook, at = (each.format(delivery=of_delivery, **values) for each in (_HOOK, _TIME))
-            key = _KEY[kind].format(ticks=_TICKS.format(time=f"({at})", **values))
+            ticks = _TICKS.format(time=f"({at})", **values)
+            key = _KEY.format(
+                every_random=EVERY_RANDOM,
+                random=_RANDOM[kind],
+                of_time=_OF_TIME[kind].format(ticks=ticks),
+            )
             # A per cent sign is the driver's.
             text = statement.format(numbers=numbers, hook=hook, time=at, key=key, **values)
             connection.exec_driver_sql(text.replace("%", "%%") if kind != "sqlite" else text)
