@@ -48,7 +48,7 @@ class _Extent(NamedTuple):
     rounds_of_draining: int = 3
     drained: tuple[int, int] = (1_000, 100_000)
     grown: tuple[int, int] = (10_000, 10_000_000)
-    stored: int = 200
+    stored: int = 50
     looks: int = 15
     looking_starts: int = 3
     starts: int = 15
@@ -64,7 +64,7 @@ _QUICK: Final = _Extent(
     rounds_of_draining=1,
     drained=(500, 2_000),
     grown=(10_000, 50_000),
-    stored=20,
+    stored=4,
     looks=3,
     looking_starts=1,
     starts=3,

@@ -1,4 +1,4 @@
-"""Whether looking at an inbox takes longer when much in it is done: commands, a scrape, a batch to prune."""
+"""Whether looking at an inbox takes longer when much in it is done: commands, screens, a scrape."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, generate_latest
 
 from okta_hooks import state_of
@@ -19,12 +18,11 @@ from okta_hooks.cli import group
 from okta_hooks.console.loopback import ADDRESS, Loopback
 from okta_hooks.doctor.examination import _Examination
 from okta_hooks.inbox.selection import Selection
-from okta_hooks.inbox.tables import delivery, event
 from okta_hooks.prometheus import InboxCollector
 
 from .figures import turns
 from .servers import ROOT
-from .stock import HOOKS, RECEIVERS, check, environment
+from .stock import HOOKS, RECEIVERS, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,12 +41,9 @@ LONGEST: Final = "milliseconds that the longest look takes in the large inbox"
 WORST: Final = "the worst of all"
 #: How items begin that have no table of their own.
 NOT_SHOWN: Final = (PROCESSOR, RATIO, LONGEST)
-PRUNE: Final = "prune, one batch"
 _FLASK: Final = Path(sys.executable).with_name("flask")
 _WHOLE: Final = "the whole process of inbox"
 _START: Final = "the whole process of inbox --help"
-#: How many deliveries each batch deletes, and of how many it forgets the body: the small inbox has not many.
-_PRUNED: Final = 20
 #: What `events list` says it has an index for.
 _LISTS: Final = (
     "",
@@ -84,7 +79,7 @@ _SCREENS: Final = {
 def measure(figures: Figures, filled: Sequence[Stock], *, times: int, starts: int) -> None:
     """Look at a small inbox and at a large one, in turn, on each database.
 
-    :param times: How often. Of the small inbox not more than 20 batches can be pruned.
+    :param times: How often.
     :param starts: How often as a process of its own.
     """
     for kind in dict.fromkeys(one.kind for one in filled):
@@ -96,13 +91,9 @@ def measure(figures: Figures, filled: Sequence[Stock], *, times: int, starts: in
         for name in looks[of_kind[0].events]:
             for one in turns(of_kind, times):
                 _note(figures, one, name, looks[one.events][name])
-        for one in turns(of_kind, min(times, 20)):
-            _note(figures, one, PRUNE, _batch(one))
         for one in turns(of_kind, starts):
             for name, arguments in ((_WHOLE, ["inbox"]), (_START, ["inbox", "--help"])):
                 _note(figures, one, name, partial(_start, one, arguments))
-        for one in of_kind:
-            check(one)
         _summarize(figures, kind)
 
 
@@ -161,26 +152,6 @@ def _examine(one: Stock) -> None:
         found = list(examination.inbox())
     if not {"consistency", "rotation"} <= {check.name for check in found}:
         raise RuntimeError(f"The inbox was not looked at: {found}")
-
-
-def _batch(one: Stock) -> Look:
-    """Return what prunes as many deliveries in either inbox."""
-    at = delivery.c.received_at
-    is_done = ~sa.exists().where(event.c.delivery_id == delivery.c.id, event.c.state != "done")
-    with one.engine.connect() as connection:
-        oldest, with_body = (
-            connection.scalars(
-                sa.select(at).where(*where).order_by(at).offset(_PRUNED).limit(1)
-            ).one()
-            for where in ((), (delivery.c.body.is_not(None), is_done))
-        )
-
-    def prune() -> None:
-        number = one.inbox.upkeep.prune(bodies_before=with_body, keys_before=oldest)
-        if number != 2 * _PRUNED:
-            raise RuntimeError(f"{number} deliveries were pruned instead of {2 * _PRUNED}.")
-
-    return prune
 
 
 def _start(one: Stock, arguments: list[str]) -> None:

@@ -144,8 +144,12 @@ TARGETS: Final = (
         for kind in ("SQLite", "PostgreSQL")
         for what, item in (
             ("store", growth.STORE),
-            ("claim", growth.CLAIM),
+            ("store, all keys of version 4", growth.STORE_RANDOM),
             ("a backfill's look for what is stored", growth.COMPARE),
+            ("fan out", growth.FAN_OUT),
+            ("claim", growth.CLAIM),
+            ("settle", growth.SETTLE),
+            ("prune", growth.PRUNE),
         )
     ),
     *(

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from okta_hooks import EventHook, state_of
-from okta_hooks.inbox.tables import event
+from okta_hooks.inbox.keys import with_index_by_time
 
 from . import apps
 
@@ -39,7 +39,24 @@ _NUMBERS: Final = {
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last}) ",
     "postgresql": "WITH n(i) AS (SELECT generate_series({first}, {last})) ",
 }
-_KEY: Final = {"sqlite": "lower(hex(randomblob(16)))", "postgresql": "gen_random_uuid()::text"}
+#: Uuids as Okta's: most are of version 1, of the event's time in tenths of microseconds since 1582, the low digits
+#: first, so that every seven minutes they come round; some are of version 4, and random.
+EVERY_RANDOM: Final = 10
+_TICKS: Final = (
+    "(CAST(({time} + 12219292800) * 1e7 AS bigint) + (i - 1) % {in_a_delivery} * 2000000)"
+)
+_KEY: Final = "CASE WHEN i % {every_random} = 3 THEN {random} ELSE {of_time} END"
+_OF_TIME: Final = {
+    "sqlite": """printf('%08x-%04x-1%03x-8000-%012x',
+    {ticks} & 4294967295, ({ticks} >> 32) & 65535, {ticks} >> 48, i % 16)""",
+    "postgresql": """lpad(to_hex({ticks} & 4294967295), 8, '0') || '-' || lpad(to_hex(({ticks} >> 32) & 65535), 4, '0')
+    || '-1' || lpad(to_hex({ticks} >> 48), 3, '0') || '-8000-' || lpad(to_hex(i % 16), 12, '0')""",
+}
+_RANDOM: Final = {
+    "sqlite": """lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2)
+    || '-8' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))""",
+    "postgresql": "gen_random_uuid()::text",
+}
 _STATE: Final = """CASE WHEN i > {events} - {pending} THEN 'pending' WHEN i > {events} - {open} THEN 'claimed'
     WHEN i > {first_with_body} AND (i - {first_with_body}) % {between_dead} = 0
     AND (i - {first_with_body}) / {between_dead} <= {dead} THEN 'dead' ELSE 'done' END"""
@@ -163,6 +180,7 @@ def environment(filled: Stock) -> dict[str, str]:
 
 def _fill(engine: sa.Engine, events: int, secret_list: int) -> None:
     kind = engine.dialect.name
+    _, of_keys = with_index_by_time()
     now = time.time()
     over = int((now - _SECONDS_TO_WRITE_DOWN) // 3600)
     before = (events - RECENT) // IN_A_DELIVERY
@@ -180,7 +198,6 @@ def _fill(engine: sa.Engine, events: int, secret_list: int) -> None:
         "other": RECEIVERS[1],
         "secret_list": secret_list,
         "body": '{"data":{"events":[]}}'.ljust(_BODY_SIZE),
-        "key": _KEY[kind],
         "now": now,
         "begin": now - DAYS * _DAY,
         "day": _DAY,
@@ -201,29 +218,27 @@ def _fill(engine: sa.Engine, events: int, secret_list: int) -> None:
     )
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if kind == "sqlite":
-            # Its keys come in no order: each page of their index would be written again and again.
-            for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -4000000"):
+            for pragma in ("journal_mode = OFF", "synchronous = OFF"):
                 connection.exec_driver_sql(f"PRAGMA {pragma}")
         else:
-            connection.execute(sa.schema.DropConstraint(_unique()))
+            connection.execute(sa.schema.DropIndex(of_keys))
         for statement, first, last, of_delivery in parts:
             numbers = _NUMBERS[kind].format(first=first, last=last)
             hook, at = (each.format(delivery=of_delivery, **values) for each in (_HOOK, _TIME))
+            ticks = _TICKS.format(time=f"({at})", **values)
+            key = _KEY.format(
+                every_random=EVERY_RANDOM,
+                random=_RANDOM[kind],
+                of_time=_OF_TIME[kind].format(ticks=ticks),
+            )
             # A per cent sign is the driver's.
-            text = statement.format(numbers=numbers, hook=hook, time=at, **values)
+            text = statement.format(numbers=numbers, hook=hook, time=at, key=key, **values)
             connection.exec_driver_sql(text.replace("%", "%%") if kind != "sqlite" else text)
         if kind == "sqlite":
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         else:
-            connection.execute(sa.schema.AddConstraint(_unique()))
+            connection.execute(sa.schema.CreateIndex(of_keys))
             for table in ("delivery", "event"):
                 sequence = f"pg_get_serial_sequence('okta_hooks_{table}', 'id')"
                 connection.exec_driver_sql(f"SELECT setval({sequence}, {events})")
     engine.dispose()
-
-
-def _unique() -> sa.UniqueConstraint:
-    """Return the constraint on the keys of events, which is quicker made anew than kept."""
-    # Of its own: a constraint that was dropped is not made again with its table.
-    table = event.to_metadata(sa.MetaData())
-    return next(each for each in table.constraints if isinstance(each, sa.UniqueConstraint))

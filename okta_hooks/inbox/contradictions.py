@@ -15,6 +15,7 @@ from okta_hooks.exceptions import UnreadableDelivery
 from okta_hooks.wire import reading
 from okta_hooks.wire.content import content_of
 
+from .keys import has_key
 from .tables import delivery, event, log_key
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Contradictions:
         query = (
             sa.select(event.c.key, event.c.delivery_id, event.c.ordinal, delivery.c.via)
             .join(delivery, delivery.c.id == event.c.delivery_id)
-            .where(event.c.hook == hook, event.c.key.in_(keys))
+            .where(event.c.hook == hook, has_key(keys))
         )
         with self._database.reading(seconds=_SECONDS) as connection:
             return {row.key: row for row in connection.execute(query)}

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from .error_groups import grouped, key_of
 from .event_page import MOST_COUNTED, MOST_LOOKED_AT, Capped
 from .gauges import QUERIES
+from .keys import has_key
 from .overview import STORED_EVENT, StoredEvent
 from .statements import HAS_DEAD, has_open, lock_events
 from .tables import CLAIMED, DEAD, attempt, delivery, event, receipt
@@ -291,7 +292,7 @@ class DeadLetters:
         change: Callable[[sa.Connection, Sequence[int]], int],
     ) -> Step:
         some = choice.uuids[begin : begin + most]
-        query = sa.select(event.c.id).where(event.c.hook == choice.hook, event.c.key.in_(some))
+        query = sa.select(event.c.id).where(event.c.hook == choice.hook, has_key(some))
         with self._database.reading(seconds=_SECONDS) as connection:
             ids = connection.scalars(query).all()
         end = begin + most
@@ -371,7 +372,7 @@ def _walk(
 
 
 def _keys(connection: sa.Connection, choice: DeadChoice) -> set[int]:
-    query = sa.select(event.c.id).where(event.c.hook == choice.hook, event.c.key.in_(choice.uuids))
+    query = sa.select(event.c.id).where(event.c.hook == choice.hook, has_key(choice.uuids))
     return set(connection.scalars(query))
 
 

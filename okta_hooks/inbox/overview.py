@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from okta_hooks.wire import reading
 
+from .keys import has_key
 from .pauses import not_paused
 from .selection import Selection, hooks_of_events
 from .tables import CLAIMED, DEAD, DONE, PENDING, delivery, event, lane, pause, receipt, total
@@ -348,7 +349,7 @@ class Overview:
         query = (
             sa.select(event.c.key, delivery.c.via, delivery.c.received_at)
             .join(delivery, delivery.c.id == event.c.delivery_id)
-            .where(event.c.hook == hook, event.c.key.in_(keys))
+            .where(event.c.hook == hook, has_key(keys))
         )
         with self._database.reading(seconds=_SECONDS) as connection:
             rows = connection.execute(query).all()

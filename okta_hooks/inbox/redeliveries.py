@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from .keys import BY_TIME_TEXT, by_time
+
 if TYPE_CHECKING:
     from collections import Counter
 
@@ -28,12 +30,15 @@ def addition(database: Database, events: Counter[tuple[str, str]]) -> list[State
     for (hook, number), keys in alike.items():
         for start in range(0, len(keys), _KEYS_AT_ONCE):
             some = keys[start : start + _KEYS_AT_ONCE]
-            text = _ADD.format(mark=mark, keys=", ".join([mark] * len(some)), lock=lock)
-            statements.append((text, (number, hook, *some)))
+            marks = ", ".join([mark] * len(some))
+            text = _ADD.format(mark=mark, keys=marks, by_time=BY_TIME_TEXT, lock=lock)
+            statements.append((text, (number, hook, *some, *map(by_time, some))))
     return statements
 
 
 _ADD: Final = (
     "UPDATE okta_hooks_event SET duplicates = coalesce(duplicates, 0) + {mark} WHERE id IN ("
-    "SELECT id FROM okta_hooks_event WHERE hook = {mark} AND key IN ({keys}){lock})"
+    "SELECT id FROM okta_hooks_event WHERE hook = {mark}"
+    # As `has_key` has it.
+    " AND key IN ({keys}) AND {by_time} IN ({keys}){lock})"
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from .keys import has_key
 from .tables import DONE, delivery, event, log_key, receipt
 
 
@@ -51,7 +52,7 @@ class Selection:
         """Return what to put into a WHERE over events and their deliveries."""
         found: list[Any] = []
         if self.uuids:
-            found.append(event.c.key.in_([*self.uuids, *map(log_key, self.uuids)]))
+            found.append(has_key([*self.uuids, *map(log_key, self.uuids)]))
             if self.hook is None:
                 # The index begins with the hook.
                 found.append(event.c.hook.in_(hooks_of_events(connection)))

@@ -125,15 +125,14 @@ def test_an_older_schema_is_brought_up_to_date(
     assert newer.intake.store([delivery("a", "b")]) == [Stored(new=1, duplicate=1)]
     found = sa.inspect(engine)
     assert "secret" in {column["name"] for column in found.get_columns("okta_hooks_delivery")}
-    assert "okta_hooks_event_dead" in {
-        index["name"] for index in found.get_indexes("okta_hooks_event")
-    }
     assert found.has_table("okta_hooks_cursor")
     with engine.connect() as connection:
         assert connection.scalar(sa.text("SELECT schema_version FROM okta_hooks_meta")) == 6
     assert newer.overview.counts().done == 1
     assert {row.receiver: row.done for row in newer.totals.attempts()} == {"a": 0}
-    with engine.connect() as connection:
+    with engine.begin() as connection:
+        # Not by the inspector, which warns of an index that has an expression.
+        connection.execute(sa.text("DROP INDEX okta_hooks_event_dead"))
         receipts = sa.text("SELECT sum(receipts) FROM okta_hooks_total WHERE receiver = 'a'")
         assert connection.scalar(receipts) == 1
 
