@@ -78,7 +78,7 @@ $(BENCH): $(READY)
 bench: $(BENCH)  ## about 40 minutes and 10 GB of disk, best on a machine that does nothing else; needs wrk: apt-get install wrk
 	$(BIN)/python -m benchmarks
 
-bench-quick: $(BENCH)  ## about two minutes: whether it runs, not how fast
+bench-quick: $(BENCH)  ## about four minutes: whether it runs, not how fast
 	$(BIN)/python -m benchmarks --quick
 
 check: $(READY)  ## everything but the tests

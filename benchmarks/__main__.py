@@ -75,7 +75,7 @@ def main() -> None:
     """Measure, print, write."""
     options = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     options.add_argument(
-        "--quick", action="store_true", help="about two minutes; judges and writes nothing"
+        "--quick", action="store_true", help="about four minutes; judges and writes nothing"
     )
     options.add_argument("--only", choices=_ITEMS, action="append", help="writes nothing")
     options.add_argument(

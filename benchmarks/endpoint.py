@@ -46,9 +46,9 @@ DURABLE: Final = {
     PROCRASTINATE_BATCH: (FAST_POSTGRESQL,),
 }
 _SECONDS_TO_WARM_UP: Final = 1
-#: What is under way at the end of a load does not count: who answers fewer than so many is given longer.
-_ENOUGH: Final = 10 * THREADS
-_LONGER: Final = 5
+#: What is under way at the end of a load does not count: who answers fewer than so many a second is given longer.
+_FEW: Final = 50
+_SECONDS_FOR_FEW: Final = 15
 
 
 class Contender(NamedTuple):
@@ -151,10 +151,10 @@ def _rate(
         port = port_of(server)
         as_much_as_possible(port, events, _SECONDS_TO_WARM_UP, folder)
         rate = as_much_as_possible(port, events, seconds, folder)
-        if rate * seconds < _ENOUGH:
+        if rate < _FEW:
             # These wait until the server is done with what the load has left behind.
             at_a_pace(port, THREADS, 1)
-            rate = as_much_as_possible(port, events, seconds * _LONGER, folder)
+            rate = as_much_as_possible(port, events, _SECONDS_FOR_FEW, folder)
     if not rate:
         raise RuntimeError("Nothing was answered.")
     return [rate]
