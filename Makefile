@@ -31,7 +31,7 @@ SUITE := pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reord
 test: $(READY)  ## the whole suite, on all cores
 	$(BIN)/$(SUITE)
 
-long: $(READY)  ## what the suite runs briefly, at length: more examples, histories and kills
+long: $(READY)  ## what the suite runs briefly, at length: more examples, histories, kills and kinds of database
 	LONG=1 $(BIN)/$(SUITE) -m long
 
 coverage: $(READY)  ## the whole suite with branch coverage, also of the processes that it starts; half as long again
