@@ -43,10 +43,13 @@ class InTime(Generic[T]):
         with self._lock:
             asked = self._asked
             if asked is None or not asked.is_going_on:
-                asked = _Asked()
-                start_thread(asked.run, self._question, name="okta-hooks-question")
-                # Not before: where no thread can be started, the next to ask must not wait for one.
-                self._asked = asked
+                self._asked = asked = _Asked()
+                try:
+                    start_thread(asked.run, self._question, name="okta-hooks-question")
+                except BaseException:
+                    # Where no thread can be started, the next to ask must not wait for one.
+                    self._asked = None
+                    raise
         if not asked.has_ended.wait(seconds):
             raise TimeoutError
         return asked.outcome()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -29,16 +30,30 @@ def _reached(point: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-@event.listens_for(sa.Engine, "before_cursor_execute")
-def _before(connection: sa.Connection, cursor: Any, statement: str, *_: Any) -> None:
+class _Statements(threading.local):
+    """What a thread has executed: the statement before this one, and whether events wait for a commit."""
+
+    last = ""
+    stores = False
+
+
+_here = _Statements()
+
+
+def _before(statement: str) -> None:
+    """Look at a statement that begins; the one before it in this thread has ended."""
+    _after(_here.last)
+    _here.last = statement
     if _SETTLES in statement:
         _reached("after the receiver, before the settle")
+    elif statement == "COMMIT" and _here.stores:
+        _here.stores = False
+        _reached("before the commit")
 
 
-@event.listens_for(sa.Engine, "after_cursor_execute")
-def _after(connection: sa.Connection, cursor: Any, statement: str, *_: Any) -> None:
+def _after(statement: str) -> None:
     if statement.startswith("INSERT INTO okta_hooks_event"):
-        connection.info["stores"] = True
+        _here.stores = True
     elif statement.startswith("INSERT INTO okta_hooks_receipt"):
         _reached("in the fan-out")
     elif _SETTLES in statement:
@@ -47,14 +62,26 @@ def _after(connection: sa.Connection, cursor: Any, statement: str, *_: Any) -> N
         _reached("in the claim")
 
 
+@event.listens_for(sa.Engine, "connect")
+def _watch_sqlite(raw: Any, _: object) -> None:
+    """Let SQLite tell of each statement that begins, whoever executes it."""
+    if isinstance(raw, sqlite3.Connection):
+        raw.set_trace_callback(_before)
+
+
+@event.listens_for(sa.Engine, "after_cursor_execute")
+def _watch_sqlalchemy(connection: sa.Connection, cursor: Any, statement: str, *_: Any) -> None:
+    if connection.dialect.name == "postgresql":
+        _after(statement)
+
+
 def _watch_exchanges() -> None:
-    """Look at statements that go to PostgreSQL without SQLAlchemy, too."""
+    """Look at the statements that go to PostgreSQL without SQLAlchemy."""
     try:
         from okta_hooks.inbox import pipeline
     except ImportError:
         return
     execute = pipeline.execute
-    stores = threading.local()
 
     def watched(connection: Any, statements: Any, **named: Any) -> Any:
         texts = [text for text, _ in statements]
@@ -63,26 +90,20 @@ def _watch_exchanges() -> None:
             _reached("after the receiver, before the settle")
         if any(text.startswith("UPDATE okta_hooks_receipt") for text in texts):
             _reached("in the claim")
-        if "COMMIT" in texts and getattr(stores, "now", False):
-            stores.now = False
+        if "COMMIT" in texts and _here.stores:
+            _here.stores = False
             _reached("before the commit")
         found = execute(connection, statements, **named)
         if settles:
             _reached("in the settle")
         if any(text.startswith("INSERT INTO okta_hooks_event") for text in texts):
-            stores.now = True
+            _here.stores = True
         return found
 
     pipeline.execute = watched  # type: ignore[assignment]
 
 
 _watch_exchanges()
-
-
-@event.listens_for(sa.Engine, "commit")
-def _commit(connection: sa.Connection) -> None:
-    if connection.info.pop("stores", False):
-        _reached("before the commit")
 
 
 @delivery_stored.connect

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from okta_hooks import EventHook, signals
+from okta_hooks import EventHook, signals, state_of
 from tests.support import counts
 
 from .support import CREATED, post
@@ -66,9 +67,6 @@ def test_no_body_is_read_for_a_duplicate(
     assert post(storing, body(event("00uTest"))).status_code == 204
     statements: list[str] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        statements.append(statement)
-
     if storing.config["OKTA_HOOKS_INBOX"].startswith("postgresql"):
         from okta_hooks.inbox import pipeline  # its driver is an extra
 
@@ -79,11 +77,17 @@ def test_no_body_is_read_for_a_duplicate(
             return execute(connection, sent, **named)
 
         monkeypatch.setattr(pipeline, "execute", note_together)
-    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+
+    def trace(raw: Any, _: object) -> None:
+        if isinstance(raw, sqlite3.Connection):
+            raw.set_trace_callback(statements.append)
+
+    state_of(storing).runtime().inbox.close()  # the next connection is a new one
+    sa.event.listen(sa.Engine, "connect", trace)
     try:
         assert post(storing, body(event("00uReal"))).status_code == 204
     finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+        sa.event.remove(sa.Engine, "connect", trace)
 
     read = [statement for statement in statements if statement.startswith("SELECT")]
     assert any("INSERT INTO okta_hooks_event" in statement for statement in statements)

@@ -322,7 +322,7 @@ def test_what_stands_in_front(
     with serving(middleware(make())) as base:
         found = examine(make(), "--url", base + URL)
 
-    assert in_front(found) == expected
+    assert in_front(found, timed=True) == expected
     texts = [f"{check['text']} {check['cure']}" for checks in found.values() for check in checks]
     assert any(said in text for text in texts), texts
     assert "t0ken" not in str(texts)

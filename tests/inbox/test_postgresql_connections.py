@@ -156,12 +156,13 @@ def test_two_hundred_threads(
             done.wait(0.05)
         outcomes = {future.result() for future in asked}
 
-    late = "canceling statement due to statement timeout"
+    database.close()
+    # A connection that was too late is dropped with the others, and the next ones wait for it to open again.
+    late = {"canceling statement due to statement timeout", "the database did not open in time"}
     full = "too many use the database"
-    assert {"done", full} <= outcomes <= {"done", full, late}
+    assert {"done", full} <= outcomes <= {"done", full, *late}
     assert most <= 6
     assert statistics.median(writes) < 1.5
-    database.close()
 
 
 def test_a_url_of_a_server_says_once_where_the_inbox_is(
