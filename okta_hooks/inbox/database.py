@@ -285,6 +285,10 @@ class Database:
                         self._drop(generation)
                     raise
 
+    def exchange_within(self, connection: sa.Connection) -> Exchange:
+        """Return what executes statements in a :meth:`transaction`, which commits them at its end."""
+        return self._system.exchange(connection, _deadline(None))
+
     @contextmanager
     def reading(self, *, seconds: float | None = None) -> Iterator[sa.Connection]:
         """Begin a transaction that only reads, and waits for no writer.

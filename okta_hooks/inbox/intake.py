@@ -15,7 +15,6 @@ from okta_hooks.wire import reading
 
 from . import redeliveries
 from .database import SECONDS
-from .one_by_one import OneByOne
 from .statements import values
 from .tables import DEAD, PENDING, delivery, event
 
@@ -206,7 +205,7 @@ class Intake:
 
     def add(self, connection: sa.Connection, deliveries: Sequence[NewDelivery]) -> list[Stored]:
         """Do :meth:`store` within a transaction that is open already."""
-        exchange = OneByOne(connection)
+        exchange = self._database.exchange_within(connection)
         _, stored, endings = self._add(exchange, _rows_of(deliveries))
         exchange.run(*endings)
         return stored
