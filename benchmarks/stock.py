@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from flask import Flask
 
 from okta_hooks import EventHook, state_of
-from okta_hooks.inbox.keys import with_index_by_time
+from okta_hooks.inbox.keys import index_by_time
+from okta_hooks.inbox.tables import event
 
 from . import apps
 
@@ -180,7 +181,7 @@ def environment(filled: Stock) -> dict[str, str]:
 
 def _fill(engine: sa.Engine, events: int, secret_list: int) -> None:
     kind = engine.dialect.name
-    _, of_keys = with_index_by_time()
+    of_keys = index_by_time(event.to_metadata(sa.MetaData()))
     now = time.time()
     over = int((now - _SECONDS_TO_WRITE_DOWN) // 3600)
     before = (events - RECENT) // IN_A_DELIVERY

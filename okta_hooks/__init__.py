@@ -77,18 +77,20 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # The classes of events take longer to make than all the rest, and most apps never name them.
-    if name == "__version__":
-        from importlib.metadata import version  # keeps `import okta_hooks` fast
+if not TYPE_CHECKING:
 
-        return version("okta-hooks")
-    if name == "load_event":
-        from .wire import raw  # keeps `import okta_hooks` fast
+    def __getattr__(name: str) -> Any:
+        # The classes of events take longer to make than all the rest, and most apps never name them.
+        if name == "__version__":
+            from importlib.metadata import version  # keeps `import okta_hooks` fast
 
-        return raw.load_event
-    if name in __all__:
-        from .wire import events  # keeps `import okta_hooks` fast
+            return version("okta-hooks")
+        if name == "load_event":
+            from .wire import raw  # keeps `import okta_hooks` fast
 
-        return getattr(events, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return raw.load_event
+        if name in __all__:
+            from .wire import events  # keeps `import okta_hooks` fast
+
+            return getattr(events, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

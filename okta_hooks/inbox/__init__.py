@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from .inbox import Inbox
 
-if TYPE_CHECKING:
-    from .tables import metadata
-
 __all__ = ["Inbox", "metadata"]
 
+if TYPE_CHECKING:
+    from .tables import metadata
+else:
 
-def __getattr__(name: str) -> Any:
-    if name == "metadata":
+    def __getattr__(name: str) -> Any:
+        if name != "metadata":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from . import schema
 
         # Whoever makes the tables with it has either database: our own processes need the dialect of theirs only.
-        schema.for_dialect("sqlite")
-        return schema.for_dialect("postgresql")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        made = globals()[name] = schema.described("sqlite", "postgresql")
+        return made

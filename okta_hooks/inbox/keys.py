@@ -49,11 +49,10 @@ def has_key(keys: Sequence[str]) -> sa.ColumnElement[bool]:
     return sa.and_(event.c.key.in_(keys), BY_TIME.in_([by_time(key) for key in keys]))
 
 
-def with_index_by_time() -> tuple[sa.Table, sa.Index]:
-    """Return the table of events with that index instead of the constraint, and the index."""
-    table = event.to_metadata(sa.MetaData())
-    table.constraints -= {
-        each for each in table.constraints if isinstance(each, sa.UniqueConstraint)
+def index_by_time(events: sa.Table) -> sa.Index:
+    """Give a copy of the table of events that index instead of the constraint, and return it."""
+    events.constraints -= {
+        each for each in events.constraints if isinstance(each, sa.UniqueConstraint)
     }
     name = "okta_hooks_event_key_by_time"
-    return table, sa.Index(name, table.c.hook, _in_sql(table.c.key), unique=True)
+    return sa.Index(name, events.c.hook, _in_sql(events.c.key), unique=True)

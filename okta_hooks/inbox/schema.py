@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from .keys import with_index_by_time
+from .keys import index_by_time
 from .tables import (
     AUTOINCREMENT,
     SCHEMA_VERSION,
@@ -17,15 +17,20 @@ from .tables import (
 )
 
 
-def for_dialect(name: str) -> sa.MetaData:
-    """Return the tables, with what their `info` says in the words of a dialect."""
-    for table in metadata.tables.values():
-        if name == "sqlite" and AUTOINCREMENT in table.info:
-            table.dialect_kwargs["sqlite_autoincrement"] = True
-        for index in table.indexes:
-            if WHERE in index.info:
-                index.dialect_kwargs[f"{name}_where"] = index.info[WHERE]
-    return metadata
+def described(*dialects: str) -> sa.MetaData:
+    """Return a copy of the tables that has what their `info` says in the words of some dialects."""
+    found = sa.MetaData()
+    for table in metadata.sorted_tables:
+        copy = table.to_metadata(found)
+        if "sqlite" in dialects and AUTOINCREMENT in table.info:
+            copy.dialect_kwargs["sqlite_autoincrement"] = True
+        rows = {index.name: index.info[WHERE] for index in table.indexes if WHERE in index.info}
+        for index in copy.indexes:
+            if index.name in rows:
+                index.dialect_kwargs.update(
+                    {f"{name}_where": rows[index.name] for name in dialects}
+                )
+    return found
 
 
 def is_current(connection: sa.Connection) -> bool:
@@ -42,12 +47,12 @@ def create(connection: sa.Connection) -> bool:
     if _is_current(connection, inspector):
         return False
     present = set(inspector.get_table_names())
-    tables = for_dialect(connection.dialect.name)
+    tables = described(connection.dialect.name)
     for table in tables.sorted_tables:
         if table.name in present:
             _add_missing(connection, inspector, table)
     if event.name not in present:
-        with_index_by_time()[0].create(connection)
+        index_by_time(tables.tables[event.name])
     tables.create_all(connection)
     if total.name in present and attempt_hour.name not in present:
         _note_attempts(connection)

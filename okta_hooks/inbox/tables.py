@@ -1,7 +1,7 @@
 """The tables of the inbox.
 
 Times are seconds since the epoch, bodies are text exactly as received: a `jsonb` column would refuse some.
-What dialects have words of their own for stands in `info`, for `schema.for_dialect`: to say it in a dialect's words,
+What dialects have words of their own for stands in `info`, for `schema.described`: to say it in a dialect's words,
 such as `postgresql_where`, imports that dialect, also into a process that uses another.
 """
 

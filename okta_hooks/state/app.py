@@ -308,7 +308,9 @@ class AppState:
         return self.settings.inbox is not None and not app.testing and not is_at_work
 
     def preload(self) -> None:
-        """Import what starting and answering take."""
+        """Import what starting and answering take, whatever comes."""
+        from okta_hooks.wire import fields  # noqa: F401 - marshmallow
+
         for hook in list(self.hooks.values()):
             hook.prepare()
         if self.settings.inbox is not None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from okta_hooks.inbox import metadata
 from okta_hooks.inbox.gauges import QUERIES, Arrived, Held
-from okta_hooks.inbox.tables import metadata
 from tests.support import DAY, HOUR, SQLITE, claim, fan_out, settle
 
 if TYPE_CHECKING:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,9 +10,11 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from okta_hooks.inbox import metadata, schema
 from okta_hooks.inbox.intake import Stored
-from okta_hooks.inbox.keys import BY_TIME, by_time, has_key
-from okta_hooks.inbox.tables import event, metadata
+from okta_hooks.inbox.keys import BY_TIME, by_time, has_key, index_by_time
+from okta_hooks.inbox.tables import event
+from tests.support import POSTGRESQL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,9 +63,38 @@ def test_a_table_has_one_index_of_keys(stored: Inbox, engine: sa.Engine) -> None
     assert stored.overview.counts().pending == 1
 
 
+@POSTGRESQL
+def test_an_earlier_table_gets_the_index(
+    open_inbox: OpenInbox, delivery: DeliveryFactory, engine: sa.Engine
+) -> None:
+    """What the page on upgrading has for it changes the index while the inbox is in use, and nothing else."""
+    metadata.create_all(engine)
+    inbox = open_inbox()
+    inbox.intake.store([delivery(UUID)])
+    page = (Path(__file__).parents[2] / "docs/how-to/upgrade.md").read_text(encoding="utf-8")
+    (statements,) = re.findall(r"```sql\n(CREATE UNIQUE INDEX[^`]*)```", page)
+
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in statements.split(";\n"):
+            connection.exec_driver_sql(statement)
+
+    inspector = sa.inspect(engine)
+    assert inspector.get_unique_constraints("okta_hooks_event") == []
+    (index,) = (each for each in inspector.get_indexes("okta_hooks_event") if each["unique"])
+    fresh = schema.described("postgresql").tables["okta_hooks_event"]
+    assert index["name"] == index_by_time(fresh).name
+    assert inbox.intake.store([delivery(UUID)]) == [Stored(new=0, duplicate=1)]
+    check_that_a_key_is_found(engine)
+
+
 @pytest.mark.usefixtures("stored")
 def test_a_key_is_found_in_the_index(engine: sa.Engine) -> None:
     """No look for uuids goes through all events of a hook, whichever version has made the tables."""
+    check_that_a_key_is_found(engine)
+
+
+def check_that_a_key_is_found(engine: sa.Engine) -> None:
+    """Check that an index leads to keys."""
     query = sa.select(event.c.id).where(event.c.hook == "okta", has_key([UUID, "another"]))
     made = query.compile(engine, compile_kwargs={"literal_binds": True})
     with engine.connect() as connection:
