@@ -86,11 +86,12 @@ def _copies_of(main: ModuleType) -> list[ModuleType]:
     if not isinstance(file, str):
         return []
     path = Path(file).resolve()
+    names = (path.name, Path(file).name)  # of a link, too
     found = []
     for module in list(sys.modules.values()):
         other = _file_of(module)
         # A text first: a path for each of a thousand modules would be most of what the first answer takes.
-        if module is main or not isinstance(other, str) or not other.endswith(path.name):
+        if module is main or not isinstance(other, str) or not other.endswith(names):
             continue
         if Path(other).resolve() == path:
             found.append(module)

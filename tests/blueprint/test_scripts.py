@@ -60,6 +60,7 @@ def said(tmp_path: Path) -> Said:
         worker: str = "thread",
         has_inbox: bool = True,
         source: str = APP,
+        is_link: bool = False,
     ) -> str:
         inbox = f"sqlite:///{tmp_path}/inbox.sqlite3" if has_inbox else None
         script = source.format(inbox=inbox, worker=worker, receivers=receivers)
@@ -67,7 +68,10 @@ def said(tmp_path: Path) -> Said:
         folder.mkdir(exist_ok=True)
         (folder / "__init__.py").touch()
         for place in (tmp_path, folder):
-            (place / "app.py").write_text(script, encoding="utf-8")
+            file = place / ("release.py" if is_link else "app.py")
+            file.write_text(script, encoding="utf-8")
+            if is_link:
+                (place / "app.py").symlink_to(file)
             (place / "receivers.py").write_text(OTHERS, encoding="utf-8")
         done = subprocess.run(
             [sys.executable, *start], cwd=tmp_path, capture_output=True, text=True, check=False
@@ -105,6 +109,13 @@ def test_names_that_no_other_process_knows(said: Said, start: tuple[str, ...], n
 def test_names_that_do_no_harm(said: Said, receivers: str, options: dict[str, str]) -> None:
     """Who has given a name, also the one that the inbox knows, or whose worker is another, reads nothing."""
     assert "script" not in said(receivers, **options)
+
+
+def test_a_second_copy_of_a_link(said: Said) -> None:
+    """The script may be a link to a file of another name, as the current one of several releases."""
+    line = said("import receivers\n", is_link=True)
+
+    assert "was imported once more, as 'app', and made a second hook 'okta'" in line
 
 
 @pytest.mark.parametrize("has_inbox", [True, False])
