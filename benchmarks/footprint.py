@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from .apps import PATH, SECRET
@@ -99,17 +100,17 @@ def measure(figures: Figures, folder: Path, *, rounds: int) -> None:
         figures.measure(IMPORT, [name], _import, _IMPORTED[name])
     environment = okta_hooks(f"sqlite:///{folder / 'footprint.sqlite3'}", "thread")
     for name in turns(list(_APPS), rounds):
-        try:
-            started, answered, memory = _start(_APPS[name], environment)
-            first, second = _serve(_APPS[name], environment, folder)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
-            figures.fail(START, name, error)
-        else:
-            figures.add(START, name, started)
-            figures.add(ANSWER, name, answered)
-            figures.add(MEMORY, name, memory)
-            figures.add(FIRST, name, first)
-            figures.add(SECOND, name, second)
+        for items, measured in (
+            ((START, ANSWER, MEMORY), partial(_start, _APPS[name], environment)),
+            ((FIRST, SECOND), partial(_serve, _APPS[name], environment, folder)),
+        ):
+            try:
+                values = measured()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+                figures.fail(items[0], name, error)
+            else:
+                for item, value in zip(items, values, strict=True):
+                    figures.add(item, name, value)
 
 
 def _import(code: str) -> list[float]:
@@ -147,10 +148,10 @@ def _answer(port: int) -> float:
     began = time.perf_counter()
     with contextlib.closing(socket.create_connection(("127.0.0.1", port))) as connection:
         connection.sendall(request.encode())
-        status = connection.recv(4096)
+        answer = connection.recv(4096)
     took = time.perf_counter() - began
-    if b" 204 " not in status:
-        raise RuntimeError(f"Not acknowledged: {status!r}")
+    if b" 204 " not in answer:
+        raise RuntimeError(f"Not acknowledged: {answer!r}")
     return took * 1000
 
 
