@@ -53,18 +53,17 @@ def loader_of(cls: type) -> Callable[..., Any]:
     }
     lines = [f"def load({', '.join(['data', *added])}):", "made = mutable()", "get = data.get"]
     lines += [f"made.{name} = {name}" for name in added]
-    for name, key, aliases, is_required, kind, of in attributes_of(cls):
-        load = f"load_{name}"
-        if of is not None:
-            names[load] = loader_of(of)
-        test, value = _FAST_PATHS[kind]
-        empty = "()" if kind is tuple else "None"
-        null = "" if is_required else f"{empty} if v is None else "
-        lines.append(f"v = get({key!r})")
-        lines += [f"if v is None: v = get({alias!r})" for alias in aliases]
-        lines.append(
-            f"made.{name} = {value.format(load=load)} if {test} else {null}by_schema({name!r}, v)"
-        )
+    for each in attributes_of(cls):
+        load = f"load_{each.name}"
+        if each.cls is not None:
+            names[load] = loader_of(each.cls)
+        test, value = _FAST_PATHS[each.kind]
+        empty = "()" if each.kind is tuple else "None"
+        null = "" if each.is_required else f"{empty} if v is None else "
+        otherwise = f"{null}by_schema({each.name!r}, v)"
+        lines.append(f"v = get({each.key!r})")
+        lines += [f"if v is None: v = get({alias!r})" for alias in each.aliases]
+        lines.append(f"made.{each.name} = {value.format(load=load)} if {test} else {otherwise}")
     lines += ["made.__class__ = cls", "return made"]
     exec("\n    ".join(lines), names)  # noqa: S102 - as dataclasses do: the source is made of our declarations alone
     loader: Callable[..., Any] = names["load"]
