@@ -48,6 +48,20 @@ SQLITE = pytest.mark.parametrize("inbox_url", ["SQLite"], indirect=True)
 POSTGRESQL = pytest.mark.parametrize("inbox_url", ["PostgreSQL"], indirect=True)
 #: What only ``make long`` runs: the suite has the same with the other database, or with another server.
 ONLY_LONG = pytest.mark.long(only=True)
+_OTHER = {"SQLite": "PostgreSQL", "PostgreSQL": "SQLite"}
+
+
+def once_each(name: str, cases: dict[str, str]) -> pytest.MarkDecorator:
+    """Try each case with one kind of database; ``make long`` tries it with the other, too.
+
+    :param cases: The kind of database of each.
+    """
+    others = [pytest.param(case, _OTHER[kind], marks=ONLY_LONG) for case, kind in cases.items()]
+    return pytest.mark.parametrize(
+        (name, "inbox_url"), [*cases.items(), *others], indirect=["inbox_url"]
+    )
+
+
 #: For what takes long, and in which the kind of database has a small part: the suite has one, ``make long`` both.
 SQLITE_FIRST = pytest.mark.parametrize(
     "inbox_url", ["SQLite", pytest.param("PostgreSQL", marks=ONLY_LONG)], indirect=True

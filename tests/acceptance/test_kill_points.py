@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import ONLY_LONG
+from tests.support import ONLY_LONG, once_each
 
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Host
@@ -43,16 +43,7 @@ def test_killed_while_it_stores(host: Host, point: str, stored: int) -> None:
     assert host.ran("begin") == EACH_ONCE
 
 
-@pytest.mark.parametrize(
-    ("point", "inbox_url"),
-    [
-        ("in the fan-out", "PostgreSQL"),
-        ("in the claim", "SQLite"),
-        pytest.param("in the fan-out", "SQLite", marks=ONLY_LONG),
-        pytest.param("in the claim", "PostgreSQL", marks=ONLY_LONG),
-    ],
-    indirect=["inbox_url"],
-)
+@once_each("point", {"in the fan-out": "PostgreSQL", "in the claim": "SQLite"})
 def test_killed_before_a_receiver_has_begun(host: Host, point: str) -> None:
     """What the killed worker had begun to write is undone, and each event is handled once."""
     host.store(*EVENTS)
@@ -68,15 +59,8 @@ def test_killed_before_a_receiver_has_begun(host: Host, point: str) -> None:
     assert host.ran("begin") == EACH_ONCE
 
 
-@pytest.mark.parametrize(
-    ("point", "inbox_url"),
-    [
-        ("after the receiver, before the settle", "SQLite"),
-        ("in the settle", "PostgreSQL"),
-        pytest.param("after the receiver, before the settle", "PostgreSQL", marks=ONLY_LONG),
-        pytest.param("in the settle", "SQLite", marks=ONLY_LONG),
-    ],
-    indirect=["inbox_url"],
+@once_each(
+    "point", {"after the receiver, before the settle": "SQLite", "in the settle": "PostgreSQL"}
 )
 def test_killed_after_a_receiver_has_run(host: Host, point: str) -> None:
     """What was not written down runs again, and its first attempt has not counted."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import ONLY_LONG
+from tests.support import once_each
 
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Host
@@ -31,16 +31,7 @@ def test_a_standby_takes_over(host: Host) -> None:
     assert again.at - killed_at < 3
 
 
-@pytest.mark.parametrize(
-    ("starts_by", "inbox_url"),
-    [
-        ("a page", "PostgreSQL"),
-        ("a worker", "SQLite"),
-        pytest.param("a page", "SQLite", marks=ONLY_LONG),
-        pytest.param("a worker", "PostgreSQL", marks=ONLY_LONG),
-    ],
-    indirect=["inbox_url"],
-)
+@once_each("starts_by", {"a page": "PostgreSQL", "a worker": "SQLite"})
 def test_what_was_left_before_a_restart(host: Host, starts_by: str) -> None:
     """It is picked up without a new delivery: any page of the app starts the thread that does."""
     server = host.flask_run(WORKER="external")
